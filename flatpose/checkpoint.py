@@ -1,0 +1,50 @@
+"""The state of an unfinished training on disk: a folder that is either whole or absent."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+from accelerate import Accelerator
+
+from flatpose.io import read_json, write_json
+
+STATE = "state.json"
+
+
+class TrainState:
+    """Checkpoints of one run under ``work_dir``: a new one replaces the old by rename, so a kill loses at most itself.
+
+    The folder holds accelerate's files (network, optimiser, EMA, random states) and ``state.json`` (epochs done and
+    the log so far), written last.
+    """
+
+    def __init__(self, work_dir: Path, accelerator: Accelerator) -> None:
+        self.accelerator = accelerator
+        self.current, self.next, self.old = (work_dir / f"checkpoint{end}" for end in ("", ".next", ".old"))
+
+    def save(self, state: dict[str, Any]) -> None:
+        """Replace the checkpoint by the present state of everything accelerate knows about."""
+        main = self.accelerator.is_main_process
+        if main:
+            shutil.rmtree(self.next, ignore_errors=True)
+        self.accelerator.wait_for_everyone()
+        self.accelerator.save_state(str(self.next))
+        self.accelerator.wait_for_everyone()
+        if main:
+            write_json(self.next / STATE, state)
+            shutil.rmtree(self.old, ignore_errors=True)
+            if self.current.exists():
+                self.current.rename(self.old)
+            self.next.rename(self.current)
+            shutil.rmtree(self.old, ignore_errors=True)
+        self.accelerator.wait_for_everyone()
+
+    def restore(self) -> dict[str, Any] | None:
+        """Load the newest whole checkpoint and return its ``state.json``; None when training starts afresh."""
+        for folder in (self.current, self.old):
+            if (folder / STATE).is_file():
+                self.accelerator.load_state(str(folder))
+                return read_json(folder / STATE)
+        return None

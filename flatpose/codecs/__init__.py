@@ -1,0 +1,18 @@
+"""Codecs own both directions: keypoints to targets, outputs to keypoints."""
+
+from __future__ import annotations
+
+from flatpose.codecs.base import Codec, Outputs
+from flatpose.codecs.heatmap import HeatmapCodec
+from flatpose.codecs.regression import RegressionCodec
+from flatpose.codecs.simcc import SimCCCodec
+from flatpose.config import CodecConfig
+
+__all__ = ["Codec", "HeatmapCodec", "Outputs", "RegressionCodec", "SimCCCodec", "build_codec"]
+
+CODECS = {"heatmap": HeatmapCodec, "simcc": SimCCCodec, "regression": RegressionCodec}
+
+
+def build_codec(config: CodecConfig, image_size: tuple[int, int], num_keypoints: int) -> Codec:
+    """The codec of a configuration for one input size (width, height)."""
+    return CODECS[config.kind](config, image_size, num_keypoints)

@@ -1,0 +1,68 @@
+"""Codec choices: how keypoints become network targets and come back."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal, Union
+
+from pydantic import Field, PositiveFloat, PositiveInt
+
+from flatpose.config.base import config
+
+
+@config
+class HeatmapCodecConfig:
+    """One 2-D Gaussian map per keypoint.
+
+    ``encode``: "rounded" puts the peak on the nearest cell (HRNet), "exact" keeps the sub-cell centre (DARK, UDP).
+    ``decode``: "argmax", "quarter" (quarter-cell shift towards the higher neighbour) or "dark" (Taylor step on the
+    blurred log map). ``udp`` uses the (size - 1) geometry, which needs no flip shift.
+    """
+
+    kind: Literal["heatmap"] = "heatmap"
+    stride: PositiveInt = 4
+    """Input pixels per cell."""
+    sigma: PositiveFloat = 2.0
+    """Standard deviation of the Gaussian, in cells."""
+    encode: Literal["rounded", "exact"] = "rounded"
+    decode: Literal["argmax", "quarter", "dark"] = "quarter"
+    dark_kernel: PositiveInt = 11
+    """Blur kernel of the DARK decoder, in cells (odd)."""
+    udp: bool = False
+    flip_shift: bool = True
+    """Shift the mirrored map by one cell before averaging (plain geometry only)."""
+    score_threshold: float = 0.2
+    """Keypoints scoring at or below this do not count in the rescoring of a person."""
+
+
+@config
+class SimCCCodecConfig:
+    """Two 1-D classifications per keypoint (SimCC): one over x bins, one over y bins."""
+
+    kind: Literal["simcc"] = "simcc"
+    split_ratio: PositiveFloat = 2.0
+    """Bins per input pixel."""
+    sigma: Union[PositiveFloat, tuple[PositiveFloat, PositiveFloat]] = 6.0
+    """Standard deviation of the label in bins; a pair gives x and y."""
+    label: Literal["density", "peak"] = "density"
+    """"density": Gaussian divided by sigma*sqrt(2 pi) (SimCC); "peak": height 1 (RTMPose)."""
+    centre: Literal["exact", "rounded"] = "exact"
+    decode: Literal["argmax", "expectation"] = "argmax"
+    temperature: PositiveFloat = 1.0
+    """Divides the logits before the decoder's softmax (matters for "expectation" and for softmax scores)."""
+    score: Literal["min_softmax", "mean_softmax", "min_raw"] = "min_softmax"
+    flip_shift: int = 0
+    """Bins by which the mirrored x vector is moved left before averaging."""
+    udp: bool = False
+    score_threshold: float = 0.01
+
+
+@config
+class RegressionCodecConfig:
+    """Coordinates directly, divided by the input size."""
+
+    kind: Literal["regression"] = "regression"
+    udp: bool = False
+    score_threshold: float = 0.0
+
+
+CodecConfig = Annotated[Union[HeatmapCodecConfig, SimCCCodecConfig, RegressionCodecConfig], Field(discriminator="kind")]

@@ -1,0 +1,61 @@
+"""Network choices. One class per system; its builder is the module of the same name in flatpose/models."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal, Union
+
+from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt
+
+from flatpose.config.base import config
+
+
+@config
+class BaselineConfig:
+    """A timm backbone, 0 to 3 deconvolutions, and a heatmap, SimCC or regression head (SimpleBaseline and Fig. 1)."""
+
+    kind: Literal["baseline"] = "baseline"
+    backbone: str = "resnet50"
+    """timm name; its stride-32 features are used."""
+    pretrained: bool = True
+    """Start from timm's ImageNet weights where they are on disk or can be fetched."""
+    num_deconvs: Annotated[NonNegativeInt, Field(le=3)] = 3
+    deconv_dim: PositiveInt = 256
+    head: Literal["heatmap", "simcc", "regression"] = "heatmap"
+
+
+@config
+class FlatPoseConfig:
+    """FlatPose (sections 3.1 to 3.3, Tables 1, 5 and 6). Defaults are FlatPose-B's."""
+
+    kind: Literal["flatpose"] = "flatpose"
+    backbone: str = "convnextv2_nano"
+    pretrained: bool = True
+    embed_dim: PositiveInt = 256
+    num_heads: PositiveInt = 8
+    num_coarse_blocks: NonNegativeInt = 4
+    num_refine_blocks: NonNegativeInt = 2
+    top_k: Union[PositiveInt, Literal["full"]] = 4
+    """Tokens refined per iteration (the paper's K)."""
+    mlp_ratio: PositiveFloat = 4.0
+    ica: bool = True
+    """False: standard attention in the coarse blocks (Table 5 row 6)."""
+    coord_dim: PositiveInt = 64
+    """The paper's D'."""
+    bias_grid_size: PositiveInt = 16
+    bias_dim: PositiveInt = 64
+    bias_hidden: PositiveInt = 128
+    gamma: Literal["fixed", "learnable"] = "fixed"
+    align_corners: bool = True
+    salience: Literal["none", "gate", "straight_through"] = "gate"
+    """How the salience head is trained; "none" is the literal text, which gives it no gradient."""
+    share_refine: bool = False
+    num_deconvs: Annotated[NonNegativeInt, Field(le=3)] = 0
+    """Deconvolutions after the transformer (Table 5 row 4; Fig. 1's finer strides)."""
+    deconv_dim: PositiveInt = 256
+    classifier: Literal["pooled", "wide"] = "pooled"
+    """After upsampling: pool the map back to the token grid, or widen the classifiers to the fine map."""
+    head: Literal["simcc", "regression"] = "simcc"
+    drop_path: float = 0.0
+
+
+ModelConfig = Annotated[Union[BaselineConfig, FlatPoseConfig], Field(discriminator="kind")]

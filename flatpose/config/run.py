@@ -1,0 +1,142 @@
+"""One run: data, input, network, targets, training and evaluation. Everything that can change a number is here."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import Any, Literal, Optional
+
+from pydantic import NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt, TypeAdapter
+
+from flatpose.config.base import config
+from flatpose.config.codec import CodecConfig, HeatmapCodecConfig
+from flatpose.config.model import BaselineConfig, ModelConfig
+
+BoxSource = Literal["gt", "det"]
+
+
+@config
+class EmbeddedConfig:
+    """Size and identity of the generated data set (flatpose.data.synthetic)."""
+
+    train_images: PositiveInt = 4000
+    val_images: PositiveInt = 500
+    seed: NonNegativeInt = 0
+
+
+@config
+class DataConfig:
+    """Which benchmark, and whether it is generated or read from disk."""
+
+    task: Literal["coco", "crowdpose", "mpii"] = "coco"
+    source: Literal["embedded", "disk"] = "embedded"
+    embedded: EmbeddedConfig = EmbeddedConfig()
+    max_train_persons: Optional[PositiveInt] = None
+    """Use only the first so many training persons (in annotation order)."""
+    max_val_images: Optional[PositiveInt] = None
+
+
+@config
+class AugmentConfig:
+    """Random changes of the crop while training; the ranges are those of the HRNet family by default."""
+
+    flip: float = 0.5
+    rotation: float = 45.0
+    """Standard deviation of the angle in degrees, cut at twice that and applied with ``rotation_probability``."""
+    rotation_probability: float = 0.6
+    scale: float = 0.35
+    """Standard deviation of the scale factor around 1, cut at one."""
+    shift: float = 0.0
+    """Largest shift of the centre as a fraction of the box, applied with probability 0.3."""
+    half_body: float = 0.3
+    """Probability of cropping to the upper or the lower body when more than 8 keypoints are labelled."""
+    brightness: float = 0.0
+    """Range of a random gain and offset of the pixel values (colour jitter)."""
+    cutout: float = 0.0
+    """Probability of hiding one random rectangle."""
+
+
+@config
+class TrainConfig:
+    """Optimiser and schedule. ``batch_size`` is the effective one, over all processes and accumulation steps."""
+
+    epochs: PositiveInt = 210
+    batch_size: PositiveInt = 256
+    accumulate: PositiveInt = 1
+    optimizer: Literal["adamw", "adam", "sgd"] = "adamw"
+    lr: PositiveFloat = 1e-3
+    weight_decay: NonNegativeFloat = 0.05
+    schedule: Literal["cosine", "step", "flat_cosine"] = "cosine"
+    milestones: tuple[float, ...] = (170 / 210, 200 / 210)
+    """For "step": fractions of the run after which the rate drops tenfold."""
+    warmup_epochs: NonNegativeFloat = 5.0
+    warmup_lr: PositiveFloat = 1e-6
+    min_lr: NonNegativeFloat = 1e-6
+    clip_grad: Optional[PositiveFloat] = None
+    layer_decay: Optional[PositiveFloat] = None
+    ema_decay: Optional[float] = 0.9998
+    """None: no exponential moving average of the weights."""
+    precision: Literal["auto", "no", "bf16", "fp16"] = "auto"
+    channels_last: bool = True
+    compile: bool = False
+    eval_every: Optional[PositiveInt] = None
+    """Evaluate every so many epochs as well as at the end (ground-truth boxes, chooses ``best``)."""
+
+
+@config
+class EvalConfig:
+    """How AP is measured; all of it is printed beside the number."""
+
+    box_sources: tuple[BoxSource, ...] = ("gt",)
+    flip_test: bool = True
+    nms: Literal["none", "oks", "soft_oks"] = "oks"
+    nms_threshold: float = 0.9
+    rescore: Literal["box", "keypoint", "box_keypoint"] = "box_keypoint"
+    batch_size: PositiveInt = 64
+
+
+@config
+class LossConfig:
+    """Training loss; which one fits which codec is checked when the model is built."""
+
+    kind: Literal["mse", "kl", "l1"] = "mse"
+    beta: PositiveFloat = 1.0
+    """For "kl": factor on the logits before log-softmax (10 in RTMPose)."""
+    target_softmax: bool = False
+    """For "kl": soften the label by softmax(beta * label) (RTMPose)."""
+
+
+@config
+class RunConfig:
+    """All that one run depends on, apart from its seed and the bytes of its data."""
+
+    data: DataConfig = DataConfig()
+    image_size: tuple[PositiveInt, PositiveInt] = (192, 256)
+    """Network input (width, height) in pixels; the paper prints height x width."""
+    model: ModelConfig = BaselineConfig()
+    codec: CodecConfig = HeatmapCodecConfig()
+    loss: LossConfig = LossConfig()
+    augment: AugmentConfig = AugmentConfig()
+    train: TrainConfig = TrainConfig()
+    eval: EvalConfig = EvalConfig()
+    profile: str = "paper"
+    """The scale this run was made for; part of the identity, so that no quick number passes for a paper one."""
+
+
+RUN_ADAPTER: TypeAdapter[RunConfig] = TypeAdapter(RunConfig)
+
+
+def to_dict(run: RunConfig) -> dict[str, Any]:
+    """Plain JSON-ready form of a run."""
+    return RUN_ADAPTER.dump_python(run, mode="json")
+
+
+def from_dict(values: dict[str, Any]) -> RunConfig:
+    """Inverse of :func:`to_dict`; raises pydantic's ValidationError for unknown or impossible fields."""
+    return RUN_ADAPTER.validate_python(values)
+
+
+def spec_hash(run: RunConfig) -> str:
+    """Identity of a run: the first 12 hex digits of SHA-256 over its canonical JSON."""
+    canonical = json.dumps(to_dict(run), sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(canonical.encode()).hexdigest()[:12]

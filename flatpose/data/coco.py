@@ -1,0 +1,156 @@
+"""COCO keypoints in the layouts people have on disk, with ground-truth boxes or a detector file."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from flatpose.data.instances import Person, Split
+from flatpose.errors import DataError
+from flatpose.io import read_json
+from flatpose.keypoints import KeypointSet
+
+OFFICIAL_IMAGES = {"train": 118287, "val": 5000}
+
+
+def coco_folder(root: Path) -> Path:
+    """ROOT/coco or ROOT itself, whichever holds ``annotations/``; raises DataError naming both."""
+    for folder in (root / "coco", root):
+        if (folder / "annotations").is_dir():
+            return folder
+    raise DataError(f"no COCO data under {root}: looked for {root / 'coco' / 'annotations'} and {root / 'annotations'}",
+                    hint="flatpose-exp data check --data-root DIR says what is expected where")
+
+
+def annotation_path(folder: Path, split: str) -> Path:
+    """The keypoint annotation file of "train" or "val"."""
+    return folder / "annotations" / f"person_keypoints_{split}2017.json"
+
+
+def image_folder(folder: Path, split: str) -> Path:
+    """``train2017/`` or ``images/train2017/``; raises DataError naming both when neither exists."""
+    candidates = (folder / f"{split}2017", folder / "images" / f"{split}2017")
+    for candidate in candidates:
+        if candidate.is_dir():
+            return candidate
+    raise DataError(f"no {split} images: looked for {candidates[0]} and {candidates[1]}",
+                    hint="flatpose-exp data check --data-root DIR says what is expected where")
+
+
+def detector_path(folder: Path) -> Path | None:
+    """The person detections for val, the well-known AP_H_56 file first; None when there is none."""
+    found = sorted((folder / "person_detection_results").glob("*val2017*.json"))
+    return next((f for f in found if "AP_H_56" in f.name), found[0] if found else None)
+
+
+def read_annotations(path: Path) -> dict[str, Any]:
+    """A COCO annotation file with its three lists present; raises DataError otherwise."""
+    content = read_json(path)
+    for key in ("images", "annotations", "categories"):
+        if not isinstance(content, dict) or not isinstance(content.get(key), list):
+            raise DataError(f"no list {key!r}; a COCO annotation file has images, annotations and categories",
+                            where=str(path))
+    return content
+
+
+def load_split(path: Path, images: Path, keypoint_set: KeypointSet) -> Split:
+    """Every usable person of an annotation file.
+
+    Crowd regions, boxes without area and persons without a labelled keypoint are left out (nothing can be learned
+    from them; the evaluator still sees them in the file). Raises DataError naming the entry for malformed ones.
+    """
+    content = read_annotations(path)
+    files, sizes = {}, {}
+    for position, image in enumerate(content["images"]):
+        try:
+            files[image["id"]] = images / _plain_name(image["file_name"])
+            sizes[image["id"]] = (image["width"], image["height"])
+        except (KeyError, TypeError, ValueError) as error:
+            raise DataError(f"bad image entry ({error!r})", where=f"{path}: images[{position}]") from None
+    persons = []
+    for position, entry in enumerate(content["annotations"]):
+        person = _person(entry, files, sizes, keypoint_set, f"{path}: annotations[{position}]")
+        if person is not None:
+            persons.append(person)
+    if not persons:
+        raise DataError("no person with a box and a labelled keypoint", where=str(path))
+    return Split(persons, path, sorted(files))
+
+
+def load_detections(path: Path, split: Split, images: Path, keypoint_set: KeypointSet) -> list[Person]:
+    """The person boxes of a detector results file for the images of ``split``, in file order."""
+    entries = read_json(path)
+    if not isinstance(entries, list):
+        raise DataError("a detector file is a list of {image_id, category_id, bbox, score}", where=str(path))
+    names = {i["id"]: images / _plain_name(i["file_name"]) for i in read_annotations(split.annotation_file)["images"]}
+    empty = np.zeros((len(keypoint_set), 2)), np.zeros(len(keypoint_set))
+    persons = []
+    for position, entry in enumerate(entries):
+        try:
+            if entry["category_id"] != 1 or entry["image_id"] not in names:
+                continue
+            box, score = np.asarray(entry["bbox"], dtype=np.float64), float(entry["score"])
+            if box.shape != (4,) or not np.isfinite(box).all():
+                raise ValueError("bbox is not four finite numbers")
+        except (KeyError, TypeError, ValueError) as error:
+            raise DataError(f"bad detection ({error!r})", where=f"{path}: [{position}]") from None
+        if (box[2:] > 0).all():
+            area = float(box[2] * box[3])
+            persons.append(Person(entry["image_id"], names[entry["image_id"]], 0, box, *empty, area, score))
+    return persons
+
+
+def identity_files(folder: Path) -> list[Path]:
+    """The files that decide what a COCO tree is: both annotation files (they list the images) and the detector's."""
+    detector = detector_path(folder)
+    return [annotation_path(folder, "train"), annotation_path(folder, "val"), *([detector] if detector else [])]
+
+
+def fingerprint(files: Iterable[Path]) -> str:
+    """Identity of a data set: the first 12 hex digits of SHA-256 over the bytes of its JSON files."""
+    digest = hashlib.sha256()
+    for file in files:
+        try:
+            digest.update(file.read_bytes())
+        except OSError as error:
+            raise DataError(f"cannot be read ({error.strerror})", where=str(file),
+                            hint="flatpose-exp data check --data-root DIR says what is expected where") from None
+    return digest.hexdigest()[:12]
+
+
+def _plain_name(name: str) -> str:
+    """File names are data: one that leaves its folder is refused."""
+    if not isinstance(name, str) or Path(name).is_absolute() or ".." in Path(name).parts:
+        raise ValueError(f"file_name {name!r} leaves the image folder")
+    return name
+
+
+def _person(entry: dict[str, Any], files: dict[int, Path], sizes: dict[int, tuple[int, int]],
+            keypoint_set: KeypointSet, where: str) -> Person | None:
+    """One annotation as a Person with its box cut to the image, or None when it cannot be used."""
+    try:
+        if entry.get("iscrowd", 0) or entry.get("category_id", 1) != 1:
+            return None
+        image_id, flat = entry["image_id"], entry["keypoints"]
+        triples = np.asarray(flat, dtype=np.float64).reshape(len(keypoint_set), 3)
+        x, y, width, height = (float(v) for v in entry["bbox"])
+        limit = sizes[image_id]
+    except KeyError as error:
+        raise DataError(f"no field or no image {error}", where=where) from None
+    except (TypeError, ValueError) as error:
+        raise DataError(f"needs {len(keypoint_set)} keypoints (x, y, visible) and a box of four numbers ({error})",
+                        where=where) from None
+    if not (np.isfinite(triples).all() and np.isfinite([x, y, width, height]).all()):
+        raise DataError("a coordinate is not finite", where=where)
+    x1, y1 = max(0.0, x), max(0.0, y)
+    x2, y2 = min(limit[0] - 1.0, x1 + max(0.0, width - 1)), min(limit[1] - 1.0, y1 + max(0.0, height - 1))
+    visible = triples[:, 2]
+    if x2 <= x1 or y2 <= y1 or not visible.any():
+        return None
+    box = np.array([x1, y1, x2 - x1, y2 - y1])
+    area = float(entry.get("area") or box[2] * box[3])
+    return Person(image_id, files[image_id], int(entry.get("id", 0)), box, triples[:, :2], visible, area)

@@ -1,0 +1,108 @@
+"""From an image and a person to the network's crop: random changes are folded into one affine warp."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from flatpose.config import AugmentConfig
+from flatpose.data.instances import Person
+from flatpose.geometry import box_to_center_scale, transform_points, warp_matrix
+from flatpose.keypoints import KeypointSet
+
+cv2.setNumThreads(0)  # the loader's workers are the parallelism; OpenCV's own threads would fight them
+
+HALF_BODY_MIN_KEYPOINTS = 8
+HALF_BODY_PADDING = 1.5
+SHIFT_PROBABILITY = 0.3
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """Where and how a person is looked at: centre and size (2,) in image pixels, degrees, mirrored or not."""
+
+    center: np.ndarray
+    scale: np.ndarray
+    rotation: float = 0.0
+    flip: bool = False
+
+
+def plain_view(person: Person, image_size: tuple[int, int]) -> View:
+    """The unchanged crop around a person's box."""
+    return View(*box_to_center_scale(person.bbox_xywh, image_size))
+
+
+def random_view(person: Person, image_size: tuple[int, int], config: AugmentConfig, keypoint_set: KeypointSet,
+                rng: np.random.Generator) -> View:
+    """The crop with the random changes of ``config``.
+
+    Every draw is made whether or not it is used, so that one probability does not shift the others' random stream.
+    """
+    draw, normal = rng.random(8), rng.standard_normal(2)
+    view = plain_view(person, image_size)
+    center, scale = view.center, view.scale
+    if draw[0] < config.half_body:
+        center, scale = _half_body(person, image_size, keypoint_set, draw[1] < 0.5) or (center, scale)
+    scale = scale * (1 + config.scale * np.clip(normal[0], -1, 1))
+    if draw[2] < SHIFT_PROBABILITY:
+        center = center + config.shift * (2 * draw[3:5] - 1) * scale
+    rotation = config.rotation * np.clip(normal[1], -2, 2) if draw[5] < config.rotation_probability else 0.0
+    return View(center, scale, float(rotation), bool(draw[6] < config.flip))
+
+
+def view_matrix(view: View, image_size: tuple[int, int], *, udp: bool) -> np.ndarray:
+    """The 2x3 matrix from image pixels to crop pixels, mirroring included."""
+    mat = warp_matrix(view.center, view.scale, view.rotation, image_size, udp=udp)
+    if view.flip:
+        mat[0] = -mat[0]
+        mat[0, 2] += image_size[0] - 1
+    return mat
+
+
+def crop(image: np.ndarray, mat: np.ndarray, image_size: tuple[int, int]) -> np.ndarray:
+    """Warp (h, w, 3) uint8 into the crop (H, W, 3) uint8, bilinear, black outside."""
+    return cv2.warpAffine(image, mat, image_size, flags=cv2.INTER_LINEAR)
+
+
+def crop_keypoints(person: Person, view: View, mat: np.ndarray, keypoint_set: KeypointSet
+                   ) -> tuple[np.ndarray, np.ndarray]:
+    """Keypoints (K, 2) in crop pixels and weights (K,): 1 where labelled. Mirroring swaps left and right."""
+    keypoints = transform_points(mat, person.keypoints)
+    weights = (person.keypoints_visible > 0).astype(np.float32)
+    if view.flip:
+        keypoints, weights = keypoints[keypoint_set.flip_index], weights[keypoint_set.flip_index]
+    return keypoints.astype(np.float32), weights
+
+
+def change_pixels(pixels: np.ndarray, config: AugmentConfig, rng: np.random.Generator) -> np.ndarray:
+    """Random gain and offset, and a random grey rectangle, as ``config`` asks."""
+    draw = rng.random(7)
+    if config.brightness:
+        gain, offset = 1 + config.brightness * (2 * draw[0] - 1), 128 * config.brightness * (2 * draw[1] - 1)
+        pixels = np.clip(pixels * np.float32(gain) + np.float32(offset), 0, 255).astype(np.uint8)
+    if draw[2] < config.cutout:
+        height, width = pixels.shape[:2]
+        size = (0.2 + 0.2 * draw[3:5]) * (width, height)
+        x, y = (draw[5:7] * (np.array([width, height]) - size)).astype(int)
+        pixels[y:y + int(size[1]), x:x + int(size[0])] = 127
+    return pixels
+
+
+def _half_body(person: Person, image_size: tuple[int, int], keypoint_set: KeypointSet, prefer_upper: bool
+               ) -> tuple[np.ndarray, np.ndarray] | None:
+    """Centre and size around the labelled keypoints of one half of the body; None when too few are labelled."""
+    labelled = person.keypoints_visible > 0
+    if labelled.sum() <= HALF_BODY_MIN_KEYPOINTS:
+        return None
+    halves = [[i for i in part if labelled[i]] for part in (keypoint_set.upper_body, keypoint_set.lower_body)]
+    chosen = halves[0] if prefer_upper and len(halves[0]) > 2 else halves[1]
+    if len(chosen) < 3:
+        chosen = halves[0]
+    points = person.keypoints[chosen]
+    low, size = points.min(0), np.ptp(points, axis=0)
+    if len(chosen) < 3 or not (size > 0).all():
+        return None
+    _, scale = box_to_center_scale(np.concatenate([low, size]), image_size, HALF_BODY_PADDING)
+    return points.mean(0), scale

@@ -1,0 +1,94 @@
+"""From a trained network to predictions in image pixels and to the numbers of the benchmark."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+from accelerate import Accelerator
+from torch import Tensor, nn
+from torch.utils.data import DataLoader
+
+from flatpose.codecs import Codec
+from flatpose.config import EvalConfig, RunConfig
+from flatpose.data.instances import Person, PoseData
+from flatpose.data.loader import Crops, EpochSampler, normalise
+from flatpose.geometry import box_to_center_scale, invert_matrix, transform_points, warp_matrices
+from flatpose.metrics import Predictions, coco_bootstrap, coco_metrics, to_results
+from flatpose.progress import Reporter
+from flatpose.train import loader_options
+
+
+def evaluate(run: RunConfig, data: PoseData, codec: Codec, networks: dict[str, nn.Module], accelerator: Accelerator,
+             reporter: Reporter) -> list[dict[str, Any]]:
+    """One result per network ("ema", "raw") and box source, as a record stores them."""
+    results = []
+    for source in run.eval.box_sources:
+        persons, name = boxes(data, source)
+        for weights, network in networks.items():
+            predictions = predict(network, codec, persons, data, run, accelerator, reporter)
+            results.append({"kind": "trained", "weights": weights, "box_source": name,
+                            "flip_test": run.eval.flip_test, **score(predictions, data, run.eval, run.codec)})
+    return results
+
+
+def boxes(data: PoseData, source: str) -> tuple[list[Person], str]:
+    """The persons to run on, and the box source's name for the tables: ``gt`` or ``det:<file>``."""
+    if source == "gt":
+        return data.val.persons, "gt"
+    return data.detections, f"det:{data.detector_file.name if data.detector_file else 'none'}"
+
+
+def score(predictions: Predictions, data: PoseData, config: EvalConfig, codec: Any) -> dict[str, Any]:
+    """Rescoring, suppression and COCO AP: score rule, metrics, a bootstrap interval over images, and counts."""
+    results, rule = to_results(predictions, rescore=config.rescore, score_threshold=codec.score_threshold,
+                               nms=config.nms, nms_threshold=config.nms_threshold,
+                               sigmas=np.array(data.keypoint_set.sigmas))
+    annotations, images = data.val.annotation_file, data.val.image_ids
+    return {"score_rule": rule, "images": len(images), "predictions": len(results),
+            "metrics": coco_metrics(annotations, results, image_ids=images, keypoint_set=data.keypoint_set),
+            "bootstrap": coco_bootstrap(annotations, results, image_ids=images, keypoint_set=data.keypoint_set)}
+
+
+@torch.inference_mode()
+def predict(network: nn.Module, codec: Codec, persons: list[Person], data: PoseData, run: RunConfig,
+            accelerator: Accelerator, reporter: Reporter) -> Predictions:
+    """Keypoints of every person in image pixels; over several processes each person is predicted once."""
+    crops = Crops(persons, data.keypoint_set, run.image_size, udp=run.codec.udp)
+    loader = DataLoader(crops, run.eval.batch_size, sampler=EpochSampler(len(crops), shuffle=False), **loader_options())
+    loader = accelerator.prepare(loader)
+    flip_index = torch.as_tensor(data.keypoint_set.flip_index, device=accelerator.device)
+    network = network.to(accelerator.device).eval()
+    keypoints = np.zeros((len(persons), len(data.keypoint_set), 2))
+    scores = np.zeros((len(persons), len(data.keypoint_set)))
+    reporter.start("evaluate", len(loader))
+    for batch in loader:
+        with accelerator.autocast():
+            found = _predict_batch(network, codec, normalise(batch["image"]), flip_index, run.eval.flip_test)
+        index, points, confidence = accelerator.gather_for_metrics((batch["index"], *found))
+        keypoints[index.cpu()], scores[index.cpu()] = points.cpu().double(), confidence.cpu().double()
+        reporter.advance()
+    reporter.finish()
+    return _to_image(keypoints, scores, persons, run)
+
+
+def _predict_batch(network: nn.Module, codec: Codec, images: Tensor, flip_index: Tensor, flip_test: bool
+                   ) -> tuple[Tensor, Tensor]:
+    """Keypoints in crop pixels and scores, averaged over the image and its mirror image when ``flip_test``."""
+    outputs = network(images)
+    if flip_test:
+        outputs = codec.average(outputs, codec.flip(network(images.flip(-1)), flip_index))
+    return codec.decode(outputs)
+
+
+def _to_image(keypoints: np.ndarray, scores: np.ndarray, persons: list[Person], run: RunConfig) -> Predictions:
+    """Crop pixels back to image pixels by each person's own inverse warp."""
+    box = np.stack([p.bbox_xywh for p in persons]) if persons else np.zeros((0, 4))
+    center, scale = box_to_center_scale(box, run.image_size)
+    back = invert_matrix(warp_matrices(center, scale, run.image_size, udp=run.codec.udp))
+    return Predictions(
+        image_id=np.array([p.image_id for p in persons], dtype=np.int64),
+        person_id=np.array([p.person_id for p in persons], dtype=np.int64),
+        keypoints=transform_points(back, keypoints), scores=scores,
+        box_score=np.array([p.box_score for p in persons], dtype=np.float64), area=scale.prod(-1))

@@ -1,0 +1,147 @@
+"""The vocabulary of experiments/: an experiment is rows, each a run with the numbers the paper published for it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any, Literal, Optional, Union
+
+from pydantic import Field, PositiveInt
+
+from flatpose.config import DataConfig, RunConfig
+from flatpose.config.base import config
+
+Metric = Literal["AP", "AP50", "AP75", "AP_M", "AP_L", "AR", "AP_easy", "AP_medium", "AP_hard", "PCKh@0.5", "PCKh@0.1"]
+
+
+@config
+class Published:
+    """Numbers printed in the paper for one row. Metrics are in the paper's units (AP 75.4, not 0.754)."""
+
+    source: str
+    """Table and row, as in "Table 5 (1)"."""
+    metrics: dict[Metric, float] = Field(default_factory=dict)
+    params_m: Optional[float] = None
+    gflops: Optional[float] = None
+    note: str = ""
+    """What is odd about these numbers (a contradiction, another convention, another box source)."""
+
+
+@config
+class Tolerance:
+    """Allowed distance from the published number, fixed before any run."""
+
+    metric: float = 0.5
+    """In points (AP x 100)."""
+    params: float = 0.005
+    """Relative."""
+    gflops: float = 0.05
+    """Relative."""
+
+
+@config
+class Row:
+    """One line of a table or one point of a curve."""
+
+    id: str
+    label: str
+    run: RunConfig
+    published: Optional[Published] = None
+    tolerance: Tolerance = Tolerance()
+    group: str = ""
+    """Heading under which a table lists the row ("Part A: Core design choices")."""
+    series: str = ""
+    """For plots: the curve this point belongs to."""
+    x: Optional[float] = None
+    """For plots: the point's place on the horizontal axis."""
+    readings: tuple[str, ...] = ()
+    """Ids of the readings of the paper this row depends on."""
+    note: str = ""
+
+
+@config
+class Profile:
+    """A scale at which an experiment runs. It changes size and effort, never what is compared.
+
+    Each field that is None leaves the row's own value. ``backbones`` maps the paper's backbone to the one used here;
+    ``model`` and ``train`` override fields of the row's model and training configuration by name (fields that a
+    model does not have are skipped, so that one profile serves several systems).
+    """
+
+    name: str
+    description: str
+    image_size: Optional[tuple[PositiveInt, PositiveInt]] = None
+    backbones: dict[str, str] = Field(default_factory=dict)
+    pretrained: Optional[bool] = None
+    model: dict[str, Any] = Field(default_factory=dict)
+    codec: dict[str, dict[str, Any]] = Field(default_factory=dict)
+    """By codec kind."""
+    train: dict[str, Any] = Field(default_factory=dict)
+    augment: dict[str, Any] = Field(default_factory=dict)
+    data: Optional[DataConfig] = None
+    eval: dict[str, Any] = Field(default_factory=dict)
+    minutes_per_run: Optional[float] = None
+    """Rough cost of one run on the hardware the profile is meant for, for ``plan`` before anything was measured."""
+
+
+@config
+class Figure:
+    """How the rows become a plot: one curve per ``Row.series`` over ``Row.x``."""
+
+    x_label: str
+    y_metric: Metric = "AP"
+    x_log2: bool = False
+    ceiling: bool = False
+    """Also draw the codec ceiling of each row (records of kind "ceiling")."""
+    caption: str = ""
+
+
+@config
+class Experiment:
+    """A table or figure: a question, rows, the scales it can run at, and how the answer is drawn."""
+
+    id: str
+    title: str
+    source: str
+    """Where in the paper it stands ("Fig. 1(b), section 1")."""
+    question: str
+    rows: tuple[Row, ...]
+    profiles: dict[str, Profile]
+    default_profile: str = "quick"
+    seeds: tuple[int, ...] = (0,)
+    metric: Metric = "AP"
+    figure: Optional[Figure] = None
+    notes: tuple[str, ...] = ()
+    """Contradictions of the paper and conditions that every reader of the page must know."""
+
+
+Override = Union[dict[str, Any], None]
+
+
+def at_profile(run: RunConfig, profile: Profile, *, source: Literal["embedded", "disk"] | None = None) -> RunConfig:
+    """The row's run at another scale; ``source`` overrides where the data comes from (``--data-root``)."""
+    model = _patched(run.model, profile.model)
+    backbone = getattr(model, "backbone", None)
+    if backbone in profile.backbones:
+        model = replace(model, backbone=profile.backbones[backbone])
+    if profile.pretrained is not None and hasattr(model, "pretrained"):
+        model = replace(model, pretrained=profile.pretrained)
+    data = run.data if profile.data is None else replace(profile.data, task=run.data.task)
+    if source is not None:
+        data = replace(data, source=source)
+    return replace(
+        run,
+        profile=profile.name,
+        image_size=profile.image_size or run.image_size,
+        model=model,
+        data=data,
+        codec=_patched(run.codec, profile.codec.get(run.codec.kind, {})),
+        train=_patched(run.train, profile.train),
+        augment=_patched(run.augment, profile.augment),
+        eval=_patched(run.eval, profile.eval),
+    )
+
+
+def _patched(value: Any, overrides: Override) -> Any:
+    """``value`` with those overrides it has a field for."""
+    known = {k: v for k, v in (overrides or {}).items() if hasattr(value, k)}
+    return replace(value, **known) if known else value

@@ -1,0 +1,102 @@
+"""Keypoint sets: names, mirror pairs, OKS sigmas and skeletons of COCO-17, CrowdPose-14 and MPII-16."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from flatpose.errors import SpecError, nearest
+
+
+@dataclass(frozen=True)
+class KeypointSet:
+    """What a data set's keypoints mean.
+
+    Args:
+        name: Key under which specs refer to the set.
+        names: One name per keypoint, in annotation order.
+        flip_pairs: Index pairs that swap when the image is mirrored.
+        sigmas: OKS fall-off per keypoint (COCO's ``k/2``), relative to the square root of the person's area.
+        skeleton: Index pairs joined by a limb, for drawing.
+        upper_body: Indices that count as upper body in half-body augmentation.
+    """
+
+    name: str
+    names: tuple[str, ...]
+    flip_pairs: tuple[tuple[int, int], ...]
+    sigmas: tuple[float, ...]
+    skeleton: tuple[tuple[int, int], ...]
+    upper_body: tuple[int, ...]
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    @cached_property
+    def flip_index(self) -> np.ndarray:
+        """Permutation (K,) that maps each keypoint to its mirror image."""
+        index = np.arange(len(self.names))
+        for a, b in self.flip_pairs:
+            index[a], index[b] = b, a
+        return index
+
+    @property
+    def lower_body(self) -> tuple[int, ...]:
+        """The keypoints that are not upper body."""
+        return tuple(i for i in range(len(self)) if i not in self.upper_body)
+
+
+def _pairs(names: tuple[str, ...]) -> tuple[tuple[int, int], ...]:
+    """Every (left_x, right_x) index pair."""
+    return tuple((i, names.index("right" + n[4:])) for i, n in enumerate(names) if n.startswith("left"))
+
+
+_SIDES = ("left", "right")
+_COCO_NAMES = ("nose", *(f"{s}_{part}" for part in ("eye", "ear", "shoulder", "elbow", "wrist", "hip", "knee", "ankle")
+                         for s in _SIDES))
+COCO17 = KeypointSet(
+    name="coco17",
+    names=_COCO_NAMES,
+    flip_pairs=_pairs(_COCO_NAMES),
+    sigmas=(.026, .025, .025, .035, .035, .079, .079, .072, .072, .062, .062, .107, .107, .087, .087, .089, .089),
+    skeleton=((15, 13), (13, 11), (16, 14), (14, 12), (11, 12), (5, 11), (6, 12), (5, 6), (5, 7), (6, 8), (7, 9),
+              (8, 10), (1, 2), (0, 1), (0, 2), (1, 3), (2, 4), (3, 5), (4, 6)),
+    upper_body=tuple(range(11)),
+)
+
+_CROWD_NAMES = (*(f"{s}_{part}" for part in ("shoulder", "elbow", "wrist", "hip", "knee", "ankle") for s in _SIDES),
+                "head_top", "neck")
+CROWDPOSE14 = KeypointSet(
+    name="crowdpose14",
+    names=_CROWD_NAMES,
+    flip_pairs=_pairs(_CROWD_NAMES),
+    sigmas=(.079, .079, .072, .072, .062, .062, .107, .107, .087, .087, .089, .089, .079, .079),
+    skeleton=((10, 8), (8, 6), (11, 9), (9, 7), (6, 7), (0, 6), (1, 7), (0, 1), (0, 2), (1, 3), (2, 4), (3, 5),
+              (12, 13), (13, 0), (13, 1)),
+    upper_body=(0, 1, 2, 3, 4, 5, 12, 13),
+)
+
+_MPII_NAMES = ("right_ankle", "right_knee", "right_hip", "left_hip", "left_knee", "left_ankle", "pelvis", "thorax",
+               "upper_neck", "head_top", "right_wrist", "right_elbow", "right_shoulder", "left_shoulder",
+               "left_elbow", "left_wrist")
+MPII16 = KeypointSet(
+    name="mpii16",
+    names=_MPII_NAMES,
+    flip_pairs=_pairs(_MPII_NAMES),
+    # MPII is scored by PCKh; these OKS sigmas follow the COCO joints (mmpose's table) and serve NMS only.
+    sigmas=(.089, .083, .107, .107, .083, .089, .026, .026, .026, .026, .062, .072, .179, .179, .072, .062),
+    skeleton=((0, 1), (1, 2), (2, 6), (6, 3), (3, 4), (4, 5), (6, 7), (7, 8), (8, 9), (8, 12), (12, 11), (11, 10),
+              (8, 13), (13, 14), (14, 15)),
+    upper_body=(7, 8, 9, 10, 11, 12, 13, 14, 15),
+)
+
+KEYPOINT_SETS: dict[str, KeypointSet] = {s.name: s for s in (COCO17, CROWDPOSE14, MPII16)}
+
+
+def keypoint_set(name: str) -> KeypointSet:
+    """The set of that name; raises SpecError with the nearest valid one."""
+    try:
+        return KEYPOINT_SETS[name]
+    except KeyError:
+        raise SpecError(f"unknown keypoint set {name!r}", hint=nearest(name, KEYPOINT_SETS)) from None

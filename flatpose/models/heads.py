@@ -1,0 +1,73 @@
+"""Heads shared by several systems: deconvolutions, heatmap, SimCC classifiers, coordinate regression."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from flatpose.codecs.simcc import simcc_bins
+
+
+def deconv_stack(in_channels: int, num_deconvs: int, dim: int = 256) -> tuple[nn.Sequential, int]:
+    """``num_deconvs`` times [transposed conv 4x4 stride 2, BN, ReLU] (Xiao et al. 2018), and its output channels."""
+    layers: list[nn.Module] = []
+    for index in range(num_deconvs):
+        source = in_channels if index == 0 else dim
+        layers += [nn.ConvTranspose2d(source, dim, 4, stride=2, padding=1, bias=False), nn.BatchNorm2d(dim),
+                   nn.ReLU(inplace=True)]
+    stack = nn.Sequential(*layers)
+    for module in stack:
+        if isinstance(module, nn.ConvTranspose2d):
+            nn.init.normal_(module.weight, std=0.001)
+    return stack, dim if num_deconvs else in_channels
+
+
+def heatmap_conv(in_channels: int, num_keypoints: int) -> nn.Conv2d:
+    """1x1 convolution to one map per keypoint, N(0, 0.001) as in SimpleBaseline."""
+    conv = nn.Conv2d(in_channels, num_keypoints, 1)
+    nn.init.normal_(conv.weight, std=0.001)
+    nn.init.zeros_(conv.bias)
+    return conv
+
+
+class SimCCHead(nn.Module):
+    """1x1 conv to K maps, each flattened and classified over x and y bins by two linear layers shared over keypoints.
+
+    Args:
+        in_channels: Channels of the feature map.
+        cells: Number of cells h * w of the feature map.
+        num_keypoints: K.
+        image_size: Input (width, height).
+        split_ratio: Bins per pixel.
+    """
+
+    def __init__(self, in_channels: int, cells: int, num_keypoints: int, image_size: tuple[int, int],
+                 split_ratio: float) -> None:
+        super().__init__()
+        bins_x, bins_y = simcc_bins(image_size, split_ratio)
+        self.to_maps = nn.Conv2d(in_channels, num_keypoints, 1)
+        self.cls_x = nn.Linear(cells, bins_x)
+        self.cls_y = nn.Linear(cells, bins_y)
+
+    def forward(self, features: Tensor) -> dict[str, Tensor]:
+        """(B, C, h, w) -> logits simcc_x (B, K, Wx) and simcc_y (B, K, Wy)."""
+        vectors = self.to_maps(features).flatten(2)
+        return {"simcc_x": self.cls_x(vectors), "simcc_y": self.cls_y(vectors)}
+
+
+class RegressionHead(nn.Module):
+    """Mean over cells, one hidden layer, 2K coordinates as fractions of the input."""
+
+    def __init__(self, in_channels: int, num_keypoints: int, hidden: int = 1024) -> None:
+        super().__init__()
+        self.mlp = nn.Sequential(nn.Linear(in_channels, hidden), nn.ReLU(inplace=True),
+                                 nn.Linear(hidden, 2 * num_keypoints))
+        self.num_keypoints = num_keypoints
+        # Every person starts in the middle of its own crop.
+        nn.init.constant_(self.mlp[-1].bias, 0.5)
+        nn.init.normal_(self.mlp[-1].weight, std=0.01)
+
+    def forward(self, features: Tensor) -> dict[str, Tensor]:
+        """(B, C, h, w) -> coords (B, K, 2)."""
+        coords = self.mlp(torch.mean(features, dim=(2, 3)))
+        return {"coords": coords.view(-1, self.num_keypoints, 2)}

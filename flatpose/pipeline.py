@@ -1,0 +1,91 @@
+"""One run from its configuration to the measured part of its record."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import torch
+from accelerate import Accelerator
+from accelerate.utils import set_seed
+from torch import nn
+
+from flatpose.ceiling import ceiling
+from flatpose.codecs import build_codec
+from flatpose.complexity import measure
+from flatpose.config import RunConfig, TrainConfig
+from flatpose.data import PoseData, load
+from flatpose.data.loader import Crops
+from flatpose.evaluate import evaluate
+from flatpose.models import build_model
+from flatpose.progress import Reporter
+from flatpose.train import LogRow, Trained, build_accelerator, train
+
+
+def execute(run: RunConfig, *, seed: int, data_root: Path | None, work_dir: Path, reporter: Reporter) -> dict[str, Any]:
+    """Train (or go on training), evaluate and measure one run.
+
+    Returns:
+        The record's "data", "train", "cost" and "results", ready for JSON.
+
+    Raises:
+        DataError: Data is missing or damaged.
+        RunError: Training cannot go on.
+    """
+    data = load(run.data, data_root, reporter=reporter)
+    accelerator, precision_reason = build_accelerator(run.train)
+    set_seed(seed)
+    codec = build_codec(run.codec, run.image_size, len(data.keypoint_set))
+    model = build_model(run.model, run.codec, run.image_size, len(data.keypoint_set))
+    cost = measure(model, run.image_size)
+    crops = Crops(data.train.persons, data.keypoint_set, run.image_size, udp=run.codec.udp, augment=run.augment,
+                  seed=seed)
+    set_seed(seed)  # the counters above may have drawn random numbers
+    trained = train(run, crops, codec, model, accelerator, work_dir, seed, reporter)
+    results = evaluate(run, data, codec, _networks(trained), accelerator, reporter)
+    return {"data": _data_facts(data, run),
+            "train": _train_facts(run.train, trained.log, accelerator, precision_reason),
+            "cost": {"params_m": cost.params_m, "gflops": cost.gflops}, "results": [*results, _ceiling(run, data)]}
+
+
+def _ceiling(run: RunConfig, data: PoseData) -> dict[str, Any]:
+    """What a perfect network would score through this codec: the part of an error that is representation alone."""
+    return {"kind": "ceiling", "weights": None, "box_source": "gt", "flip_test": False,
+            "score_rule": "ground truth encoded and decoded", "metrics": ceiling(run.codec, run.image_size, data),
+            "images": len(data.val.image_ids), "predictions": len(data.val.persons)}
+
+
+def _networks(trained: Trained) -> dict[str, nn.Module]:
+    """What is evaluated: the averaged weights first, where there are any, then the raw ones."""
+    averaged = {} if trained.ema is None else {"ema": trained.ema}
+    return {**averaged, "raw": trained.model}
+
+
+def _data_facts(data: PoseData, run: RunConfig) -> dict[str, Any]:
+    return {"label": data.label, "task": data.task, "source": run.data.source,
+            "train_images": len(data.train.image_ids), "train_persons": len(data.train.persons),
+            "val_images": len(data.val.image_ids), "val_persons": len(data.val.persons),
+            "detector_file": data.detector_file.name if data.detector_file else None}
+
+
+def _train_facts(config: TrainConfig, log: list[LogRow], accelerator: Accelerator, reason: str) -> dict[str, Any]:
+    seconds, images = sum(row["seconds"] for row in log), sum(row["images"] for row in log)
+    return {"effective_batch": config.batch_size, "lr": config.lr, "epochs": config.epochs,
+            "lr_rule": "the spec's rate at the spec's batch; batches are split over processes, never scaled",
+            "steps": int(log[-1]["step"]), "seconds": round(seconds, 1), "images_per_s": round(images / seconds, 1),
+            "peak_memory_mb": round(_peak_memory_mb()), "loss_first": log[0]["loss"], "loss_last": log[-1]["loss"],
+            "processes": accelerator.num_processes, "precision": accelerator.mixed_precision,
+            "precision_reason": reason}
+
+
+def _peak_memory_mb() -> float:
+    """Largest allocation on the GPU, else the largest resident size of this process."""
+    if torch.cuda.is_available():
+        return torch.cuda.max_memory_allocated() / 2**20
+    try:
+        import resource
+    except ImportError:  # Windows has no such module
+        return 0.0
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak / 2**20 if sys.platform == "darwin" else peak / 2**10
