@@ -7,8 +7,8 @@ from torch import Tensor, nn
 
 from flatpose.errors import RunError, SpecError, nearest
 
-# A ResNet-18 layout at a quarter of its width, for CPU minutes: timm's own builder, other channel counts.
-SMALL_RESNET = {"resnet_quick": {"channels": (24, 48, 96, 192), "stem_width": 12}}
+# ResNets for CPU minutes: timm's own builder with one block per stage and few channels where the map is large.
+SMALL_RESNET = {"resnet_quick": {"channels": (16, 32, 96, 192), "stem_width": 8, "avg_down": False}}
 
 
 class Backbone(nn.Module):

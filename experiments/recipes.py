@@ -1,0 +1,70 @@
+"""The paper's training recipe, and the scales every experiment can run at.
+
+Section 4.1.2 says: 210 epochs, 8 GPUs, AdamW, base learning rate 1e-3, cosine with linear warm-up, standard
+augmentation, EMA, flip test. Everything else below is a reading (experiments/readings.py).
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from flatpose.config import (
+    AugmentConfig,
+    DataConfig,
+    EmbeddedConfig,
+    EvalConfig,
+    LossConfig,
+    RunConfig,
+    SimCCCodecConfig,
+    TrainConfig,
+)
+from flatpose.harness.spec import Profile
+
+PAPER_TRAIN = TrainConfig(epochs=210, batch_size=512, lr=1e-3, weight_decay=0.05, warmup_epochs=5.0, ema_decay=0.9998)
+PAPER_EVAL = EvalConfig(box_sources=("gt", "det"))
+PAPER_RUN = RunConfig(data=DataConfig(source="disk"), train=PAPER_TRAIN, eval=PAPER_EVAL)
+
+SIMCC = SimCCCodecConfig(split_ratio=2.0, sigma=6.0, flip_shift=1)
+KL = LossConfig(kind="kl")
+
+# Small networks for CPU minutes. The mapping is one to one, so that equal rows stay equal and different ones differ.
+SMALL_BACKBONES = {
+    "resnet50": "resnet_quick", "resnet152": "resnet_quick_deep",
+    "convnextv2_nano": "convnext_quick", "convnextv2_tiny": "convnext_quick_deep",
+}
+SMALL_MODEL = {"deconv_dim": 48, "embed_dim": 96, "num_heads": 4, "coord_dim": 24, "bias_dim": 16, "bias_hidden": 32}
+# A short run sees each person a few times: strong rotation and half bodies would only make it slower to learn.
+SMALL_AUGMENT = AugmentConfig(rotation=20.0, scale=0.2, half_body=0.0)
+
+SMOKE = Profile(
+    name="smoke",
+    description="seconds: proves that the path works, measures nothing",
+    image_size=(64, 64), backbones=SMALL_BACKBONES, pretrained=False, model=SMALL_MODEL,
+    train={"epochs": 1, "batch_size": 16, "warmup_epochs": 0.5},
+    data=DataConfig(embedded=EmbeddedConfig(train_images=12, val_images=8)),
+    eval={"box_sources": ("gt", "det"), "flip_test": True}, minutes_per_run=0.05,
+)
+QUICK = Profile(
+    name="quick",
+    description="CPU minutes: embedded data, small networks, 128x96 input, a short equal budget for every row",
+    image_size=(96, 128), backbones=SMALL_BACKBONES, pretrained=False, model=SMALL_MODEL,
+    train={"epochs": 6, "batch_size": 32, "lr": 2e-3, "warmup_epochs": 0.3, "ema_decay": 0.998},
+    augment={"rotation": SMALL_AUGMENT.rotation, "scale": SMALL_AUGMENT.scale, "half_body": SMALL_AUGMENT.half_body},
+    data=DataConfig(embedded=EmbeddedConfig(train_images=2000, val_images=300)),
+    eval={"box_sources": ("gt", "det")}, minutes_per_run=1.0,
+)
+SYNTH = Profile(
+    name="synth",
+    description="one GPU: full-size networks and inputs on embedded data, trained from scratch",
+    pretrained=False, train={"epochs": 60, "batch_size": 128, "lr": 1e-3, "warmup_epochs": 2.0},
+    data=DataConfig(embedded=EmbeddedConfig(train_images=20000, val_images=1000)),
+    eval={"box_sources": ("gt", "det")}, minutes_per_run=60.0,
+)
+PAPER = Profile(name="paper", description="real data and the paper's recipe, on 8 GPUs", minutes_per_run=720.0)
+
+PROFILES = {profile.name: profile for profile in (SMOKE, QUICK, SYNTH, PAPER)}
+
+
+def coco_run(**changes: object) -> RunConfig:
+    """The paper's COCO run with some fields replaced."""
+    return replace(PAPER_RUN, **changes)

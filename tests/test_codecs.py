@@ -1,0 +1,128 @@
+"""Codecs: encode then decode comes back, flips undo themselves, borders and unlabelled points behave as documented."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from flatpose.codecs import build_codec
+from flatpose.codecs.simcc import ideal_logits
+from flatpose.config import HeatmapCodecConfig, RegressionCodecConfig, SimCCCodecConfig
+from flatpose.keypoints import COCO17
+
+SIZE = (192, 256)
+HEATMAPS = {
+    "argmax": (HeatmapCodecConfig(decode="argmax"), 2.0),
+    # The rounded target is symmetric about its cell: the quarter step finds no slope and can only stay there.
+    "quarter": (HeatmapCodecConfig(), 2.0),
+    "quarter_exact": (HeatmapCodecConfig(encode="exact"), 1.0),
+    "dark": (HeatmapCodecConfig(encode="exact", decode="dark"), 0.3),
+    "udp": (HeatmapCodecConfig(encode="exact", decode="dark", udp=True), 0.3),
+    "stride32": (HeatmapCodecConfig(stride=32, decode="argmax"), 16.0),
+}
+SIMCC = {
+    "argmax": (SimCCCodecConfig(), 0.25),
+    "peak": (SimCCCodecConfig(label="peak", centre="rounded", sigma=(4.9, 5.66), score="min_raw"), 0.25),
+    "expectation": (SimCCCodecConfig(decode="expectation"), 0.02),
+    "ratio 1.5": (SimCCCodecConfig(split_ratio=1.5), 1 / 3),
+}
+
+
+def points(margin: float = 20.0) -> torch.Tensor:
+    """Seeded keypoints (8, 17, 2) at least ``margin`` pixels inside the crop."""
+    generator = torch.Generator().manual_seed(0)
+    unit = torch.rand(8, 17, 2, generator=generator, dtype=torch.float64)
+    return margin + unit * (torch.tensor(SIZE) - 1 - 2 * margin)
+
+
+def outputs_of(codec, targets):
+    """What a perfect network would answer."""
+    return ideal_logits(targets) if "simcc_x" in targets else targets
+
+
+@pytest.mark.parametrize(("config", "tolerance"), [*HEATMAPS.values(), *SIMCC.values(),
+                                                   (RegressionCodecConfig(), 1e-3)], ids=str)
+def test_round_trip_stays_below_half_a_bin(config, tolerance):
+    codec = build_codec(config, SIZE, 17)
+    keypoints = points()
+    decoded, scores = codec.decode(outputs_of(codec, codec.encode(keypoints, torch.ones(8, 17))))
+    assert (decoded - keypoints).abs().max() <= tolerance + 1e-4
+    assert scores.shape == (8, 17)
+
+
+@pytest.mark.parametrize("config", [HeatmapCodecConfig(), HeatmapCodecConfig(encode="exact", decode="dark", udp=True),
+                                    SimCCCodecConfig(flip_shift=1), RegressionCodecConfig()], ids=lambda c: c.kind)
+def test_flipped_prediction_of_the_mirrored_person_is_the_original(config):
+    codec = build_codec(config, SIZE, 17)
+    index = torch.as_tensor(COCO17.flip_index)
+    # Whole cells in the plain geometry: there the shift by one cell is exact only up to (stride - 1) / stride cells.
+    keypoints = (points() / 4).round() * 4
+    mirrored = keypoints.clone()
+    mirrored[..., 0] = SIZE[0] - 1 - mirrored[..., 0]
+    weights = torch.ones(8, 17)
+    there = codec.decode(outputs_of(codec, codec.encode(keypoints, weights)))[0]
+    back = codec.decode(codec.flip(outputs_of(codec, codec.encode(mirrored[:, index], weights)), index))[0]
+    assert (there - back).abs().max() <= (4.0 if config.kind == "heatmap" and not config.udp else 0.51)
+
+
+def test_simcc_flip_needs_the_shift_of_split_ratio_minus_one():
+    codec = build_codec(SimCCCodecConfig(flip_shift=1), SIZE, 17)
+    index = torch.as_tensor(COCO17.flip_index)
+    keypoints = points().round()
+    mirrored = keypoints.clone()
+    mirrored[..., 0] = SIZE[0] - 1 - mirrored[..., 0]
+    back = codec.flip(codec.encode(mirrored[:, index], torch.ones(8, 17)), index)
+    torch.testing.assert_close(back["simcc_x"][..., :-1], codec.encode(keypoints, torch.ones(8, 17))["simcc_x"][..., :-1])
+
+
+@pytest.mark.parametrize("config", [HeatmapCodecConfig(), SimCCCodecConfig(), RegressionCodecConfig()], ids=str)
+def test_flipping_twice_is_identity_without_shift(config):
+    codec = build_codec(config, SIZE, 17)
+    if config.kind == "heatmap":
+        codec = build_codec(HeatmapCodecConfig(flip_shift=False), SIZE, 17)
+    index = torch.as_tensor(COCO17.flip_index)
+    targets = codec.encode(points(), torch.ones(8, 17))
+    twice = codec.flip(codec.flip(targets, index), index)
+    for name, value in twice.items():
+        torch.testing.assert_close(value, targets[name])
+
+
+@pytest.mark.parametrize("config", [HeatmapCodecConfig(), SimCCCodecConfig()], ids=str)
+def test_keypoints_outside_the_crop_get_no_weight(config):
+    codec = build_codec(config, SIZE, 2)
+    keypoints = torch.tensor([[[-9.0, 50.0], [50.0, 50.0]]])
+    assert codec.encode(keypoints, torch.ones(1, 2))["weights"].tolist() == [[0.0, 1.0]]
+
+
+def test_unlabelled_keypoints_keep_weight_zero():
+    codec = build_codec(HeatmapCodecConfig(), SIZE, 2)
+    assert codec.encode(torch.full((1, 2, 2), 50.0), torch.tensor([[0.0, 1.0]]))["weights"].tolist() == [[0.0, 1.0]]
+
+
+def test_border_peaks_decode_to_the_border_cell():
+    codec = build_codec(HeatmapCodecConfig(), SIZE, 2)
+    corners = torch.tensor([[[0.0, 0.0], [188.0, 252.0]]])
+    decoded, _ = codec.decode(codec.encode(corners, torch.ones(1, 2)))
+    torch.testing.assert_close(decoded, corners)
+
+
+def test_a_flat_map_decodes_to_finite_numbers():
+    codec = build_codec(HeatmapCodecConfig(decode="dark"), SIZE, 2)
+    decoded, scores = codec.decode({"heatmap": torch.zeros(1, 2, 64, 48)})
+    assert torch.isfinite(decoded).all() and (scores == 0).all()
+
+
+def test_quarter_step_goes_towards_the_higher_neighbour():
+    codec = build_codec(HeatmapCodecConfig(), SIZE, 1)
+    heatmap = torch.zeros(1, 1, 64, 48)
+    heatmap[0, 0, 10, 20], heatmap[0, 0, 10, 21], heatmap[0, 0, 9, 20] = 1.0, 0.5, 0.5
+    decoded, score = codec.decode({"heatmap": heatmap})
+    assert decoded.tolist() == [[[20.25 * 4, 9.75 * 4]]] and score.item() == 1.0
+
+
+def test_simcc_scores_follow_their_rule():
+    logits = {"simcc_x": torch.tensor([[[0.0, 2.0]]]), "simcc_y": torch.tensor([[[0.0, 1.0, 0.0]]])}
+    score = {rule: build_codec(SimCCCodecConfig(split_ratio=1.0, score=rule), (2, 3), 1).decode(logits)[1].item()
+             for rule in ("min_softmax", "mean_softmax", "min_raw")}
+    x, y = torch.softmax(logits["simcc_x"], -1).max().item(), torch.softmax(logits["simcc_y"], -1).max().item()
+    assert score == pytest.approx({"min_softmax": min(x, y), "mean_softmax": (x + y) / 2, "min_raw": 1.0})

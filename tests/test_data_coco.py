@@ -1,0 +1,129 @@
+"""Reading COCO trees: both layouts, what is left out, and one clear message for each kind of damage."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from tiny import write_coco
+
+from flatpose.config import DataConfig
+from flatpose.data import identity, load, load_coco
+from flatpose.data.loader import Crops, read_image
+from flatpose.errors import DataError
+from flatpose.keypoints import COCO17
+
+
+def annotations(root: Path, split: str = "train") -> Path:
+    return root / "coco" / "annotations" / f"person_keypoints_{split}2017.json"
+
+
+def edit(path: Path, change) -> None:
+    content = json.loads(path.read_text())
+    change(content)
+    path.write_text(json.dumps(content))
+
+
+@pytest.mark.parametrize("nested", [False, True])
+def test_both_layouts_give_the_same_persons(tmp_path, nested):
+    data = load_coco(write_coco(tmp_path, nested=nested))
+    assert len(data.train.persons) == 9 and len(data.detections) == 5
+    assert all(p.image_path.is_file() for p in [*data.train.persons, *data.detections])
+    assert data.label == "COCO subset (6/3 images)"
+
+
+def test_identity_is_the_loaded_id_and_changes_with_the_annotations(tmp_path):
+    root = write_coco(tmp_path)
+    config = DataConfig(source="disk")
+    before = load(config, root).data_id
+    assert identity(config, root) == (before, None)
+    edit(annotations(root, "val"), lambda c: c["annotations"].pop())
+    assert identity(config, root)[0] not in (before, None)
+
+
+def test_identity_names_what_is_missing(tmp_path):
+    data_id, reason = identity(DataConfig(source="disk"), tmp_path)
+    assert data_id is None and str(tmp_path / "coco" / "annotations") in reason
+
+
+def test_persons_that_cannot_be_learned_from_are_left_out(tmp_path):
+    root = write_coco(tmp_path)
+
+    def damage(content):
+        content["annotations"][0]["bbox"] = [10, 10, 0, 20]
+        content["annotations"][1]["keypoints"] = [0] * 51
+        content["annotations"][2]["iscrowd"] = 1
+
+    edit(annotations(root), damage)
+    assert len(load_coco(root).train.persons) == 9 - 3
+
+
+def test_boxes_are_cut_to_the_image(tmp_path):
+    root = write_coco(tmp_path)
+    edit(annotations(root), lambda c: c["annotations"][0].update(bbox=[-20.0, 100.0, 500.0, 500.0]))
+    box = load_coco(root).train.persons[0].bbox_xywh
+    assert box.tolist() == [0.0, 100.0, 159.0, 19.0]
+
+
+DAMAGE = {
+    "truncated": (lambda p: p.write_text(p.read_text()[:100]), "not valid JSON"),
+    "empty": (lambda p: p.write_text(""), "not valid JSON"),
+    "missing": (lambda p: p.unlink(), "no such file"),
+    "a list": (lambda p: p.write_text("[]"), "no list 'images'"),
+    "no annotations": (lambda p: edit(p, lambda c: c.pop("annotations")), "no list 'annotations'"),
+    "16 keypoints": (lambda p: edit(p, lambda c: c["annotations"][0].update(keypoints=[1] * 48)), "needs 17 keypoints"),
+    "text coordinate": (lambda p: edit(p, lambda c: c["annotations"][0].update(keypoints=["a"] * 51)),
+                        "needs 17 keypoints"),
+    "no bbox": (lambda p: edit(p, lambda c: c["annotations"][0].pop("bbox")), "no field or no image 'bbox'"),
+    "bbox of three": (lambda p: edit(p, lambda c: c["annotations"][0].update(bbox=[1, 2, 3])), "box of four numbers"),
+    "unknown image": (lambda p: edit(p, lambda c: c["annotations"][0].update(image_id=99)), "no field or no image 99"),
+    "path that leaves": (lambda p: edit(p, lambda c: c["images"][0].update(file_name="../../x.jpg")), "leaves the"),
+    "no size": (lambda p: edit(p, lambda c: c["images"][0].pop("width")), "bad image entry"),
+    "nobody": (lambda p: edit(p, lambda c: c["annotations"].clear()), "no person with a box"),
+}
+
+
+@pytest.mark.parametrize("kind", DAMAGE)
+def test_damaged_annotations_give_one_message_naming_the_file(tmp_path, kind):
+    damage, message = DAMAGE[kind]
+    root = write_coco(tmp_path)
+    damage(annotations(root))
+    with pytest.raises(DataError) as error:
+        load_coco(root)
+    assert message in str(error.value) and annotations(root).name in str(error.value)
+
+
+def test_damaged_detections_name_the_entry(tmp_path):
+    root = write_coco(tmp_path)
+    path = next((root / "coco" / "person_detection_results").iterdir())
+    edit(path, lambda c: c[1].pop("bbox"))
+    with pytest.raises(DataError, match=r"\[1\]: bad detection"):
+        load_coco(root)
+
+
+def test_missing_and_undecodable_images_are_named(tmp_path):
+    with pytest.raises(DataError, match="cannot be read"):
+        read_image(tmp_path / "no.jpg")
+    for content in (b"", b"not a picture"):
+        (tmp_path / "bad.jpg").write_bytes(content)
+        with pytest.raises(DataError, match="cannot be decoded"):
+            read_image(tmp_path / "bad.jpg")
+
+
+def test_crops_depend_on_seed_epoch_and_index_alone(tmp_path):
+    persons = load_coco(write_coco(tmp_path)).train.persons
+
+    def crops(seed):
+        from flatpose.config import AugmentConfig
+        return Crops(persons, COCO17, (48, 64), udp=False, augment=AugmentConfig(brightness=0.3, cutout=0.5), seed=seed)
+
+    first, again, other = crops(0), crops(0), crops(1)
+    for index in (3, 0, 7):
+        again[(5, index)]
+    for index in range(4):
+        a, b = first[(2, index)], again[(2, index)]
+        assert np.array_equal(a["image"], b["image"]) and np.array_equal(a["keypoints"], b["keypoints"])
+        assert not np.array_equal(a["keypoints"], first[(3, index)]["keypoints"])
+        assert not np.array_equal(a["keypoints"], other[(2, index)]["keypoints"])

@@ -1,0 +1,62 @@
+"""Losses: zero at the target, blind to unlabelled keypoints, as their equations say."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+
+from flatpose.codecs import build_codec
+from flatpose.codecs.simcc import ideal_logits
+from flatpose.config import HeatmapCodecConfig, LossConfig, RegressionCodecConfig, SimCCCodecConfig
+from flatpose.errors import SpecError
+from flatpose.losses import build_loss, joints_mse, simcc_kl
+
+CASES = [(LossConfig(kind="mse"), HeatmapCodecConfig()), (LossConfig(kind="kl"), SimCCCodecConfig()),
+         (LossConfig(kind="l1"), RegressionCodecConfig())]
+
+
+def perfect(codec_config):
+    codec = build_codec(codec_config, (96, 128), 3)
+    keypoints = torch.tensor([[[40.0, 50.0], [20.0, 90.0], [70.0, 30.0]]])
+    targets = codec.encode(keypoints, torch.ones(1, 3))
+    outputs = ideal_logits(targets) if "simcc_x" in targets else {k: v.clone() for k, v in targets.items()}
+    return outputs, targets
+
+
+@pytest.mark.parametrize(("loss", "codec"), CASES, ids=lambda c: c.kind)
+def test_loss_vanishes_at_the_target_and_grows_away_from_it(loss, codec):
+    outputs, targets = perfect(codec)
+    function = build_loss(loss, codec)
+    assert function(outputs, targets).item() == pytest.approx(0, abs=1e-5)
+    moved = {name: value.roll(3, -1) if name != "coords" else value + 0.1 for name, value in outputs.items()}
+    assert function(moved, targets).item() > 1e-5
+
+
+@pytest.mark.parametrize(("loss", "codec"), CASES, ids=lambda c: c.kind)
+def test_unlabelled_keypoints_give_no_gradient(loss, codec):
+    outputs, targets = perfect(codec)
+    targets["weights"] = torch.tensor([[1.0, 0.0, 1.0]])
+    outputs = {name: (value + torch.randn_like(value)).requires_grad_() for name, value in outputs.items()
+               if name != "weights"}
+    build_loss(loss, codec)(outputs, targets).backward()
+    for value in outputs.values():
+        assert value.grad[:, 1].abs().max() == 0 and value.grad[:, 0].abs().max() > 0
+
+
+def test_mse_is_half_the_mean_square():
+    targets = {"heatmap": torch.zeros(1, 2, 4, 4), "weights": torch.ones(1, 2)}
+    assert joints_mse({"heatmap": torch.full((1, 2, 4, 4), 3.0)}, targets).item() == pytest.approx(4.5)
+
+
+def test_kl_of_uniform_logits_by_hand():
+    label = torch.tensor([[[1.0, 0.0]]])
+    outputs = {"simcc_x": torch.zeros(1, 1, 2), "simcc_y": torch.zeros(1, 1, 2)}
+    targets = {"simcc_x": label, "simcc_y": label, "weights": torch.ones(1, 1)}
+    assert simcc_kl(outputs, targets).item() == pytest.approx(2 * math.log(2) / 2)
+
+
+def test_a_loss_that_does_not_fit_the_codec_is_refused():
+    with pytest.raises(SpecError, match="needs codec 'simcc'"):
+        build_loss(LossConfig(kind="kl"), HeatmapCodecConfig())

@@ -1,0 +1,131 @@
+"""Training: resuming equals never having stopped, schedules have their shape, a loss that is not finite stops the run."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from tiny import write_coco
+
+import flatpose.train
+from flatpose.codecs import build_codec
+from flatpose.config import BaselineConfig, HeatmapCodecConfig, RunConfig, TrainConfig
+from flatpose.data import load_coco
+from flatpose.data.loader import Crops
+from flatpose.errors import RunError
+from flatpose.models import build_model
+from flatpose.optim import build_optimizer, build_scheduler
+from flatpose.progress import SILENT
+from flatpose.train import Trained, build_accelerator, train
+
+RUN = RunConfig(
+    image_size=(64, 64), codec=HeatmapCodecConfig(stride=16),
+    model=BaselineConfig(backbone="resnet_quick", pretrained=False, num_deconvs=1, deconv_dim=16),
+    train=TrainConfig(epochs=3, batch_size=4, warmup_epochs=0.5, ema_decay=0.9),
+)
+
+
+@pytest.fixture(scope="module")
+def crops(tmp_path_factory: pytest.TempPathFactory) -> Crops:
+    data = load_coco(write_coco(tmp_path_factory.mktemp("tiny")))
+    return Crops(data.train.persons, data.keypoint_set, RUN.image_size, udp=False, augment=RUN.augment)
+
+
+def fit(run: RunConfig, crops: Crops, work_dir: Path) -> Trained:
+    torch.manual_seed(0)
+    model = build_model(run.model, run.codec, run.image_size, 17)
+    accelerator, _ = build_accelerator(run.train)
+    codec = build_codec(run.codec, run.image_size, 17)
+    return train(run, crops, codec, model, accelerator, work_dir, 0, SILENT)
+
+
+def same(a: Trained, b: Trained) -> bool:
+    pairs = [*zip(a.model.state_dict().values(), b.model.state_dict().values(), strict=True),
+             *zip(a.ema.state_dict().values(), b.ema.state_dict().values(), strict=True)]
+    return all(torch.equal(x, y) for x, y in pairs)
+
+
+@pytest.mark.parametrize("stop_in_epoch", [1, 2])
+def test_three_epochs_equal_k_plus_resume(crops, tmp_path, monkeypatch, stop_in_epoch):
+    whole = fit(RUN, crops, tmp_path / "whole")
+    one_epoch = flatpose.train._epoch
+
+    def interrupted(loop, epoch, reporter):
+        if epoch == stop_in_epoch:
+            raise KeyboardInterrupt
+        return one_epoch(loop, epoch, reporter)
+
+    monkeypatch.setattr(flatpose.train, "_epoch", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        fit(RUN, crops, tmp_path / "part")
+    monkeypatch.setattr(flatpose.train, "_epoch", one_epoch)
+    resumed = fit(RUN, crops, tmp_path / "part")
+    assert same(whole, resumed)
+    assert [row["loss"] for row in whole.log] == [row["loss"] for row in resumed.log]
+    assert len((tmp_path / "part" / "log.csv").read_text().splitlines()) == 1 + 3
+
+
+def test_a_finished_training_is_not_repeated(crops, tmp_path):
+    first = fit(RUN, crops, tmp_path)
+    again = fit(RUN, crops, tmp_path)
+    assert same(first, again) and first.log == again.log
+
+
+@pytest.mark.parametrize("leftover", ["checkpoint.next", "checkpoint.old"])
+def test_a_kill_while_the_checkpoint_is_replaced_loses_nothing(crops, tmp_path, leftover):
+    whole = fit(RUN, crops, tmp_path)
+    if leftover == "checkpoint.old":  # killed between the two renames
+        (tmp_path / "checkpoint").rename(tmp_path / leftover)
+    else:  # killed while the next one was being written
+        (tmp_path / leftover).mkdir()
+        (tmp_path / leftover / "model.safetensors").write_bytes(b"torn")
+    assert same(whole, fit(RUN, crops, tmp_path))
+
+
+def test_accumulated_steps_see_the_same_number_of_updates(crops, tmp_path):
+    run = replace(RUN, train=replace(RUN.train, batch_size=8, accumulate=2, epochs=1))
+    trained = fit(run, crops, tmp_path)
+    assert trained.log[-1]["step"] == 1 and trained.log[-1]["images"] == 8
+
+
+def test_the_loss_falls_and_the_average_differs_from_the_raw_weights(crops, tmp_path):
+    trained = fit(replace(RUN, train=replace(RUN.train, epochs=12)), crops, tmp_path)
+    assert trained.log[-1]["loss"] < trained.log[0]["loss"]
+    assert not torch.equal(next(trained.model.parameters()), next(trained.ema.parameters()))
+
+
+def test_a_loss_that_is_not_finite_names_the_batch(crops, tmp_path, monkeypatch):
+    monkeypatch.setattr(flatpose.train, "build_loss", lambda *_: lambda o, t: o["heatmap"].mean() * float("nan"))
+    with pytest.raises(RunError, match=r"batch of annotations \d+.*the loss is nan in epoch 1"):
+        fit(RUN, crops, tmp_path)
+
+
+def rates(config: TrainConfig, steps_per_epoch: int = 10) -> list[float]:
+    optimizer = build_optimizer(torch.nn.Linear(2, 2), config)
+    scheduler = build_scheduler(optimizer, config, steps_per_epoch)
+    values = []
+    for step in range(config.epochs * steps_per_epoch):
+        scheduler.step_update(step)
+        values.append(optimizer.param_groups[0]["lr"])
+    return values
+
+
+@pytest.mark.parametrize("schedule", ["cosine", "step", "flat_cosine"])
+def test_schedules_warm_up_linearly_to_the_rate_and_end_low(schedule):
+    values = rates(TrainConfig(epochs=20, lr=1e-3, warmup_epochs=2, schedule=schedule, milestones=(0.5, 0.75)))
+    warmup = values[:20]
+    assert warmup[0] == pytest.approx(1e-6) and max(values) == pytest.approx(1e-3)
+    steps = [b - a for a, b in zip(warmup, warmup[1:], strict=False)]
+    assert max(steps) == pytest.approx(min(steps))
+    assert values[-1] < 2e-5
+    assert (values[90] == pytest.approx(1e-3)) == (schedule != "cosine")
+
+
+def test_norms_and_biases_are_not_decayed():
+    model = torch.nn.Sequential(torch.nn.Conv2d(3, 4, 3), torch.nn.BatchNorm2d(4))
+    groups = build_optimizer(model, TrainConfig(weight_decay=0.1)).param_groups
+    decay = {id(p): group["weight_decay"] for group in groups for p in group["params"]}
+    assert decay[id(model[0].weight)] == 0.1
+    assert decay[id(model[0].bias)] == decay[id(model[1].weight)] == 0

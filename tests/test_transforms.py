@@ -1,0 +1,90 @@
+"""Augmentation: keypoints stay on the pixels they mark, whatever the warp; mirroring swaps sides."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from flatpose.config import AugmentConfig
+from flatpose.data.instances import Person
+from flatpose.data.transforms import View, crop, crop_keypoints, plain_view, random_view, view_matrix
+from flatpose.keypoints import COCO17
+
+SIZE = (96, 128)
+STRONG = AugmentConfig(rotation=45, scale=0.35, shift=0.1, half_body=0.5, rotation_probability=1.0)
+
+
+def person(keypoints: np.ndarray, visible: int = 2) -> Person:
+    return Person(1, Path("x.jpg"), 1, np.array([40.0, 30.0, 120.0, 150.0]), keypoints, np.full(17, visible), 9000.0)
+
+
+@pytest.mark.parametrize("udp", [False, True])
+@pytest.mark.parametrize("seed", range(6))
+def test_the_marked_pixel_moves_with_its_keypoint(udp, seed):
+    rng = np.random.default_rng(seed)
+    points = rng.uniform((60, 60), (140, 150), (17, 2)).round()
+    who = person(points)
+    view = random_view(who, SIZE, STRONG, COCO17, rng)
+    mat = view_matrix(view, SIZE, udp=udp)
+    keypoints, _ = crop_keypoints(who, view, mat, COCO17)
+    for index in (0, 5, 10):
+        image = np.zeros((220, 220, 3), np.uint8)
+        x, y = points[index].astype(int)
+        cv2.circle(image, (int(x), int(y)), 4, (255, 255, 255), -1)
+        weight = crop(image, mat, SIZE)[..., 0].astype(float)
+        # Mirroring gives the pixel the name of its partner.
+        name = COCO17.flip_index[index] if view.flip else index
+        if weight.sum() == 0 or not (10 < keypoints[name] ).all() or not (keypoints[name] < np.array(SIZE) - 10).all():
+            continue
+        rows, columns = np.indices(weight.shape)
+        centroid = np.array([(columns * weight).sum(), (rows * weight).sum()]) / weight.sum()
+        assert np.abs(centroid - keypoints[name]).max() < 0.5
+
+
+def test_without_augmentation_the_box_centre_is_the_crop_centre():
+    who = person(np.full((17, 2), 50.0))
+    view = plain_view(who, SIZE)
+    assert view.center.tolist() == [100.0, 105.0] and not view.flip and view.rotation == 0
+
+
+def test_mirroring_swaps_weights_of_the_two_sides():
+    who = person(np.full((17, 2), 80.0))
+    visible = np.zeros(17)
+    visible[5] = 2
+    who = Person(1, who.image_path, 1, who.bbox_xywh, who.keypoints, visible, 9000.0)
+    view = View(*_view(who), flip=True)
+    _, weights = crop_keypoints(who, view, view_matrix(view, SIZE, udp=False), COCO17)
+    assert weights.nonzero()[0].tolist() == [6]
+
+
+def _view(who: Person):
+    view = plain_view(who, SIZE)
+    return view.center, view.scale
+
+
+def test_zero_strength_changes_nothing():
+    who = person(np.random.default_rng(0).uniform(50, 150, (17, 2)))
+    none = AugmentConfig(flip=0, rotation=0, scale=0, shift=0, half_body=0)
+    view, plain = random_view(who, SIZE, none, COCO17, np.random.default_rng(3)), plain_view(who, SIZE)
+    assert np.array_equal(view_matrix(view, SIZE, udp=False), view_matrix(plain, SIZE, udp=False))
+
+
+def test_half_body_looks_at_one_half():
+    points = np.random.default_rng(0).uniform(60, 70, (17, 2))
+    points[list(COCO17.lower_body)] += (0, 80)
+    only_half = AugmentConfig(flip=0, rotation=0, scale=0, half_body=1.0)
+    heights = {round(float(random_view(person(points), SIZE, only_half, COCO17, np.random.default_rng(s)).center[1]) / 40)
+               for s in range(20)}
+    assert len(heights) == 2  # the upper and the lower half, never the whole body's middle
+
+
+def test_half_body_needs_enough_labelled_keypoints():
+    points = np.random.default_rng(0).uniform(60, 170, (17, 2))
+    who = person(points)
+    who.keypoints_visible[:9] = 0
+    only_half = AugmentConfig(flip=0, rotation=0, scale=0, half_body=1.0)
+    view = random_view(who, SIZE, only_half, COCO17, np.random.default_rng(0))
+    assert np.array_equal(view.center, plain_view(who, SIZE).center)

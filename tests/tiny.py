@@ -1,0 +1,59 @@
+"""A tiny COCO tree for tests: coloured dots for keypoints on grey images, written in either layout."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from flatpose.keypoints import COCO17
+
+SIZE = (160, 120)
+
+
+def write_coco(root: Path, *, images: dict[str, int] | None = None, nested: bool = False, seed: int = 0) -> Path:
+    """ROOT with annotations, images and a detector file; one or two persons per image. Returns ROOT."""
+    rng = np.random.default_rng(seed)
+    for split, count in (images or {"train": 6, "val": 3}).items():
+        folder = root / "coco" / ("images" if nested else "") / f"{split}2017"
+        folder.mkdir(parents=True)
+        content = {"images": [], "annotations": [], "categories": [
+            {"id": 1, "name": "person", "keypoints": list(COCO17.names), "skeleton": []}]}
+        detections = []
+        for image_id in range(1, count + 1):
+            pixels = np.full((SIZE[1], SIZE[0], 3), 90, np.uint8)
+            for _ in range(1 + image_id % 2):
+                entry = _person(rng, image_id, len(content["annotations"]) + 1)
+                _draw(pixels, entry["keypoints"])
+                content["annotations"].append(entry)
+                detections.append({"image_id": image_id, "category_id": 1, "score": 0.9,
+                                   "bbox": [v + 1.0 for v in entry["bbox"]]})
+            name = f"{image_id:012d}.jpg"
+            cv2.imwrite(str(folder / name), pixels)
+            content["images"].append({"id": image_id, "file_name": name, "width": SIZE[0], "height": SIZE[1]})
+        _json(root / "coco" / "annotations" / f"person_keypoints_{split}2017.json", content)
+    _json(root / "coco" / "person_detection_results" / "COCO_val2017_detections_AP_H_56_person.json", detections)
+    return root
+
+
+def _person(rng: np.random.Generator, image_id: int, person_id: int) -> dict:
+    low, size = rng.uniform(5, 40, 2), rng.uniform(50, 70, 2)
+    points = low + rng.uniform(0, 1, (17, 2)) * size
+    visible = rng.choice([1, 2], 17)
+    flat = np.concatenate([points.round(1), visible[:, None]], axis=1).ravel().tolist()
+    return {"id": person_id, "image_id": image_id, "category_id": 1, "iscrowd": 0, "num_keypoints": 17,
+            "bbox": [*low.round(1).tolist(), *size.round(1).tolist()], "area": float(size.prod() * 0.6),
+            "keypoints": flat}
+
+
+def _draw(pixels: np.ndarray, flat: list[float]) -> None:
+    for index in range(17):
+        colour = tuple(int(c) for c in np.random.default_rng(index).integers(100, 255, 3))
+        cv2.circle(pixels, (round(flat[3 * index]), round(flat[3 * index + 1])), 3, colour, -1)
+
+
+def _json(path: Path, value: object) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(value))
