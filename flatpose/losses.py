@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from flatpose.codecs.base import Outputs
@@ -14,7 +15,7 @@ from flatpose.errors import SpecError
 
 Loss = Callable[[Outputs, Outputs], Tensor]
 
-FITS = {"mse": "heatmap", "kl": "simcc", "l1": "regression"}
+FITS = {"mse": "heatmap", "kl": "simcc", "l1": "regression", "multi_mse": "heatmap", "sar": "sar"}
 
 
 def build_loss(loss: LossConfig, codec: CodecConfig) -> Loss:
@@ -27,6 +28,10 @@ def build_loss(loss: LossConfig, codec: CodecConfig) -> Loss:
         return joints_mse
     if loss.kind == "l1":
         return coordinate_l1
+    if loss.kind == "multi_mse":
+        return multi_level_mse
+    if loss.kind == "sar":
+        return spatial_aware
     return lambda outputs, targets: simcc_kl(outputs, targets, loss.beta, loss.target_softmax)
 
 
@@ -51,3 +56,40 @@ def coordinate_l1(outputs: Outputs, targets: Outputs) -> Tensor:
     """Mean absolute difference of the coordinates (fractions of the input size) over weighted keypoints."""
     difference = (outputs["coords"] - targets["coords"]).abs().sum(-1) * targets["weights"]
     return difference.sum() / (2 * targets["weights"].sum().clamp(min=1))
+
+
+COARSE_HEATMAP_WEIGHT = 1e-4
+
+
+def multi_level_mse(outputs: Outputs, targets: Outputs) -> Tensor:
+    """SRPose: joints_mse of every heatmap against the target averaged to its size; the coarsest one counts 1e-4."""
+    total = torch.zeros((), device=targets["weights"].device)
+    pooled: dict[torch.Size, Tensor] = {}
+    for name, heatmap in outputs.items():
+        size = heatmap.shape[2:]
+        if size not in pooled:
+            pooled[size] = F.adaptive_avg_pool2d(targets["heatmap"], size)
+        loss = joints_mse({"heatmap": heatmap}, {"heatmap": pooled[size], "weights": targets["weights"]})
+        total = total + (COARSE_HEATMAP_WEIGHT if name == "heatmap_coarse" else 1.0) * loss
+    return total
+
+
+SPATIAL_SHARPNESS = 16.0
+POSITIVE_CELL = 0.7
+
+
+def spatial_aware(outputs: Outputs, targets: Outputs) -> Tensor:
+    """SAR: -log of the weight that cells with a good answer hold, plus the auxiliary heatmap's quality focal loss.
+
+    An answer at (dx, dy) from the truth (fractions of the input size) is good to exp(-16 (|dx| + |dy|)). The mean is
+    over keypoints with weight; the focal loss is divided by the number of their cells whose target exceeds 0.7.
+    """
+    counted = (targets["weights"] > 0).float()
+    weight = outputs["logit"].float().flatten(2)
+    distance = (outputs["keypoint"].float() - targets["coords"][..., None, None]).abs().sum(2).flatten(2)
+    hit = (weight / weight.sum(-1, keepdim=True) * torch.exp(-SPATIAL_SHARPNESS * distance)).sum(-1)
+    regression = (-torch.log(hit + 1e-6) * counted).sum() / counted.sum().clamp(min=1)
+    logit, label = outputs["heatmap"].float(), targets["heatmap"]
+    cells = F.binary_cross_entropy_with_logits(logit, label, reduction="none") * (logit.sigmoid() - label).square()
+    positive = ((label > POSITIVE_CELL).sum((2, 3)) * counted).sum().clamp(min=1)
+    return regression + (cells.sum((2, 3)) * counted).sum() / positive

@@ -14,10 +14,11 @@ from torch import nn
 from flatpose.ceiling import ceiling
 from flatpose.codecs import build_codec
 from flatpose.complexity import measure
-from flatpose.config import RunConfig, TrainConfig
+from flatpose.config import AugmentConfig, RunConfig, TrainConfig
 from flatpose.data import PoseData, load
 from flatpose.data.loader import Crops
 from flatpose.evaluate import evaluate
+from flatpose.losses import build_loss
 from flatpose.models import build_model
 from flatpose.progress import Reporter
 from flatpose.train import LogRow, Trained, build_accelerator, train
@@ -40,13 +41,20 @@ def execute(run: RunConfig, *, seed: int, data_root: Path | None, work_dir: Path
     model = build_model(run.model, run.codec, run.image_size, len(data.keypoint_set))
     cost = measure(model, run.image_size)
     crops = Crops(data.train.persons, data.keypoint_set, run.image_size, udp=run.codec.udp, augment=run.augment,
-                  seed=seed)
+                  seed=seed, final=_final_augment(run))
     set_seed(seed)  # the counters above may have drawn random numbers
-    trained = train(run, crops, codec, model, accelerator, work_dir, seed, reporter)
+    loss = build_loss(run.loss, run.codec)
+    trained = train(run.train, crops, codec, loss, model, accelerator, work_dir, seed, reporter)
     results = evaluate(run, data, codec, _networks(trained), accelerator, reporter)
     return {"data": _data_facts(data, run),
             "train": _train_facts(run.train, trained.log, accelerator, precision_reason),
             "cost": {"params_m": cost.params_m, "gflops": cost.gflops}, "results": [*results, _ceiling(run, data)]}
+
+
+def _final_augment(run: RunConfig) -> tuple[int, AugmentConfig] | None:
+    """The epoch from which the run augments differently, and how."""
+    final = run.augment_final
+    return (run.train.epochs - round(final.fraction * run.train.epochs), final.augment) if final else None
 
 
 def _ceiling(run: RunConfig, data: PoseData) -> dict[str, Any]:

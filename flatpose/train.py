@@ -18,11 +18,11 @@ from torch.utils.data import DataLoader
 
 from flatpose.checkpoint import TrainState
 from flatpose.codecs import Codec
-from flatpose.config import RunConfig, TrainConfig
+from flatpose.config import TrainConfig
 from flatpose.data.loader import Crops, EpochSampler, normalise
 from flatpose.errors import RunError
 from flatpose.io import write_text
-from flatpose.losses import Loss, build_loss
+from flatpose.losses import Loss
 from flatpose.optim import build_optimizer, build_scheduler
 from flatpose.progress import Reporter
 
@@ -88,19 +88,19 @@ def build_accelerator(config: TrainConfig) -> tuple[Accelerator, str]:
     return accelerator, reason
 
 
-def train(run: RunConfig, crops: Crops, codec: Codec, model: nn.Module, accelerator: Accelerator, work_dir: Path,
-          seed: int, reporter: Reporter) -> Trained:
+def train(config: TrainConfig, crops: Crops, codec: Codec, loss: Loss, model: nn.Module, accelerator: Accelerator,
+          work_dir: Path, seed: int, reporter: Reporter) -> Trained:
     """Train ``model``, going on from the checkpoint in ``work_dir`` when there is one.
 
     Raises:
         RunError: The loss is no longer finite; the message names the epoch and the persons of the batch.
     """
-    loop = _prepare(run, crops, codec, model, accelerator, seed)
+    loop = _prepare(config, crops, codec, loss, model, accelerator, seed)
     checkpoints = TrainState(work_dir, accelerator)
     log: list[LogRow] = (checkpoints.restore() or {"log": []})["log"]
-    reporter.start("train", run.train.epochs * len(loop.loader))
+    reporter.start("train", config.epochs * len(loop.loader))
     reporter.advance(len(log) * len(loop.loader))
-    for epoch in range(len(log), run.train.epochs):
+    for epoch in range(len(log), config.epochs):
         log.append(_epoch(loop, epoch, reporter))
         checkpoints.save({"log": log})
         if accelerator.is_main_process:
@@ -109,9 +109,8 @@ def train(run: RunConfig, crops: Crops, codec: Codec, model: nn.Module, accelera
     return Trained(loop.model, loop.ema.module if loop.ema else None, log)
 
 
-def _prepare(run: RunConfig, crops: Crops, codec: Codec, model: nn.Module, accelerator: Accelerator,
+def _prepare(config: TrainConfig, crops: Crops, codec: Codec, loss: Loss, model: nn.Module, accelerator: Accelerator,
              seed: int) -> _Loop:
-    config = run.train
     sampler = EpochSampler(len(crops), shuffle=True, seed=seed)
     batch = min(config.batch_size // config.accumulate, len(crops))
     loader = accelerator.prepare(DataLoader(crops, batch, sampler=sampler, drop_last=True, **loader_options()))
@@ -124,8 +123,7 @@ def _prepare(run: RunConfig, crops: Crops, codec: Codec, model: nn.Module, accel
     net, optimizer = accelerator.prepare(torch.compile(model) if config.compile else model, optimizer)
     if ema is not None:
         accelerator.register_for_checkpointing(_EmaState(ema))
-    return _Loop(config, accelerator, sampler, loader, codec, build_loss(run.loss, run.codec), model, net, optimizer,
-                 scheduler, ema, crops)
+    return _Loop(config, accelerator, sampler, loader, codec, loss, model, net, optimizer, scheduler, ema, crops)
 
 
 def loader_options() -> dict[str, int | bool]:

@@ -20,22 +20,23 @@ COCO = ("COCO 2017", "coco20170000")
 
 
 def row(series: str, stride: int) -> Row:
-    deconvs = STRIDES[stride]
+    n = STRIDES[stride]
     base = RunConfig(data=DataConfig(source="disk"), eval=EvalConfig(box_sources=("gt", "det")))
     run = {
-        "heatmap": replace(base, model=BaselineConfig(num_deconvs=deconvs), codec=HeatmapCodecConfig(stride=stride)),
-        "SimCC": replace(base, model=BaselineConfig(num_deconvs=deconvs, head="simcc"), codec=SimCCCodecConfig()),
-        "FlatPose": replace(base, model=FlatPoseConfig(num_deconvs=deconvs), codec=SimCCCodecConfig()),
+        "heatmap": replace(base, model=BaselineConfig(num_deconvs=n), codec=HeatmapCodecConfig(stride=stride)),
+        "SimCC": replace(base, model=BaselineConfig(num_deconvs=n, head="simcc"), codec=SimCCCodecConfig()),
+        "FlatPose": replace(base, model=FlatPoseConfig(num_deconvs=n), codec=SimCCCodecConfig()),
     }[series]
     published = {("heatmap", 4): 71.8, ("heatmap", 32): 17.2}.get((series, stride))
     return Row(id=f"{series.lower()}_s{stride}", label=f"{series}, stride {stride}", run=run, series=series, x=stride,
-               published=published and Published(source="Fig. 1(b)", metrics={"AP": published}), readings=("fig1-sigma",))
+               readings=("fig1-sigma",),
+               published=published and Published(source="Fig. 1(b)", metrics={"AP": published}))
 
 
 PROFILES = {
     "smoke": Profile(name="smoke", description="seconds", image_size=(64, 64), data=DataConfig()),
     "quick": Profile(name="quick", description="CPU minutes: embedded data, small networks", image_size=(96, 128),
-                     data=DataConfig()),
+                     backbones={"resnet50": "resnet_quick"}, data=DataConfig()),
     "paper": Profile(name="paper", description="real data and the paper's recipe"),
 }
 
@@ -50,31 +51,33 @@ def experiment() -> Experiment:
 
 
 def result(value: float, box: str = "gt", kind: str = "trained", weights: str | None = "ema") -> dict:
-    return {"kind": kind, "weights": None if kind == "ceiling" else weights, "box_source": box, "flip_test": kind == "trained",
-            "score_rule": "box x mean keypoint score > 0.2, OKS-NMS 0.9", "metrics": {"AP": value, "AP50": min(1.0, value + 0.2)},
-            "images": 300, "predictions": 700}
+    return {"kind": kind, "weights": None if kind == "ceiling" else weights, "box_source": box,
+            "flip_test": kind == "trained", "score_rule": "box x mean keypoint score > 0.2, OKS-NMS 0.9",
+            "metrics": {"AP": value, "AP50": min(1.0, value + 0.2)}, "images": 300, "predictions": 700}
 
 
-def record(run: RunConfig, *, seed: int = 0, data: tuple[str, str] = EMBEDDED, ap: float = 0.4, ceiling: float | None = None,
-           ended: str = "2031-02-03T04:05:06+00:00", code_hash: str = "c0de") -> dict:
+def record(run: RunConfig, *, seed: int = 0, data: tuple[str, str] = EMBEDDED, ap: float = 0.4,
+           ceiling: float | None = None, ended: str = "2031-02-03T04:05:06+00:00", code_hash: str = "c0de") -> dict:
     """A finished record of one run."""
     results = [result(ap), result(ap - 0.04, weights="raw"), result(ap - 0.03, "det:person_boxes.json")]
     results += [] if ceiling is None else [result(ceiling, kind="ceiling")]
     return {
         "schema_version": 1, "spec_hash": spec_hash(run), "seed": seed, "data_id": data[1], "code_hash": code_hash,
         "profile": run.profile, "status": "done", "reason": None, "spec": to_dict(run),
-        "data": {"label": data[0], "task": "coco", "source": run.data.source, "train_images": 2000, "train_persons": 5213,
-                 "val_images": 300, "val_persons": 784, "detector_file": "person_boxes.json"},
-        "train": {"effective_batch": 32, "lr": 0.002, "lr_rule": "as given", "epochs": 6, "steps": 978, "seconds": 55.0 + seed,
-                  "images_per_s": 570.0, "peak_memory_mb": None, "loss_first": 1.0, "loss_last": 0.2, "precision": "fp32",
-                  "precision_reason": "CPU"},
+        "data": {"label": data[0], "task": "coco", "source": run.data.source, "train_images": 2000,
+                 "train_persons": 5213, "val_images": 300, "val_persons": 784, "detector_file": "person_boxes.json"},
+        "train": {"effective_batch": 32, "lr": 0.002, "lr_rule": "as given", "epochs": 6, "steps": 978,
+                  "seconds": 55.0 + seed, "images_per_s": 570.0, "peak_memory_mb": None, "loss_first": 1.0,
+                  "loss_last": 0.2, "precision": "fp32", "precision_reason": "CPU"},
         "cost": {"params_m": 1.234, "gflops": 0.1234}, "results": results,
-        "provenance": {"git_sha": "0123456789abcdef", "dirty_diff_hash": None, "versions": {"torch": "2.15.0", "numpy": "2.4.6"},
-                       "platform": "Linux x86_64", "device": "cpu", "cpu": "a CPU", "threads": 2, "command": "run fig1",
-                       "started": ended, "ended": ended, "seconds": 60.0, "host_class": "laptop"}}
+        "provenance": {"git_sha": "0123456789abcdef", "dirty_diff_hash": None,
+                       "versions": {"torch": "2.15.0", "numpy": "2.4.6"}, "platform": "Linux x86_64", "device": "cpu",
+                       "cpu": "a CPU", "threads": 2, "command": "run fig1", "started": ended, "ended": ended,
+                       "seconds": 60.0, "host_class": "laptop"}}
 
 
-def failed(run: RunConfig, *, seed: int = 0, data: tuple[str, str] = EMBEDDED, reason: str = "loss became NaN | at step 7") -> dict:
+def failed(run: RunConfig, *, seed: int = 0, data: tuple[str, str] = EMBEDDED,
+           reason: str = "loss became NaN | at step 7") -> dict:
     """A record of a run that did not finish."""
     values = record(run, seed=seed, data=data)
     return {**values, "status": "failed", "reason": reason, "results": [], "train": None, "cost": None}
@@ -97,8 +100,8 @@ def full(data: tuple[str, str] = EMBEDDED, *, profile: str = "quick", seeds: tup
 
 
 def costs() -> list[dict]:
-    return [{"experiment": "fig1", "row": r.id, "label": r.label, "params_m": 34.0 + i, "gflops": 5.45, "gflops_hrnet_tool": 8.9}
-            for i, r in enumerate(experiment().rows)]
+    return [{"experiment": "fig1", "row": r.id, "label": r.label, "params_m": 34.0 + i, "gflops": 5.45,
+             "gflops_hrnet_tool": 8.9} for i, r in enumerate(experiment().rows)]
 
 
 def store(runs: Path, records: list[dict]) -> None:

@@ -5,12 +5,14 @@ from __future__ import annotations
 from flatpose.codecs.base import Codec, Outputs
 from flatpose.codecs.heatmap import HeatmapCodec
 from flatpose.codecs.regression import RegressionCodec
+from flatpose.codecs.sar import SARCodec
 from flatpose.codecs.simcc import SimCCCodec
 from flatpose.config import CodecConfig
 
-__all__ = ["Codec", "HeatmapCodec", "Outputs", "RegressionCodec", "SimCCCodec", "build_codec"]
+__all__ = ["Codec", "HeatmapCodec", "Outputs", "RegressionCodec", "SARCodec", "SimCCCodec", "build_codec"]
 
-CODECS = {"heatmap": HeatmapCodec, "simcc": SimCCCodec, "regression": RegressionCodec}
+CODECS = {"heatmap": HeatmapCodec, "simcc": SimCCCodec, "regression": RegressionCodec,
+          "sar": SARCodec}
 
 
 def build_codec(config: CodecConfig, image_size: tuple[int, int], num_keypoints: int) -> Codec:

@@ -1,6 +1,13 @@
 """What a run is: pure, validated data. Imports no torch, so that specs load at once."""
 
-from flatpose.config.codec import CodecConfig, HeatmapCodecConfig, RegressionCodecConfig, SimCCCodecConfig
+from flatpose.config.cnn_peers import HRNetConfig, RTMPoseConfig, SARConfig, SimCCConfig, SRPoseConfig
+from flatpose.config.codec import (
+    CodecConfig,
+    HeatmapCodecConfig,
+    RegressionCodecConfig,
+    SARCodecConfig,
+    SimCCCodecConfig,
+)
 from flatpose.config.model import BaselineConfig, FlatPoseConfig, ModelConfig
 from flatpose.config.run import (
     AugmentConfig,
@@ -8,6 +15,7 @@ from flatpose.config.run import (
     DataConfig,
     EmbeddedConfig,
     EvalConfig,
+    FinalAugmentConfig,
     LossConfig,
     RunConfig,
     TrainConfig,
@@ -18,6 +26,7 @@ from flatpose.config.run import (
 
 __all__ = [
     "AugmentConfig", "BaselineConfig", "BoxSource", "CodecConfig", "DataConfig", "EmbeddedConfig", "EvalConfig",
-    "FlatPoseConfig", "HeatmapCodecConfig", "LossConfig", "ModelConfig", "RegressionCodecConfig", "RunConfig",
-    "SimCCCodecConfig", "TrainConfig", "from_dict", "spec_hash", "to_dict",
+    "FinalAugmentConfig", "FlatPoseConfig", "HRNetConfig", "HeatmapCodecConfig", "LossConfig", "ModelConfig",
+    "RTMPoseConfig", "RegressionCodecConfig", "RunConfig", "SARCodecConfig", "SARConfig", "SRPoseConfig",
+    "SimCCCodecConfig", "SimCCConfig", "TrainConfig", "from_dict", "spec_hash", "to_dict",
 ]

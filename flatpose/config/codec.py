@@ -65,4 +65,19 @@ class RegressionCodecConfig:
     score_threshold: float = 0.0
 
 
-CodecConfig = Annotated[Union[HeatmapCodecConfig, SimCCCodecConfig, RegressionCodecConfig], Field(discriminator="kind")]
+@config
+class SARCodecConfig:
+    """A coordinate and a weight at every cell of a map (SAR); the heaviest cell's coordinate is the answer."""
+
+    kind: Literal["sar"] = "sar"
+    stride: PositiveInt = 4
+    """Input pixels per cell."""
+    sigma: PositiveFloat = 3.0
+    """Standard deviation, in cells, of the auxiliary heatmap that only training uses."""
+    udp: bool = False
+    score_threshold: float = 0.2
+
+
+CodecConfig = Annotated[
+    Union[HeatmapCodecConfig, SimCCCodecConfig, RegressionCodecConfig, SARCodecConfig], Field(discriminator="kind")
+]

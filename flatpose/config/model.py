@@ -7,6 +7,7 @@ from typing import Annotated, Literal, Union
 from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt
 
 from flatpose.config.base import config
+from flatpose.config.cnn_peers import HRNetConfig, RTMPoseConfig, SARConfig, SimCCConfig, SRPoseConfig
 
 
 @config
@@ -25,7 +26,7 @@ class BaselineConfig:
 
 @config
 class FlatPoseConfig:
-    """FlatPose (sections 3.1 to 3.3, Tables 1, 5 and 6). Defaults are FlatPose-B's."""
+    """FlatPose (sections 3.1 to 3.3, Tables 1, 5 and 6). Defaults are FlatPose-B's and our readings of the paper."""
 
     kind: Literal["flatpose"] = "flatpose"
     backbone: str = "convnextv2_nano"
@@ -33,7 +34,9 @@ class FlatPoseConfig:
     embed_dim: PositiveInt = 256
     num_heads: PositiveInt = 8
     num_coarse_blocks: NonNegativeInt = 4
+    """The paper's N."""
     num_refine_blocks: NonNegativeInt = 2
+    """The paper's M."""
     top_k: Union[PositiveInt, Literal["full"]] = 4
     """Tokens refined per iteration (the paper's K)."""
     mlp_ratio: PositiveFloat = 4.0
@@ -41,13 +44,17 @@ class FlatPoseConfig:
     """False: standard attention in the coarse blocks (Table 5 row 6)."""
     coord_dim: PositiveInt = 64
     """The paper's D'."""
-    bias_grid_size: PositiveInt = 16
+    bias_grid_size: Annotated[int, Field(ge=2)] = 16
+    """The paper's S."""
     bias_dim: PositiveInt = 64
     bias_hidden: PositiveInt = 128
     gamma: Literal["fixed", "learnable"] = "fixed"
     align_corners: bool = True
     salience: Literal["none", "gate", "straight_through"] = "gate"
     """How the salience head is trained; "none" is the literal text, which gives it no gradient."""
+    salience_head: Literal["linear", "mlp", "per_keypoint"] = "linear"
+    refine_ffn: Literal["selected", "all"] = "all"
+    """Tokens that the feed-forward half of a refine block acts on: eq. 12 says selected, the counts say all."""
     share_refine: bool = False
     num_deconvs: Annotated[NonNegativeInt, Field(le=3)] = 0
     """Deconvolutions after the transformer (Table 5 row 4; Fig. 1's finer strides)."""
@@ -56,6 +63,10 @@ class FlatPoseConfig:
     """After upsampling: pool the map back to the token grid, or widen the classifiers to the fine map."""
     head: Literal["simcc", "regression"] = "simcc"
     drop_path: float = 0.0
+    """Stochastic depth of the backbone and of the blocks."""
 
 
-ModelConfig = Annotated[Union[BaselineConfig, FlatPoseConfig], Field(discriminator="kind")]
+ModelConfig = Annotated[
+    Union[BaselineConfig, FlatPoseConfig, HRNetConfig, SimCCConfig, SARConfig, SRPoseConfig, RTMPoseConfig],
+    Field(discriminator="kind"),
+]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import json
 from typing import Any, Literal, Optional
@@ -54,6 +55,21 @@ class AugmentConfig:
     """Range of a random gain and offset of the pixel values (colour jitter)."""
     cutout: float = 0.0
     """Probability of hiding one random rectangle."""
+    truncated: bool = False
+    """Draw scale, angle and shift from a normal distribution truncated at one deviation (mmpose 1.x) instead."""
+    hsv: tuple[NonNegativeFloat, NonNegativeFloat, NonNegativeFloat] = (0.0, 0.0, 0.0)
+    """Largest change of hue (of 180), saturation and value (of 255), each made in half of the cases."""
+    blur: float = 0.0
+    """Probability of a box blur, and again of a median blur, 3 to 7 pixels wide."""
+
+
+@config
+class FinalAugmentConfig:
+    """Another augmentation at the end of the run (RTMPose's second stage)."""
+
+    augment: AugmentConfig
+    fraction: float
+    """Share of the epochs, counted from the end."""
 
 
 @config
@@ -99,7 +115,8 @@ class EvalConfig:
 class LossConfig:
     """Training loss; which one fits which codec is checked when the model is built."""
 
-    kind: Literal["mse", "kl", "l1"] = "mse"
+    kind: Literal["mse", "kl", "l1", "multi_mse", "sar"] = "mse"
+    """"multi_mse": heatmaps at several resolutions (SRPose); "sar": SAR's spatial-aware loss."""
     beta: PositiveFloat = 1.0
     """For "kl": factor on the logits before log-softmax (10 in RTMPose)."""
     target_softmax: bool = False
@@ -117,6 +134,7 @@ class RunConfig:
     codec: CodecConfig = HeatmapCodecConfig()
     loss: LossConfig = LossConfig()
     augment: AugmentConfig = AugmentConfig()
+    augment_final: Optional[FinalAugmentConfig] = None
     train: TrainConfig = TrainConfig()
     eval: EvalConfig = EvalConfig()
     profile: str = "paper"
@@ -137,6 +155,23 @@ def from_dict(values: dict[str, Any]) -> RunConfig:
 
 
 def spec_hash(run: RunConfig) -> str:
-    """Identity of a run: the first 12 hex digits of SHA-256 over its canonical JSON."""
-    canonical = json.dumps(to_dict(run), sort_keys=True, separators=(",", ":"))
+    """Identity of a run: the first 12 hex digits of SHA-256 over its canonical JSON.
+
+    Fields at their default are left out, so that a new field does not make every old record a stranger. (A changed
+    default is a change of code, which the record's code hash shows.)
+    """
+    canonical = json.dumps(_without_defaults(run), sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(canonical.encode()).hexdigest()[:12]
+
+
+def _without_defaults(value: Any) -> Any:
+    if not dataclasses.is_dataclass(value):
+        return value
+    kept = {}
+    for field in dataclasses.fields(value):
+        item = getattr(value, field.name)
+        if dataclasses.is_dataclass(item):
+            kept[field.name] = _without_defaults(item)
+        elif field.name == "kind" or item != field.default:
+            kept[field.name] = item
+    return kept

@@ -59,12 +59,14 @@ class Crops(Dataset):
     """Crops of persons; an item is addressed by (epoch, index), so the data set itself has no state to resume.
 
     Items: ``image`` (H, W, 3) uint8 RGB, ``keypoints`` (K, 2) crop pixels, ``weights`` (K,), ``index``.
+    ``final``: the epoch from which another augmentation applies, and that one.
     """
 
     def __init__(self, persons: list[Person], keypoint_set: KeypointSet, image_size: tuple[int, int], *,
-                 udp: bool, augment: AugmentConfig | None = None, seed: int = 0) -> None:
+                 udp: bool, augment: AugmentConfig | None = None, seed: int = 0,
+                 final: tuple[int, AugmentConfig] | None = None) -> None:
         self.persons, self.keypoint_set, self.image_size = persons, keypoint_set, image_size
-        self.udp, self.augment, self.seed = udp, augment, seed
+        self.udp, self.augment, self.seed, self.final = udp, augment, seed, final
         self.cache = ImageCache()
 
     def __len__(self) -> int:
@@ -74,15 +76,16 @@ class Crops(Dataset):
         epoch, index = address
         person = self.persons[index]
         image = self.cache.read(person.image_path)
-        if self.augment is None:
+        augment = self.final[1] if self.final and epoch >= self.final[0] else self.augment
+        if augment is None:
             view = transforms.plain_view(person, self.image_size)
         else:
             rng = np.random.default_rng((self.seed, epoch, index))
-            view = transforms.random_view(person, self.image_size, self.augment, self.keypoint_set, rng)
+            view = transforms.random_view(person, self.image_size, augment, self.keypoint_set, rng)
         mat = transforms.view_matrix(view, self.image_size, udp=self.udp)
         pixels = transforms.crop(image, mat, self.image_size)
-        if self.augment is not None:
-            pixels = transforms.change_pixels(pixels, self.augment, rng)
+        if augment is not None:
+            pixels = transforms.change_pixels(pixels, augment, rng)
         keypoints, weights = transforms.crop_keypoints(person, view, mat, self.keypoint_set)
         return {"image": pixels, "keypoints": keypoints, "weights": weights, "index": index}
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
+from scipy.special import ndtr, ndtri
 
 from flatpose.config import AugmentConfig
 from flatpose.data.instances import Person
@@ -41,15 +42,24 @@ def random_view(person: Person, image_size: tuple[int, int], config: AugmentConf
     Every draw is made whether or not it is used, so that one probability does not shift the others' random stream.
     """
     draw, normal = rng.random(8), rng.standard_normal(2)
+    offset, stretch, turn = 2 * draw[3:5] - 1, np.clip(normal[0], -1, 1), np.clip(normal[1], -2, 2)
+    if config.truncated:
+        *offset, stretch, turn = _truncated_normal(rng.random(4))
     view = plain_view(person, image_size)
     center, scale = view.center, view.scale
     if draw[0] < config.half_body:
         center, scale = _half_body(person, image_size, keypoint_set, draw[1] < 0.5) or (center, scale)
-    scale = scale * (1 + config.scale * np.clip(normal[0], -1, 1))
+    scale = scale * (1 + config.scale * stretch)
     if draw[2] < SHIFT_PROBABILITY:
-        center = center + config.shift * (2 * draw[3:5] - 1) * scale
-    rotation = config.rotation * np.clip(normal[1], -2, 2) if draw[5] < config.rotation_probability else 0.0
+        center = center + config.shift * np.array(offset) * scale
+    rotation = config.rotation * turn if draw[5] < config.rotation_probability else 0.0
     return View(center, scale, float(rotation), bool(draw[6] < config.flip))
+
+
+def _truncated_normal(uniform: np.ndarray) -> np.ndarray:
+    """Standard normal values within one deviation, from uniform ones."""
+    low, high = ndtr(-1.0), ndtr(1.0)
+    return ndtri(low + uniform * (high - low))
 
 
 def view_matrix(view: View, image_size: tuple[int, int], *, udp: bool) -> np.ndarray:
@@ -77,7 +87,7 @@ def crop_keypoints(person: Person, view: View, mat: np.ndarray, keypoint_set: Ke
 
 
 def change_pixels(pixels: np.ndarray, config: AugmentConfig, rng: np.random.Generator) -> np.ndarray:
-    """Random gain and offset, and a random grey rectangle, as ``config`` asks."""
+    """Random gain and offset, a random grey rectangle, colour shifts and blur, as ``config`` asks."""
     draw = rng.random(7)
     if config.brightness:
         gain, offset = 1 + config.brightness * (2 * draw[0] - 1), 128 * config.brightness * (2 * draw[1] - 1)
@@ -87,7 +97,24 @@ def change_pixels(pixels: np.ndarray, config: AugmentConfig, rng: np.random.Gene
         size = (0.2 + 0.2 * draw[3:5]) * (width, height)
         x, y = (draw[5:7] * (np.array([width, height]) - size)).astype(int)
         pixels[y:y + int(size[1]), x:x + int(size[0])] = 127
-    return pixels
+    if any(config.hsv):
+        pixels = _shift_hsv(pixels, config.hsv, rng)
+    return _blur(pixels, config.blur, rng) if config.blur else pixels
+
+
+def _shift_hsv(pixels: np.ndarray, limits: tuple[float, float, float], rng: np.random.Generator) -> np.ndarray:
+    """Add one random number to each of hue (circular), saturation and value, each with probability one half."""
+    shift = (np.array(limits) * (2 * rng.random(3) - 1) * (rng.random(3) < 0.5)).astype(np.int16)
+    hue, saturation, value = np.moveaxis(cv2.cvtColor(pixels, cv2.COLOR_RGB2HSV).astype(np.int16) + shift, -1, 0)
+    hsv = np.stack([hue % 180, np.clip(saturation, 0, 255), np.clip(value, 0, 255)], axis=-1)
+    return cv2.cvtColor(hsv.astype(np.uint8), cv2.COLOR_HSV2RGB)
+
+
+def _blur(pixels: np.ndarray, probability: float, rng: np.random.Generator) -> np.ndarray:
+    """A box blur and a median blur, each with the probability and of 3, 5 or 7 pixels."""
+    (box, median), sizes = rng.random(2) < probability, 3 + 2 * rng.integers(0, 3, size=2)
+    pixels = cv2.blur(pixels, (int(sizes[0]), int(sizes[0]))) if box else pixels
+    return cv2.medianBlur(np.ascontiguousarray(pixels), int(sizes[1])) if median else pixels
 
 
 def _half_body(person: Person, image_size: tuple[int, int], keypoint_set: KeypointSet, prefer_upper: bool

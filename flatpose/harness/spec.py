@@ -128,6 +128,7 @@ def at_profile(run: RunConfig, profile: Profile, *, source: Literal["embedded", 
     data = run.data if profile.data is None else replace(profile.data, task=run.data.task)
     if source is not None:
         data = replace(data, source=source)
+    final = run.augment_final
     return replace(
         run,
         profile=profile.name,
@@ -137,6 +138,7 @@ def at_profile(run: RunConfig, profile: Profile, *, source: Literal["embedded", 
         codec=_patched(run.codec, profile.codec.get(run.codec.kind, {})),
         train=_patched(run.train, profile.train),
         augment=_patched(run.augment, profile.augment),
+        augment_final=final and replace(final, augment=_patched(final.augment, profile.augment)),
         eval=_patched(run.eval, profile.eval),
     )
 

@@ -10,7 +10,11 @@ from flatpose.config import CodecConfig, ModelConfig
 if TYPE_CHECKING:
     from torch import nn
 
-BUILDERS = {"baseline": "flatpose.models.baseline", "flatpose": "flatpose.models.flatpose"}
+BUILDERS = {
+    "baseline": "flatpose.models.baseline", "flatpose": "flatpose.models.flatpose", "hrnet": "flatpose.models.hrnet",
+    "simcc": "flatpose.models.simcc", "sar": "flatpose.models.sar", "srpose": "flatpose.models.srpose",
+    "rtmpose": "flatpose.models.rtmpose",
+}
 
 
 def build_model(config: ModelConfig, codec: CodecConfig, image_size: tuple[int, int], num_keypoints: int, *,

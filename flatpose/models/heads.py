@@ -39,19 +39,21 @@ class SimCCHead(nn.Module):
         num_keypoints: K.
         image_size: Input (width, height).
         split_ratio: Bins per pixel.
+        maps_per_keypoint: Maps that are flattened together for one keypoint.
     """
 
     def __init__(self, in_channels: int, cells: int, num_keypoints: int, image_size: tuple[int, int],
-                 split_ratio: float) -> None:
+                 split_ratio: float, maps_per_keypoint: int = 1) -> None:
         super().__init__()
         bins_x, bins_y = simcc_bins(image_size, split_ratio)
-        self.to_maps = nn.Conv2d(in_channels, num_keypoints, 1)
-        self.cls_x = nn.Linear(cells, bins_x)
-        self.cls_y = nn.Linear(cells, bins_y)
+        self.num_keypoints = num_keypoints
+        self.to_maps = nn.Conv2d(in_channels, num_keypoints * maps_per_keypoint, 1)
+        self.cls_x = nn.Linear(maps_per_keypoint * cells, bins_x)
+        self.cls_y = nn.Linear(maps_per_keypoint * cells, bins_y)
 
     def forward(self, features: Tensor) -> dict[str, Tensor]:
         """(B, C, h, w) -> logits simcc_x (B, K, Wx) and simcc_y (B, K, Wy)."""
-        vectors = self.to_maps(features).flatten(2)
+        vectors = self.to_maps(features).unflatten(1, (self.num_keypoints, -1)).flatten(2)
         return {"simcc_x": self.cls_x(vectors), "simcc_y": self.cls_y(vectors)}
 
 

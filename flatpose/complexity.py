@@ -1,0 +1,133 @@
+"""Parameters and multiply-adds of a network, by three counters, so that every published number can be matched.
+
+``gflops`` is what recent papers print: multiply-adds / 1e9 of one forward pass, every matrix product included, counted
+by fvcore with a handle for fused attention (which fvcore alone would miss). ``gflops_torch`` is torch's own counter, a
+check. ``gflops_hrnet_tool`` is the summary tool of HRNet's repository, which made half of the field's published
+numbers; its peculiarities are kept.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from math import prod
+from typing import Any
+
+import torch
+from fvcore.nn import FlopCountAnalysis
+from fvcore.nn.jit_handles import get_shape
+from torch import Tensor, nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils.flop_counter import FlopCounterMode
+
+from flatpose.errors import FlatPoseError
+
+# At most a few operations per output element: free by the convention of every counter. An operator that is neither
+# here nor counted is an error, so that no matrix product escapes.
+ELEMENTWISE = frozenset(f"aten::{name}" for name in """
+    abs add add_ addcmul amax clamp_min div exp gelu hardsigmoid hardswish hardswish_ lerp linalg_vector_norm linspace
+    log_softmax max_pool2d mean meshgrid mul mul_ neg norm pad pixel_shuffle pow rsqrt rsub scatter sigmoid sigmoid_
+    silu silu_ softmax sqrt sub sum tanh topk triu_indices unflatten upsample_nearest2d where""".split())
+
+_RANDOM_FILLS = (torch.ops.aten.uniform_.default, torch.ops.aten.normal_.default, torch.ops.aten.erfinv_.default)
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What one forward pass of one image costs."""
+
+    params_m: float
+    """All parameters, in millions."""
+    params_leaf_m: float
+    """Without parameters held by modules that have children (position codes, tokens), as some papers count."""
+    gflops: float
+    gflops_hrnet_tool: float
+    gflops_torch: float
+    uncounted: dict[str, int]
+    """Calls of element-wise operators, which no counter prices."""
+
+
+def measure(model: nn.Module, image_size: tuple[int, int]) -> Cost:
+    """Count a network at batch 1 and ``image_size`` (width, height).
+
+    Raises:
+        FlatPoseError: The network uses an operator that is neither counted nor known to be element-wise.
+    """
+    parameter = next(model.parameters())
+    images = torch.zeros(1, 3, image_size[1], image_size[0], device=parameter.device, dtype=parameter.dtype)
+    training = model.training
+    model.eval()
+    try:
+        with torch.no_grad(), sdpa_kernel(SDPBackend.MATH):
+            gflops, uncounted = _fvcore(model, images)
+            with FlopCounterMode(display=False) as counter:
+                model(images)
+            hrnet_tool = _hrnet_tool(model, images)
+    finally:
+        model.train(training)
+    leaves = {id(p): p for module in model.modules() if not any(module.children()) for p in module.parameters()}
+    return Cost(
+        params_m=sum(p.numel() for p in model.parameters()) / 1e6,
+        params_leaf_m=sum(p.numel() for p in leaves.values()) / 1e6,
+        gflops=gflops, gflops_hrnet_tool=hrnet_tool, gflops_torch=counter.get_total_flops() / 2e9, uncounted=uncounted,
+    )
+
+
+def _fvcore(model: nn.Module, images: Tensor) -> tuple[float, dict[str, int]]:
+    logging.getLogger("fvcore.nn.jit_analysis").setLevel(logging.ERROR)  # it warns of each uncounted operator
+    analysis = FlopCountAnalysis(model, images)
+    analysis.set_op_handle("aten::scaled_dot_product_attention", _attention_products)
+    analysis.uncalled_modules_warnings(False)
+    total = analysis.total() / 1e9
+    uncounted: Counter[str] = analysis.unsupported_ops()
+    unknown = sorted(set(uncounted) - ELEMENTWISE)
+    if unknown:
+        raise FlatPoseError(f"no rule counts the multiply-adds of {', '.join(unknown)}", where=type(model).__name__,
+                            hint="add a handle, or the name to ELEMENTWISE, in flatpose/complexity.py")
+    return total, dict(sorted(uncounted.items()))
+
+
+def _attention_products(inputs: list[Any], outputs: list[Any]) -> int:
+    """Multiply-adds of q k^T and of the product with v."""
+    query, key, value = (get_shape(t) for t in inputs[:3])
+    return prod(query) * key[-2] + prod(query[:-1]) * key[-2] * value[-1]
+
+
+def _hrnet_tool(model: nn.Module, images: Tensor) -> float:
+    """HRNet's summary tool: modules named *Conv* and nn.Linear only, over 2^30.
+
+    Transposed convolutions are priced at their output size, and a linear layer multiplies its output size by
+    ``input.size(1)``, which for tokens (B, N, C) is N and not C. Attention, norms and resizing are free.
+    """
+    total = 0
+
+    def hook(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
+        nonlocal total
+        if "Conv" in type(module).__name__:
+            total += module.weight.numel() * prod(output.shape[2:])
+        else:
+            total += output.numel() * inputs[0].shape[1]
+
+    counted = [m for m in model.modules() if isinstance(m, nn.Linear)
+               or ("Conv" in type(m).__name__ and isinstance(getattr(m, "weight", None), Tensor))]
+    handles = [module.register_forward_hook(hook) for module in counted]
+    model(images)
+    for handle in handles:
+        handle.remove()
+    return total / 2**30
+
+
+class _NoRandomFills(TorchDispatchMode):
+    def __torch_dispatch__(self, func: Any, types: Any, args: tuple = (), kwargs: dict | None = None) -> Any:
+        return args[0].zero_() if func in _RANDOM_FILLS else func(*args, **(kwargs or {}))
+
+
+@contextmanager
+def shapes_only() -> Iterator[None]:
+    """Networks built inside have zeros where random numbers would be: several times faster where only shapes matter."""
+    with _NoRandomFills():
+        yield

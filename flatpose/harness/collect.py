@@ -1,0 +1,225 @@
+"""From records on disk to what a page needs: reports/data/<id>.json, and its records sorted into settings.
+
+A record carries no experiment or row name. It belongs to a row when its spec hash is that of the row's run at one of
+the experiment's profiles, so rows that ask for the same run share it, and an edited row lets go of its old records.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from flatpose.config.run import from_dict, spec_hash
+from flatpose.errors import DataError
+from flatpose.harness.spec import Experiment, Row, at_profile
+from flatpose.io import read_json
+
+Record = dict[str, Any]
+Stale = Callable[[Record], bool]
+SCHEMA_VERSION = 1
+PAPER_DATA = {"coco": "COCO 2017", "crowdpose": "CrowdPose", "mpii": "MPII"}
+"""Label of the data the paper's numbers were measured on, by task."""
+
+
+@dataclass(frozen=True)
+class RecordSet:
+    """The finished (done or failed) runs of one experiment, and the computed costs of its rows."""
+
+    experiment: str
+    records: tuple[Record, ...] = ()
+    costs: tuple[Record, ...] = ()
+
+    def dump(self) -> str:
+        """Canonical JSON, the content of reports/data/<id>.json."""
+        records = sorted(self.records, key=record_key)
+        costs = sorted(self.costs, key=lambda c: str(c.get("row")))
+        value = {"schema_version": SCHEMA_VERSION, "experiment": self.experiment, "records": records, "costs": costs}
+        return json.dumps(value, indent=1, sort_keys=True, allow_nan=False) + "\n"
+
+
+def record_key(record: Record) -> tuple[str, int, str]:
+    """Two records with the same key are the same run, repeated."""
+    return record["spec_hash"], record["seed"], str(record["data_id"])
+
+
+def run_id(record: Record) -> str:
+    """Where the run lies below runs/: <spec_hash>/seed<k>/<data_id>."""
+    return f"{record['spec_hash']}/seed{record['seed']}/{record['data_id']}"
+
+
+def load(path: Path, experiment: str) -> RecordSet:
+    """A reports/data file; an absent one is empty.
+
+    Raises:
+        DataError: Malformed JSON, another schema version, or records without their identity.
+    """
+    if not path.exists():
+        return RecordSet(experiment)
+    value = read_json(path)
+    if not isinstance(value, dict) or value.get("schema_version") != SCHEMA_VERSION:
+        raise DataError(f"not a record file of schema version {SCHEMA_VERSION}", where=str(path))
+    records = tuple(_checked(r, path) for r in value.get("records", ()))
+    return RecordSet(experiment, records, tuple(value.get("costs", ())))
+
+
+def scan(runs_dir: Path) -> list[Record]:
+    """Every finished record below a runs directory (record.json is the file written last)."""
+    if not runs_dir.is_dir():
+        return []
+    return [_checked(read_json(path), path) for path in sorted(runs_dir.glob("*/seed*/*/record.json"))]
+
+
+def _checked(record: Any, path: Path) -> Record:
+    present = set(record) if isinstance(record, dict) else set()
+    missing = {"schema_version", "spec_hash", "seed", "data_id", "status"} - present
+    if missing:
+        raise DataError(f"a record lacks {', '.join(sorted(missing))}", where=str(path), hint="delete it and run again")
+    if record["schema_version"] != SCHEMA_VERSION:
+        raise DataError(f"record of schema version {record['schema_version']}; this program reads {SCHEMA_VERSION}",
+                        where=str(path))
+    return record
+
+
+def wanted(experiment: Experiment) -> dict[str, list[tuple[Row, str]]]:
+    """spec_hash -> the (row, profile name) pairs that ask for it, with the data from either source."""
+    rows: dict[str, list[tuple[Row, str]]] = {}
+    for name, profile in experiment.profiles.items():
+        for row in experiment.rows:
+            runs = (at_profile(row.run, profile, source=source) for source in ("embedded", "disk"))
+            for key in {spec_hash(run) for run in runs}:
+                rows.setdefault(key, []).append((row, name))
+    return rows
+
+
+def merge(experiment: Experiment, committed: RecordSet, found: Iterable[Record],
+          costs: Sequence[Record] = ()) -> RecordSet:
+    """The committed records plus those found that a row wants; of two with one key the later-ended stays.
+
+    A committed record that no row wants any more stays and becomes an orphan on the page. Only smoke records go, as
+    soon as there is anything else: they prove that the path works and measure nothing.
+    """
+    keys = wanted(experiment)
+    merged = {record_key(r): r for r in committed.records}
+    for record in found:
+        old = merged.get(record_key(record))
+        if record["spec_hash"] in keys and (old is None or ended(record) >= ended(old)):
+            merged[record_key(record)] = record
+    measuring = {key: r for key, r in merged.items() if r.get("profile") != "smoke"}
+    by_row = {c.get("row"): c for c in (*committed.costs, *costs)}
+    return RecordSet(experiment.id, tuple(sorted((measuring or merged).values(), key=record_key)),
+                     tuple(sorted(by_row.values(), key=lambda c: str(c.get("row")))))
+
+
+def gt_first(box_source: str) -> tuple[bool, str]:
+    """Sort key of box sources."""
+    return box_source != "gt", box_source
+
+
+def ended(record: Record) -> str:
+    """ISO time at which the run ended; sorts before everything when unknown."""
+    return (record.get("provenance") or {}).get("ended") or ""
+
+
+def orphans(experiment: Experiment, records: RecordSet) -> list[Record]:
+    """Records in the committed file that no row of the spec asks for (any more)."""
+    keys = wanted(experiment)
+    return [r for r in records.records if r["spec_hash"] not in keys]
+
+
+def unclaimed(experiments: Iterable[Experiment], runs_dir: Path) -> list[Record]:
+    """Records on disk that no experiment asks for."""
+    keys = {key for experiment in experiments for key in wanted(experiment)}
+    return [r for r in scan(runs_dir) if r["spec_hash"] not in keys]
+
+
+@dataclass(frozen=True)
+class Setting:
+    """One condition under which rows were measured: a profile and one exact data set."""
+
+    profile: str
+    data_id: str
+    label: str
+    """Of the data: "COCO subset (1829/338 images)"."""
+    rows: dict[str, list[Record]] = field(default_factory=dict)
+    """Row id -> its records, by seed."""
+
+    @property
+    def title(self) -> str:
+        return f"{self.profile} · {self.label}"
+
+    @cached_property
+    def records(self) -> list[Record]:
+        """Every record once, also when rows share it."""
+        return [*{record_key(r): r for records in self.rows.values() for r in records}.values()]
+
+    @property
+    def done(self) -> list[Record]:
+        return [r for r in self.records if r["status"] == "done"]
+
+    @property
+    def rows_done(self) -> int:
+        return sum(any(r["status"] == "done" for r in records) for records in self.rows.values())
+
+    @property
+    def seeds(self) -> list[int]:
+        return sorted({r["seed"] for r in self.done})
+
+    @cached_property
+    def box_sources(self) -> list[str]:
+        """Ground truth first."""
+        found = {s["box_source"] for r in self.done for s in r["results"] if s["kind"] == "trained"}
+        return sorted(found, key=gt_first)
+
+    @property
+    def incomparable(self) -> str | None:
+        """Why a metric measured here says nothing about the published one; None when it does."""
+        reasons = [] if self.profile == "paper" else [f"{self.profile} profile"]
+        data = [{**r["spec"]["data"], **r["data"]} for r in self.done]
+        if any(d["source"] == "embedded" for d in data):
+            reasons.append("embedded data")
+        elif any(self.label != PAPER_DATA[d["task"]] for d in data):
+            reasons.append(self.label)
+        elif any(d.get("max_train_persons") or d.get("max_val_images") for d in data):
+            reasons.append(f"only part of {self.label}")
+        return ", ".join(reasons) or None
+
+
+def settings(experiment: Experiment, records: RecordSet) -> list[Setting]:
+    """The settings found in the records: default profile first, embedded data before real."""
+    keys = wanted(experiment)
+    found: dict[tuple[str, str], Setting] = {}
+    for record in sorted(records.records, key=lambda r: (r["seed"], record_key(r))):
+        for row, profile in keys.get(record["spec_hash"], ()):
+            key = profile, str(record["data_id"])
+            setting = found.setdefault(key, Setting(*key, _label(records, record["data_id"])))
+            setting.rows.setdefault(row.id, []).append(record)
+    order = [experiment.default_profile, *(p for p in experiment.profiles if p != experiment.default_profile)]
+    return sorted(found.values(), key=lambda s: (order.index(s.profile), not s.label.startswith("embedded"), s.label,
+                                                 s.data_id))
+
+
+def _label(records: RecordSet, data_id: str | None) -> str:
+    """The name of a data set, told by any record of it; two different sets of one name get their id as well."""
+    labels = {str(r["data_id"]): r["data"]["label"] for r in records.records if (r.get("data") or {}).get("label")}
+    label = labels.get(str(data_id))
+    if label is None:
+        return f"data {str(data_id)[:8]}"
+    twins = [i for i, other in labels.items() if other == label]
+    return label if len(twins) == 1 else f"{label} {str(data_id)[:8]}"
+
+
+def stale_check(code_hash: Callable[[Any], str]) -> Stale:
+    """Whether a record was made by other code than today's, given ``identity.code_hash``."""
+    cache: dict[str, str] = {}
+
+    def stale(record: Record) -> bool:
+        key = record["spec_hash"]
+        if key not in cache:
+            cache[key] = code_hash(from_dict(record["spec"]))
+        return cache[key] != record.get("code_hash")
+
+    return stale

@@ -1,0 +1,230 @@
+"""Published against measured, and one set of records against another.
+
+A verdict is one of: within tolerance · outside tolerance · not comparable · not run · failed; the last three always
+carry a reason. The interval decides first, the tolerance (fixed in the spec before any run) second. All metric values
+here are 0..1, as in the records; pages print them x 100.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from flatpose.harness import stats
+from flatpose.harness.collect import Record, RecordSet, Setting, Stale, gt_first, run_id, settings
+from flatpose.harness.spec import Experiment, Row
+
+WITHIN, OUTSIDE = "within tolerance", "outside tolerance"
+NOT_COMPARABLE, NOT_RUN, FAILED = "not comparable", "not run", "failed"
+
+
+@dataclass(frozen=True)
+class Measured:
+    """One metric of one row in one setting, over its seeds; ``values`` is empty unless ``status`` is "done"."""
+
+    status: str
+    reason: str = ""
+    values: tuple[float, ...] = ()
+    seeds: tuple[int, ...] = ()
+    runs: tuple[str, ...] = ()
+    stale: bool = False
+    failures: tuple[str, ...] = ()
+    """One line per failed seed, also when others succeeded."""
+
+    @property
+    def estimate(self) -> stats.Estimate:
+        return stats.estimate(self.values)
+
+
+@dataclass(frozen=True)
+class Verdict:
+    verdict: str
+    reason: str = ""
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """One published (or other) number beside ours. Metrics are 0..1, ``params_m`` in M, ``gflops`` in G."""
+
+    experiment: str
+    row: str
+    label: str
+    quantity: str
+    setting: str | None
+    box_source: str | None
+    against: str
+    """"paper", or the path of the other records."""
+    reference: float
+    source: str
+    """Where in the paper the number stands."""
+    measured: float | None
+    half_width: float | None
+    n: int
+    difference: float | None
+    tolerance: float
+    verdict: str
+    reason: str
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON form; the reference is called "published" only when it is the paper's."""
+        values = asdict(self)
+        return {"published" if self.against == "paper" else "other": values.pop("reference"), **values}
+
+    @property
+    def outcome(self) -> str:
+        """Verdict with its reason."""
+        return f"{self.verdict} ({self.reason})" if self.reason else self.verdict
+
+
+def result(record: Record, box_source: str | None, kind: str = "trained", weights: str | None = None) -> Record | None:
+    """The entry of a record's results with this box source; weights None means EMA where there is one, else raw."""
+    entries = [r for r in record.get("results", ()) if r["kind"] == kind and box_source in (None, r["box_source"])]
+    if weights is not None:
+        return next((r for r in entries if r.get("weights") == weights), None)
+    return min(entries, key=lambda r: r.get("weights") != "ema", default=None)
+
+
+def measure(setting: Setting, row: Row, metric: str, box_source: str | None, *, kind: str = "trained",
+            weights: str | None = None, stale: Stale | None = None) -> Measured:
+    """Collects one metric over the seeds of a row, or says why there is none."""
+    records = setting.rows.get(row.id, [])
+    failures = tuple(f"seed {r['seed']} failed: {r.get('reason') or 'no reason recorded'}"
+                     for r in records if r["status"] != "done")
+    pairs = [(r, result(r, box_source, kind, weights)) for r in records if r["status"] == "done"]
+    have = [(r, found["metrics"][metric]) for r, found in pairs if found and found["metrics"].get(metric) is not None]
+    if have:
+        done = [r for r, _ in have]
+        return Measured("done", values=tuple(v for _, v in have), seeds=tuple(r["seed"] for r in done),
+                        runs=tuple(map(run_id, done)), stale=bool(stale and any(map(stale, done))), failures=failures)
+    runs = tuple(map(run_id, records))
+    if failures and not pairs:
+        return Measured("failed", "; ".join(failures), runs=runs, failures=failures)
+    if not records:
+        return Measured("not run", f"no record at {setting.title}")
+    boxes = f" with {box_source} boxes" if box_source else ""
+    return Measured("not run", f"{metric}{boxes} was not evaluated", runs=runs, failures=failures)
+
+
+def judge(measured: stats.Estimate, reference: float, tolerance: float) -> Verdict:
+    """Interval first: a published value inside it is no contradiction, but says something only if the interval is
+    no wider than the tolerance. Outside the interval the distance of the mean decides."""
+    close = abs(measured.mean - reference) <= tolerance + 1e-12
+    if measured.contains(reference) and not close and (measured.half_width or 0.0) > tolerance:
+        width = 100 * (measured.half_width or 0.0)
+        return Verdict(NOT_COMPARABLE, f"n = {measured.n} cannot tell: the interval ±{width:.1f} holds the reference "
+                                       f"but is wider than the tolerance {100 * tolerance:.1f}")
+    return Verdict(WITHIN if close or measured.contains(reference) else OUTSIDE)
+
+
+def against_paper(experiment: Experiment, records: RecordSet, stale: Stale | None = None) -> list[Comparison]:
+    """Every published number of the experiment: metrics per setting and box source, then costs."""
+    found = settings(experiment, records)
+    comparable = [s for s in found if s.incomparable is None]
+    rows: list[Comparison] = []
+    for row in experiment.rows:
+        if row.published is None:
+            continue
+        for metric in row.published.metrics:
+            for setting in comparable:
+                boxes: Sequence[str | None] = setting.box_sources or [None]
+                rows += [_metric(experiment, row, metric, setting, box, stale) for box in boxes]
+            if not comparable:
+                rows.append(_no_metric(experiment, row, metric, found))
+        rows += _costs(experiment, row, records)
+    return rows
+
+
+def _metric(experiment: Experiment, row: Row, metric: str, setting: Setting, box: str | None,
+            stale: Stale | None) -> Comparison:
+    found = measure(setting, row, metric, box, stale=stale)
+    reference, tolerance = _published(row, metric), row.tolerance.metric / 100
+    if found.status != "done":
+        verdict = Verdict(FAILED if found.status == "failed" else NOT_RUN, found.reason)
+        return _comparison(experiment, row, metric, setting.title, box, reference, tolerance, None, verdict)
+    verdict = judge(found.estimate, reference, tolerance)
+    if found.stale and not verdict.reason:
+        verdict = Verdict(verdict.verdict, "measured by older code")
+    return _comparison(experiment, row, metric, setting.title, box, reference, tolerance, found.estimate, verdict)
+
+
+def _no_metric(experiment: Experiment, row: Row, metric: str, found: list[Setting]) -> Comparison:
+    """No setting is comparable with the paper: the reason is the conditions that were measured instead."""
+    reasons = [s.incomparable or "" for s in found if row.id in s.rows]
+    verdict = Verdict(NOT_COMPARABLE, "; ".join(dict.fromkeys(reasons))) if reasons else Verdict(NOT_RUN, "no record")
+    return _comparison(experiment, row, metric, None, None, _published(row, metric), row.tolerance.metric / 100, None,
+                       verdict)
+
+
+def _published(row: Row, metric: str) -> float:
+    assert row.published is not None
+    return row.published.metrics[metric] / 100  # type: ignore[index]
+
+
+def _costs(experiment: Experiment, row: Row, records: RecordSet) -> Iterator[Comparison]:
+    """Parameters and GFLOPs of the paper-size model; they need no data, so they always compare."""
+    assert row.published is not None
+    measured: Record = next((c for c in records.costs if c.get("row") == row.id), {})
+    for quantity, relative in (("params_m", row.tolerance.params), ("gflops", row.tolerance.gflops)):
+        reference = getattr(row.published, quantity)
+        if reference is None:
+            continue
+        value, tolerance = measured.get(quantity), relative * reference
+        if value is None:
+            verdict, estimate = Verdict(NOT_RUN, "cost not computed"), None
+        else:
+            # A published 21.6 stands for anything from 21.55 to 21.65, however small the tolerance.
+            tolerance, estimate = max(tolerance, 0.05), stats.Estimate(value, 1)
+            verdict = judge(estimate, reference, tolerance)
+        yield _comparison(experiment, row, quantity, None, None, reference, tolerance, estimate, verdict)
+
+
+def _comparison(experiment: Experiment, row: Row, quantity: str, setting: str | None, box: str | None, reference: float,
+                tolerance: float, estimate: stats.Estimate | None, verdict: Verdict,
+                against: str = "paper") -> Comparison:
+    return Comparison(
+        experiment=experiment.id, row=row.id, label=row.label, quantity=quantity, setting=setting, box_source=box,
+        against=against, reference=reference,
+        source=row.published.source if row.published and against == "paper" else against,
+        measured=estimate.mean if estimate else None, half_width=estimate.half_width if estimate else None,
+        n=estimate.n if estimate else 0, difference=estimate.mean - reference if estimate else None,
+        tolerance=tolerance, verdict=verdict.verdict, reason=verdict.reason)
+
+
+def against_records(experiment: Experiment, ours: RecordSet, theirs: RecordSet, name: str) -> list[Comparison]:
+    """Our records against another set (an earlier commit, another machine), row by row at equal profile and data.
+
+    The difference is always printed; it is judged only when data, boxes and code are the same on both sides.
+    """
+    others = settings(experiment, theirs)
+    rows: list[Comparison] = []
+    for setting in settings(experiment, ours):
+        alike = [s for s in others if s.profile == setting.profile]
+        for other in [s for s in alike if s.data_id == setting.data_id] or alike[:1]:
+            boxes = sorted({*setting.box_sources, *other.box_sources}, key=gt_first)
+            pairs = (_pair(experiment, row, setting, other, box, name) for row in experiment.rows for box in boxes)
+            rows += [pair for pair in pairs if pair]
+    return rows
+
+
+def _pair(experiment: Experiment, row: Row, setting: Setting, other: Setting, box: str, name: str) -> Comparison | None:
+    a, b = (measure(s, row, experiment.metric, box) for s in (setting, other))
+    if b.status != "done":
+        return None
+    estimate, reference, tolerance = None, b.estimate.mean, row.tolerance.metric / 100
+    if a.status != "done":
+        verdict = Verdict(FAILED if a.status == "failed" else NOT_RUN, a.reason)
+    else:
+        gap = stats.difference(a.values, b.values)
+        estimate = stats.Estimate(a.estimate.mean, gap.n, gap.half_width)
+        unlike = _unlike(setting, other, row)
+        verdict = Verdict(NOT_COMPARABLE, unlike) if unlike else judge(estimate, reference, tolerance)
+    return _comparison(experiment, row, experiment.metric, setting.title, box, reference, tolerance, estimate, verdict,
+                       name)
+
+
+def _unlike(setting: Setting, other: Setting, row: Row) -> str:
+    """What besides chance could explain a difference between two sets of records."""
+    codes = [{r.get("code_hash") for r in s.rows[row.id] if r["status"] == "done"} for s in (setting, other)]
+    reasons = ["data differ"] if setting.data_id != other.data_id else []
+    return ", ".join([*reasons, "code differs"] if codes[0] != codes[1] else reasons)

@@ -1,0 +1,242 @@
+"""Experiment + records -> reports/<id>.md and the index. Pure: equal records give equal bytes, and no clock is read."""
+
+from __future__ import annotations
+
+import hashlib
+import statistics
+from collections.abc import Iterable, Sequence
+
+from flatpose.harness import findings, stats
+from flatpose.harness.collect import Record, RecordSet, Setting, Stale, orphans, run_id, settings
+from flatpose.harness.compare import against_paper, measure
+from flatpose.harness.render import escape, pipe, to_markdown
+from flatpose.harness.spec import Experiment
+from flatpose.harness.tables import (
+    Table,
+    box_name,
+    comparison_table,
+    conditions,
+    cost_table,
+    measured_table,
+    weights_table,
+)
+
+
+def tables(experiment: Experiment, records: RecordSet, stale: Stale | None = None) -> list[tuple[str, Table]]:
+    """Every table of the page with the title of its setting ("" for none): the one source of markdown and CSV."""
+    made: list[tuple[str, Table | None]] = []
+    for setting in settings(experiment, records):
+        made.append((setting.title, measured_table(experiment, setting, stale)))
+        made.append((setting.title, weights_table(experiment, setting, stale)))
+    comparisons = against_paper(experiment, records, stale)
+    made.append(("", comparison_table(comparisons) if comparisons else None))
+    made.append(("", cost_table(experiment, records)))
+    return [(title, table) for title, table in made if table is not None]
+
+
+def page(experiment: Experiment, records: RecordSet, plots: dict[str, str], stale: Stale | None = None) -> str:
+    """The whole page. ``plots`` maps a setting's title ("" for none) to the file name of its picture."""
+    found, made = settings(experiment, records), tables(experiment, records, stale)
+    sections = [f"# {experiment.id}: {experiment.title}", f"**Question.** {experiment.question}",
+                f"**Source.** {experiment.source}", _finding(experiment, records, found),
+                _picture(experiment, plots, "")]
+    for setting in found:
+        sections += _setting(experiment, setting, [t for title, t in made if title == setting.title], plots)
+    sections += [f"## {table.title}\n\n{to_markdown(table)}" for title, table in made if not title]
+    sections += [_notes(experiment), _readings(experiment), _orphans(orphans(experiment, records)),
+                 _reproduce(experiment, found), _provenance(experiment, records, found)]
+    return "\n\n".join(s.strip() for s in sections if s) + "\n"
+
+
+def _finding(experiment: Experiment, records: RecordSet, found: Sequence[Setting]) -> str:
+    if not found:
+        return "**Finding.** Nothing has been measured yet."
+    lines = [f"- *{s.title}* ({progress(experiment, s)}): {findings.finding(experiment, s)}" for s in found]
+    against = findings.comparison_finding(against_paper(experiment, records))
+    return "\n".join(["**Finding.**", "", *lines, *([f"- *Against the paper*: {against}"] if against else [])])
+
+
+def progress(experiment: Experiment, setting: Setting) -> str:
+    """"11/12 rows, 2–3 seeds, 1 row failed"."""
+    done = [sum(r["status"] == "done" for r in records) for records in setting.rows.values()]
+    counts = sorted({n for n in done if n})
+    seeds = "–".join(str(n) for n in dict.fromkeys((counts[0], counts[-1]))) if counts else "0"
+    failed = done.count(0)
+    parts = [f"{len(done) - failed}/{len(experiment.rows)} rows", f"{seeds} seed{'s' * (seeds != '1')}"]
+    return ", ".join(parts + ([f"{failed} row{'s' * (failed != 1)} failed"] if failed else []))
+
+
+def _picture(experiment: Experiment, plots: dict[str, str], title: str) -> str:
+    if title not in plots:
+        return ""
+    caption = experiment.figure.caption if experiment.figure else ""
+    what = title or "published values"
+    return f"![{experiment.title}: {what}]({plots[title]})" + (f"\n\n*{caption}*" if caption else "")
+
+
+def _setting(experiment: Experiment, setting: Setting, made: Sequence[Table], plots: dict[str, str]) -> list[str]:
+    warning = ""
+    if setting.profile == "smoke":
+        warning = "> Smoke profile: it only proves that every step runs. Its numbers mean nothing."
+    elif setting.incomparable:
+        warning = f"> Not comparable with the paper's numbers: {setting.incomparable}."
+    conditions_run = "\n".join(f"- {line}" for line in _what_was_run(experiment, setting))
+    bodies = [to_markdown(t) if t.id == "measured" else
+              f"<details><summary>{t.title}</summary>\n\n{to_markdown(t)}\n</details>" for t in made]
+    return [f"## {setting.title}", warning, conditions_run, _picture(experiment, plots, setting.title), *bodies,
+            findings.ceiling_finding(experiment, setting), _detectable(experiment, setting), _failures(setting)]
+
+
+def _what_was_run(experiment: Experiment, setting: Setting) -> list[str]:
+    """The conditions of this setting, each said once when it is the same for every run."""
+    done = setting.done
+    lines = [f"**Profile** `{setting.profile}`: {experiment.profiles[setting.profile].description}"]
+    if not done:
+        return [*lines, "No run has finished."]
+    sizes = _distinct(f"{h}×{w}" for w, h in (r["spec"]["image_size"] for r in done))
+    boxes = ", ".join(map(box_name, setting.box_sources)) or "none"
+    rules = _distinct(", ".join(c[1:]) for c in conditions(setting))
+    seconds = sorted(s for r in done if (s := (r.get("train") or {}).get("seconds")) is not None)
+    time = f"; {statistics.median(seconds):.0f} s of training per run (median)" if seconds else ""
+    device = _distinct(str((r.get("provenance") or {}).get("device")) for r in done)
+    stand_ins = experiment.profiles[setting.profile].backbones
+    used = dict.fromkeys(str(getattr(row.run.model, "backbone", "")) for row in experiment.rows)
+    lines += [f"**Network** `{stand_ins[name]}` stands in for {name}" for name in used if name in stand_ins]
+    return [
+        *lines,
+        f"**Data** {setting.label}: {_same(done, 'data', 'train_persons')} training persons, "
+        f"{_same(done, 'data', 'val_persons')} evaluated in {_same(done, 'data', 'val_images')} images; "
+        f"input {sizes} (h×w)",
+        _budget(experiment, setting),
+        f"**Evaluation** metrics × 100, mean over seeds ± half-width of the 95 % t-interval; boxes: {boxes}; {rules}",
+        f"**Device** {device}, precision {_same(done, 'train', 'precision')} "
+        f"({_same(done, 'train', 'precision_reason')}){time}",
+        f"**Seeds** {', '.join(map(str, setting.seeds))}",
+    ]
+
+
+def _budget(experiment: Experiment, setting: Setting) -> str:
+    """Epochs x persons for every curve, so that one sees whether the comparison is fair."""
+    budgets: dict[str, dict[str, None]] = {}
+    for row in experiment.rows:
+        for record in (r for r in setting.rows.get(row.id, ()) if r["status"] == "done" and r.get("train")):
+            epochs, persons = record["train"]["epochs"], record["data"]["train_persons"]
+            text = f"{epochs} epochs × {persons:,} persons = {epochs * persons:,} crops, batch size " \
+                   f"{record['train']['effective_batch']}"
+            budgets.setdefault(text, {})[row.series or row.label] = None
+    if not budgets:
+        return "**Training** none"
+    if len(budgets) == 1:
+        what = "point" if experiment.figure else "row"
+        return f"**Training budget** {next(iter(budgets))}: the same for every {what}"
+    return "**Training budget** differs: " + "; ".join(f"{', '.join(who)}: {text}" for text, who in budgets.items())
+
+
+def _same(records: Sequence[Record], part: str, key: str) -> str:
+    found = [r[part][key] for r in records if (r.get(part) or {}).get(key) is not None]
+    return _distinct(f"{v:,}" if isinstance(v, int) else str(v) for v in found)
+
+
+def _distinct(values: Iterable[str]) -> str:
+    return " / ".join(dict.fromkeys(values)) or "not recorded"
+
+
+def _detectable(experiment: Experiment, setting: Setting) -> str:
+    """What difference between two rows so many seeds could show, from the spread of all rows together."""
+    box = setting.box_sources[0] if setting.box_sources else None
+    found = [measure(setting, row, experiment.metric, box).values for row in experiment.rows]
+    samples = [values for values in found if len(values) > 1]
+    sd, n = stats.pooled_sd(samples), min((len(s) for s in samples), default=0)
+    smallest = None if sd is None else stats.detectable_difference(sd, n)
+    if sd is None or smallest is None:
+        return "One seed: no interval; no difference between rows can be called significant." if setting.done else ""
+    return (f"Detectable difference: seeds of one row scatter by {100 * sd:.1f} {experiment.metric} (pooled standard "
+            f"deviation); with n = {n}, two rows must differ by {100 * smallest:.1f} {experiment.metric} to be told "
+            "apart with 80 % power (two-sample t-test, 5 %).")
+
+
+def _failures(setting: Setting) -> str:
+    failed = [(row, r) for row, records in setting.rows.items() for r in records if r["status"] != "done"]
+    lines = [f"- `{row}`, seed {r['seed']}: {escape(r.get('reason') or 'no reason recorded')} (`{run_id(r)}`)"
+             for row, r in failed]
+    return "\n".join(["**Failures.**", "", *lines]) if lines else ""
+
+
+def _notes(experiment: Experiment) -> str:
+    lines = [f"- {note}" for note in experiment.notes]
+    for row in experiment.rows:
+        lines += [f"- {row.label}: {row.note}"] if row.note else []
+        if row.published and row.published.note:
+            lines.append(f"- {row.label}, published ({row.published.source}): {row.published.note}")
+    return "\n".join(["## Notes", "", *lines]) if lines else ""
+
+
+def _readings(experiment: Experiment) -> str:
+    used: dict[str, list[str]] = {}
+    for row in experiment.rows:
+        for reading in row.readings:
+            used.setdefault(reading, []).append(row.label)
+    lines = [f"- `{name}`: {'every row' if len(rows) == len(experiment.rows) else ', '.join(rows)}"
+             for name, rows in sorted(used.items())]
+    return "\n".join(["## Readings of the paper that rows depend on", "", *lines]) if lines else ""
+
+
+def _orphans(found: Sequence[Record]) -> str:
+    head = "Records in the data file that no row of the spec asks for any more; none of them enters a number above."
+    lines = [f"- `{run_id(r)}`: {r.get('profile')}, {(r.get('data') or {}).get('label', 'data unknown')}, {r['status']}"
+             for r in found]
+    return "\n".join(["## Orphaned records", "", head, "", *lines]) if lines else ""
+
+
+def _reproduce(experiment: Experiment, found: Sequence[Setting]) -> str:
+    commands = []
+    for s in found:
+        root = "" if s.label.startswith("embedded") else " --data-root DIR"
+        seeds = ",".join(map(str, s.seeds or experiment.seeds))
+        commands.append(f"flatpose-exp run {experiment.id} --profile {s.profile}{root} --seeds {seeds}")
+    commands = commands or [f"flatpose-exp run {experiment.id}"]
+    return "\n".join(["## Reproduce", "", "```bash", *commands, f"flatpose-exp report {experiment.id}", "```"])
+
+
+def _provenance(experiment: Experiment, records: RecordSet, found: Sequence[Setting]) -> str:
+    """Which code and machines made the numbers, and the hash of the file they were rendered from."""
+    if not records.records and not records.costs:
+        return ""
+    digest, name = hashlib.sha256(records.dump().encode()).hexdigest()[:16], experiment.id
+    groups: dict[str, list[Record]] = {}
+    for record in (r for s in found for r in s.records):
+        groups.setdefault(_origin(record), []).append(record)
+    head = (f"Rendered from [data/{name}.json](data/{name}.json) (sha256 {digest}…); every number with the runs behind "
+            f"it: [{name}.csv]({name}.csv).")
+    lines = [f"- {len(made)} run{'s' * (len(made) != 1)}, {_dates(made)}: {origin}" for origin, made in groups.items()]
+    return "\n".join(["## Provenance", "", head, "", *lines])
+
+
+def _origin(record: Record) -> str:
+    p = record.get("provenance") or {}
+    dirty = f" with uncommitted changes `{p['dirty_diff_hash'][:8]}`" if p.get("dirty_diff_hash") else ""
+    git = f"git `{str(p['git_sha'])[:10]}`{dirty}" if p.get("git_sha") else "git revision unknown"
+    place = ", ".join(str(p[k]) for k in ("device", "cpu", "platform") if p.get(k))
+    threads = f"{p['threads']} threads" if p.get("threads") else ""
+    versions = ", ".join(f"{k} {v}" for k, v in sorted((p.get("versions") or {}).items()))
+    return "; ".join(t for t in (git, place, threads, versions) if t)
+
+
+def _dates(records: Sequence[Record]) -> str:
+    days = sorted({str(r["provenance"]["ended"])[:10] for r in records if (r.get("provenance") or {}).get("ended")})
+    return " to ".join(dict.fromkeys((days[0], days[-1]))) if days else "date unknown"
+
+
+def index(entries: Sequence[tuple[Experiment, RecordSet]]) -> str:
+    """reports/index.md: every experiment with what has been measured and found."""
+    lines = [pipe(["experiment", "source", "measured", "finding"]), pipe(["---"] * 4)]
+    for experiment, records in entries:
+        found = [s for s in settings(experiment, records) if s.profile != "smoke"]
+        state = "<br>".join(f"{s.title}: {progress(experiment, s)}" for s in found) or f"0/{len(experiment.rows)} rows"
+        texts = [f"{s.title}: {findings.finding(experiment, s)}" for s in found[:1]]
+        texts.append(findings.comparison_finding(against_paper(experiment, records)))
+        text = escape(" ".join(t for t in texts if t)) or "nothing measured yet"
+        link = f"[{experiment.id}: {escape(experiment.title)}]({experiment.id}.md)"
+        lines.append(pipe([link, escape(experiment.source), state, text]))
+    foot = "Rendered from the records in [data](data) by `flatpose-exp report all`; `--check` proves them current."
+    return "\n".join(["# Experiments", "", *lines, "", foot, ""])

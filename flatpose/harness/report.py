@@ -1,0 +1,131 @@
+"""Writes or checks reports/: collect, render, compare bytes. The pages depend on the specs and the records alone."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Literal
+
+from flatpose.harness import collect, page, plots, render
+from flatpose.harness.collect import Record, RecordSet, Setting, Stale
+from flatpose.harness.compare import Comparison, against_paper, against_records
+from flatpose.harness.spec import Experiment
+from flatpose.io import read_json, write_bytes
+
+
+def write(ids: Sequence[str] | Literal["all"], root: Path, *, check: bool = False, runs_dir: Path | None = None,
+          catalog: Sequence[Experiment] | None = None, stale: Stale | None = None) -> list[Path]:
+    """Brings reports/ below ``root`` up to date, or (``check``) only tells what is not.
+
+    Args:
+        ids: Experiment ids, paths of spec files, or "all".
+        root: Repository root; pages go to root/reports, records are merged from ``runs_dir`` (default root/runs).
+        catalog: The experiments that exist (for the index); by default those of flatpose.harness.catalog.
+        stale: Whether a record is by older code; by default judged by flatpose.harness.identity.
+
+    Returns:
+        Paths relative to ``root`` that were written, or that a check found missing, outdated or left over.
+    """
+    known = list(_catalog() if catalog is None else catalog)
+    chosen = known if ids == "all" else [_find(i, known) for i in ids]
+    stale = stale or _default_stale()
+    reports, runs_dir = root / "reports", runs_dir or root / "runs"
+    found = collect.scan(runs_dir)
+    files: dict[str, bytes] = {}
+    fresh: dict[str, RecordSet] = {}
+    for experiment in chosen:
+        fresh[experiment.id] = _records(experiment, reports, runs_dir, found)
+        files |= render_files(experiment, fresh[experiment.id], stale)
+    entries = [(e, fresh.get(e.id) or collect.load(reports / "data" / f"{e.id}.json", e.id)) for e in known]
+    files["index.md"] = page.index(entries).encode()
+    leftover = [p for e in chosen for p in _pictures(reports, e.id) if p.name not in files]
+    changed = [reports / name for name, content in files.items() if not _current(reports / name, content)]
+    if not check:
+        for path in changed:
+            write_bytes(path, files[path.relative_to(reports).as_posix()])
+        for path in leftover:
+            path.unlink()
+    return sorted(p.relative_to(root) for p in (*changed, *leftover))
+
+
+def render_files(experiment: Experiment, records: RecordSet, stale: Stale | None = None) -> dict[str, bytes]:
+    """Every file of one experiment, by path below reports/: page, CSV twin, pictures, records."""
+    pictures: dict[str, bytes] = {}
+    names: dict[str, str] = {}
+    for title, name, setting in _plots(experiment, records) if experiment.figure else ():
+        data = plots.plot_data(experiment, setting, stale)
+        if any(curve["points"] for key in ("curves", "ceilings", "published") for curve in data[key]):
+            pictures[name], names[title] = plots.draw(data), name
+    files = {f"{experiment.id}.md": page.page(experiment, records, names, stale).encode(),
+             f"{experiment.id}.csv": render.to_csv(page.tables(experiment, records, stale)).encode(), **pictures}
+    if records.records or records.costs:
+        files[f"data/{experiment.id}.json"] = records.dump().encode()
+    return files
+
+
+def comparisons(experiment: Experiment, root: Path, *, against: Path | None = None, runs_dir: Path | None = None,
+                stale: Stale | None = None) -> list[Comparison]:
+    """The rows of ``compare ID``: against the paper, or against a runs directory or a reports/data file."""
+    runs_dir = runs_dir or root / "runs"
+    ours = _records(experiment, root / "reports", runs_dir, collect.scan(runs_dir))
+    if against is None:
+        return against_paper(experiment, ours, stale or _default_stale())
+    empty = RecordSet(experiment.id)
+    theirs = (collect.merge(experiment, empty, collect.scan(against)) if against.is_dir()
+              else collect.load(_existing(against), experiment.id))
+    return against_records(experiment, ours, theirs, str(against))
+
+
+def _existing(path: Path) -> Path:
+    read_json(path)
+    return path
+
+
+def _records(experiment: Experiment, reports: Path, runs_dir: Path, found: Iterable[Record]) -> RecordSet:
+    """Committed records, newer ones from runs/, and costs computed on this machine (runs/costs/<id>.json)."""
+    committed = collect.load(reports / "data" / f"{experiment.id}.json", experiment.id)
+    costs = runs_dir / "costs" / f"{experiment.id}.json"
+    return collect.merge(experiment, committed, found, read_json(costs) if costs.exists() else ())
+
+
+def _plots(experiment: Experiment, records: RecordSet) -> list[tuple[str, str, Setting | None]]:
+    """(setting title, file name, setting): the first setting has the plain name, the others their own."""
+    found = [s for s in collect.settings(experiment, records) if s.profile != "smoke"]
+    if not found:
+        return [("", f"{experiment.id}.svg", None)]
+    names = ["", *(f".{_slug(s.title)}" for s in found[1:])]
+    return [(s.title, f"{experiment.id}{name}.svg", s) for s, name in zip(found, names, strict=True)]
+
+
+def _slug(text: str) -> str:
+    return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")
+
+
+def _pictures(reports: Path, experiment_id: str) -> list[Path]:
+    return [p for p in (reports / f"{experiment_id}.svg", *reports.glob(f"{experiment_id}.*.svg")) if p.exists()]
+
+
+def _current(path: Path, content: bytes) -> bool:
+    if not path.exists():
+        return False
+    old = path.read_bytes()
+    return plots.same_plot(old, content) if path.suffix == ".svg" else old == content
+
+
+def _find(name: str, known: Iterable[Experiment]) -> Experiment:
+    from flatpose.harness import catalog
+
+    return next((e for e in known if e.id == name), None) or catalog.load(name)
+
+
+def _catalog() -> list[Experiment]:
+    from flatpose.harness import catalog
+
+    return [catalog.load(i) for i in catalog.ids()]
+
+
+def _default_stale() -> Stale:
+    from flatpose.harness import identity
+
+    return collect.stale_check(identity.code_hash)

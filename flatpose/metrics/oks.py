@@ -1,0 +1,115 @@
+"""Object keypoint similarity between predictions: rescoring of persons and suppression of duplicates."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+
+Nms = Literal["none", "oks", "soft_oks"]
+Rescore = Literal["box", "keypoint", "box_keypoint"]
+SOFT_NMS_FLOOR = 1e-3
+SOFT_NMS_MOST = 20
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """What a network says about N boxes.
+
+    Args:
+        image_id: (N,).
+        person_id: (N,) annotation ids, 0 for detections.
+        keypoints: (N, K, 2) image pixels.
+        scores: (N, K) keypoint confidences.
+        box_score: (N,) detector confidences, 1 for ground truth.
+        area: (N,) of the padded, aspect-fixed box in square pixels, the scale of OKS-NMS in HRNet and mmpose alike.
+    """
+
+    image_id: np.ndarray
+    person_id: np.ndarray
+    keypoints: np.ndarray
+    scores: np.ndarray
+    box_score: np.ndarray
+    area: np.ndarray
+
+
+def person_scores(predictions: Predictions, rescore: Rescore, threshold: float) -> np.ndarray:
+    """Score of each person (N,): box score, mean score of the keypoints above ``threshold``, or their product."""
+    above = predictions.scores > threshold
+    mean = (predictions.scores * above).sum(1) / np.maximum(above.sum(1), 1)
+    if rescore == "box":
+        return predictions.box_score.copy()
+    return mean if rescore == "keypoint" else predictions.box_score * mean
+
+
+def oks_matrix(keypoints: np.ndarray, area: np.ndarray, sigmas: np.ndarray) -> np.ndarray:
+    """OKS (N, N) between predictions of one image; the scale is the mean of the two areas."""
+    distance = ((keypoints[:, None] - keypoints[None]) ** 2).sum(-1)
+    scale = 0.5 * (area[:, None] + area[None]) + np.spacing(1)
+    exponent = distance / (2 * sigmas) ** 2 / scale[..., None] / 2
+    return np.exp(-exponent).mean(-1)
+
+
+def oks_nms(similarity: np.ndarray, scores: np.ndarray, threshold: float) -> list[int]:
+    """Indices kept, best first: each drops all those more similar to it than ``threshold``."""
+    kept, order = [], np.argsort(-scores, kind="stable")
+    while order.size:
+        kept.append(int(order[0]))
+        order = order[1:][similarity[order[0], order[1:]] <= threshold]
+    return kept
+
+
+def soft_oks_nms(similarity: np.ndarray, scores: np.ndarray, threshold: float) -> tuple[list[int], np.ndarray]:
+    """Indices kept and all scores afterwards: similar predictions lose score (Gaussian) instead of vanishing."""
+    scores, kept = scores.copy(), []
+    order = np.argsort(-scores, kind="stable")
+    while order.size and len(kept) < SOFT_NMS_MOST:
+        kept.append(int(order[0]))
+        rest = order[1:]
+        scores[rest] *= np.exp(-(similarity[order[0], rest] ** 2) / threshold)
+        rest = rest[scores[rest] > SOFT_NMS_FLOOR]
+        order = rest[np.argsort(-scores[rest], kind="stable")]
+    return kept, scores
+
+
+def to_results(predictions: Predictions, *, rescore: Rescore, score_threshold: float, nms: Nms, nms_threshold: float,
+               sigmas: np.ndarray) -> tuple[list[dict[str, Any]], str]:
+    """Predictions in the COCO results format after rescoring and suppression, and that rule in words."""
+    scores = person_scores(predictions, rescore, score_threshold)
+    results = []
+    for image_id, members in _by_image(predictions.image_id):
+        kept, kept_scores = _suppressed(predictions, members, scores[members], nms, nms_threshold, sigmas)
+        results += [_result(int(image_id), predictions, members[i], float(kept_scores[i])) for i in kept]
+    return results, _rule(rescore, score_threshold, nms, nms_threshold)
+
+
+def _suppressed(predictions: Predictions, members: np.ndarray, scores: np.ndarray, nms: Nms, threshold: float,
+                sigmas: np.ndarray) -> tuple[list[int], np.ndarray]:
+    if nms == "none" or len(members) == 1:
+        return list(range(len(members))), scores
+    similarity = oks_matrix(predictions.keypoints[members], predictions.area[members], sigmas)
+    if nms == "oks":
+        return oks_nms(similarity, scores, threshold), scores
+    return soft_oks_nms(similarity, scores, threshold)
+
+
+def _by_image(image_id: np.ndarray) -> list[tuple[int, np.ndarray]]:
+    """(image id, indices of its predictions) in order of image id."""
+    if not len(image_id):
+        return []
+    order = np.argsort(image_id, kind="stable")
+    ids, starts = np.unique(image_id[order], return_index=True)
+    return list(zip(ids, np.split(order, starts[1:]), strict=True))
+
+
+def _result(image_id: int, predictions: Predictions, index: int, score: float) -> dict[str, Any]:
+    triples = np.concatenate([predictions.keypoints[index], predictions.scores[index][:, None]], axis=1)
+    return {"image_id": image_id, "category_id": 1, "keypoints": triples.ravel().tolist(), "score": score}
+
+
+def _rule(rescore: Rescore, threshold: float, nms: Nms, nms_threshold: float) -> str:
+    mean = f"mean keypoint score > {threshold:g}"
+    score = {"box": "box score", "keypoint": mean, "box_keypoint": f"box score x {mean}"}[rescore]
+    return score + {"none": ", no NMS", "oks": f", OKS-NMS {nms_threshold:g}",
+                    "soft_oks": f", soft OKS-NMS {nms_threshold:g}"}[nms]

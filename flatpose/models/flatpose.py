@@ -1,0 +1,146 @@
+"""FlatPose: an upsampling-free transformer for human pose estimation (anonymous, under review).
+
+    images -> backbone, stride 32 -> 3x3 conv to D (eq. 1) -> + fixed sine position (eq. 2)
+           -> N coarse blocks with Implicit Coordinate Attention (eqs. 3-10)          flatpose.models.transformer, .ica
+           -> M refine blocks: select K tokens, cross-attend, overwrite (eqs. 11, 12) flatpose.models.refinement
+           -> CLS head: x and y classifiers (section 3.3.4)                           flatpose.models.heads
+
+Variants are configurations: FlatPose-B is the default of ``FlatPoseConfig``; Tables 1 and 5 are in experiments/.
+Everything that the paper leaves open is a field of ``FlatPoseConfig`` and a numbered entry of experiments/readings.py.
+"""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from flatpose.config import CodecConfig, FlatPoseConfig
+from flatpose.errors import SpecError
+from flatpose.models.backbones import build_backbone
+from flatpose.models.heads import RegressionHead, SimCCHead, deconv_stack
+from flatpose.models.ica import SemanticBias
+from flatpose.models.position import sine_position_2d
+from flatpose.models.refinement import RefineBlock, salience_head
+from flatpose.models.transformer import CoarseBlock, Trace, init_linear, new_trace, stacked
+
+STRIDE = 32
+
+
+class FlatPose(nn.Module):
+    """The network of one FlatPoseConfig.
+
+    Args:
+        config: Variant and readings.
+        backbone: Images to a stride-32 map.
+        channels: Channels C of that map.
+        grid: Tokens (width, height) = (W_f, H_f).
+        head: Feature map (B, D, h, w) to the output dictionary.
+        num_keypoints: For the per-keypoint salience reading.
+    """
+
+    def __init__(self, config: FlatPoseConfig, backbone: nn.Module, channels: int, grid: tuple[int, int],
+                 head: nn.Module, num_keypoints: int) -> None:
+        super().__init__()
+        dim = config.embed_dim
+        self.backbone = backbone
+        self.project = nn.Conv2d(channels, dim, 3, padding=1)
+        self.register_buffer("position", sine_position_2d(grid[1], grid[0], dim), persistent=False)
+        self.coarse = nn.ModuleList(_coarse_block(config) for _ in range(config.num_coarse_blocks))
+        self.refine = nn.ModuleList(_refine_blocks(config, grid[0] * grid[1], num_keypoints))
+        self.norm = nn.LayerNorm(dim)
+        self.deconvs, _ = deconv_stack(dim, config.num_deconvs, config.deconv_dim)
+        self.pool_to = (grid[1], grid[0]) if config.num_deconvs and config.classifier == "pooled" else None
+        self.head = head
+
+    def forward(self, images: Tensor, explain: bool = False) -> dict[str, Tensor]:
+        """Normalised images (B, 3, H, W) -> simcc_x (B, K, Wx) and simcc_y (B, K, Wy) logits, or coords (B, K, 2).
+
+        Args:
+            images: A batch of the size the model was built for.
+            explain: Also return, stacked over the blocks, ``attention`` (N, B, heads, L, L) and ``attn_bias`` like it
+                and ``semantic_coords`` (N, B, L, 2) of the coarse blocks, ``salience`` (M, B, L) and ``selected``
+                (M, B, top_k), the token numbers, of the refine blocks.
+        """
+        trace: Trace = new_trace() if explain else None
+        features = self.project(self.backbone(images))  # eq. 1
+        height, width = features.shape[-2:]
+        tokens = features.flatten(2).transpose(1, 2) + self.position  # eq. 2
+        for block in self.coarse:
+            tokens = block(tokens, trace)
+        for block in self.refine:
+            tokens = block(tokens, trace)
+        features = self.norm(tokens).transpose(1, 2).unflatten(2, (height, width))
+        outputs = self.head(self._upsampled(features))
+        return outputs if trace is None else {**outputs, **stacked(trace)}
+
+    def _upsampled(self, features: Tensor) -> Tensor:
+        """Table 5 row 4: deconvolutions; "pooled" brings the finer map back to the size the classifiers expect."""
+        features = self.deconvs(features)
+        return features if self.pool_to is None else F.adaptive_avg_pool2d(features, self.pool_to)
+
+    def tabulate_bias(self, per_cell: int = 16) -> None:
+        """Inference only and approximate: tabulate the bias of every ICA block (``SemanticBias.tabulate``)."""
+        for module in self.modules():
+            if isinstance(module, SemanticBias):
+                module.tabulate(per_cell)
+
+    def use_literal_ica(self, literal: bool = True) -> None:
+        """Compute the bias by Algorithm 1 as printed: same values, more work. For counting and comparing cost."""
+        for module in self.modules():
+            if isinstance(module, SemanticBias):
+                module.literal = literal
+
+
+def _coarse_block(config: FlatPoseConfig) -> CoarseBlock:
+    bias = None
+    if config.ica:
+        bias = SemanticBias(config.embed_dim, config.num_heads, coord_dim=config.coord_dim,
+                            grid_size=config.bias_grid_size, grid_dim=config.bias_dim, hidden=config.bias_hidden,
+                            learnable_gamma=config.gamma == "learnable", align_corners=config.align_corners)
+    block = CoarseBlock(config.embed_dim, config.num_heads, config.mlp_ratio, bias, config.drop_path)
+    block.attention.apply(init_linear)
+    block.feed_forward.apply(init_linear)
+    return block
+
+
+def _refine_blocks(config: FlatPoseConfig, num_tokens: int, num_keypoints: int) -> list[RefineBlock]:
+    """M blocks, or M times the same one (reading R9)."""
+    top_k = num_tokens if config.top_k == "full" else config.top_k
+    if top_k > num_tokens:
+        raise SpecError(f"top_k {top_k} exceeds the {num_tokens} tokens of this input", where="model.top_k",
+                        hint=f'at most {num_tokens}, or "full"')
+
+    def block() -> RefineBlock:
+        head = salience_head(config.salience_head, config.embed_dim, num_keypoints)
+        if config.salience == "none":
+            head.requires_grad_(False)  # no gradient reaches it, which distributed training has to be told
+        made = RefineBlock(config.embed_dim, config.num_heads, config.mlp_ratio, top_k, head, config.salience,
+                           config.refine_ffn == "all", config.drop_path)
+        return made.apply(init_linear)
+
+    if config.share_refine:
+        return [block()] * config.num_refine_blocks
+    return [block() for _ in range(config.num_refine_blocks)]
+
+
+def build(config: FlatPoseConfig, codec: CodecConfig, image_size: tuple[int, int], num_keypoints: int,
+          pretrained: bool) -> FlatPose:
+    """The network of a FlatPoseConfig for inputs of ``image_size`` (width, height).
+
+    Raises:
+        SpecError: Head and codec do not fit, the size is no multiple of 32, or top_k exceeds the tokens.
+    """
+    if codec.kind != config.head:
+        raise SpecError(f"head {config.head!r} needs codec {config.head!r}, not {codec.kind!r}", where="model.head")
+    if image_size[0] % STRIDE or image_size[1] % STRIDE:
+        raise SpecError(f"image_size {image_size} is not a multiple of {STRIDE}", where="image_size")
+    grid = (image_size[0] // STRIDE, image_size[1] // STRIDE)
+    backbone, channels = build_backbone(config.backbone, pretrained, drop_path=config.drop_path)
+    channels_out = config.deconv_dim if config.num_deconvs else config.embed_dim
+    if codec.kind == "simcc":
+        scale = 1 << config.num_deconvs if config.classifier == "wide" else 1
+        head: nn.Module = SimCCHead(channels_out, grid[0] * grid[1] * scale**2, num_keypoints, image_size,
+                                    codec.split_ratio)
+    else:
+        head = RegressionHead(channels_out, num_keypoints)
+    return FlatPose(config, backbone, channels, grid, head, num_keypoints)

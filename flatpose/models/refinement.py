@@ -1,0 +1,84 @@
+"""Salience-guided refinement: select, attend, update (section 3.3, eqs. 11 and 12, Fig. 3).
+
+A salience head scores every token, the K best become queries of a cross-attention over all tokens, and the results
+overwrite those tokens. Two readings decide what that means:
+
+* R6, ``salience``: overwriting passes no gradient to the scores, so that literally ("none") the head is never trained.
+  "gate" mixes old and refined token by the sigmoid of the score; "straight_through" overwrites but lets the gradient
+  pass as if it had been gated.
+* R8, ``refine_ffn``: the feed-forward half of the block acts on the selected tokens (what eq. 12 says) or on the whole
+  updated context ("all", what the multiply-adds of Tables 1 and 5 say; reports/readings_search.md).
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+from timm.layers import DropPath
+from torch import Tensor, nn
+
+from flatpose.models.transformer import Attention, FeedForward, Trace
+
+SalienceTraining = Literal["none", "gate", "straight_through"]
+
+
+def salience_head(kind: Literal["linear", "mlp", "per_keypoint"], dim: int, num_keypoints: int) -> nn.Module:
+    """Tokens (B, L, D) -> scores (B, L, 1 or K): reading R7, the form of the paper's "Salience Head"."""
+    if kind == "mlp":
+        return nn.Sequential(nn.Linear(dim, dim // 4), nn.GELU(), nn.Linear(dim // 4, 1))
+    return nn.Linear(dim, num_keypoints if kind == "per_keypoint" else 1)
+
+
+class RefineBlock(nn.Module):
+    """One select-attend-update iteration.
+
+    Args:
+        dim: D.
+        num_heads: N_h.
+        mlp_ratio: Hidden width of the feed-forward over D.
+        top_k: Tokens selected (the paper's K); the number of tokens for "full".
+        head: Scores of the tokens (B, L, n); the largest of the n counts.
+        salience: How the head is trained.
+        ffn_on_all: Whether the feed-forward sees the whole context.
+        drop_path: Stochastic depth of both branches.
+    """
+
+    def __init__(self, dim: int, num_heads: int, mlp_ratio: float, top_k: int, head: nn.Module,
+                 salience: SalienceTraining, ffn_on_all: bool, drop_path: float = 0.0) -> None:
+        super().__init__()
+        self.top_k, self.salience, self.ffn_on_all = top_k, salience, ffn_on_all
+        self.salience_head = head
+        self.norm1, self.norm2 = nn.LayerNorm(dim), nn.LayerNorm(dim)
+        self.attention = Attention(dim, num_heads)
+        self.feed_forward = FeedForward(dim, mlp_ratio)
+        self.drop = DropPath(drop_path)
+
+    def forward(self, context: Tensor, trace: Trace = None) -> Tensor:
+        """X_context (B, L, D) -> the updated context (B, L, D)."""
+        scores = self.salience_head(context).amax(-1)
+        top, selected = scores.topk(self.top_k, dim=-1)
+        if trace is not None:
+            trace["salience"].append(scores)
+            trace["selected"].append(selected)
+        index = selected[..., None].expand(-1, -1, context.shape[-1])
+        keys = self.norm1(context)
+        query = context.gather(1, index)  # eq. 11
+        refined = query + self.drop(self.attention(keys.gather(1, index), keys))  # eq. 12
+        if not self.ffn_on_all:
+            refined = self._feed(refined)
+        refined = self._trained(query, refined, top)
+        updated = context.scatter(1, index, refined.to(context.dtype))  # section 3.3.3
+        return self._feed(updated) if self.ffn_on_all else updated
+
+    def _feed(self, tokens: Tensor) -> Tensor:
+        return tokens + self.drop(self.feed_forward(self.norm2(tokens)))
+
+    def _trained(self, query: Tensor, refined: Tensor, scores: Tensor) -> Tensor:
+        """The refined tokens as written back, with a gradient to their scores unless ``salience`` is "none"."""
+        if self.salience == "none":
+            return refined
+        gate = torch.sigmoid(scores)[..., None]
+        if self.salience == "straight_through":
+            gate = gate + (1 - gate).detach()
+        return query + gate * (refined - query)

@@ -1,0 +1,103 @@
+"""RTMPose: Jiang et al., RTMPose: Real-Time Multi-Person Pose Estimation based on MMPose, arXiv 2303.07399, 2023.
+
+CSPNeXt (timm's), a 7x7 convolution to one stride-32 map per keypoint, each map a token; one gated attention unit
+(Hua et al., Transformer Quality in Linear Time, ICML 2022) lets the tokens talk; SimCC classifiers read them.
+The published weights start from CSPNeXt trained on keypoints (AIC + COCO), which timm does not have: from ImageNet
+weights a lower AP must be expected.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from flatpose.codecs.simcc import simcc_bins
+from flatpose.config import CodecConfig, SimCCCodecConfig
+from flatpose.config.cnn_peers import RTMPoseConfig
+from flatpose.errors import SpecError
+from flatpose.models.backbones import build_backbone
+
+
+class ScaleNorm(nn.Module):
+    """x / rms(x), times one learned number."""
+
+    def __init__(self, dim: int, eps: float = 1e-5) -> None:
+        super().__init__()
+        self.scale, self.eps = dim**-0.5, eps
+        self.gain = nn.Parameter(torch.ones(1))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Normalises the last axis."""
+        rms = torch.linalg.vector_norm(x, dim=-1, keepdim=True) * self.scale
+        return x / rms.clamp(min=self.eps) * self.gain
+
+
+class GatedAttentionUnit(nn.Module):
+    """One head of squared-ReLU attention whose result is gated by the token itself; residual with a learned scale.
+
+    Args:
+        dim: Width of a token.
+        expanded: Width of gate and values.
+        key_dim: Width of queries and keys, which are two scaled and shifted copies of one projection.
+    """
+
+    def __init__(self, dim: int, expanded: int, key_dim: int) -> None:
+        super().__init__()
+        self.widths = (expanded, expanded, key_dim)
+        self.norm = ScaleNorm(dim)
+        self.to_uvz = nn.Linear(dim, sum(self.widths), bias=False)
+        self.gamma = nn.Parameter(torch.rand(2, key_dim))
+        self.beta = nn.Parameter(torch.rand(2, key_dim))
+        self.out = nn.Linear(expanded, dim, bias=False)
+        self.residual_scale = nn.Parameter(torch.ones(dim))
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        """(B, K, D) -> (B, K, D)."""
+        gate, values, shared = F.silu(self.to_uvz(self.norm(tokens))).split(self.widths, dim=-1)
+        query, key = (shared[..., None, :] * self.gamma + self.beta).unbind(-2)
+        scores = query @ key.transpose(-1, -2) / math.sqrt(key.shape[-1])
+        return self.residual_scale * tokens + self.out(gate * (F.relu(scores).square() @ values))
+
+
+class RTMPose(nn.Module):
+    """Backbone, keypoint tokens, gated attention unit, classifiers."""
+
+    def __init__(self, backbone: nn.Module, channels: int, cells: int, num_keypoints: int, bins: tuple[int, int],
+                 config: RTMPoseConfig) -> None:
+        super().__init__()
+        dim = config.hidden_dim
+        self.backbone = backbone
+        self.to_maps = nn.Conv2d(channels, num_keypoints, 7, padding=3)
+        self.norm = ScaleNorm(cells)
+        self.to_tokens = nn.Linear(cells, dim, bias=False)
+        self.gau = GatedAttentionUnit(dim, config.expansion * dim, config.key_dim)
+        self.cls_x = nn.Linear(dim, bins[0], bias=False)
+        self.cls_y = nn.Linear(dim, bins[1], bias=False)
+        _init_head(self)
+
+    def forward(self, images: Tensor) -> dict[str, Tensor]:
+        """(B, 3, H, W) normalised -> logits simcc_x (B, K, Wx), simcc_y (B, K, Wy)."""
+        maps = self.to_maps(self.backbone(images)).flatten(2)
+        tokens = self.gau(self.to_tokens(self.norm(maps)))
+        return {"simcc_x": self.cls_x(tokens), "simcc_y": self.cls_y(tokens)}
+
+
+def _init_head(model: RTMPose) -> None:
+    """N(0, 0.001) for the convolution, N(0, 0.01) for linear layers, as the authors."""
+    nn.init.normal_(model.to_maps.weight, std=0.001)
+    nn.init.zeros_(model.to_maps.bias)
+    for linear in (model.to_tokens, model.gau.to_uvz, model.gau.out, model.cls_x, model.cls_y):
+        nn.init.normal_(linear.weight, std=0.01)
+
+
+def build(config: RTMPoseConfig, codec: CodecConfig, image_size: tuple[int, int], num_keypoints: int,
+          pretrained: bool) -> RTMPose:
+    """RTMPose for one input size; raises SpecError for a codec other than SimCC's."""
+    if not isinstance(codec, SimCCCodecConfig):
+        raise SpecError("RTMPose classifies coordinates", where="codec", hint="use SimCCCodecConfig")
+    backbone, channels = build_backbone(config.backbone, pretrained)
+    cells = (image_size[0] // 32) * (image_size[1] // 32)
+    return RTMPose(backbone, channels, cells, num_keypoints, simcc_bins(image_size, codec.split_ratio), config)

@@ -1,0 +1,67 @@
+"""SAR: Wang and Zhang, Spatial-Aware Regression for Keypoint Localization, CVPR 2024.
+
+Every cell of the stride-4 map regresses the whole keypoint (its own place minus an offset) and says how much it
+should be trusted. A third branch learns an ordinary heatmap, only to help the trunk train. The trunk is HRNet, or a
+ResNet with SimpleBaseline's three deconvolutions. The paper gives no parameter count; ours is 63.6 M for W48.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor, nn
+
+from flatpose.config import CodecConfig, SARCodecConfig
+from flatpose.config.cnn_peers import SARConfig
+from flatpose.errors import SpecError
+from flatpose.models.backbones import build_backbone
+from flatpose.models.heads import deconv_stack, heatmap_conv
+from flatpose.models.hrnet import FINEST_STRIDE, HRNetTrunk, is_hrnet
+
+PRIOR = 0.01  # what a fresh cell answers, so that the many empty cells do not swamp the first steps
+
+
+class SAR(nn.Module):
+    """Stride-4 trunk and three 1x1 convolutions."""
+
+    def __init__(self, trunk: nn.Module, channels: int, num_keypoints: int) -> None:
+        super().__init__()
+        self.trunk = trunk
+        self.logit = heatmap_conv(channels, num_keypoints)
+        self.offset = heatmap_conv(channels, 2 * num_keypoints)
+        self.heatmap = heatmap_conv(channels, num_keypoints)
+        for conv in (self.logit, self.heatmap):
+            nn.init.constant_(conv.bias, -math.log((1 - PRIOR) / PRIOR))
+
+    def forward(self, images: Tensor) -> dict[str, Tensor]:
+        """(B, 3, H, W) -> logit (B, K, h, w) in 0..1, keypoint (B, K, 2, h, w) over the input size, heatmap logits.
+
+        Coordinates are formed in float32: bfloat16 would round them to whole pixels.
+        """
+        features = self.trunk(images)
+        offset = self.offset(features).float().unflatten(1, (-1, 2))
+        return {"logit": self.logit(features).float().sigmoid(), "keypoint": _cell_locations(offset) - offset,
+                "heatmap": self.heatmap(features)}
+
+
+def _cell_locations(like: Tensor) -> Tensor:
+    """(2, h, w): column / w and row / h of every cell."""
+    height, width = like.shape[-2:]
+    x = torch.arange(width, device=like.device, dtype=like.dtype) / width
+    y = torch.arange(height, device=like.device, dtype=like.dtype) / height
+    return torch.stack([x.expand(height, width), y[:, None].expand(height, width)])
+
+
+def build(config: SARConfig, codec: CodecConfig, image_size: tuple[int, int], num_keypoints: int,
+          pretrained: bool) -> SAR:
+    """SAR for its own codec at stride 4; raises SpecError for another."""
+    if not isinstance(codec, SARCodecConfig) or codec.stride != FINEST_STRIDE:
+        raise SpecError("SAR regresses from every cell of a stride-4 map", where="codec",
+                        hint="use SARCodecConfig(stride=4)")
+    if is_hrnet(config.backbone):
+        trunk = HRNetTrunk(config.backbone, pretrained)
+        return SAR(trunk, trunk.channels[0], num_keypoints)
+    backbone, channels = build_backbone(config.backbone, pretrained)
+    deconvs, channels = deconv_stack(channels, 3, config.deconv_dim)
+    return SAR(nn.Sequential(backbone, deconvs), channels, num_keypoints)

@@ -1,0 +1,88 @@
+"""Starting weights for the quick backbones: ``python -m flatpose.pretrain resnet_quick``.
+
+The paper's networks start from ImageNet. A run of CPU minutes needs such a start even more, and it must not favour one
+side of the comparison: the trunk is trained under a heatmap head at stride 4 and a SimCC head at stride 32 at once,
+on embedded images of another seed than any experiment's. Only the trunk is kept, with its provenance beside it.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import torch
+from accelerate.utils import set_seed
+from safetensors.torch import save
+from torch import Tensor, nn
+
+from flatpose.codecs import HeatmapCodec, Outputs, SimCCCodec
+from flatpose.config import AugmentConfig, DataConfig, EmbeddedConfig, HeatmapCodecConfig, SimCCCodecConfig, TrainConfig
+from flatpose.data import load
+from flatpose.data.loader import Crops
+from flatpose.io import write_bytes, write_json
+from flatpose.losses import joints_mse, simcc_kl
+from flatpose.models.backbones import WEIGHTS, build_backbone
+from flatpose.models.heads import SimCCHead, deconv_stack, heatmap_conv
+from flatpose.progress import SILENT, Reporter
+from flatpose.train import build_accelerator, train
+
+IMAGE_SIZE = (96, 128)
+DATA = DataConfig(embedded=EmbeddedConfig(train_images=12000, val_images=50, seed=1000))
+TRAIN = TrainConfig(epochs=8, batch_size=64, lr=2e-3, warmup_epochs=0.2, ema_decay=0.999, precision="no")
+AUGMENT = AugmentConfig(rotation=30.0, scale=0.3, half_body=0.1, brightness=0.2)
+HEATMAP, SIMCC = HeatmapCodecConfig(), SimCCCodecConfig(sigma=6.0)
+
+
+class TwoHeads(nn.Module):
+    """One trunk under both paradigms."""
+
+    def __init__(self, backbone: str, num_keypoints: int) -> None:
+        super().__init__()
+        self.backbone, channels = build_backbone(backbone, pretrained=False)
+        self.deconvs, fine = deconv_stack(channels, 3, 48)
+        self.heatmap = heatmap_conv(fine, num_keypoints)
+        cells = (IMAGE_SIZE[0] // 32) * (IMAGE_SIZE[1] // 32)
+        self.simcc = SimCCHead(channels, cells, num_keypoints, IMAGE_SIZE, SIMCC.split_ratio)
+
+    def forward(self, images: Tensor) -> Outputs:
+        """heatmap, simcc_x and simcc_y of the same features."""
+        features = self.backbone(images)
+        return {"heatmap": self.heatmap(self.deconvs(features)), **self.simcc(features)}
+
+
+class TwoCodecs:
+    """Targets of both paradigms; nothing is decoded here."""
+
+    def __init__(self, num_keypoints: int) -> None:
+        self.heatmap = HeatmapCodec(HEATMAP, IMAGE_SIZE, num_keypoints)
+        self.simcc = SimCCCodec(SIMCC, IMAGE_SIZE, num_keypoints)
+
+    def encode(self, keypoints: Tensor, weights: Tensor) -> Outputs:
+        """Union of both codecs' targets; their weights agree but for a border cell."""
+        return {**self.heatmap.encode(keypoints, weights), **self.simcc.encode(keypoints, weights)}
+
+
+def pretrain(backbone: str, work_dir: Path, reporter: Reporter = SILENT) -> Path:
+    """Train ``backbone`` (resuming from ``work_dir``) and write its averaged trunk to flatpose/models/weights."""
+    data = load(DATA, None, reporter=reporter)
+    accelerator, _ = build_accelerator(TRAIN)
+    set_seed(0)
+    model = TwoHeads(backbone, len(data.keypoint_set))
+    crops = Crops(data.train.persons, data.keypoint_set, IMAGE_SIZE, udp=False, augment=AUGMENT)
+    trained = train(TRAIN, crops, TwoCodecs(len(data.keypoint_set)), lambda o, t: joints_mse(o, t) + simcc_kl(o, t), model,
+                    accelerator, work_dir, 0, reporter)
+    trunk = (trained.ema or trained.model).backbone.net.state_dict()
+    halved = {k: v.half().contiguous() if v.is_floating_point() else v for k, v in trunk.items()}
+    target = WEIGHTS / f"{backbone}.safetensors"
+    write_bytes(target, save(halved))
+    write_json(target.with_suffix(".json"), {
+        "made_by": f"python -m flatpose.pretrain {backbone}", "data": data.label, "data_id": data.data_id,
+        "data_seed": DATA.embedded.seed, "image_size": IMAGE_SIZE, "epochs": TRAIN.epochs,
+        "persons": len(data.train.persons), "torch": torch.__version__, "loss": trained.log[-1]["loss"],
+        "seconds": round(sum(row["seconds"] for row in trained.log))})
+    return target
+
+
+if __name__ == "__main__":
+    name = sys.argv[1]
+    print(pretrain(name, Path("runs") / "pretrain" / name))

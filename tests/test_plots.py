@@ -1,0 +1,57 @@
+from __future__ import annotations
+
+import fake_reports as fake
+
+from flatpose.harness import collect, plots
+from flatpose.harness.collect import RecordSet
+
+EXPERIMENT = fake.experiment()
+
+
+def data_of(records):
+    [setting] = collect.settings(EXPERIMENT, RecordSet("fig1", tuple(records)))
+    return plots.plot_data(EXPERIMENT, setting, collect.stale_check(lambda run: "c0de"))
+
+
+def test_plot_data():
+    data = data_of(fake.full())
+    assert [c["name"] for c in data["curves"]] == ["heatmap", "SimCC", "FlatPose"]
+    assert [p["x"] for p in data["curves"][0]["points"]] == [4, 8, 16, 32]
+    point = data["curves"][0]["points"][0]
+    assert point["n"] == 3 and len(point["seeds"]) == 3 and point["half_width"] > 0 and not point["stale"]
+    assert [p["y"] for p in data["ceilings"][0]["points"]] == [99.5, 97.0, 82.0, 31.0]
+    assert data["published"][0]["points"] == [{"x": 4, "y": 71.8}, {"x": 32, "y": 17.2}]
+    assert [t["label"] for t in data["ticks"]] == ["4\n32×24", "8\n16×12", "16\n8×6", "32\n4×3"]
+    assert data["boxes"] == "ground-truth boxes" and data["title"].startswith("quick · embedded")
+
+
+def test_failed_points_are_left_out():
+    run = fake.run_of(EXPERIMENT.rows[1])
+    made = [r for r in fake.full(seeds=(0,)) if r["spec_hash"] != fake.spec_hash(run)] + [fake.failed(run)]
+    assert [p["x"] for p in data_of(made)["curves"][0]["points"]] == [4, 16, 32]
+
+
+def test_svg_is_the_same_twice_and_dateless():
+    data = data_of(fake.full())
+    first = plots.draw(data)
+    assert first == plots.draw(data) and b"<dc:date>" not in first
+    for text in (b"heatmap ceiling", b"Paper (COCO), published", b"Measured here: quick"):
+        assert text in first
+
+
+def test_a_changed_number_is_told_from_another_matplotlib():
+    data = data_of(fake.full())
+    svg = plots.draw(data)
+    other_version = svg.replace(b"matplotlib ", b"matplotlib 0.", 1)
+    other_version = other_version.replace(b"stroke-width: 1.8", b"stroke-width: 1.80")
+    assert plots.same_plot(other_version, svg)
+    assert not plots.same_plot(svg.replace(b"stroke-width: 1.8", b"stroke-width: 1.9"), svg)
+    data["curves"][0]["points"][0]["y"] += 1
+    changed = plots.draw(data)
+    assert not plots.same_plot(svg, changed) and not plots.same_plot(other_version, changed)
+    assert not plots.same_plot(b"<svg/>", svg)
+
+
+def test_published_points_alone():
+    data = plots.plot_data(EXPERIMENT, None)
+    assert not any(c["points"] for c in data["curves"]) and b"Measured here" not in plots.draw(data)
