@@ -22,7 +22,7 @@ PUBLISHED = {
 def _heatmap(stride: int) -> Row:
     run = coco_run(model=BaselineConfig(num_deconvs=STRIDES[stride]), codec=HeatmapCodecConfig(stride=stride))
     return Row(id=f"heatmap_s{stride}", label=f"ResNet-50, heatmap, stride {stride}", run=run, series="heatmap",
-               x=stride, published=PUBLISHED.get(stride), readings=("fig1-sigma",))
+               x=stride, published=PUBLISHED.get(stride), readings=("R19",))
 
 
 def _simcc(stride: int) -> Row:
@@ -34,7 +34,7 @@ def _flatpose(stride: int) -> Row:
     model = FlatPoseConfig(backbone="resnet50", num_deconvs=STRIDES[stride], classifier="wide")
     return Row(id=f"flatpose_s{stride}", label=f"FlatPose (ResNet-50), stride {stride}",
                run=coco_run(model=model, codec=SIMCC, loss=KL), series="FlatPose", x=stride,
-               readings=("fig1-flatpose",))
+               readings=("R20",))
 
 
 EXPERIMENT = Experiment(

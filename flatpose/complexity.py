@@ -10,8 +10,6 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from math import prod
 from typing import Any
@@ -28,10 +26,13 @@ from flatpose.errors import FlatPoseError
 
 # At most a few operations per output element: free by the convention of every counter. An operator that is neither
 # here nor counted is an error, so that no matrix product escapes.
-ELEMENTWISE = frozenset(f"aten::{name}" for name in """
-    abs add add_ addcmul amax clamp_min div exp gelu hardsigmoid hardswish hardswish_ lerp linalg_vector_norm linspace
-    log_softmax max_pool2d mean meshgrid mul mul_ neg norm pad pixel_shuffle pow rsqrt rsub scatter sigmoid sigmoid_
-    silu silu_ softmax sqrt sub sum tanh topk triu_indices unflatten upsample_nearest2d where""".split())
+ELEMENTWISE = frozenset(f"aten::{name}" for name in (
+    "abs", "add", "add_", "addcmul", "amax", "clamp_min", "div", "exp", "gelu", "hardsigmoid", "hardswish",
+    "hardswish_", "lerp", "linalg_vector_norm", "linspace", "log_softmax", "max_pool2d", "mean", "meshgrid", "mul",
+    "mul_", "neg", "norm", "pad", "pixel_shuffle", "pow", "rsqrt", "rsub", "scatter", "sigmoid", "sigmoid_", "silu",
+    "silu_", "softmax", "sqrt", "square", "sub", "sum", "tanh", "topk", "triu_indices", "unflatten",
+    "upsample_nearest2d", "where",
+))
 
 _RANDOM_FILLS = (torch.ops.aten.uniform_.default, torch.ops.aten.normal_.default, torch.ops.aten.erfinv_.default)
 
@@ -41,7 +42,7 @@ class Cost:
     """What one forward pass of one image costs."""
 
     params_m: float
-    """All parameters, in millions."""
+    """All parameters that inference uses, in millions."""
     params_leaf_m: float
     """Without parameters held by modules that have children (position codes, tokens), as some papers count."""
     gflops: float
@@ -54,26 +55,32 @@ class Cost:
 def measure(model: nn.Module, image_size: tuple[int, int]) -> Cost:
     """Count a network at batch 1 and ``image_size`` (width, height).
 
+    A network may name prefixes of parameters that only training uses in an attribute ``training_only``.
+
     Raises:
         FlatPoseError: The network uses an operator that is neither counted nor known to be element-wise.
     """
     parameter = next(model.parameters())
     images = torch.zeros(1, 3, image_size[1], image_size[0], device=parameter.device, dtype=parameter.dtype)
-    training = model.training
+    training, threads = model.training, torch.get_num_threads()
     model.eval()
+    torch.set_num_threads(1)  # threads that spin on a busy machine make this small work twenty times slower
     try:
         with torch.no_grad(), sdpa_kernel(SDPBackend.MATH):
             gflops, uncounted = _fvcore(model, images)
-            with FlopCounterMode(display=False) as counter:
+            with FlopCounterMode(display=False) as counter, _HRNetTool(model) as hrnet_tool:
                 model(images)
-            hrnet_tool = _hrnet_tool(model, images)
     finally:
+        torch.set_num_threads(threads)
         model.train(training)
-    leaves = {id(p): p for module in model.modules() if not any(module.children()) for p in module.parameters()}
+    skipped = tuple(getattr(model, "training_only", ()))
+    used = {id(p): p.numel() for name, p in model.named_parameters() if not name.startswith(skipped)}
+    leaves = {id(p) for module in model.modules() if not any(module.children()) for p in module.parameters()}
     return Cost(
-        params_m=sum(p.numel() for p in model.parameters()) / 1e6,
-        params_leaf_m=sum(p.numel() for p in leaves.values()) / 1e6,
-        gflops=gflops, gflops_hrnet_tool=hrnet_tool, gflops_torch=counter.get_total_flops() / 2e9, uncounted=uncounted,
+        params_m=sum(used.values()) / 1e6,
+        params_leaf_m=sum(size for key, size in used.items() if key in leaves) / 1e6,
+        gflops=gflops, gflops_hrnet_tool=hrnet_tool.total / 2**30, gflops_torch=counter.get_total_flops() / 2e9,
+        uncounted=uncounted,
     )
 
 
@@ -97,37 +104,37 @@ def _attention_products(inputs: list[Any], outputs: list[Any]) -> int:
     return prod(query) * key[-2] + prod(query[:-1]) * key[-2] * value[-1]
 
 
-def _hrnet_tool(model: nn.Module, images: Tensor) -> float:
-    """HRNet's summary tool: modules named *Conv* and nn.Linear only, over 2^30.
+class _HRNetTool:
+    """HRNet's summary tool: counts modules named *Conv* and nn.Linear only while the ``with`` block runs the network.
 
     Transposed convolutions are priced at their output size, and a linear layer multiplies its output size by
-    ``input.size(1)``, which for tokens (B, N, C) is N and not C. Attention, norms and resizing are free.
+    ``input.size(1)``, which for tokens (B, N, C) is N and not C. Attention, norms and resizing are free. The tool
+    divides by 2^30.
     """
-    total = 0
 
-    def hook(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
-        nonlocal total
-        if "Conv" in type(module).__name__:
-            total += module.weight.numel() * prod(output.shape[2:])
+    def __init__(self, model: nn.Module) -> None:
+        self.model, self.total = model, 0
+
+    def _count(self, module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
+        if isinstance(module, nn.Linear):
+            self.total += output.numel() * inputs[0].shape[1]
         else:
-            total += output.numel() * inputs[0].shape[1]
+            self.total += module.weight.numel() * prod(output.shape[2:])
 
-    counted = [m for m in model.modules() if isinstance(m, nn.Linear)
-               or ("Conv" in type(m).__name__ and isinstance(getattr(m, "weight", None), Tensor))]
-    handles = [module.register_forward_hook(hook) for module in counted]
-    model(images)
-    for handle in handles:
-        handle.remove()
-    return total / 2**30
+    def __enter__(self) -> _HRNetTool:
+        counted = [m for m in self.model.modules() if isinstance(m, nn.Linear)
+                   or ("Conv" in type(m).__name__ and isinstance(getattr(m, "weight", None), Tensor))]
+        self.handles = [module.register_forward_hook(self._count) for module in counted]
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        for handle in self.handles:
+            handle.remove()
 
 
-class _NoRandomFills(TorchDispatchMode):
+class ShapesOnly(TorchDispatchMode):
+    """``with ShapesOnly():`` networks built inside get zeros for random numbers: fast where only shapes matter."""
+
     def __torch_dispatch__(self, func: Any, types: Any, args: tuple = (), kwargs: dict | None = None) -> Any:
+        """Every operator as usual, but a random fill gives zeros."""
         return args[0].zero_() if func in _RANDOM_FILLS else func(*args, **(kwargs or {}))
-
-
-@contextmanager
-def shapes_only() -> Iterator[None]:
-    """Networks built inside have zeros where random numbers would be: several times faster where only shapes matter."""
-    with _NoRandomFills():
-        yield

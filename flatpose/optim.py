@@ -27,7 +27,7 @@ class FlatCosineLRScheduler(CosineLRScheduler):
 def build_optimizer(model: nn.Module, config: TrainConfig) -> Optimizer:
     """The optimiser with no weight decay on biases and norms, and layer-wise decay where asked for."""
     return create_optimizer_v2(model, opt=config.optimizer, lr=config.lr, weight_decay=config.weight_decay,
-                               layer_decay=config.layer_decay)
+                               layer_decay=config.layer_decay, fused=True)
 
 
 def build_scheduler(optimizer: Optimizer, config: TrainConfig, steps_per_epoch: int) -> Scheduler:

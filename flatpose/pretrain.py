@@ -28,7 +28,7 @@ from flatpose.train import build_accelerator, train
 
 IMAGE_SIZE = (96, 128)
 DATA = DataConfig(embedded=EmbeddedConfig(train_images=12000, val_images=50, seed=1000))
-TRAIN = TrainConfig(epochs=8, batch_size=64, lr=2e-3, warmup_epochs=0.2, ema_decay=0.999, precision="no")
+TRAIN = TrainConfig(epochs=4, batch_size=64, lr=2e-3, warmup_epochs=0.2, ema_decay=0.999, precision="no")
 AUGMENT = AugmentConfig(rotation=30.0, scale=0.3, half_body=0.1, brightness=0.2)
 HEATMAP, SIMCC = HeatmapCodecConfig(), SimCCCodecConfig(sigma=6.0)
 

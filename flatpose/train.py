@@ -9,7 +9,7 @@ from pathlib import Path
 
 import torch
 from accelerate import Accelerator
-from accelerate.utils import DataLoaderConfiguration
+from accelerate.utils import DataLoaderConfiguration, broadcast
 from timm.scheduler.scheduler import Scheduler
 from timm.utils import ModelEmaV3
 from torch import Tensor, nn
@@ -27,6 +27,8 @@ from flatpose.optim import build_optimizer, build_scheduler
 from flatpose.progress import Reporter
 
 LogRow = dict[str, float]
+
+CHECKPOINT_SECONDS = 20.0  # short epochs are cheaper to repeat than to save
 
 
 @dataclass(frozen=True)
@@ -100,13 +102,21 @@ def train(config: TrainConfig, crops: Crops, codec: Codec, loss: Loss, model: nn
     log: list[LogRow] = (checkpoints.restore() or {"log": []})["log"]
     reporter.start("train", config.epochs * len(loop.loader))
     reporter.advance(len(log) * len(loop.loader))
+    saved = time.monotonic()
     for epoch in range(len(log), config.epochs):
         log.append(_epoch(loop, epoch, reporter))
-        checkpoints.save({"log": log})
-        if accelerator.is_main_process:
-            write_log(work_dir / "log.csv", log)
+        if epoch + 1 == config.epochs or _due(time.monotonic() - saved, accelerator):
+            checkpoints.save({"log": log})
+            saved = time.monotonic()
+            if accelerator.is_main_process:
+                write_log(work_dir / "log.csv", log)
     reporter.finish()
     return Trained(loop.model, loop.ema.module if loop.ema else None, log)
+
+
+def _due(seconds: float, accelerator: Accelerator) -> bool:
+    """Whether to save now; the first process decides for all, whose clocks differ."""
+    return broadcast(torch.tensor(seconds, device=accelerator.device)).item() >= CHECKPOINT_SECONDS
 
 
 def _prepare(config: TrainConfig, crops: Crops, codec: Codec, loss: Loss, model: nn.Module, accelerator: Accelerator,

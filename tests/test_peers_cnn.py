@@ -3,29 +3,43 @@
 from __future__ import annotations
 
 import importlib.util
-import json
 import sys
+from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 
+from experiments import systems_cnn as systems
 from flatpose.checkpoints import convert
+from flatpose.codecs import build_codec
+from flatpose.complexity import ShapesOnly, measure
 from flatpose.config import (
     BaselineConfig,
+    DataConfig,
     HeatmapCodecConfig,
     HRNetConfig,
     RTMPoseConfig,
+    RunConfig,
     SARCodecConfig,
     SARConfig,
     SimCCCodecConfig,
     SimCCConfig,
     SRPoseConfig,
 )
+from flatpose.config.run import from_dict, to_dict
+from flatpose.data import load
+from flatpose.data.loader import Crops, normalise
+from flatpose.errors import FlatPoseError
+from flatpose.keypoints import COCO17
+from flatpose.losses import build_loss
 from flatpose.models import build_model
+from flatpose.models.hrnet import HRNetTrunk
+from flatpose.optim import build_optimizer
+from tiny import write_coco
 
 HEATMAP, SIMCC, SAR = HeatmapCodecConfig(), SimCCCodecConfig(), SARCodecConfig()
 FULL = HeatmapCodecConfig(stride=1, sigma=8.0)
-SLOW = pytest.mark.slow
 
 PACKS = [
     ("simplebaseline_r50_256x192", BaselineConfig(), HEATMAP),
@@ -66,8 +80,205 @@ def compare(shared):
 def test_equal_to_official_code(compare, name, config, codec):
     pack = compare.load(name)
     height, width = pack["input_hw"]
-    model = build_model(config, codec, (width, height), 17, pretrained=False).eval()
-    model.load_state_dict(convert(config, compare.weights(pack)))
+    model = _empty(config, codec, (width, height)).eval()
+    ours = convert(config, compare.weights(pack))
+    assert len(ours) == len(pack["keys"])
+    model.load_state_dict(ours)  # strict: nothing missing, nothing left over
     with torch.inference_mode():
         outputs = model(compare.input(pack))
-    print(name, json.dumps(compare.report(pack, outputs)))
+        if "logit" in outputs:
+            outputs |= _sar_answers(model, outputs, compare.input(pack), codec, (width, height))
+    errors = compare.report(pack, outputs)
+    assert set(errors) == {key for key in pack["arrays"] if not key.startswith("const:")}
+    assert {eps for kind, eps in pack["norm_eps"] if kind == "BatchNorm2d"} == {
+        m.eps for m in model.modules() if isinstance(m, torch.nn.BatchNorm2d)}
+
+
+def _empty(config, codec, image_size):
+    with ShapesOnly():
+        return build_model(config, codec, image_size, 17, pretrained=False)
+
+
+def _sar_answers(model, outputs, images, codec_config, image_size):
+    """What SAR's codec makes of the maps, with and without the mirrored image."""
+    codec = build_codec(codec_config, image_size, 17)
+    mirrored = codec.flip(model(images.flip(-1)), torch.as_tensor(COCO17.flip_index))
+    plain, both = codec.decode(outputs), codec.decode(codec.average(outputs, mirrored))
+    return {"decoded_xy": plain[0], "decoded_score": plain[1],
+            "decoded_flip_xy": both[0], "decoded_flip_score": both[1]}
+
+
+def test_a_wrong_weight_shows(compare):
+    pack, config = compare.load("rtmpose_m_256x192"), RTMPoseConfig()
+    model = _empty(config, SIMCC, (192, 256)).eval()
+    state = convert(config, compare.weights(pack))
+    state["gau.gamma"] = state["gau.gamma"].flip(0)
+    model.load_state_dict(state)
+    with torch.inference_mode():
+        assert min(compare.errors(pack, model(compare.input(pack))).values()) > 1e-2
+
+
+# run, parameters in millions, multiply-adds / 1e9, and the same by HRNet's tool (peers.md section 1, measured)
+COUNTS = [
+    (systems.simplebaseline(50), 34.00, 5.45, 8.99),
+    (systems.simplebaseline(152), 68.64, 12.75, 15.76),
+    (systems.simplebaseline(152, systems.HIGH), 68.64, 28.68, 35.47),
+    (systems.hrnet(32), 28.54, 7.69, 7.12),
+    (systems.hrnet(48), 63.60, 15.75, 14.61),
+    (systems.hrnet(48, systems.HIGH), 63.60, 35.43, 32.88),
+    (systems.simcc(), 66.35, 15.79, 14.61),
+    (systems.simcc(systems.HIGH), 70.56, 35.55, 32.88),
+    (systems.rtmpose("m"), 13.59, 1.93, 1.78),
+    (systems.rtmpose("l"), 27.66, 4.16, 3.85),
+    (systems.rtmpose("m", systems.HIGH), 13.72, 4.33, None),
+    (systems.rtmpose("l", systems.HIGH), 27.79, 9.34, None),
+    (systems.sar("resnet50"), 34.01, 12.35, 20.31),
+    (systems.sar("hrnet_w48"), 63.60, 35.45, 32.90),
+    (systems.srpose("resnet50"), 24.80, 4.60, 4.20),
+    (systems.srpose("hrnet_w32"), 29.95, 8.26, 7.59),
+]
+
+
+@pytest.mark.parametrize(("run", "params_m", "gflops", "hrnet_tool"), COUNTS,
+                         ids=[f"{r.model.kind}-{r.model.backbone}-{r.image_size[1]}" for r, *_ in COUNTS])
+def test_counts(run, params_m, gflops, hrnet_tool):
+    cost = measure(_empty(run.model, run.codec, run.image_size), run.image_size)
+    assert cost.params_m == pytest.approx(params_m, rel=0.001)
+    assert cost.gflops == pytest.approx(gflops, rel=0.01)
+    assert hrnet_tool is None or cost.gflops_hrnet_tool == pytest.approx(hrnet_tool, rel=0.01)
+
+
+SMALL = {"resnet50": "resnet_quick", "hrnet_w32": "hrnet_quick", "hrnet_w48": "hrnet_quick",
+         "cspnext_m": "cspnext_tiny"}
+SIZE = (64, 64)
+# run, steps, largest share of the first loss that may be left, largest mean error in pixels afterwards
+TRAINED = {
+    "simplebaseline": (systems.simplebaseline(50), 60, 0.3, 8.0),
+    "hrnet": (systems.hrnet(32), 60, 0.1, 3.0),
+    "simcc": (systems.simcc(), 60, 0.1, 1.5),
+    "simcc_upsample_free": (systems.simcc_upsample_free(), 60, 0.1, 1.5),
+    "sar_r50": (systems.sar("resnet50"), 20, 0.85, None),
+    "sar": (systems.sar(), 60, 0.3, 4.0),
+    "srpose_r50": (systems.srpose(), 20, 0.5, None),
+    "srpose": (systems.srpose("hrnet_w32"), 60, 0.1, 2.0),
+    "rtmpose": (systems.rtmpose("m"), 80, 0.3, 4.0),
+}
+
+
+@pytest.fixture
+def one_thread():
+    """Small tensors train faster on one thread, and much faster so on a busy machine."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+@pytest.fixture(scope="module")
+def four_persons(request, tmp_path_factory):
+    """Images (4, 3, h, w), keypoints and weights of real persons, or of drawn ones where there are none."""
+    try:
+        root = request.getfixturevalue("shared_data")
+    except pytest.skip.Exception:
+        root = write_coco(tmp_path_factory.mktemp("coco"))
+    data = load(DataConfig(source="disk"), root)
+    persons = sorted(data.train.persons, key=lambda p: -(p.keypoints_visible > 0).sum())[:4]
+    crops = Crops(persons, data.keypoint_set, SIZE, udp=False)
+    items = [crops[(0, i)] for i in range(4)]
+    images, keypoints, weights = (torch.from_numpy(np.stack([item[name] for item in items]))
+                                  for name in ("image", "keypoints", "weights"))
+    return normalise(images), keypoints, weights
+
+
+@pytest.mark.parametrize("name", TRAINED)
+def test_learns_four_persons_by_heart_under_its_own_loss(four_persons, one_thread, name):
+    images, keypoints, weights = four_persons
+    run, steps, left, pixels = TRAINED[name]
+    run = _reduced(run)
+    torch.manual_seed(0)
+    model = build_model(run.model, run.codec, SIZE, 17, pretrained=False)
+    codec, loss = build_codec(run.codec, SIZE, 17), build_loss(run.loss, run.codec)
+    targets = codec.encode(keypoints, weights)
+    optimizer = build_optimizer(model, replace(run.train, lr=3e-3))
+    values = []
+    for _ in range(steps):
+        value = loss(model(images), targets)
+        optimizer.zero_grad()
+        value.backward()
+        optimizer.step()
+        values.append(value.item())
+    assert np.isfinite(values).all()
+    assert values[-1] < left * values[0]
+    if pixels is not None:
+        with torch.inference_mode():
+            found, scores = codec.decode(model.eval()(images))
+        counted = targets["weights"] > 0
+        assert (found - keypoints).norm(dim=-1)[counted].mean() < pixels
+        assert scores.shape == weights.shape
+
+
+def _reduced(run: RunConfig) -> RunConfig:
+    codec = replace(run.codec, sigma=3.0) if run.model.kind == "srpose" else run.codec
+    return replace(run, model=replace(run.model, backbone=SMALL[run.model.backbone]), codec=codec)
+
+
+@pytest.mark.parametrize("name", TRAINED)
+def test_every_parameter_gets_a_gradient(name):
+    """Nothing in a network is idle while it trains: a pose trunk has no unread branches."""
+    run = _reduced(TRAINED[name][0])
+    model = build_model(run.model, run.codec, SIZE, 17, pretrained=False)
+    for parameter in model.parameters():  # heads start so small that a gradient may be exactly zero behind them
+        torch.nn.init.normal_(parameter, std=0.1)
+    targets = build_codec(run.codec, SIZE, 17).encode(torch.rand(2, 17, 2) * 60, torch.ones(2, 17))
+    build_loss(run.loss, run.codec)(model(torch.randn(2, 3, *SIZE)), targets).backward()
+    assert [n for n, p in model.named_parameters() if p.grad is None] == []
+
+
+RECIPES = [recipe(*arguments, **{"task": task} if task else {}) for recipe, arguments, task in [
+    (systems.simplebaseline, (152, systems.HIGH), "coco"), (systems.simplebaseline, (50, systems.SQUARE), "mpii"),
+    (systems.hrnet, (32,), "crowdpose"), (systems.hrnet, (32, systems.SQUARE), "mpii"),
+    (systems.simcc, (systems.SQUARE,), "mpii"), (systems.simcc_upsample_free, (), None),
+    (systems.sar, ("hrnet_w48", systems.LOW), "crowdpose"), (systems.srpose, (), "crowdpose"),
+    (systems.rtmpose, ("m", systems.SQUARE), "mpii"), (systems.rtmpose, ("l", systems.HIGH), "coco")]]
+
+
+@pytest.mark.parametrize("run", RECIPES, ids=lambda r: f"{r.model.kind}-{r.data.task}")
+def test_recipes_fit_together(run):
+    """Model, codec and loss of each recipe agree at its own size, and the recipe survives JSON."""
+    keypoints = {"coco": 17, "crowdpose": 14, "mpii": 16}[run.data.task]
+    with ShapesOnly():
+        build_model(run.model, run.codec, run.image_size, keypoints, pretrained=False)
+    build_loss(run.loss, run.codec)
+    build_codec(run.codec, run.image_size, keypoints)
+    assert from_dict(to_dict(run)) == run
+
+
+def test_rtmpose_label_widths():
+    assert systems.rtmpose("m").codec.sigma == (4.9, 5.66)
+    assert systems.rtmpose("m", systems.HIGH).codec.sigma == (6.0, 6.93)
+
+
+def test_srpose_predicts_all_levels_only_while_training():
+    model = build_model(SRPoseConfig(backbone="resnet_quick", pretrained=False), FULL, (64, 96), 5)
+    shapes = {name: tuple(value.shape[2:]) for name, value in model(torch.randn(2, 3, 96, 64)).items()}
+    assert shapes == {"heatmap": (96, 64), "heatmap_coarse": (3, 2), "heatmap_level0": (24, 16),
+                      "heatmap_level1": (24, 16), "heatmap_level2": (24, 16)}
+    assert set(model.eval()(torch.randn(1, 3, 96, 64))) == {"heatmap"}
+
+
+def test_hrnet_trunk_options():
+    images = torch.randn(1, 3, 64, 64)
+    trunk = HRNetTrunk("hrnet_quick", False, all_branches=True).eval()
+    assert [tuple(m.shape[1:]) for m in trunk.branches(images)] == [(16, 16, 16), (32, 8, 8), (64, 4, 4), (128, 2, 2)]
+    three = HRNetTrunk("hrnet_quick", False, stages=3).eval()
+    assert three(images).shape == (1, three.channels[0], 16, 16)
+    assert not any(name.startswith(("net.stage4", "net.transition3")) for name in three.state_dict())
+
+
+@pytest.mark.parametrize(("config", "codec"), [
+    (HRNetConfig(), SIMCC), (HRNetConfig(), FULL), (SimCCConfig(), HEATMAP), (SARConfig(), HEATMAP),
+    (SRPoseConfig(), HEATMAP), (RTMPoseConfig(), HEATMAP), (HRNetConfig(backbone="hrnet_w31"), HEATMAP),
+    (HRNetConfig(backbone="hrnet_quick"), HEATMAP)])
+def test_impossible_combinations_are_refused(config, codec):
+    with pytest.raises(FlatPoseError):
+        build_model(config, codec, (64, 64), 17, pretrained=True)

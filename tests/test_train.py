@@ -29,6 +29,11 @@ RUN = RunConfig(
 )
 
 
+@pytest.fixture(autouse=True)
+def _save_every_epoch(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(flatpose.train, "CHECKPOINT_SECONDS", 0.0)
+
+
 @pytest.fixture(scope="module")
 def crops(tmp_path_factory: pytest.TempPathFactory) -> Crops:
     data = load_coco(write_coco(tmp_path_factory.mktemp("tiny")))

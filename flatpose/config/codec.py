@@ -75,7 +75,8 @@ class SARCodecConfig:
     sigma: PositiveFloat = 3.0
     """Standard deviation, in cells, of the auxiliary heatmap that only training uses."""
     udp: bool = False
-    score_threshold: float = 0.2
+    score_threshold: float = 0.0
+    """A score is one cell's share of the weight: too small a number for mmpose's 0.2 early in training."""
 
 
 CodecConfig = Annotated[

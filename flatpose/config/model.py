@@ -40,6 +40,8 @@ class FlatPoseConfig:
     top_k: Union[PositiveInt, Literal["full"]] = 4
     """Tokens refined per iteration (the paper's K)."""
     mlp_ratio: PositiveFloat = 4.0
+    norm: Literal["pre", "post"] = "pre"
+    activation: Literal["gelu", "relu"] = "gelu"
     ica: bool = True
     """False: standard attention in the coarse blocks (Table 5 row 6)."""
     coord_dim: PositiveInt = 64
@@ -62,6 +64,7 @@ class FlatPoseConfig:
     classifier: Literal["pooled", "wide"] = "pooled"
     """After upsampling: pool the map back to the token grid, or widen the classifiers to the fine map."""
     head: Literal["simcc", "regression"] = "simcc"
+    dropout: float = 0.0
     drop_path: float = 0.0
     """Stochastic depth of the backbone and of the blocks."""
 

@@ -21,7 +21,7 @@ from flatpose.models.heads import RegressionHead, SimCCHead, deconv_stack
 from flatpose.models.ica import SemanticBias
 from flatpose.models.position import sine_position_2d
 from flatpose.models.refinement import RefineBlock, salience_head
-from flatpose.models.transformer import CoarseBlock, Trace, init_linear, new_trace, stacked
+from flatpose.models.transformer import CoarseBlock, Style, Trace, init_linear, new_trace, stacked
 
 STRIDE = 32
 
@@ -91,13 +91,18 @@ class FlatPose(nn.Module):
                 module.literal = literal
 
 
+def _style(config: FlatPoseConfig) -> Style:
+    return Style(dim=config.embed_dim, num_heads=config.num_heads, mlp_ratio=config.mlp_ratio, norm=config.norm,
+                 activation=config.activation, dropout=config.dropout, drop_path=config.drop_path)
+
+
 def _coarse_block(config: FlatPoseConfig) -> CoarseBlock:
     bias = None
     if config.ica:
         bias = SemanticBias(config.embed_dim, config.num_heads, coord_dim=config.coord_dim,
                             grid_size=config.bias_grid_size, grid_dim=config.bias_dim, hidden=config.bias_hidden,
                             learnable_gamma=config.gamma == "learnable", align_corners=config.align_corners)
-    block = CoarseBlock(config.embed_dim, config.num_heads, config.mlp_ratio, bias, config.drop_path)
+    block = CoarseBlock(_style(config), bias)
     block.attention.apply(init_linear)
     block.feed_forward.apply(init_linear)
     return block
@@ -114,9 +119,7 @@ def _refine_blocks(config: FlatPoseConfig, num_tokens: int, num_keypoints: int) 
         head = salience_head(config.salience_head, config.embed_dim, num_keypoints)
         if config.salience == "none":
             head.requires_grad_(False)  # no gradient reaches it, which distributed training has to be told
-        made = RefineBlock(config.embed_dim, config.num_heads, config.mlp_ratio, top_k, head, config.salience,
-                           config.refine_ffn == "all", config.drop_path)
-        return made.apply(init_linear)
+        return RefineBlock(_style(config), top_k, head, config.salience, config.refine_ffn == "all").apply(init_linear)
 
     if config.share_refine:
         return [block()] * config.num_refine_blocks

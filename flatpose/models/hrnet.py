@@ -85,6 +85,8 @@ def _widen(transitions: nn.ModuleList, maps: list[Tensor]) -> list[Tensor]:
 
 def _create(name: str, pretrained: bool) -> nn.Module:
     if name in SMALL_HRNET:
+        if pretrained:
+            raise SpecError(f"{name!r} has no pretrained weights", where="model.pretrained", hint="set it to False")
         return HighResolutionNetFeatures(SMALL_HRNET[name], feature_location="")
     if not (is_hrnet(name) and timm.is_model(name)):
         known = [*timm.list_models("hrnet*"), *SMALL_HRNET]

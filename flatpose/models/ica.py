@@ -26,7 +26,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-CHUNK = 4096  # Pairs per chunk: 2 MB of float32 hidden values at width 128; the fastest of 1024 ... 8192 where measured.
+CHUNK = 4096
+"""Pairs per chunk: 2 MB of float32 hidden values at width 128, the fastest of 1024 to 8192 where measured."""
 
 
 class SemanticBias(nn.Module):

@@ -15,10 +15,9 @@ from __future__ import annotations
 from typing import Literal
 
 import torch
-from timm.layers import DropPath
 from torch import Tensor, nn
 
-from flatpose.models.transformer import Attention, FeedForward, Trace
+from flatpose.models.transformer import Attention, FeedForward, Style, Trace
 
 SalienceTraining = Literal["none", "gate", "straight_through"]
 
@@ -34,25 +33,23 @@ class RefineBlock(nn.Module):
     """One select-attend-update iteration.
 
     Args:
-        dim: D.
-        num_heads: N_h.
-        mlp_ratio: Hidden width of the feed-forward over D.
+        style: Widths, norm placement and regularisation.
         top_k: Tokens selected (the paper's K); the number of tokens for "full".
         head: Scores of the tokens (B, L, n); the largest of the n counts.
         salience: How the head is trained.
         ffn_on_all: Whether the feed-forward sees the whole context.
-        drop_path: Stochastic depth of both branches.
     """
 
-    def __init__(self, dim: int, num_heads: int, mlp_ratio: float, top_k: int, head: nn.Module,
-                 salience: SalienceTraining, ffn_on_all: bool, drop_path: float = 0.0) -> None:
+    def __init__(self, style: Style, top_k: int, head: nn.Module, salience: SalienceTraining,
+                 ffn_on_all: bool) -> None:
         super().__init__()
         self.top_k, self.salience, self.ffn_on_all = top_k, salience, ffn_on_all
         self.salience_head = head
-        self.norm1, self.norm2 = nn.LayerNorm(dim), nn.LayerNorm(dim)
-        self.attention = Attention(dim, num_heads)
-        self.feed_forward = FeedForward(dim, mlp_ratio)
-        self.drop = DropPath(drop_path)
+        self.pre_norm = style.norm == "pre"
+        self.norm = nn.LayerNorm(style.dim)
+        self.attention = Attention(style.dim, style.num_heads)
+        self.drop = style.drop()
+        self.feed_forward = FeedForward(style)
 
     def forward(self, context: Tensor, trace: Trace = None) -> Tensor:
         """X_context (B, L, D) -> the updated context (B, L, D)."""
@@ -62,17 +59,20 @@ class RefineBlock(nn.Module):
             trace["salience"].append(scores)
             trace["selected"].append(selected)
         index = selected[..., None].expand(-1, -1, context.shape[-1])
-        keys = self.norm1(context)
         query = context.gather(1, index)  # eq. 11
-        refined = query + self.drop(self.attention(keys.gather(1, index), keys))  # eq. 12
+        refined = self._attend(query, context, index)  # eq. 12
         if not self.ffn_on_all:
-            refined = self._feed(refined)
+            refined = self.feed_forward(refined)
         refined = self._trained(query, refined, top)
         updated = context.scatter(1, index, refined.to(context.dtype))  # section 3.3.3
-        return self._feed(updated) if self.ffn_on_all else updated
+        return self.feed_forward(updated) if self.ffn_on_all else updated
 
-    def _feed(self, tokens: Tensor) -> Tensor:
-        return tokens + self.drop(self.feed_forward(self.norm2(tokens)))
+    def _attend(self, query: Tensor, context: Tensor, index: Tensor) -> Tensor:
+        """Cross-attention of the selected tokens (B, K, D) over all, with its residual."""
+        if not self.pre_norm:
+            return self.norm(query + self.drop(self.attention(query, context)))
+        keys = self.norm(context)
+        return query + self.drop(self.attention(keys.gather(1, index), keys))
 
     def _trained(self, query: Tensor, refined: Tensor, scores: Tensor) -> Tensor:
         """The refined tokens as written back, with a gradient to their scores unless ``salience`` is "none"."""

@@ -1,12 +1,12 @@
 """Attention and transformer blocks; the coarse block with Implicit Coordinate Attention (section 3.2, eq. 10).
 
-What the paper does not say and we read (docs/decisions and experiments/readings.py): norms before each branch and one
-at the end, GELU, a feed-forward ratio of 4, biases in every projection.
+What the paper does not say is in ``Style`` (reading R4); every projection has a bias.
 """
 
 from __future__ import annotations
 
-from typing import Optional
+from dataclasses import dataclass
+from typing import Literal, Optional
 
 import torch
 from timm.layers import DropPath
@@ -16,6 +16,23 @@ from flatpose.models.ica import SemanticBias
 
 Trace = Optional[dict[str, list[Tensor]]]
 """Where intermediate tensors are appended for the figures; None in a normal forward pass."""
+
+
+@dataclass(frozen=True)
+class Style:
+    """What all blocks of a network share."""
+
+    dim: int = 256
+    num_heads: int = 8
+    mlp_ratio: float = 4.0
+    norm: Literal["pre", "post"] = "pre"
+    activation: Literal["gelu", "relu"] = "gelu"
+    dropout: float = 0.0
+    drop_path: float = 0.0
+
+    def drop(self) -> nn.Module:
+        """What a branch passes before it joins the residual stream."""
+        return nn.Sequential(nn.Dropout(self.dropout), DropPath(self.drop_path))
 
 
 class Attention(nn.Module):
@@ -48,35 +65,60 @@ class Attention(nn.Module):
         return tokens.unflatten(-1, (self.num_heads, -1)).transpose(1, 2)
 
 
-class FeedForward(nn.Sequential):
-    """Linear, GELU, Linear."""
+class FeedForward(nn.Module):
+    """The second half of a block with its residual: x + f(norm(x)), or norm(x + f(x)) for post-norm."""
 
-    def __init__(self, dim: int, ratio: float) -> None:
-        hidden = int(dim * ratio)
-        super().__init__(nn.Linear(dim, hidden), nn.GELU(), nn.Linear(hidden, dim))
+    def __init__(self, style: Style) -> None:
+        super().__init__()
+        hidden = int(style.dim * style.mlp_ratio)
+        self.pre_norm = style.norm == "pre"
+        self.norm = nn.LayerNorm(style.dim)
+        activation = nn.GELU() if style.activation == "gelu" else nn.ReLU()
+        self.mlp = nn.Sequential(nn.Linear(style.dim, hidden), activation, nn.Linear(hidden, style.dim), style.drop())
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        """(B, L, D) -> (B, L, D)."""
+        return tokens + self.mlp(self.norm(tokens)) if self.pre_norm else self.norm(tokens + self.mlp(tokens))
 
 
 class CoarseBlock(nn.Module):
-    """One block of the global encoding stage: ICA (or standard attention, Table 5 row 6) and feed-forward, pre-norm."""
+    """One block of the global encoding stage: attention with its bias, then feed-forward.
 
-    def __init__(self, dim: int, num_heads: int, mlp_ratio: float, semantic_bias: SemanticBias | None,
-                 drop_path: float = 0.0) -> None:
+    Args:
+        style: Widths, norm placement and regularisation.
+        semantic_bias: ICA's bias; None is standard attention (Table 5 row 6).
+    """
+
+    def __init__(self, style: Style, semantic_bias: SemanticBias | None) -> None:
         super().__init__()
-        self.norm1, self.norm2 = nn.LayerNorm(dim), nn.LayerNorm(dim)
-        self.attention = Attention(dim, num_heads)
+        self.pre_norm = style.norm == "pre"
+        self.norm = nn.LayerNorm(style.dim)
+        self.attention = Attention(style.dim, style.num_heads)
         self.semantic_bias = semantic_bias
-        self.feed_forward = FeedForward(dim, mlp_ratio)
-        self.drop = DropPath(drop_path)
+        self.drop = style.drop()
+        self.feed_forward = FeedForward(style)
 
     def forward(self, tokens: Tensor, trace: Trace = None) -> Tensor:
         """(B, L, D) -> (B, L, D)."""
-        x = self.norm1(tokens)
+        x = self.norm(tokens) if self.pre_norm else tokens
         bias = None if self.semantic_bias is None else self.semantic_bias(x)
         if trace is not None and self.semantic_bias is not None:
             trace["attn_bias"].append(bias)
             trace["semantic_coords"].append(self.semantic_bias.coordinates(x))
         tokens = tokens + self.drop(self.attention(x, x, bias, trace))
-        return tokens + self.drop(self.feed_forward(self.norm2(tokens)))
+        return self.feed_forward(tokens if self.pre_norm else self.norm(tokens))
+
+
+def table6(block: CoarseBlock) -> dict[str, float | list[int]]:
+    """The entries of Table 6 as a built block has them, by the paper's symbols; raises ValueError without ICA."""
+    bias = block.semantic_bias
+    if bias is None:
+        raise ValueError("this block has standard attention")
+    first, last = bias.mlp[0], bias.mlp[2]
+    dim = block.attention.to_q.in_features
+    return {"D": dim, "N_h": block.attention.num_heads, "d_k": dim // block.attention.num_heads,
+            "D'": bias.to_qk.out_features // 4, "gamma": float(bias.gamma), "S": bias.grid.shape[-1],
+            "D_bias": bias.grid.shape[0], "MLP_interp": [first.in_features, first.out_features, last.out_features]}
 
 
 def init_linear(module: nn.Module) -> None:

@@ -12,7 +12,7 @@ from flatpose.data.synthetic.solids import Solids, join, things
 from flatpose.data.synthetic.textures import GROUND_TILE, cloth_bank, grain, ground_bank
 
 Array = NDArray[np.float64]
-Image = NDArray[np.uint8]
+Image = np.ndarray
 
 
 def _surface(rng: np.random.Generator, width: int, height: int, contrast: float) -> Image:
@@ -26,7 +26,7 @@ def _surface(rng: np.random.Generator, width: int, height: int, contrast: float)
     ends = random_colours(rng, (2,), 0.6)
     ends[1] = ends[0] + (ends[1] - ends[0]) * contrast
     ramp = np.linspace(ends[0], ends[1], 256).clip(0, 255).astype(np.uint8)
-    return cv2.LUT(cv2.merge([crop, crop, crop]), ramp[:, None, :].reshape(256, 1, 3))
+    return cv2.applyColorMap(np.ascontiguousarray(crop), ramp.reshape(256, 1, 3))
 
 
 def draw_backdrop(rng: np.random.Generator, camera: Camera) -> Image:
@@ -87,19 +87,19 @@ def _one_thing(rng: np.random.Generator, camera: Camera, near: float, far: float
     at = np.array([rng.uniform(0, width), rng.uniform(0.35, 1.05) * height])
     if kind == 0:
         size = np.array([rng.uniform(0.08, 0.3) * width, rng.uniform(0.06, 0.3) * height])
-        ends = [at, at + [0.02 * size[1] * rng.normal(), size[1]]]
-        pieces, radius, square = [ends], [size[0] / 2], True
+        foot = at + np.array([0.02 * size[1] * rng.normal(), size[1]])
+        pieces, radius = [[at, foot]], [size[0] / 2]
     elif kind == 1:
         lean = np.array([rng.normal(0, 0.12), 1.0]) if rng.random() < 0.7 else np.array([1.0, rng.normal(0, 0.2)])
-        pieces, radius, square = [[at - lean * 400, at + lean * 400]], [rng.uniform(1.5, 9)], False
+        pieces, radius = [[at - lean * 400, at + lean * 400]], [rng.uniform(1.5, 9)]
     elif kind == 2:
         tips = at + rng.normal(0, 1, (6, 2)) * height * 0.13 - [0, 0.1 * height]
-        pieces, radius, square = [[at, tip] for tip in tips], list(rng.uniform(2, 7, 6)), False
+        pieces, radius = [[at, tip] for tip in tips], list(rng.uniform(2, 7, 6))
     else:
-        turn, size = rng.uniform(0, 2 * np.pi, 2), rng.uniform(0.06, 0.2) * height
-        joint, end = (at + size * np.array([np.cos(turn[:i]).sum(), np.sin(turn[:i]).sum()]) for i in (1, 2))
-        pieces, radius, square = [[at, joint], [joint, end]], [size * 0.2, size * 0.15], False
-    return _in_space(rng, camera, np.array(pieces), np.array(radius), depth, square=square, limb=kind == 3)
+        turn, reach = rng.uniform(0, 2 * np.pi, 2), rng.uniform(0.06, 0.2) * height
+        joint, end = (at + reach * np.array([np.cos(turn[:i]).sum(), np.sin(turn[:i]).sum()]) for i in (1, 2))
+        pieces, radius = [[at, joint], [joint, end]], [reach * 0.2, reach * 0.15]
+    return _in_space(rng, camera, np.array(pieces), np.array(radius), depth, square=kind == 0, limb=kind == 3)
 
 
 def _in_space(rng: np.random.Generator, camera: Camera, pieces: Array, radius: Array, depth: float, *, square: bool,
@@ -117,7 +117,7 @@ def _in_space(rng: np.random.Generator, camera: Camera, pieces: Array, radius: A
                   texture=texture)
 
 
-def light_field(rng: np.random.Generator, camera: Camera, feet: Array) -> NDArray[np.float32]:
+def light_field(rng: np.random.Generator, camera: Camera, feet: Array) -> Image:
     """How brightly the backdrop is lit (h, w): uneven light, and soft shadows where people stand.
 
     Args:
@@ -146,9 +146,10 @@ def expose(rng: np.random.Generator, image: Image) -> Image:
         sigma = rng.uniform(0.3, 1.1) if blur < 0.45 else rng.uniform(1.1, 1.8)
         image = cv2.GaussianBlur(image, (0, 0), sigma)
     elif blur < 0.55:
-        kernel = cv2.getRotationMatrix2D((2, 2), rng.uniform(0, 180), 1)
-        line = cv2.warpAffine(np.eye(5, dtype=np.float32)[2][None].repeat(1, 0) * np.ones((1, 5), np.float32), kernel, (5, 5))
-        image = image if line.sum() == 0 else cv2.filter2D(image, -1, line / line.sum())
+        line: Image = np.zeros((5, 5), np.float32)
+        line[2] = 1
+        line = cv2.warpAffine(line, cv2.getRotationMatrix2D((2, 2), rng.uniform(0, 180), 1), (5, 5))
+        image = cv2.filter2D(image, -1, line / line.sum())
     strength = abs(rng.normal(0, 0.2))
     y, x = rng.integers(GROUND_TILE, size=2)
     noise = grain()[y:y + image.shape[0], x:x + image.shape[1]]

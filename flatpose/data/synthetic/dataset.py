@@ -163,7 +163,7 @@ def _rendered(job: _Job, chunks: list[tuple[str, int, int]], workers: int) -> It
     if workers > 1 and len(chunks) > 2:
         context = multiprocessing.get_context("spawn")
         with (contextlib.suppress(BrokenProcessPool),
-              ProcessPoolExecutor(min(workers, len(chunks)), mp_context=context) as pool):
+              ProcessPoolExecutor(min(workers, len(chunks)), context, cv2.setNumThreads, (1,)) as pool):
             futures = {pool.submit(_render_chunk, job, chunk): chunk for chunk in chunks}
             try:
                 for future in as_completed(futures):
@@ -179,7 +179,6 @@ def _rendered(job: _Job, chunks: list[tuple[str, int, int]], workers: int) -> It
 
 def _render_chunk(job: _Job, chunk: tuple[str, int, int]) -> list[dict[str, Any]]:
     """Render and store the images of one chunk; the journal is written last."""
-    cv2.setNumThreads(1)
     split, first, end = chunk
     records = [_store(job, split, index) for index in range(first, end)]
     write_json(job.journal(chunk), records, indent=None)

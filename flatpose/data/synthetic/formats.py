@@ -54,7 +54,8 @@ def annotation(truth: dict[str, Any], keypoint_set: KeypointSet, image_id: int, 
 
 
 def _coco_like(layout: Layout, records: Records, split: str, seed: int, keypoint_set: KeypointSet) -> dict[str, Any]:
-    images, annotations = [], []
+    images: list[dict[str, Any]] = []
+    annotations: list[dict[str, Any]] = []
     for index, record in enumerate(records):
         image_id = layout.first_id[split] + index
         images.append({"id": image_id, "file_name": layout.image_name(split, index), "width": record["width"],
@@ -162,6 +163,7 @@ def _json(value: Any) -> bytes:
 
 
 COCO = Layout({"train": "coco/train2017", "val": "coco/val2017"}, {"train": 1, "val": 1}, 12, False, _coco_files)
-CROWDPOSE = Layout(dict.fromkeys(SPLITS, "crowdpose/images"), {"train": 100001, "val": 900001}, 6, True, _crowdpose_files)
+CROWDPOSE = Layout(dict.fromkeys(SPLITS, "crowdpose/images"), {"train": 100001, "val": 500001}, 6, True,
+                   _crowdpose_files)
 MPII = Layout(dict.fromkeys(SPLITS, "mpii/images"), {"train": 1, "val": 500000001}, 9, False, _mpii_files)
 LAYOUTS = {"coco": COCO, "crowdpose": CROWDPOSE, "mpii": MPII}

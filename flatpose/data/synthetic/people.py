@@ -43,10 +43,14 @@ _TRUNK = (
     ("skirt", "pelvis", "hem", (.090, .03, .072), (.128, .015, .112), "root", .1, "skirt", "girth"),
 )
 _LIMBS = (
-    ("upper_arm", "shoulder", "elbow", .037, .028, "sleeve", "girth"), ("lower_arm", "elbow", "wrist", .028, .019, "sleeve", "girth"),
-    ("hand", "wrist", "hand", .019, .020, "skin", "girth"), ("held", "hand", "held", .014, .018, "held", "one"),
-    ("thigh", "hip", "knee", .062, .043, "leg", "girth"), ("shin", "knee", "ankle", .042, .026, "leg", "girth"),
-    ("foot", "heel", "toe", .028, .024, "shoe", "one"))
+    ("upper_arm", "shoulder", "elbow", .037, .028, "sleeve", "girth"),
+    ("lower_arm", "elbow", "wrist", .028, .019, "sleeve", "girth"),
+    ("hand", "wrist", "hand", .019, .020, "skin", "girth"),
+    ("held", "hand", "held", .014, .018, "held", "one"),
+    ("thigh", "hip", "knee", .062, .043, "leg", "girth"),
+    ("shin", "knee", "ankle", .042, .026, "leg", "girth"),
+    ("foot", "heel", "toe", .028, .024, "shoe", "one"),
+)
 
 
 def _all_parts() -> tuple[tuple, ...]:
@@ -54,7 +58,8 @@ def _all_parts() -> tuple[tuple, ...]:
     for side in ("left", "right"):
         for name, a, b, ra, rb, slot, scale in _LIMBS:
             slot = f"{side}_{slot}" if slot in ("sleeve", "leg") else slot
-            limbs.append((f"{side}_{name}", f"{side}_{a}", f"{side}_{b}", (ra,) * 3, (rb,) * 3, "root", .3, slot, scale))
+            names = f"{side}_{name}", f"{side}_{a}", f"{side}_{b}"
+            limbs.append((*names, (ra,) * 3, (rb,) * 3, "root", .3, slot, scale))
     return (*_TRUNK, *limbs)
 
 
@@ -68,7 +73,8 @@ _ROUNDNESS = np.array([p[6] for p in _PARTS])
 _PART_SLOT = np.array([_SLOT[p[7]] for p in _PARTS])
 _SCALE = np.array([("one", "girth", "head").index(p[8]) for p in _PARTS])
 
-_SKIN = np.array([(255, 219, 190), (241, 194, 155), (224, 172, 125), (190, 135, 95), (141, 90, 60), (84, 54, 40)], float)
+_SKIN = np.array([(255, 219, 190), (241, 194, 155), (224, 172, 125), (190, 135, 95), (141, 90, 60),
+                  (84, 54, 40)], float)
 _HAIR = np.array([(30, 24, 22), (60, 40, 28), (105, 70, 40), (190, 150, 90), (150, 70, 35), (170, 170, 172)], float)
 
 
@@ -152,8 +158,8 @@ class People:
         axis = (frame @ rule[:, :3, None])[..., 0]
         bias = np.where(part == _PART["skirt"], 0.07, 0.0) * stature
         return Solids(
-            view[person, _A[part]], view[person, _B[part]], _RADII_A[part] * scale, _RADII_B[part] * scale, frame, person,
-            np.zeros(len(part), bool), _ROUNDNESS[part], bias, colours, self.texture[person, slot],
+            view[person, _A[part]], view[person, _B[part]], _RADII_A[part] * scale, _RADII_B[part] * scale, frame,
+            person, np.zeros(len(part), bool), _ROUNDNESS[part], bias, colours, self.texture[person, slot],
             self.texels[person, slot], axis, rule[:, 3], rule[:, 4]), view
 
 
@@ -195,9 +201,8 @@ def _dress(rng: np.random.Generator, count: int) -> tuple[Array, NDArray[np.int6
             colours[same, _SLOT[side]] = colours[same, _SLOT[cloth]]
             texture[same, _SLOT[side]] = np.where(plain, 0, texture[:, _SLOT[cloth]])[same]
     dress = rng.random(count) < 0.5
-    for target, source in (("skirt", "shirt"), ("skirt", "trousers")):
-        rows = dress if source == "shirt" else ~dress
-        colours[rows, _SLOT[target]] = colours[rows, _SLOT[source]]
-        texture[rows, _SLOT[target]] = texture[rows, _SLOT[source]]
+    for source, rows in (("shirt", dress), ("trousers", ~dress)):
+        colours[rows, _SLOT["skirt"]] = colours[rows, _SLOT[source]]
+        texture[rows, _SLOT["skirt"]] = texture[rows, _SLOT[source]]
     texels = np.where(np.arange(len(_SLOTS)) < _CLOTH, rng.uniform(60, 220, (count, len(_SLOTS))), 40.0)
     return colours, texture, texels

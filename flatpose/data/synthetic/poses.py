@@ -52,8 +52,8 @@ _LIMITS = {"hip": (-40, 125), "hip_azimuth": (-15, 92), "hip_twist": (-30, 45), 
            "spine": (-22, 55), "spine_side": (-25, 25), "spine_twist": (-35, 35), "neck": (-35, 42),
            "head_yaw": (-68, 68), "head_tilt": (-22, 22)}
 _LOWER_TABLE, _UPPER_TABLE = (np.array(list(t.values()), dtype=np.float64) for t in (_LOWER, _UPPER))
-_LYING = [i for i, name in enumerate(_LOWER) if name.startswith("lie")]
-_IN_THE_AIR = [list(_LOWER).index(name) for name in ("run", "knees bent", "kick", "anything")]
+_LYING = np.array([name.startswith("lie") for name in _LOWER])
+_MAY_JUMP = np.array([name in ("run", "knees bent", "kick", "anything") for name in _LOWER])
 
 
 def _draw_rows(rng: np.random.Generator, table: Array, count: int) -> tuple[Array, Array]:
@@ -79,7 +79,7 @@ def sample_poses(rng: np.random.Generator, count: int) -> dict[str, Array]:
     for limbs in (legs, arms):
         mirror = rng.random(count) < 0.5
         limbs[mirror] = limbs[mirror][..., ::-1]
-    lying = np.isin(kind, _LYING)
+    lying = _LYING[kind]
     pitch = low[:, 0] + noise[:, 14] * np.where(lying, 4, 5)
     spine = up[:, 0] + noise[:, 15] * np.where(lying, 4, 8)
     # People look ahead and stand on their soles: neck and ankles undo most of what is bent below or above them.
@@ -96,6 +96,6 @@ def sample_poses(rng: np.random.Generator, count: int) -> dict[str, Array]:
     pose["yaw"] = np.where(towards, noise[:, 27] * 0.5, rng.uniform(-np.pi, np.pi, count))
     pose["pitch"], pose["roll"] = np.deg2rad(pitch), np.deg2rad(noise[:, 28] * 4)
     pose["spin"] = np.where(lying, noise[:, 29] * 0.9, 0.0)
-    jumping = np.isin(kind, _IN_THE_AIR) & (rng.random(count) < 0.4)
+    jumping = _MAY_JUMP[kind] & (rng.random(count) < 0.4)
     pose["lift"] = np.where(jumping, rng.uniform(0.05, 0.5, count), 0.0)
     return pose

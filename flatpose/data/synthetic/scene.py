@@ -21,6 +21,8 @@ from flatpose.data.synthetic.solids import SCALE, Layers, join, lay, shade, to_b
 VERSION = 1
 SPLITS = ("train", "val")
 _SIZES = ((320, 240), (240, 320), (256, 256), (288, 224), (224, 288), (320, 256), (256, 320))
+_HEADCOUNT = (0.33, 0.25, 0.18, 0.12, 0.07, 0.05)
+"""Chances of one to six people."""
 _MIN_AREA = 24.0
 """Persons with fewer visible pixels are not annotated: nobody could have labelled them."""
 Array = NDArray[np.float64]
@@ -56,11 +58,11 @@ def render_picture(index: int, split: str, seed: int, *, crowd: bool = False) ->
     key = [VERSION, seed, SPLITS.index(split), index, int(crowd)]
     geometry, looks = (np.random.Generator(np.random.PCG64([*key, stream])) for stream in (0, 1))
     size = _SIZES[geometry.integers(len(_SIZES))]
-    count = int(geometry.integers(3, 9)) if crowd else int(geometry.choice(6, p=[0.33, 0.25, 0.18, 0.12, 0.07, 0.05])) + 1
+    count = int(geometry.integers(2, 7)) if crowd else 1 + int(geometry.choice(6, p=_HEADCOUNT))
     people = People(geometry, count)
     top = people.joints[0, :, 1].max()
     camera = sample_camera(geometry, size, max(top, 0.6 * people.bodies.stature[0]), top / 2)
-    places = place_people(geometry, camera, count, 0.85 if crowd else 0.5)
+    places = place_people(geometry, camera, count, 0.7 * geometry.random() if crowd else 0.5)
     solids, joints = people.solids(camera, places)
     depth = joints[:, INDEX["pelvis"], 2]
     objects = place_things(geometry, camera, float(depth.min()), float(depth.max()))
@@ -101,9 +103,9 @@ def _annotate(layers: Layers, camera: Camera, joints: Array, bodies: Bodies) -> 
         low, high = (np.array([f[end] + (end != 0) for f in filled]) / SCALE for end in (0, -1))
         triples = np.concatenate([pixels[person], visible[person][:, None]], axis=1)
         triples[visible[person] == 0] = 0
-        truths.append(Truth(triples.round(2), np.concatenate([low, high - low]), area,
-                            _head_box(camera, joints[person], bodies.stature[person] * bodies.head[person]),
-                            round(float(bodies.stature[person] * camera.focal / joints[person, INDEX["pelvis"], 2]), 2)))
+        height = bodies.stature[person] * camera.focal / joints[person, INDEX["pelvis"], 2]
+        head = _head_box(camera, joints[person], bodies.stature[person] * bodies.head[person])
+        truths.append(Truth(triples.round(2), np.concatenate([low, high - low]), area, head, round(float(height), 2)))
     return truths
 
 
@@ -129,8 +131,8 @@ def _visibility(layers: Layers, camera: Camera, joints: Array, pixels: Array, bo
     return np.where(inside, np.where(covered.sum(axis=-1) >= 3, 1, 2), 0)
 
 
-_THICK = {"nose": .03, "eye": .03, "ear": .035, "shoulder": .075, "elbow": .055, "wrist": .05, "hip": .105, "knee": .075,
-          "ankle": .06, "head_top": .08, "neck": .1, "thorax": .11, "pelvis": .13}
+_THICK = {"nose": .03, "eye": .03, "ear": .035, "shoulder": .075, "elbow": .055, "wrist": .05, "hip": .105,
+          "knee": .075, "ankle": .06, "head_top": .08, "neck": .1, "thorax": .11, "pelvis": .13}
 _FLESH = np.array([_THICK[name.removeprefix("left_").removeprefix("right_")] for name in LABELLED])
 
 

@@ -53,22 +53,22 @@ def sample_bodies(rng: np.random.Generator, count: int) -> Bodies:
         shoulders=0.112 * rng.normal(1, 0.08, count) * girth**0.4, hips=0.066 * rng.normal(1, 0.08, count) * girth**0.5)
 
 
-def rot_x(angle: Array) -> Array:
+def rot_x(angle: Array | float) -> Array:
     """Rotation matrices (..., 3, 3) about x; positive takes up to the front."""
     return _rotation(angle, 1, 2)
 
 
-def rot_y(angle: Array) -> Array:
+def rot_y(angle: Array | float) -> Array:
     """Rotation about y; positive takes the front to the left."""
     return _rotation(angle, 2, 0)
 
 
-def rot_z(angle: Array) -> Array:
+def rot_z(angle: Array | float) -> Array:
     """Rotation about z; positive takes left to up."""
     return _rotation(angle, 0, 1)
 
 
-def _rotation(angle: Array, i: int, j: int) -> Array:
+def _rotation(angle: Array | float, i: int, j: int) -> Array:
     angle = np.asarray(angle, dtype=np.float64)
     out = np.zeros((*angle.shape, 3, 3))
     out[..., 3 - i - j, 3 - i - j] = 1
@@ -111,7 +111,8 @@ def pose_joints(body: Bodies, pose: dict[str, Array], held: Array) -> tuple[Arra
 
 def _offset(rotation: Array, x: Array | float, y: Array | float, z: Array | float) -> Array:
     """``rotation @ (x, y, z)`` for broadcastable x, y, z."""
-    return sum(rotation[..., i] * np.asarray(v, dtype=np.float64)[..., None] for i, v in enumerate((x, y, z)))
+    x, y, z = (v[..., None] if isinstance(v, np.ndarray) else v for v in (x, y, z))
+    return rotation[..., 0] * x + rotation[..., 1] * y + rotation[..., 2] * z
 
 
 def _sides(name: str, both: Array) -> dict[str, Array]:
@@ -129,19 +130,18 @@ def _trunk(body: Bodies, root: Array, chest: Array) -> dict[str, Array]:
             "pack_lo": waist + _offset(chest, 0, 0.0, depth - 0.03)}
 
 
-def _head(body: Bodies, head: Array, neck: Array) -> dict[str, Array]:
-    """Face joints lie on the surface of the skull, so that turning the head hides them."""
-    def on(x: float, y: float, z: float) -> Array:
-        return neck + _offset(head, x * body.head, y * body.head, z * body.head)
+# Relative to the upper end of the neck, in the head's frame. Face joints lie on the surface of the skull, so that
+# turning the head hides them.
+_HEAD = {"neck": (0, 0, 0), "head_top": (0, .132, 0), "skull_lo": (0, .047, .012), "skull_hi": (0, .078, .004),
+         "nose": (0, .050, .078), "bridge": (0, .069, .066), "hair_lo": (0, -.015, -.05), "brim_in": (0, .092, .045),
+         "brim_out": (0, .086, .100), "left_eye": (.021, .068, .063), "right_eye": (-.021, .068, .063),
+         "left_ear": (.053, .058, -.002), "right_ear": (-.053, .058, -.002), "left_mouth": (.013, .030, .062),
+         "right_mouth": (-.013, .030, .062)}
 
-    out = {"neck": neck, "head_top": on(0, 0.132, 0), "skull_lo": on(0, 0.047, 0.012), "skull_hi": on(0, 0.078, 0.004),
-           "nose": on(0, 0.050, 0.078), "bridge": on(0, 0.069, 0.066), "hair_lo": on(0, -0.015, -0.05),
-           "brim_in": on(0, 0.092, 0.045), "brim_out": on(0, 0.086, 0.100)}
-    for side, x in (("left", 1.0), ("right", -1.0)):
-        out[f"{side}_eye"] = on(0.021 * x, 0.068, 0.063)
-        out[f"{side}_ear"] = on(0.053 * x, 0.058, -0.002)
-        out[f"{side}_mouth"] = on(0.013 * x, 0.030, 0.062)
-    return out
+
+def _head(body: Bodies, head: Array, neck: Array) -> dict[str, Array]:
+    points = neck[:, None] + body.head[:, None, None] * (np.array(list(_HEAD.values())) @ np.swapaxes(head, 1, 2))
+    return {name: points[:, i] for i, name in enumerate(_HEAD)}
 
 
 def _arms(body: Bodies, pose: dict[str, Array], chest: Array, waist: Array, held: Array) -> dict[str, Array]:

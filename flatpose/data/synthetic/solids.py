@@ -14,7 +14,7 @@ from flatpose.data.synthetic.camera import NEAR, Camera
 from flatpose.data.synthetic.textures import TILE, cloth_bank, folds
 
 Array = NDArray[np.float64]
-_CAP = np.linspace(0.5, 1.5, 8) * np.pi
+_CAP = np.linspace(0.5, 1.5, 7) * np.pi
 _ROUND = np.stack([np.cos(_CAP), np.sin(_CAP)], axis=1)
 _SQUARE = _ROUND / np.abs(_ROUND).max(axis=1, keepdims=True)
 _BLOCK = 8192
@@ -64,8 +64,8 @@ def things(a: Array, b: Array, radius: Array, colours: Array, *, square: NDArray
     count = len(a)
     radii = np.repeat(radius[:, None], 3, axis=1) * np.where(square[:, None], [1, 0.02, 1], 1)
     zeros = np.zeros(count)
-    return Solids(a, b, radii, radii, np.broadcast_to(np.eye(3), (count, 3, 3)), np.full(count, -1), square, zeros + 0.25,
-                  zeros, colours, texture, zeros + 60, np.zeros((count, 3)), zeros, zeros + 9)
+    return Solids(a, b, radii, radii, np.broadcast_to(np.eye(3), (count, 3, 3)), np.full(count, -1), square,
+                  zeros + 0.25, zeros, colours, texture, zeros + 60, np.zeros((count, 3)), zeros, zeros + 9)
 
 
 @dataclass(frozen=True)
@@ -118,7 +118,7 @@ def lay(solids: Solids, camera: Camera, light: Array) -> Layers:
     wide = [_extent(solids.frame, r, across) * z for r, z in zip((solids.radii_a, solids.radii_b), zoom, strict=True)]
     deep = [_extent(solids.frame, r, along) * z for r, z in zip((solids.radii_a, solids.radii_b), zoom, strict=True)]
     shape = np.where(solids.square[:, None, None], _SQUARE, _ROUND)
-    caps = [end[:, None] + sign * (shape[..., :1] * (along * d[:, None])[:, None] + shape[..., 1:] * (across * w[:, None])[:, None])
+    caps = [end[:, None] + sign * (shape @ np.stack([along * d[:, None], across * w[:, None]], axis=1))
             for end, sign, d, w in zip(ends, (1, -1), deep, wide, strict=True)]
     ids = _fill(np.concatenate(caps, axis=1), camera.size[0] * SCALE, camera.size[1] * SCALE)
     table = _table(solids, light, ends[0], along, across, length, wide, deep)
@@ -158,7 +158,8 @@ def _table(solids: Solids, light: Array, start: Array, along: Array, across: Arr
     lit = np.where(solids.square, np.array([[0.0], [0], [0.6]]), lit)
     # Texture origins follow from the colours: arbitrary, but free of any further draw.
     origin = (solids.colours[:, 0] * [7.3, 3.1, 5.7]).sum(1)
-    rows = [start[:, 0], start[:, 1], along[:, 0], along[:, 1], 1 / np.maximum(length, 1e-3), wide[0], wide[1] - wide[0],
+    rows = [start[:, 0], start[:, 1], along[:, 0], along[:, 1], 1 / np.maximum(length, 1e-3), wide[0],
+            wide[1] - wide[0],
             -solids.roundness + deep[0] * q_slope, q_slope * np.maximum(length, 1e-3), *lit, *dots(solids.paint_axis),
             solids.paint_slope, solids.paint_level, solids.texture * TILE * TILE,
             solids.radii_a.max(1) * 1.5 * solids.texels, reach * solids.texels, origin, origin * 1.7]
@@ -185,8 +186,8 @@ def _fill(polygons: Array, width: int, height: int) -> NDArray[np.int16]:
 def _crossings(polygons: Array, solid: NDArray, row: NDArray) -> tuple[Array, Array]:
     """Where the lines y = row enter and leave the polygons ``solid``."""
     count = polygons.shape[1]
-    above = polygons[solid, :, 1] <= row[:, None]
-    cross = above != np.roll(above, -1, axis=1)
+    above = polygons[..., 1].astype(np.float32)[solid] <= row[:, None].astype(np.float32)
+    cross = above ^ np.roll(above, -1, axis=1)
     edges = np.stack([cross.argmax(axis=1), count - 1 - cross[:, ::-1].argmax(axis=1)])
     p, q = polygons[solid, edges], polygons[solid, (edges + 1) % count]
     rise = q[..., 1] - p[..., 1]
@@ -201,39 +202,45 @@ def shade(layers: Layers, ambient: float, diffuse: float) -> NDArray[np.uint8]:
     Only pixels whose four buffer pixels show different solids are shaded four times; the rest once in the middle.
     """
     rows, columns = (n // 2 for n in layers.ids.shape)
-    quads = layers.ids.reshape(rows, 2, columns, 2).transpose(1, 3, 0, 2).reshape(4, -1)
-    mixed = (quads[1:] != quads[0]).any(axis=0)
-    palette = _palette(layers.solids.colours)
-    out = np.zeros((rows * columns, 4), np.float32)
-    inner = np.flatnonzero((quads[0] > 0) & ~mixed)
+    corners = [layers.ids[i::2, j::2] for i in (0, 1) for j in (0, 1)]
+    mixed = (corners[0] != corners[1]) | (corners[0] != corners[2]) | (corners[0] != corners[3])
+    flat, palette = layers.ids.reshape(-1), _palette(layers.solids.colours)
+
+    def colour(pixel: NDArray, dx: float, dy: float) -> NDArray[np.float32]:
+        y = pixel // columns
+        x = pixel - y * columns
+        ids = flat.take((4 * columns) * y + 2 * x + (int(dy) * 2 * columns + int(dx)))
+        place = (2 * x.astype(np.float32) + np.float32(dx), 2 * y.astype(np.float32) + np.float32(dy))
+        return _shade_points(ids, *place, layers.table, palette, ambient, diffuse)
+
+    out = np.zeros(rows * columns, np.uint32)
+    inner = np.flatnonzero((corners[0] > 0) & ~mixed)
     # Blocks that stay in the cache; larger temporaries cost more in page faults than in arithmetic.
     for part in np.split(inner, range(_BLOCK, len(inner), _BLOCK)):
-        out[part] = _shade_points(quads[0, part], 2 * (part % columns) + 0.5, 2 * (part // columns) + 0.5, layers.table,
-                                  palette, ambient, diffuse)
+        out[part] = colour(part, 0.5, 0.5).astype(np.uint8).view(np.uint32)[:, 0]
     edge = np.flatnonzero(mixed)
-    for corner in range(4):
-        part = edge[quads[corner, edge] > 0]
-        out[part] += 0.25 * _shade_points(quads[corner, part], 2 * (part % columns) + corner % 2,
-                                          2 * (part // columns) + corner // 2, layers.table, palette, ambient, diffuse)
-    return out.astype(np.uint8).reshape(rows, columns, 4)
+    for part in np.split(edge, range(_BLOCK, len(edge), _BLOCK)):
+        four = [colour(part, dx, dy) for dx in (0, 1) for dy in (0, 1)]
+        out[part] = (0.25 * (four[0] + four[1] + four[2] + four[3])).astype(np.uint8).view(np.uint32)[:, 0]
+    return out.view(np.uint8).reshape(rows, columns, 4)
 
 
 def _palette(colours: Array) -> NDArray[np.float32]:
-    """(M * 17, 4) RGBA: sixteen steps from ground to pattern colour, then the paint."""
+    """(17 + M * 17, 4) RGBA: 17 times nothing, then per solid sixteen steps from ground to pattern, and the paint."""
     steps = np.linspace(0, 1, 16)[:, None]
     mixed = colours[:, None, 0] * (1 - steps) + colours[:, None, 1] * steps
     rgb = np.concatenate([mixed, colours[:, 2:]], axis=1).reshape(-1, 3)
-    return np.concatenate([rgb, np.full((len(rgb), 1), 255)], axis=1).astype(np.float32)
+    rgba = np.concatenate([rgb, np.full((len(rgb), 1), 255)], axis=1)
+    return np.concatenate([np.zeros((17, 4)), rgba]).astype(np.float32)
 
 
-def _shade_points(ids: NDArray[np.int16], px: Array, py: Array, table: NDArray[np.float32],
+def _shade_points(ids: NDArray[np.int16], px: NDArray, py: NDArray, table: NDArray[np.float32],
                   palette: NDArray[np.float32], ambient: float, diffuse: float) -> NDArray[np.float32]:
-    """RGBA (n, 4) of solids ``ids - 1`` at buffer points."""
+    """RGBA (n, 4) at buffer points of solids ``ids - 1``; zeros where the id is 0."""
+    # The look-ups clip: id 0 reads the constants of some solid and then the colour of nothing.
     k = ids.astype(np.intp) - 1
-    get = {name: table[i].take(k, mode="clip") for i, name in enumerate(_TABLE)}
-    x, y = px.astype(np.float32), py.astype(np.float32)
-    x -= get["x"]
-    y -= get["y"]
+    get = dict(zip(_TABLE, table.take(k, axis=1, mode="clip"), strict=True))
+    x, y = px - get["x"], py - get["y"]
     t = (x * get["dx"] + y * get["dy"]) * get["inverse_length"]
     s = y * get["dx"] - x * get["dy"]
     s /= np.maximum(get["radius"] + get["radius_slope"] * t.clip(0, 1), 0.3)
@@ -246,7 +253,8 @@ def _shade_points(ids: NDArray[np.int16], px: Array, py: Array, table: NDArray[n
     v = (t * get["v"] + get["v0"]).astype(np.int32) & (TILE - 1)
     cell = v * TILE + u
     step = cloth_bank().reshape(-1).take(cell + get["texture"].astype(np.int32), mode="clip") >> 4
-    colour = palette.take(17 * k + np.where(painted, 16, step), axis=0, mode="clip")
     bright = (ambient + diffuse * np.maximum(light, 0)) * (0.82 + 0.18 * c) * folds().take(cell, mode="clip")
-    colour[:, :3] = np.minimum(colour[:, :3] * bright[:, None], 255)
-    return colour
+    gain = np.repeat(bright, 4).reshape(-1, 4)
+    gain[:, 3] = 1
+    gain *= palette.take(17 * (k + 1) + np.where(painted, 16, step), axis=0, mode="clip")
+    return np.minimum(gain, 255, out=gain)

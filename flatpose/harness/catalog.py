@@ -1,0 +1,115 @@
+"""Finds experiments: files of experiments/ that expose EXPERIMENT, or a spec file anywhere on disk."""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+from functools import lru_cache
+from pathlib import Path
+from types import ModuleType
+
+from pydantic import ValidationError
+
+from flatpose.errors import FlatPoseError, SpecError, nearest
+from flatpose.harness.spec import Experiment, Profile, Row
+
+FOLDER = Path(__file__).resolve().parents[2] / "experiments"
+
+
+def ids() -> list[str]:
+    """Names of the experiments that come with the program, in alphabetical order."""
+    return sorted(path.stem for path in FOLDER.glob("*.py") if "\nEXPERIMENT = " in path.read_text(encoding="utf-8"))
+
+
+def load(name: str) -> Experiment:
+    """The experiment of that id, or of that spec file (which is Python and is executed).
+
+    Raises:
+        SpecError: No such experiment, or its file does not define a valid one; the message names file and field.
+    """
+    if name.endswith(".py"):
+        return _from_file(Path(name).resolve())
+    if name not in ids():
+        raise SpecError(f"unknown experiment {name!r}", hint=nearest(name, ids()))
+    return _from_file(FOLDER / f"{name}.py")
+
+
+def find_row(experiment: Experiment, row: str) -> Row:
+    """The row of that id; raises SpecError with the nearest one."""
+    rows = {r.id: r for r in experiment.rows}
+    if row not in rows:
+        raise SpecError(f"{experiment.id} has no row {row!r}", hint=nearest(row, rows))
+    return rows[row]
+
+
+def find_profile(experiment: Experiment, profile: str | None) -> Profile:
+    """The profile of that name, the experiment's default for None; raises SpecError with the nearest one."""
+    name = profile or experiment.default_profile
+    if name not in experiment.profiles:
+        raise SpecError(f"{experiment.id} has no profile {name!r}", hint=nearest(name, experiment.profiles))
+    return experiment.profiles[name]
+
+
+@lru_cache
+def _from_file(path: Path) -> Experiment:
+    module = _execute(path)
+    experiment = getattr(module, "EXPERIMENT", None)
+    if not isinstance(experiment, Experiment):
+        raise SpecError("does not define EXPERIMENT = Experiment(...)", where=str(path),
+                        hint="experiments/fig1.py shows how")
+    repeated = {row.id for row in experiment.rows if [r.id for r in experiment.rows].count(row.id) > 1}
+    if repeated:
+        raise SpecError(f"row ids occur twice: {', '.join(sorted(repeated))}", where=str(path))
+    return experiment
+
+
+def _execute(path: Path) -> ModuleType:
+    """Run a spec file as a module; whatever goes wrong in it becomes one SpecError naming the place."""
+    if not path.is_file():
+        raise SpecError("no such spec file", where=str(path))
+    spec = importlib.util.spec_from_file_location(f"flatpose_spec_{path.stem}", path)
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module
+    sys.path.insert(0, str(FOLDER.parent))  # specs import experiments.recipes, also from outside the checkout
+    try:
+        spec.loader.exec_module(module)
+    except FlatPoseError:
+        raise
+    except ValidationError as error:
+        raise _field_error(error, path) from error
+    except Exception as error:
+        raise SpecError(f"{type(error).__name__}: {error}", where=f"{path}{_line(error, path)}") from error
+    finally:
+        sys.path.remove(str(FOLDER.parent))
+    return module
+
+
+def _field_error(error: ValidationError, path: Path) -> SpecError:
+    """The first thing pydantic complains about, with the nearest field name for a typo."""
+    first = error.errors()[0]
+    field = ".".join(str(part) for part in first["loc"])
+    hint = None
+    if first["type"] == "unexpected_keyword_argument":
+        hint = nearest(str(first["loc"][-1]), _fields_of(error.title))
+    more = f" (and {error.error_count() - 1} more)" if error.error_count() > 1 else ""
+    return SpecError(f"{error.title}.{field}: {first['msg']}{more}", where=f"{path}{_line(error, path)}", hint=hint)
+
+
+def _fields_of(class_name: str) -> list[str]:
+    """Field names of a configuration or spec class, by its name."""
+    import flatpose.config as config
+    import flatpose.harness.spec as vocabulary
+
+    cls = getattr(config, class_name, None) or getattr(vocabulary, class_name, None)
+    return list(getattr(cls, "__dataclass_fields__", {}))
+
+
+def _line(error: BaseException, path: Path) -> str:
+    """``:line`` of the deepest frame inside the spec file."""
+    lines, frame = [], error.__traceback__
+    while frame is not None:
+        if frame.tb_frame.f_code.co_filename == str(path):
+            lines.append(frame.tb_lineno)
+        frame = frame.tb_next
+    return f":{lines[-1]}" if lines else ""

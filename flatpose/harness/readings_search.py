@@ -1,0 +1,278 @@
+"""Which network do the paper's own numbers mean? A search over small readings for those that print its digits.
+
+Tables 1 and 5 print parameters (M) and GFLOPs of twelve different FlatPose networks: 24 cells of one decimal. Every
+count is a sum of layers, so it is done by arithmetic here (a test holds it against built networks and counters), and
+all sets of up to three departures from the literal text are tried. flatpose.harness.readings_page reports the result.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal
+
+DIM, HEADS, HIDDEN, KEYPOINTS = 256, 8, 1024, 17
+MAX_DEPARTURES = 3
+
+
+@dataclass(frozen=True)
+class Trunk:
+    """A stride-32 backbone: parameters, channels, and multiply-adds per input pixel with and without its norms."""
+
+    params: int
+    channels: int
+    macs_per_pixel: float
+    matmuls_per_pixel: float
+
+
+TRUNKS = {
+    "convnextv2_nano": Trunk(14_981_520, 640, 48926.25, 48726.25),
+    "convnextv2_tiny": Trunk(27_864_960, 768, 89079.0, 88782.75),
+    "resnet50": Trunk(23_508_032, 2048, 81899.0, 81456.0),
+}
+
+
+@dataclass(frozen=True)
+class Case:
+    """One printed network: what distinguishes its row, and the digits printed for it."""
+
+    row: str
+    params_m: float
+    gflops: float
+    backbone: str = "convnextv2_nano"
+    image_size: tuple[int, int] = (192, 256)
+    coarse: int = 4
+    refine: int = 2
+    top_k: int | None = 4
+    """None: all tokens."""
+    ica: bool = True
+    head: Literal["simcc", "regression"] = "simcc"
+    upsampled: bool = False
+
+
+CASES = (
+    Case("Table 1, B = Table 5 (5) (9) (13)", 21.6, 2.8),
+    Case("Table 1, L 256x192", 37.3, 4.9, backbone="convnextv2_tiny", coarse=6, refine=3),
+    Case("Table 1, L 384x288", 37.4, 11.5, backbone="convnextv2_tiny", coarse=6, refine=3, top_k=6,
+         image_size=(288, 384)),
+    Case("Table 5 (2) ResNet-50", 33.4, 4.6, backbone="resnet50"),
+    Case("Table 5 (3) regression", 21.9, 2.9, head="regression"),
+    Case("Table 5 (4) upsampling", 24.8, 3.9, upsampled=True),
+    Case("Table 5 (6) no ICA", 21.3, 2.7, ica=False),
+    Case("Table 5 (7) 3 + 3", 21.5, 2.8, coarse=3, refine=3),
+    Case("Table 5 (8) 4 + 4", 23.2, 2.9, refine=4),
+    Case("Table 5 (10) K = 2", 21.6, 2.8, top_k=2),
+    Case("Table 5 (11) K = 8", 21.6, 2.8, top_k=8),
+    Case("Table 5 (12) K = full", 21.6, 2.8, top_k=None),
+)
+
+
+@dataclass(frozen=True)
+class Guess:
+    """A reading of everything that changes a count; the defaults are the literal text."""
+
+    refine: Literal["selected", "ffn_all", "block_all"] = "selected"
+    salience: Literal["linear", "mlp", "per_keypoint", "none"] = "linear"
+    query_norm: bool = False
+    query_self_attention: bool = False
+    share_refine: bool = False
+    final_norm: bool = True
+    ica_projection_bias: bool = True
+    standard_projection_bias: bool = True
+    coordinate_bias: bool = False
+    gamma: bool = False
+    shared_grid: bool = False
+    shared_interpolator: bool = False
+    each_pair_once: bool = False
+    relative_table: bool = False
+    classifier_bias: bool = True
+    split_ratio: float = 2.0
+    projection_norm: bool = False
+    learned_position: bool = False
+    wide_classifier: bool = False
+    regression: Literal["pooled", "per_token"] = "pooled"
+    count_norms: bool = True
+    truncate: bool = False
+
+
+DEPARTURES: dict[str, tuple[str, dict[str, Any]]] = {
+    "ffn_all": ("feed-forward of the refine block on all tokens (model.refine_ffn)", {"refine": "ffn_all"}),
+    "block_all": ("whole refine block computed on all tokens, K of them written back", {"refine": "block_all"}),
+    "salience_mlp": ("salience head 256-64-1 (model.salience_head)", {"salience": "mlp"}),
+    "salience_per_keypoint": ("one salience score per keypoint (model.salience_head)", {"salience": "per_keypoint"}),
+    "no_salience_head": ("salience without parameters (a norm of the token)", {"salience": "none"}),
+    "query_norm": ("refine block with separate norms for queries and context", {"query_norm": True}),
+    "query_self_attention": ("self-attention among the queries before the cross-attention",
+                             {"query_self_attention": True}),
+    "share_refine": ("refine iterations share their weights (model.share_refine)", {"share_refine": True}),
+    "no_final_norm": ("no norm after the last block", {"final_norm": False}),
+    "ica_no_bias": ("ICA projections without bias, as Algorithm 1 writes them", {"ica_projection_bias": False}),
+    "standard_no_bias": ("standard attention (row 6) and cross-attention without bias",
+                         {"standard_projection_bias": False}),
+    "coordinate_bias": ("semantic coordinate projections with bias", {"coordinate_bias": True}),
+    "gamma": ("learned gamma per block (model.gamma)", {"gamma": True}),
+    "shared_grid": ("one bias grid for all blocks", {"shared_grid": True}),
+    "shared_interpolator": ("one interpolator MLP for all blocks", {"shared_interpolator": True}),
+    "each_pair_once": ("bias computed once per pair of tokens", {"each_pair_once": True}),
+    "relative_table": ("standard attention (row 6) with a learned relative position table", {"relative_table": True}),
+    "classifier_no_bias": ("classifiers without bias", {"classifier_bias": False}),
+    "split_1.5": ("1.5 bins per pixel (codec.split_ratio)", {"split_ratio": 1.5}),
+    "split_3": ("3 bins per pixel (codec.split_ratio)", {"split_ratio": 3.0}),
+    "projection_norm": ("batch norm after the 3x3 projection, no bias in it", {"projection_norm": True}),
+    "learned_position": ("position code held as a parameter", {"learned_position": True}),
+    "wide_classifier": ("classifiers on the upsampled map, row 4 (model.classifier)", {"wide_classifier": True}),
+    "regression_per_token": ("regression head on every token, averaged afterwards", {"regression": "per_token"}),
+    "matmuls_only": ("norms and interpolation not counted", {"count_norms": False}),
+    "truncate": ("digits cut off instead of rounded", {"truncate": True}),
+}
+
+
+@dataclass
+class Tally:
+    """Running sum of parameters and multiply-adds."""
+
+    params: float = 0
+    macs: float = 0
+
+    def linear(self, inputs: int, outputs: int, uses: float, *, bias: bool = True, weights: bool = True) -> None:
+        """A linear layer applied ``uses`` times; ``weights`` False when its parameters were counted before."""
+        self.params += weights * (inputs + bias) * outputs
+        self.macs += inputs * outputs * uses
+
+    def free(self, params: int = 0, macs: float = 0) -> None:
+        """Anything else."""
+        self.params += params
+        self.macs += macs
+
+
+def count(case: Case, guess: Guess) -> Tally:
+    """Parameters and multiply-adds of one network under one reading."""
+    trunk, (width, height) = TRUNKS[case.backbone], case.image_size
+    tokens, total = width * height // 1024, Tally()
+    per_pixel = trunk.macs_per_pixel if guess.count_norms else trunk.matmuls_per_pixel
+    total.free(trunk.params, per_pixel * width * height)
+    total.linear(9 * trunk.channels, DIM, tokens, bias=not guess.projection_norm)
+    total.free(2 * DIM * guess.projection_norm + tokens * DIM * guess.learned_position)
+    for index in range(case.coarse):
+        _coarse(total, case, guess, tokens, first=index == 0)
+    for index in range(case.refine):
+        _refine(total, case, guess, tokens, weights=index == 0 or not guess.share_refine)
+    if guess.final_norm:
+        _norm(total, guess, tokens)
+    _head(total, case, guess, tokens)
+    return total
+
+
+def _norm(total: Tally, guess: Guess, tokens: int, weights: bool = True) -> None:
+    total.free(2 * DIM * weights, 5 * DIM * tokens * guess.count_norms)  # fvcore: five operations per element
+
+
+def _coarse(total: Tally, case: Case, guess: Guess, tokens: int, first: bool) -> None:
+    _norm(total, guess, tokens)
+    bias = guess.ica_projection_bias if case.ica else guess.standard_projection_bias
+    total.linear(DIM, 4 * DIM, tokens, bias=bias)  # q, k, v and output
+    total.free(macs=2 * tokens**2 * DIM)
+    if case.ica:
+        pairs = tokens * (tokens - 1) / 2 + 1 if guess.each_pair_once else tokens**2
+        total.linear(DIM, DIM, tokens, bias=guess.coordinate_bias)  # four projections to D / 4
+        total.free(guess.gamma + 64 * 16**2 * (first or not guess.shared_grid), 4 * 64 * pairs * guess.count_norms)
+        own = first or not guess.shared_interpolator
+        total.linear(66, 128, pairs, weights=own)
+        total.linear(128, HEADS, pairs, weights=own)
+    elif guess.relative_table:
+        width, height = (side // 32 for side in case.image_size)
+        total.free((2 * width - 1) * (2 * height - 1) * HEADS)
+    _feed_forward(total, guess, tokens)
+
+
+def _feed_forward(total: Tally, guess: Guess, tokens: int, weights: bool = True) -> None:
+    _norm(total, guess, tokens, weights)
+    total.linear(DIM, HIDDEN, tokens, weights=weights)
+    total.linear(HIDDEN, DIM, tokens, weights=weights)
+
+
+def _refine(total: Tally, case: Case, guess: Guess, tokens: int, weights: bool) -> None:
+    selected = tokens if case.top_k is None else case.top_k
+    queries = tokens if guess.refine == "block_all" else selected
+    bias = guess.standard_projection_bias
+    if guess.salience == "mlp":
+        total.linear(DIM, 64, tokens, weights=weights)
+        total.linear(64, 1, tokens, weights=weights)
+    elif guess.salience != "none":
+        total.linear(DIM, KEYPOINTS if guess.salience == "per_keypoint" else 1, tokens, weights=weights)
+    if guess.query_self_attention:
+        _norm(total, guess, queries, weights)
+        total.linear(DIM, 4 * DIM, queries, bias=bias, weights=weights)
+        total.free(macs=2 * queries**2 * DIM)
+    _norm(total, guess, tokens, weights)
+    if guess.query_norm:
+        _norm(total, guess, queries, weights)
+    total.linear(DIM, 2 * DIM, queries, bias=bias, weights=weights)  # q and output
+    total.linear(DIM, 2 * DIM, tokens, bias=bias, weights=weights)  # k and v
+    total.free(macs=2 * queries * tokens * DIM)
+    _feed_forward(total, guess, queries if guess.refine == "selected" else tokens, weights)
+
+
+def _head(total: Tally, case: Case, guess: Guess, tokens: int) -> None:
+    if case.head == "regression":
+        uses = tokens if guess.regression == "per_token" else 1
+        total.linear(DIM, 1024, uses)
+        total.linear(1024, 2 * KEYPOINTS, uses)
+        return
+    cells = tokens
+    if case.upsampled:
+        for doubling in range(3):
+            total.linear(16 * DIM, DIM, tokens * 4**doubling, bias=False)
+            total.free(2 * DIM, 2 * DIM * tokens * 4 ** (doubling + 1) * guess.count_norms)
+        cells = 64 * tokens if guess.wide_classifier else tokens
+    total.linear(DIM, KEYPOINTS, cells)
+    for side in case.image_size:
+        total.linear(cells, round(side * guess.split_ratio), KEYPOINTS, bias=guess.classifier_bias)
+
+
+def printed(value: float, guess: Guess) -> float:
+    """``value`` with one decimal, as the paper prints it."""
+    return math.floor(value * 10) / 10 if guess.truncate else float(f"{value:.1f}")
+
+
+@dataclass
+class Outcome:
+    """What one set of departures gives in the 24 cells."""
+
+    departures: tuple[str, ...]
+    cells: list[dict[str, Any]] = field(default_factory=list)
+
+    @property
+    def hits(self) -> int:
+        """Cells that print the paper's digits."""
+        return sum(cell["hit"] for cell in self.cells)
+
+    @property
+    def missed(self) -> list[str]:
+        """The other cells."""
+        return [f"{cell['row']}: {cell['quantity']}" for cell in self.cells if not cell["hit"]]
+
+
+def evaluate(departures: tuple[str, ...]) -> Outcome | None:
+    """The cells under these departures; None when two of them contradict each other."""
+    changes = [DEPARTURES[name][1] for name in departures]
+    names = [key for change in changes for key in change]
+    if len(set(names)) < len(names):
+        return None
+    guess = replace(Guess(), **{key: value for change in changes for key, value in change.items()})
+    outcome = Outcome(departures)
+    for case in CASES:
+        total = count(case, guess)
+        for quantity, value, want in (("params_m", total.params / 1e6, case.params_m),
+                                      ("gflops", total.macs / 1e9, case.gflops)):
+            outcome.cells.append({"row": case.row, "quantity": quantity, "value": round(value, 4), "published": want,
+                                  "hit": printed(value, guess) == want})
+    return outcome
+
+
+def search(max_departures: int = MAX_DEPARTURES) -> list[Outcome]:
+    """Every consistent set of up to ``max_departures`` departures, best first, small sets before large ones."""
+    sets = (c for n in range(max_departures + 1) for c in itertools.combinations(DEPARTURES, n))
+    outcomes = [outcome for outcome in map(evaluate, sets) if outcome is not None]
+    return sorted(outcomes, key=lambda o: (-o.hits, len(o.departures)))

@@ -1,0 +1,119 @@
+"""Runs on disk: runs/<spec hash>/seed<k>/<data id>/, complete when record.json exists, which is written last."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from flatpose.errors import FlatPoseError
+from flatpose.io import read_json, write_json
+
+SCHEMA_VERSION = 1
+RECORD, LOCK, ERROR = "record.json", "lock", "error.txt"
+
+
+class Busy(FlatPoseError):
+    """Another process is working on this run."""
+
+
+@dataclass(frozen=True)
+class RunDir:
+    """The folder of one run on one data set."""
+
+    path: Path
+
+    @classmethod
+    def of(cls, runs_dir: Path, spec_hash: str, seed: int, data_id: str) -> RunDir:
+        """Where a run lives."""
+        return cls(runs_dir / spec_hash / f"seed{seed}" / data_id)
+
+    def record(self) -> dict[str, Any] | None:
+        """The finished record, or None when there is none or it is damaged (a damaged one counts as not run)."""
+        try:
+            record = read_json(self.path / RECORD)
+        except FlatPoseError:
+            return None
+        valid = isinstance(record, dict) and record.get("schema_version") == SCHEMA_VERSION and "status" in record
+        return record if valid else None
+
+    def save(self, record: dict[str, Any]) -> None:
+        """Write the record; the run is complete from this moment on."""
+        write_json(self.path / RECORD, {"schema_version": SCHEMA_VERSION, **record})
+
+    def discard_record(self) -> None:
+        """Before a rerun: the old answer no longer stands."""
+        (self.path / RECORD).unlink(missing_ok=True)
+
+    def running(self) -> bool:
+        """Whether a live process holds the lock."""
+        owner = _owner(self.path / LOCK)
+        return owner is not None and _alive(owner)
+
+    @contextmanager
+    def lock(self) -> Iterator[None]:
+        """Hold this run; raises Busy when a live process has it. A dead process's lock is taken over."""
+        self.path.mkdir(parents=True, exist_ok=True)
+        _acquire(self.path / LOCK)
+        try:
+            yield
+        finally:
+            (self.path / LOCK).unlink(missing_ok=True)
+
+
+def _acquire(lock: Path) -> None:
+    """Create the lock by linking a complete file into place, which the file system lets exactly one process do."""
+    me = {"host": socket.gethostname(), "pid": os.getpid(), "process_start": _process_start(os.getpid()),
+          "since": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())}
+    mine = lock.with_name(f"{lock.name}.{me['host']}.{me['pid']}")
+    mine.write_text(json.dumps(me))
+    try:
+        for _ in range(3):
+            try:
+                os.link(mine, lock)
+                return
+            except FileExistsError:
+                owner = _owner(lock)
+                if owner is not None and _alive(owner):
+                    raise Busy(f"process {owner['pid']} on {owner['host']} is working on it since {owner['since']}",
+                               hint="wait for it; its record will be reused") from None
+                lock.unlink(missing_ok=True)
+        raise Busy("several processes are taking over a dead run at once", hint="run the command again")
+    finally:
+        mine.unlink(missing_ok=True)
+
+
+def _owner(lock: Path) -> dict[str, Any] | None:
+    try:
+        owner = json.loads(lock.read_text())
+        return owner if {"host", "pid", "since"} <= owner.keys() else None
+    except (OSError, ValueError, AttributeError):
+        return None
+
+
+def _alive(owner: dict[str, Any]) -> bool:
+    """A process of another machine is taken to be alive; one of this machine is looked up."""
+    if owner["host"] != socket.gethostname():
+        return True
+    try:
+        os.kill(owner["pid"], 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    # The number may have been given to another process since: then the start times differ.
+    return owner.get("process_start") in (None, _process_start(owner["pid"]))
+
+
+def _process_start(pid: int) -> str | None:
+    """Start time of a process in clock ticks since boot, where /proc tells it."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[19]
+    except (OSError, IndexError):
+        return None
