@@ -40,7 +40,7 @@ SMOKE = Profile(
     name="smoke",
     description="seconds: proves that the path works, measures nothing",
     image_size=(64, 64), backbones=SMALL_BACKBONES, pretrained=False, model=SMALL_MODEL,
-    train={"epochs": 1, "batch_size": 16, "warmup_epochs": 0.5},
+    train={"epochs": 1, "batch_size": 16, "warmup_epochs": 0.0},
     data=DataConfig(embedded=EmbeddedConfig(train_images=12, val_images=8)),
     eval={"box_sources": ("gt", "det"), "flip_test": True}, minutes_per_run=0.05,
 )

@@ -95,11 +95,12 @@ def test_part_of_the_papers_data_does_not_compare():
     assert collect.settings(experiment, RecordSet("fig1", (made,)))[0].incomparable == "only part of COCO 2017"
 
 
-def test_stale_asks_once_per_spec():
+def test_stale_asks_once_per_spec_and_code():
     asked = []
-    stale = collect.stale_check(lambda run: asked.append(run) or "c0de")
-    assert not stale(fake.record(FIRST)) and stale(fake.record(FIRST, seed=1, code_hash="older"))
-    assert asked == [FIRST]
+    stale = collect.stale_check(lambda record, run: asked.append(run) or fake.current(record, run))
+    assert not stale(fake.record(FIRST)) and not stale(fake.record(FIRST, seed=2))
+    assert stale(fake.record(FIRST, seed=1, code_hash="older"))
+    assert asked == [FIRST, FIRST]  # once per spec and code
 
 
 @pytest.mark.parametrize(("text", "message"), [

@@ -74,7 +74,7 @@ def test_costs_always_compare():
 
 def test_stale_measurement_is_named():
     records = RecordSet("fig1", (fake.record(PAPER, data=fake.COCO, ap=0.718, code_hash="older"),))
-    stale = collect.stale_check(lambda run: "c0de")
+    stale = collect.stale_check(fake.current)
     assert compare.against_paper(EXPERIMENT, records, stale)[0].reason == "measured by older code"
 
 

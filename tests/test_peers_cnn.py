@@ -9,6 +9,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from tiny import write_coco
 
 from experiments import systems_cnn as systems
 from flatpose.checkpoints import convert
@@ -36,7 +37,6 @@ from flatpose.losses import build_loss
 from flatpose.models import build_model
 from flatpose.models.hrnet import HRNetTrunk
 from flatpose.optim import build_optimizer
-from tiny import write_coco
 
 HEATMAP, SIMCC, SAR = HeatmapCodecConfig(), SimCCCodecConfig(), SARCodecConfig()
 FULL = HeatmapCodecConfig(stride=1, sigma=8.0)
@@ -76,7 +76,16 @@ def compare(shared):
         sys.path.remove(str(folder))
 
 
-@pytest.mark.parametrize(("name", "config", "codec"), PACKS, ids=[p[0] for p in PACKS])
+def _marked(rows, identify, is_big):
+    """The rows as parameters; the big networks, whose families have a smaller member too, are slow."""
+    return [pytest.param(*row, id=identify(*row), marks=[pytest.mark.slow] if is_big(*row) else []) for row in rows]
+
+
+BIG = ("hrnet_w48", "resnet152", "cspnext_l")
+
+
+@pytest.mark.parametrize(("name", "config", "codec"), _marked(
+    PACKS, lambda name, *_: name, lambda name, config, _: config.backbone in BIG or name.startswith("mmpose_td-hm_hr")))
 def test_equal_to_official_code(compare, name, config, codec):
     pack = compare.load(name)
     height, width = pack["input_hw"]
@@ -139,8 +148,9 @@ COUNTS = [
 ]
 
 
-@pytest.mark.parametrize(("run", "params_m", "gflops", "hrnet_tool"), COUNTS,
-                         ids=[f"{r.model.kind}-{r.model.backbone}-{r.image_size[1]}" for r, *_ in COUNTS])
+@pytest.mark.parametrize(("run", "params_m", "gflops", "hrnet_tool"), _marked(
+    COUNTS, lambda run, *_: f"{run.model.kind}-{run.model.backbone}-{run.image_size[1]}",
+    lambda run, *_: run.model.backbone in BIG or run.image_size == systems.HIGH))
 def test_counts(run, params_m, gflops, hrnet_tool):
     cost = measure(_empty(run.model, run.codec, run.image_size), run.image_size)
     assert cost.params_m == pytest.approx(params_m, rel=0.001)

@@ -10,7 +10,7 @@ EXPERIMENT = fake.experiment()
 
 def data_of(records):
     [setting] = collect.settings(EXPERIMENT, RecordSet("fig1", tuple(records)))
-    return plots.plot_data(EXPERIMENT, setting, collect.stale_check(lambda run: "c0de"))
+    return plots.plot_data(EXPERIMENT, setting, collect.stale_check(fake.current))
 
 
 def test_plot_data():

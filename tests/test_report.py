@@ -15,7 +15,7 @@ from flatpose.harness import report
 from flatpose.harness.collect import stale_check
 
 CATALOG = [fake.experiment()]
-STALE = stale_check(lambda run: "c0de")
+STALE = stale_check(fake.current)
 PAGES = {"reports/fig1.md", "reports/fig1.csv", "reports/fig1.svg", "reports/data/fig1.json", "reports/index.md",
          "reports/fig1.quick-coco-subset-1829-338-images.svg"}
 

@@ -47,7 +47,7 @@ def test_all_rows_are_there_also_when_one_failed():
 
 def test_stale_cells_are_marked():
     made = [fake.record(fake.run_of(EXPERIMENT.rows[0]), code_hash="older")]
-    table = table_of(made, collect.stale_check(lambda run: "c0de"))
+    table = table_of(made, collect.stale_check(fake.current))
     assert cells(table, "heatmap_s4")["AP_gt"].status == "stale"
 
 

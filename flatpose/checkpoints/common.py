@@ -42,13 +42,19 @@ def canonical(content: Mapping[str, Any]) -> Found:
     if not tensors:
         raise FlatPoseError("there are no tensors in the checkpoint",
                             hint=f"expected a state dict, or one under {' or '.join(map(repr, WRAPPERS))}")
-    state = {_bare(key): value for key, value in tensors.items() if not key.startswith("data_preprocessor.")}
+    state = _unique((re.sub(r"^(backbone|head|keypoint_head)\.", "", key), value) for key, value in tensors.items()
+                    if not key.startswith("data_preprocessor."))
     mmpose = any(key.startswith("backbone.") for key in tensors)
     return Found(tensors, state, "mmpose" if mmpose else "official")
 
 
-def _bare(key: str) -> str:
-    return re.sub(r"^(backbone|head|keypoint_head)\.", "", key)
+def _unique(entries: Iterable[tuple[str, Tensor]]) -> State:
+    state: State = {}
+    for name, value in entries:
+        if name in state:
+            raise FlatPoseError(f"two entries of the checkpoint are {name!r}", hint="is it of another system?")
+        state[name] = value
+    return state
 
 
 def renamed(state: State, rules: Rules) -> State:
@@ -57,21 +63,13 @@ def renamed(state: State, rules: Rules) -> State:
     Raises:
         FlatPoseError: No rule matches some keys, or two keys get the same name.
     """
-    result: State = {}
-    unknown = []
-    for key, value in state.items():
-        rule = next(((pattern, new) for pattern, new in rules if re.match(pattern, key)), None)
-        if rule is None:
-            unknown.append(key)
-            continue
-        name = re.sub("^" + rule[0], rule[1], key, count=1)
-        if name in result:
-            raise FlatPoseError(f"two entries of the checkpoint are {name!r}", hint="is it of another system?")
-        result[name] = value
+    names = {key: next((re.sub("^" + pattern, new, key, count=1) for pattern, new in rules if re.match(pattern, key)), "")
+             for key in state}
+    unknown = [key for key, name in names.items() if not name]
     if unknown:
         raise FlatPoseError(f"{len(unknown)} of {len(state)} entries have unknown names: {_some(unknown)}",
                             hint="is it a checkpoint of another system?")
-    return result
+    return _unique((names[key], value) for key, value in state.items())
 
 
 def differences(model: nn.Module, state: State) -> str:

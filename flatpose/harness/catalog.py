@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ast
 import importlib.util
+import re
 import sys
 from functools import lru_cache
 from pathlib import Path
@@ -57,10 +59,22 @@ def _from_file(path: Path) -> Experiment:
     if not isinstance(experiment, Experiment):
         raise SpecError("does not define EXPERIMENT = Experiment(...)", where=str(path),
                         hint="experiments/fig1.py shows how")
+    _check_id(experiment.id, path)
     repeated = {row.id for row in experiment.rows if [r.id for r in experiment.rows].count(row.id) > 1}
     if repeated:
         raise SpecError(f"row ids occur twice: {', '.join(sorted(repeated))}", where=str(path))
     return experiment
+
+
+def _check_id(name: str, path: Path) -> None:
+    """The id names the pages, so two experiments must not have the same one, and it must be fit for a file name."""
+    if not re.fullmatch(r"[A-Za-z0-9][\w-]*", name):
+        raise SpecError(f"experiment id {name!r} is not made of letters, digits, - and _", where=str(path))
+    if path.parent == FOLDER and name != path.stem:
+        raise SpecError(f"experiment id {name!r} differs from the file's name", where=str(path))
+    if path.parent != FOLDER and name in ids():
+        raise SpecError(f"experiment id {name!r} belongs to a file that comes with the program", where=str(path),
+                        hint="give yours an id of its own, or its pages would overwrite the other's")
 
 
 def _execute(path: Path) -> ModuleType:
@@ -79,7 +93,7 @@ def _execute(path: Path) -> ModuleType:
     except ValidationError as error:
         raise _field_error(error, path) from error
     except Exception as error:
-        raise SpecError(f"{type(error).__name__}: {error}", where=f"{path}{_line(error, path)}") from error
+        raise SpecError(f"{type(error).__name__}: {error}", where=_place(error, path)) from error
     finally:
         sys.path.remove(str(FOLDER.parent))
     return module
@@ -93,7 +107,7 @@ def _field_error(error: ValidationError, path: Path) -> SpecError:
     if first["type"] == "unexpected_keyword_argument":
         hint = nearest(str(first["loc"][-1]), _fields_of(error.title))
     more = f" (and {error.error_count() - 1} more)" if error.error_count() > 1 else ""
-    return SpecError(f"{error.title}.{field}: {first['msg']}{more}", where=f"{path}{_line(error, path)}", hint=hint)
+    return SpecError(f"{error.title}.{field}: {first['msg']}{more}", where=_place(error, path), hint=hint)
 
 
 def _fields_of(class_name: str) -> list[str]:
@@ -105,11 +119,25 @@ def _fields_of(class_name: str) -> list[str]:
     return list(getattr(cls, "__dataclass_fields__", {}))
 
 
-def _line(error: BaseException, path: Path) -> str:
-    """``:line`` of the deepest frame inside the spec file."""
+def _place(error: BaseException, path: Path) -> str:
+    """``file:line, row x``: the deepest line inside the spec file, and the row it builds where that can be told."""
     lines, frame = [], error.__traceback__
     while frame is not None:
         if frame.tb_frame.f_code.co_filename == str(path):
             lines.append(frame.tb_lineno)
         frame = frame.tb_next
-    return f":{lines[-1]}" if lines else ""
+    if not lines:
+        return str(path)
+    row = next(filter(None, map(_rows_by_line(path).get, reversed(lines))), None)
+    return f"{path}:{lines[-1]}" + (f", row {row}" if row else "")
+
+
+def _rows_by_line(path: Path) -> dict[int, str]:
+    """Line -> id of the Row(...) that is written there."""
+    rows = {}
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Call) and ast.unparse(node.func).split(".")[-1] == "Row":
+            name = next((ast.unparse(k.value) for k in node.keywords if k.arg == "id"), None)
+            if name is not None:
+                rows |= dict.fromkeys(range(node.lineno, (node.end_lineno or node.lineno) + 1), name)
+    return rows

@@ -1,4 +1,4 @@
-"""``flatpose-exp``: parse, call, print. Machine-readable with --json: one document on stdout, everything else on stderr."""
+"""``flatpose-exp``: parse, call, print. With --json one document on stdout, everything else on stderr."""
 
 from __future__ import annotations
 

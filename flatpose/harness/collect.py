@@ -212,14 +212,14 @@ def _label(records: RecordSet, data_id: str | None) -> str:
     return label if len(twins) == 1 else f"{label} {str(data_id)[:8]}"
 
 
-def stale_check(code_hash: Callable[[Any], str]) -> Stale:
-    """Whether a record was made by other code than today's, given ``identity.code_hash``."""
-    cache: dict[str, str] = {}
+def stale_check(is_current: Callable[[Record, Any], bool]) -> Stale:
+    """Whether a record was made by other code or defaults than today's, given ``identity.is_current``."""
+    cache: dict[tuple[str, str | None], bool] = {}
 
     def stale(record: Record) -> bool:
-        key = record["spec_hash"]
+        key = record["spec_hash"], record.get("code_hash")
         if key not in cache:
-            cache[key] = code_hash(from_dict(record["spec"]))
-        return cache[key] != record.get("code_hash")
+            cache[key] = not is_current(record, from_dict(record["spec"]))
+        return cache[key]
 
     return stale

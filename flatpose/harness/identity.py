@@ -6,8 +6,9 @@ import ast
 import hashlib
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
-from flatpose.config import RunConfig
+from flatpose.config import RunConfig, to_dict
 from flatpose.models import BUILDERS
 
 PACKAGE = Path(__file__).resolve().parents[1]
@@ -16,6 +17,18 @@ PACKAGE = Path(__file__).resolve().parents[1]
 def code_hash(run: RunConfig) -> str:
     """Hash over the syntax trees of every core module that ``run`` can reach; comments and docstrings do not count."""
     return _hash_from((PACKAGE / "pipeline.py", _file_of(BUILDERS[run.model.kind])))
+
+
+def is_current(record: dict[str, Any], run: RunConfig) -> bool:
+    """Whether ``record`` was made by today's code, and no default it relied on has changed its value since."""
+    return record.get("code_hash") == code_hash(run) and _agree(record.get("spec"), to_dict(run))
+
+
+def _agree(old: Any, new: Any) -> bool:
+    """Equal wherever both say something; fields that one of them does not know do not count."""
+    if isinstance(old, dict) and isinstance(new, dict):
+        return all(_agree(value, new[key]) for key, value in old.items() if key in new)
+    return bool(old == new)
 
 
 @lru_cache
@@ -52,7 +65,9 @@ def _imports(path: Path) -> tuple[Path, ...]:
 
 
 def _inside(name: str) -> bool:
-    return name.startswith("flatpose.") and not name.startswith("flatpose.harness")
+    """Ours, and able to move a number: configuration is data (and is compared as such), the registry of models too."""
+    apart = name == "flatpose.models" or name.startswith(("flatpose.harness", "flatpose.config"))
+    return name.startswith("flatpose.") and not apart
 
 
 def _file_of(name: str) -> Path:
@@ -69,7 +84,18 @@ def _tree(path: Path) -> str:
         body = getattr(node, "body", None)
         if isinstance(body, list):
             node.body = [s for s in body if not _is_text(s)]
-    return ast.dump(tree)
+    return _dump(tree)
+
+
+def _dump(value: Any) -> str:
+    """Like ast.dump, whose text differs between Python versions: a record must not age by being read elsewhere."""
+    if isinstance(value, ast.AST):
+        parts = [f"{name}={_dump(part)}" for name, part in ast.iter_fields(value)
+                 if part is not None and part != [] and name not in ("ctx", "kind", "type_comment")]
+        return f"{type(value).__name__}({','.join(parts)})"
+    if isinstance(value, list):
+        return f"[{','.join(map(_dump, value))}]"
+    return ascii(value)
 
 
 def _is_text(statement: ast.stmt) -> bool:

@@ -11,13 +11,14 @@ from typing import Any, Literal
 from flatpose.config import DataConfig, RunConfig, spec_hash
 from flatpose.data import identity
 from flatpose.errors import SpecError
-from flatpose.harness.identity import code_hash
+from flatpose.harness import provenance
+from flatpose.harness.identity import is_current
 from flatpose.harness.spec import Experiment, Profile, Row, at_profile
 from flatpose.harness.store import RunDir
 
 Status = Literal["done", "failed", "blocked", "not run", "stale", "running"]
 Rerun = Literal["missing", "failed", "stale", "all"]
-# Which states each policy runs; an unfinished or blocked-no-more run is always due.
+# Which states each policy runs: what was never finished always, what runs elsewhere or is blocked never.
 DUE: dict[Rerun, set[Status]] = {"missing": {"not run"}, "failed": {"not run", "failed"}, "stale": {"not run", "stale"},
                                  "all": {"not run", "failed", "stale", "done"}}
 
@@ -72,8 +73,9 @@ def make_plan(experiment: Experiment, profile: Profile, runs_dir: Path, *, rows:
         for run, names in configs.items():
             if run.data not in found:
                 found[run.data] = identity(run.data, data_root)
-            runs.append(_planned(run, tuple(names), seed, *found[run.data], runs_dir, rerun))
-    minutes = _measured_minutes(profile, runs, runs_dir)
+            status, reason = _status(run, seed, *found[run.data], runs_dir, profile)
+            runs.append(PlannedRun(tuple(names), run, seed, found[run.data][0], status, reason, status in DUE[rerun]))
+    minutes = _measured_minutes(runs, runs_dir)
     return Plan(experiment, profile, tuple(runs), profile.minutes_per_run if minutes is None else minutes,
                 minutes is not None)
 
@@ -85,37 +87,37 @@ def _at(row: Row, profile: Profile, data_root: Path | None) -> RunConfig:
         raise SpecError(f"cannot be run at profile {profile.name!r}: {error}", where=f"row {row.id}") from error
 
 
-def _planned(run: RunConfig, rows: tuple[str, ...], seed: int, data_id: str | None, blocked: str | None,
-             runs_dir: Path, rerun: Rerun) -> PlannedRun:
-    status, reason = _status(run, seed, data_id, blocked, runs_dir)
-    return PlannedRun(rows, run, seed, data_id, status, reason, status in DUE[rerun])
-
-
-def _status(run: RunConfig, seed: int, data_id: str | None, blocked: str | None, runs_dir: Path
+def _status(run: RunConfig, seed: int, data_id: str | None, no_data: str | None, runs_dir: Path, profile: Profile
             ) -> tuple[Status, str]:
-    if blocked is not None:
-        return "blocked", blocked
-    if data_id is None:
-        return "not run", "the embedded data will be made first"
-    folder = RunDir.of(runs_dir, spec_hash(run), seed, data_id)
-    if folder.running():
-        return "running", "another process works on it"
-    record = folder.record()
+    if no_data is not None:
+        return "blocked", no_data
+    folder = RunDir.of(runs_dir, spec_hash(run), seed, data_id or "-")
+    owner, record = folder.running(), folder.record()
+    if owner is not None:
+        return "running", owner
+    if record is None and profile.gpu and not provenance.has_gpu():
+        return "blocked", f"profile {profile.name} needs a GPU and none was found"
     if record is None:
-        started = (folder.path / "checkpoint").is_dir()
-        return "not run", "goes on from its checkpoint" if started else "no record"
+        return "not run", _why_missing(folder, data_id)
     if record["status"] == "failed":
         return "failed", str(record.get("reason") or "no reason was kept")
-    if record.get("code_hash") != code_hash(run):
+    if not is_current(record, run):
         return "stale", "the core's code has changed since"
     return "done", "record found"
 
 
-def _measured_minutes(profile: Profile, runs: list[PlannedRun], runs_dir: Path) -> float | None:
-    """Median time of the finished runs of this plan."""
-    seconds = []
-    for run in runs:
-        if run.data_id is not None and run.status in ("done", "stale"):
-            record = RunDir.of(runs_dir, spec_hash(run.run), run.seed, run.data_id).record() or {}
-            seconds += [record["provenance"]["seconds"]] if "provenance" in record else []
+def _why_missing(folder: RunDir, data_id: str | None) -> str:
+    if data_id is None:
+        return "the embedded data will be made first"
+    if folder.damaged():
+        return "its record is damaged and counts for nothing"
+    return "goes on from its checkpoint" if (folder.path / "checkpoint").is_dir() else "no record"
+
+
+def _measured_minutes(runs: list[PlannedRun], runs_dir: Path) -> float | None:
+    """Median time of the finished runs of this plan that were made on a machine like this one."""
+    folders = [RunDir.of(runs_dir, spec_hash(r.run), r.seed, r.data_id) for r in runs
+               if r.data_id is not None and r.status in ("done", "stale")]
+    made = [(folder.record() or {}).get("provenance", {}) for folder in folders]
+    seconds = [p["seconds"] for p in made if p.get("cpu") == provenance.cpu() and "seconds" in p]
     return statistics.median(seconds) / 60 if seconds else None

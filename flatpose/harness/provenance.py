@@ -6,6 +6,8 @@ import hashlib
 import importlib.metadata
 import os
 import platform
+import re
+import shutil
 import subprocess
 import sys
 from datetime import datetime, timezone
@@ -37,17 +39,25 @@ def describe(started: str, seconds: float) -> dict[str, Any]:
     """The provenance part of a record; called when the run has ended, with torch loaded."""
     device, host_class = _device()
     return {"git_sha": _git("rev-parse", "HEAD"), "dirty_diff_hash": _dirty_hash(), "versions": versions(),
-            "platform": platform.platform(terse=True), "device": device, "cpu": _cpu(), "threads": _threads(),
-            "command": " ".join(["flatpose-exp", *sys.argv[1:]]), "started": started, "ended": now(),
+            "platform": platform.platform(terse=True), "device": device, "cpu": cpu(), "threads": _threads(),
+            "command": _command(), "started": started, "ended": now(),
             "seconds": round(seconds, 1), "host_class": host_class}
 
 
-def host_class() -> str:
-    """Machines of one class need about the same time: "2-core cpu" or the GPU's name."""
-    return _device()[1]
+def has_gpu() -> bool:
+    """Whether this machine has an accelerator, told without loading torch."""
+    if sys.platform == "darwin":
+        return platform.machine() == "arm64"
+    return Path("/dev/nvidiactl").exists() or Path("/dev/kfd").exists() or shutil.which("nvidia-smi") is not None
+
+
+def _command() -> str:
+    """The command line without this machine's folders: records are published."""
+    return re.sub(r"(?<![^\s=])/\S*/(?=[^\s/])", "", " ".join(["flatpose-exp", *sys.argv[1:]]))
 
 
 def _device() -> tuple[str, str]:
+    """The device, and its class: machines of one class need about the same time."""
     if "torch" in sys.modules:
         import torch
 
@@ -65,7 +75,7 @@ def _threads() -> int | None:
     return torch.get_num_threads()
 
 
-def _cpu() -> str:
+def cpu() -> str:
     """The processor's name where the system tells it."""
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
@@ -75,7 +85,12 @@ def _cpu() -> str:
 
 
 def _git(*arguments: str) -> str | None:
-    """Output of git in the checkout; None without git or outside a checkout."""
+    """Output of git in the checkout; None without git, or where this is no checkout of ours.
+
+    An installed copy may lie inside somebody else's repository (a virtual environment), whose commit means nothing.
+    """
+    if not (ROOT / ".git").exists():
+        return None
     try:
         result = subprocess.run(["git", "-C", str(ROOT), *arguments], capture_output=True, text=True, timeout=20)
     except (OSError, subprocess.TimeoutExpired):

@@ -128,4 +128,4 @@ def _catalog() -> list[Experiment]:
 def _default_stale() -> Stale:
     from flatpose.harness import identity
 
-    return collect.stale_check(identity.code_hash)
+    return collect.stale_check(identity.is_current)

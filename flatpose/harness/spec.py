@@ -79,6 +79,8 @@ class Profile:
     augment: dict[str, Any] = Field(default_factory=dict)
     data: Optional[DataConfig] = None
     eval: dict[str, Any] = Field(default_factory=dict)
+    gpu: bool = False
+    """Needs a GPU: without one its runs are blocked rather than begun."""
     minutes_per_run: Optional[float] = None
     """Rough cost of one run on the hardware the profile is meant for, for ``plan`` before anything was measured."""
 

@@ -51,10 +51,14 @@ class RunDir:
         """Before a rerun: the old answer no longer stands."""
         (self.path / RECORD).unlink(missing_ok=True)
 
-    def running(self) -> bool:
-        """Whether a live process holds the lock."""
+    def damaged(self) -> bool:
+        """Whether a record is there that cannot be read."""
+        return (self.path / RECORD).exists() and self.record() is None
+
+    def running(self) -> str | None:
+        """Which live process holds the lock, for people; None when nobody does."""
         owner = _owner(self.path / LOCK)
-        return owner is not None and _alive(owner)
+        return _name(owner) if owner is not None and _alive(owner) else None
 
     @contextmanager
     def lock(self) -> Iterator[None]:
@@ -68,25 +72,36 @@ class RunDir:
 
 
 def _acquire(lock: Path) -> None:
-    """Create the lock by linking a complete file into place, which the file system lets exactly one process do."""
+    """Write our name into the lock file unless a live process stands there."""
     me = {"host": socket.gethostname(), "pid": os.getpid(), "process_start": _process_start(os.getpid()),
           "since": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())}
-    mine = lock.with_name(f"{lock.name}.{me['host']}.{me['pid']}")
-    mine.write_text(json.dumps(me))
+    with _one_at_a_time(lock.with_name("lock.guard")):
+        owner = _owner(lock)
+        if owner is not None and _alive(owner):
+            raise Busy(f"{_name(owner)} works on it", where=str(lock.parent),
+                       hint=f"wait for it, its record will be reused; if it died with its machine, delete {lock}")
+        write_json(lock, me)
+
+
+@contextmanager
+def _one_at_a_time(guard: Path) -> Iterator[None]:
+    """Two processes must not take over the same dead lock; the system frees this guard when its holder dies.
+
+    It is held for an instant only. The lock itself is a file that names its owner, because a guard of the system
+    does not reach every shared folder of a cluster, and cannot say who holds it.
+    """
     try:
-        for _ in range(3):
-            try:
-                os.link(mine, lock)
-                return
-            except FileExistsError:
-                owner = _owner(lock)
-                if owner is not None and _alive(owner):
-                    raise Busy(f"process {owner['pid']} on {owner['host']} is working on it since {owner['since']}",
-                               hint="wait for it; its record will be reused") from None
-                lock.unlink(missing_ok=True)
-        raise Busy("several processes are taking over a dead run at once", hint="run the command again")
-    finally:
-        mine.unlink(missing_ok=True)
+        import fcntl
+    except ImportError:  # Windows: the instant stays unguarded
+        yield
+        return
+    with open(guard, "w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def _name(owner: dict[str, Any]) -> str:
+    return f"process {owner['pid']} on {owner['host']} (since {owner['since']})"
 
 
 def _owner(lock: Path) -> dict[str, Any] | None:
@@ -99,7 +114,7 @@ def _owner(lock: Path) -> dict[str, Any] | None:
 
 def _alive(owner: dict[str, Any]) -> bool:
     """A process of another machine is taken to be alive; one of this machine is looked up."""
-    if owner["host"] != socket.gethostname():
+    if owner["host"] != socket.gethostname() or os.name == "nt":  # on Windows the question would be a signal
         return True
     try:
         os.kill(owner["pid"], 0)

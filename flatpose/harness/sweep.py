@@ -2,51 +2,64 @@
 
 from __future__ import annotations
 
+import shlex
+import sys
 import time
 from pathlib import Path
 
-from flatpose.harness.console import err, make_reporter, minutes
+from flatpose.harness.console import OPTIONS, err, make_reporter, minutes, table
 from flatpose.harness.plan import Plan, PlannedRun
 from flatpose.harness.runner import Outcome, run_plan
 
+HINTS = {"failed": "try again: --rerun failed", "stale": "run it by today's code: --rerun stale"}
 
-def sweep(plan: Plan, runs_dir: Path, data_root: Path | None, quiet: bool) -> bool:
-    """Run what is due and say how it went; True when a run failed or could not start."""
-    reporter, started = make_reporter(quiet), time.monotonic()
+
+def sweep(plan: Plan, runs_dir: Path, data_root: Path | None) -> int:
+    """Run what is due and say how it went.
+
+    Returns:
+        The exit code: 1 when a run failed, else 2 when bad or missing input kept one from running, else 0.
+    """
+    reporter, started = make_reporter(), time.monotonic()
 
     def announce(number: int, planned: PlannedRun) -> None:
         reporter.title = f"[{number + 1}/{len(plan.due)}] {planned.rows[0]} seed {planned.seed}"
-        if number and not quiet:
+        if number:
             each = (time.monotonic() - started) / number / 60
-            err.print(f"{number} of {len(plan.due)} runs finished, {minutes(each * (len(plan.due) - number))} left",
-                      markup=False)
+            reporter.message(f"{number} of {len(plan.due)} runs finished, "
+                             f"{minutes(each * (len(plan.due) - number))} left")
 
     try:
         outcomes = run_plan(plan, runs_dir, data_root, reporter, announce)
     except KeyboardInterrupt:
-        reporter.finish()
-        err.print("stopped; finished runs and the last checkpoint are kept. The same command goes on from here.")
+        err.print("stopped; finished runs and the last checkpoint are kept. To go on:\n  "
+                  + shlex.join(["flatpose-exp", *sys.argv[1:]]), markup=False)
         raise SystemExit(130) from None
-    reporter.finish()
-    return _summarise(plan, outcomes, quiet)
+    finally:
+        reporter.finish()
+    everything = [*outcomes, *(Outcome(run, run.status, run.reason) for run in plan.runs if not run.due)]
+    _summarise(everything)
+    return _exit_code(everything)
 
 
-def _summarise(plan: Plan, outcomes: list[Outcome], quiet: bool) -> bool:
-    standing = [run for run in plan.runs if not run.due]
-    failed = [o for o in outcomes if o.status == "failed"]
-    old = [run for run in standing if run.status in ("failed", "blocked")]
-    if not quiet:
-        done = sum(o.status == "done" for o in outcomes) + sum(run.status == "done" for run in standing)
-        err.print(f"{done} of {len(plan.runs)} runs are done", markup=False)
-    for outcome in failed:
-        err.print(f"failed: {outcome.planned.rows[0]} seed {outcome.planned.seed}: {outcome.reason}", markup=False)
-    for outcome in outcomes:
-        if outcome.status == "running":
-            err.print(f"left to another process: {outcome.planned.rows[0]} seed {outcome.planned.seed}: "
-                      f"{outcome.reason}", markup=False)
-    for run in old:
-        hint = " (try again: --rerun failed)" if run.status == "failed" else ""
-        err.print(f"{run.status}: {run.rows[0]} seed {run.seed}: {run.reason}{hint}", markup=False)
-    for run in (r for r in standing if r.status == "stale"):
-        err.print(f"stale: {run.rows[0]} seed {run.seed}: {run.reason} (run it again: --rerun stale)", markup=False)
-    return bool(failed or old)
+def _summarise(outcomes: list[Outcome]) -> None:
+    """What was run now and what is not as it should be, with the way out; each kind of bad input once."""
+    shown = [o for o in outcomes if o.seconds or o.status not in ("done", "blocked")]
+    if shown and not OPTIONS.quiet:
+        table("", ["row", "seed", "status", "time", ""],
+              [[", ".join(o.planned.rows), str(o.planned.seed), o.status, minutes(o.seconds / 60) if o.seconds else "",
+                o.reason.splitlines()[0] if o.reason else ""] for o in shown], console=err)
+    for status, hint in HINTS.items():
+        rows = [f"{o.planned.rows[0]} seed {o.planned.seed}" for o in outcomes if o.status == status]
+        if rows:
+            err.print(f"{status}: {', '.join(rows)}\n  → {hint}", markup=False)
+    for reason in dict.fromkeys(o.reason for o in outcomes if o.status == "blocked"):
+        count = sum(o.reason == reason for o in outcomes)
+        err.print(f"blocked, {count} of {len(outcomes)} runs: {reason}", markup=False)
+    if not OPTIONS.quiet:
+        err.print(f"{sum(o.status == 'done' for o in outcomes)} of {len(outcomes)} runs are done", markup=False)
+
+
+def _exit_code(outcomes: list[Outcome]) -> int:
+    states = {o.status for o in outcomes}
+    return 1 if "failed" in states else 2 if "blocked" in states else 0

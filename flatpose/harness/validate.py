@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from flatpose.errors import FlatPoseError
+from flatpose.errors import FlatPoseError, nearest
 from flatpose.harness.spec import Experiment, Row, at_profile
 
 
@@ -30,7 +30,8 @@ def _row_problems(experiment: Experiment, row: Row) -> list[str]:
             found.append(f"published {metric} {value} is not in 0..100")
     if experiment.figure is not None and (row.x is None or not row.series):
         found.append("has no place in the figure: series and x are needed")
-    return found + [f"unknown reading {r!r}" for r in row.readings if r not in _reading_ids()]
+    known = _reading_ids()
+    return found + [f"unknown reading {r!r} ({nearest(r, known)})" for r in row.readings if r not in known]
 
 
 def _reading_ids() -> set[str]:

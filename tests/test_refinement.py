@@ -1,0 +1,74 @@
+"""Salience-guided refinement: selection, overwriting, and which reading trains the salience head."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from flatpose.models.refinement import RefineBlock, salience_head
+from flatpose.models.transformer import Style, new_trace
+
+STYLE = Style(dim=32, num_heads=4)
+
+
+def make(top_k=4, salience="none", ffn_on_all=False, head="linear", style=STYLE) -> RefineBlock:
+    torch.manual_seed(0)
+    return RefineBlock(style, top_k, salience_head(head, style.dim, 17), salience, ffn_on_all)
+
+
+def context(length=12) -> torch.Tensor:
+    torch.manual_seed(1)
+    return torch.randn(3, length, 32)
+
+
+def test_only_the_top_k_tokens_change() -> None:
+    block, tokens, trace = make(), context(), new_trace()
+    updated = block(tokens, trace)
+    scores, selected = trace["salience"][0], trace["selected"][0]
+    changed = (updated != tokens).any(-1)
+    assert changed.sum(1).tolist() == [4, 4, 4]
+    assert torch.equal(changed.nonzero()[:, 1].view(3, 4), selected.sort().values)
+    assert torch.equal(scores.topk(4).indices, selected)
+
+
+@pytest.mark.parametrize("norm", ["pre", "post"])
+@pytest.mark.parametrize("ffn_on_all", [False, True])
+def test_k_full_is_cross_attention_over_all_tokens(ffn_on_all, norm) -> None:
+    block, tokens = make(top_k=12, ffn_on_all=ffn_on_all, style=Style(dim=32, num_heads=4, norm=norm)), context()
+    if norm == "pre":
+        full = block.feed_forward(tokens + block.attention(block.norm(tokens), block.norm(tokens)))
+    else:
+        full = block.feed_forward(block.norm(tokens + block.attention(tokens, tokens)))
+    torch.testing.assert_close(block(tokens), full)
+
+
+def test_feed_forward_on_all_reaches_the_tokens_that_were_not_selected() -> None:
+    block, tokens, trace = make(ffn_on_all=True), context(), new_trace()
+    updated = block(tokens, trace)
+    rest = torch.ones(3, 12, dtype=torch.bool).scatter(1, trace["selected"][0], False)
+    torch.testing.assert_close(updated[rest], block.feed_forward(tokens)[rest])
+
+
+@pytest.mark.parametrize("ffn_on_all", [False, True])
+def test_permuting_tokens_permutes_the_block(ffn_on_all) -> None:
+    block, tokens, order = make(ffn_on_all=ffn_on_all, salience="gate"), context(), torch.randperm(12)
+    torch.testing.assert_close(block(tokens)[:, order], block(tokens[:, order]))
+
+
+@pytest.mark.parametrize(("salience", "trained"), [("none", False), ("gate", True), ("straight_through", True)])
+@pytest.mark.parametrize("head", ["linear", "mlp", "per_keypoint"])
+def test_gradient_of_the_salience_head(salience, trained, head) -> None:
+    block = make(salience=salience, head=head)
+    block(context()).square().mean().backward()
+    grads = [p.grad for p in block.salience_head.parameters()]
+    assert all((g is not None and g.abs().sum() > 0) == trained for g in grads)
+
+
+def test_straight_through_overwrites_and_gate_mixes() -> None:
+    tokens = context()
+    literal, through, gated = (make(salience=s)(tokens) for s in ("none", "straight_through", "gate"))
+    torch.testing.assert_close(through, literal)
+    trace = new_trace()
+    make(salience="gate")(tokens, trace)
+    gate = torch.sigmoid(trace["salience"][0])[..., None]
+    torch.testing.assert_close(gated, tokens + gate * (literal - tokens))
