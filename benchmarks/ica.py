@@ -139,12 +139,13 @@ def main() -> None:
     command = f"python benchmarks/ica.py --threads {options.threads} --repeats {options.repeats}"
     page = "\n".join([
         "# Fast against literal ICA", "",
-        f"`{command}` · {platform.machine()} CPU, {options.threads} thread(s), torch {torch.__version__.split('+')[0]}. "
-        "Forward and backward; literal / fast; target for the bias: 4x or more in time and peak memory.", "",
+        f"`{command}` · {platform.machine()} CPU, {options.threads} thread(s), "
+        f"torch {torch.__version__.partition(chr(43))[0]}. Forward and backward; literal / fast; target for the bias: 4x or "
+        "more in time and peak memory.", "",
         "| | ms | | peak MB | | saved MB | |", "|---|--:|--:|--:|--:|--:|--:|",
         bias_line(48, 64, options.repeats), bias_line(108, 32, options.repeats), step_line(16, options.repeats), "",
-        "Tabulated bias in inference (off by default), L=48, batch 64, random rough grid; largest error over the standard "
-        "deviation of the bias.", "",
+        "Tabulated bias in inference (off by default), L=48, batch 64, random rough grid; largest error over the "
+        "standard deviation of the bias.", "",
         "| samples per cell | table MB | error | ms, exact / table |", "|--:|--:|--:|--:|", *table_lines(), ""])
     print(page)
     if options.write:

@@ -47,8 +47,8 @@ SMOKE = Profile(
 QUICK = Profile(
     name="quick",
     description="CPU minutes: embedded data, small networks, 128x96 input, a short equal budget for every row",
-    image_size=(96, 128), backbones=SMALL_BACKBONES, pretrained=False, model=SMALL_MODEL,
-    train={"epochs": 6, "batch_size": 32, "lr": 2e-3, "warmup_epochs": 0.3, "ema_decay": 0.998},
+    image_size=(96, 128), backbones=SMALL_BACKBONES, model=SMALL_MODEL,
+    train={"epochs": 3, "batch_size": 32, "lr": 2e-3, "warmup_epochs": 0.3, "ema_decay": 0.998},
     augment={"rotation": SMALL_AUGMENT.rotation, "scale": SMALL_AUGMENT.scale, "half_body": SMALL_AUGMENT.half_body},
     data=DataConfig(embedded=EmbeddedConfig(train_images=2000, val_images=300)),
     eval={"box_sources": ("gt", "det")}, minutes_per_run=1.0,
@@ -58,9 +58,10 @@ SYNTH = Profile(
     description="one GPU: full-size networks and inputs on embedded data, trained from scratch",
     pretrained=False, train={"epochs": 60, "batch_size": 128, "lr": 1e-3, "warmup_epochs": 2.0},
     data=DataConfig(embedded=EmbeddedConfig(train_images=20000, val_images=1000)),
-    eval={"box_sources": ("gt", "det")}, minutes_per_run=60.0,
+    eval={"box_sources": ("gt", "det")}, gpu=True, minutes_per_run=60.0,
 )
-PAPER = Profile(name="paper", description="real data and the paper's recipe, on 8 GPUs", minutes_per_run=720.0)
+PAPER = Profile(name="paper", description="real data and the paper's recipe, on 8 GPUs", gpu=True,
+                minutes_per_run=720.0)
 
 PROFILES = {profile.name: profile for profile in (SMOKE, QUICK, SYNTH, PAPER)}
 

@@ -64,9 +64,9 @@ COARSE_HEATMAP_WEIGHT = 1e-4
 def multi_level_mse(outputs: Outputs, targets: Outputs) -> Tensor:
     """SRPose: joints_mse of every heatmap against the target averaged to its size; the coarsest one counts 1e-4."""
     total = torch.zeros((), device=targets["weights"].device)
-    pooled: dict[torch.Size, Tensor] = {}
+    pooled: dict[tuple[int, int], Tensor] = {}
     for name, heatmap in outputs.items():
-        size = heatmap.shape[2:]
+        size = (heatmap.shape[2], heatmap.shape[3])
         if size not in pooled:
             pooled[size] = F.adaptive_avg_pool2d(targets["heatmap"], size)
         loss = joints_mse({"heatmap": heatmap}, {"heatmap": pooled[size], "weights": targets["weights"]})

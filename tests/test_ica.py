@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+
 import pytest
 import torch
 
@@ -35,7 +37,7 @@ def outputs_and_grads(bias: SemanticBias, tokens: torch.Tensor, literal: bool) -
     tokens = tokens.clone().requires_grad_()
     out = bias(tokens)
     torch.manual_seed(2)
-    out.backward(torch.randn_like(out))
+    out.backward(torch.randn(out.shape, dtype=out.dtype))
     return {"out": out.detach(), "tokens": tokens.grad, **{n: p.grad.clone() for n, p in bias.named_parameters()}}
 
 
@@ -74,7 +76,7 @@ def test_folded_table_holds_the_first_layer_at_its_nodes(align_corners) -> None:
     bias = make(align_corners=align_corners, grid_size=4)
     nodes = fold(bias.grid, bias.mlp[0], align_corners)
     inner = nodes if align_corners else nodes[1:-1, 1:-1]
-    at = torch.linspace(-1, 1, 4, dtype=torch.float64) if align_corners else torch.tensor([-.75, -.25, .25, .75]).double()
+    at = torch.linspace(-1, 1, 4, dtype=torch.float64) * (1 if align_corners else 0.75)
     for row, col in ((0, 0), (1, 3), (3, 2)):
         expected = bias.mlp[0](torch.cat([bias.grid[:, row, col], at[[col, row]]]))
         torch.testing.assert_close(inner[row, col], expected)
@@ -85,7 +87,7 @@ def test_bias_is_symmetric_with_a_constant_diagonal_and_sees_distances_only() ->
     out = bias(harsh_tokens())
     assert torch.equal(out, out.transpose(2, 3))
     diagonal = out.diagonal(dim1=2, dim2=3)
-    assert torch.equal(diagonal, diagonal[:1, :, :1].expand_as(diagonal))
+    torch.testing.assert_close(diagonal, diagonal[:1, :, :1].expand_as(diagonal), rtol=1e-14, atol=1e-14)
 
 
 def test_semantic_coordinates_use_each_tokens_own_key_and_stay_within_one() -> None:
@@ -147,10 +149,10 @@ def test_table_converges_to_the_exact_bias_and_training_drops_it(align_corners) 
     bias, tokens = make(torch.float32, align_corners=align_corners).eval(), harsh_tokens(torch.float32)
     exact = bias(tokens).detach()
     errors = []
-    for per_cell in (4, 16):
+    for per_cell in (2, 8):
         bias.tabulate(per_cell)
         errors.append(((bias(tokens) - exact).abs().max() / exact.std()).item())
-    assert errors[1] < 0.02 and errors[1] < errors[0] / 8
+    assert errors[1] < 0.05 and errors[1] < errors[0] / 6
     bias.train()
     assert bias.table is None
     torch.testing.assert_close(bias(tokens), exact)
@@ -167,9 +169,19 @@ def test_traced_form_gives_the_same_values_and_gradients() -> None:
     torch.testing.assert_close(plain, fast["out"])
     bias.zero_grad()
     torch.manual_seed(2)
-    plain.backward(torch.randn_like(plain))
+    plain.backward(torch.randn(plain.shape, dtype=plain.dtype))
     torch.testing.assert_close(bias.grid.grad, fast["grid"])
     torch.testing.assert_close(bias.to_qk.weight.grad, fast["to_qk.weight"])
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(shutil.which("g++") is None, reason="torch.compile needs a C++ compiler")
+def test_compiled_form_gives_the_same_values_and_gradients() -> None:
+    bias, tokens = make(torch.float32), harsh_tokens(torch.float32)
+    eager = outputs_and_grads(bias, tokens, literal=False)
+    bias.compile()
+    for name, value in outputs_and_grads(bias, tokens, literal=False).items():
+        assert (value - eager[name]).abs().max() <= 1e-5 * eager[name].abs().max().clamp(min=1), name
 
 
 def test_table6_needs_ica() -> None:

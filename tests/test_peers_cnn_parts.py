@@ -62,8 +62,9 @@ def official(network, style="official"):
     lambda state: state,
     lambda state: {"model": "pose_resnet", "state_dict": {f"module.{k}": v for k, v in state.items()}, "epoch": 3},
     lambda state: {"model": state},
+    lambda state: {"state_dict": state, "meta": {"sigmas": np.ones(17), "AP": np.float64(0.7), "flip": np.arange(17)}},
     lambda state: {k: v for k, v in state.items() if not k.endswith("num_batches_tracked")},
-], ids=["plain", "training checkpoint", "under model", "without counters"])
+], ids=["plain", "training checkpoint", "under model", "numpy beside it", "without counters"])
 @pytest.mark.parametrize("style", ["official", "mmpose"])
 def test_wrappers_are_recognised(network, empty, tmp_path, wrap, style):
     torch.save(wrap(official(network, style)), tmp_path / "weights.pth")

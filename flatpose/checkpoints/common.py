@@ -63,8 +63,10 @@ def renamed(state: State, rules: Rules) -> State:
     Raises:
         FlatPoseError: No rule matches some keys, or two keys get the same name.
     """
-    names = {key: next((re.sub("^" + pattern, new, key, count=1) for pattern, new in rules if re.match(pattern, key)), "")
-             for key in state}
+    def rename(key: str) -> str:
+        return next((re.sub("^" + pattern, new, key, count=1) for pattern, new in rules if re.match(pattern, key)), "")
+
+    names = {key: rename(key) for key in state}
     unknown = [key for key, name in names.items() if not name]
     if unknown:
         raise FlatPoseError(f"{len(unknown)} of {len(state)} entries have unknown names: {_some(unknown)}",

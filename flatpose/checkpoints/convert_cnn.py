@@ -7,9 +7,10 @@ torchvision's or HRNet's own.
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 from flatpose.checkpoints.common import Flavour, Rules, State, renamed
-from flatpose.config import ModelConfig
+from flatpose.config import BaselineConfig, HRNetConfig, ModelConfig, SARConfig, SimCCConfig
 from flatpose.errors import FlatPoseError
 from flatpose.models.hrnet import is_hrnet
 
@@ -46,28 +47,28 @@ RTMPOSE: Rules = (
 )
 
 
-def _hrnet(config: ModelConfig, state: State) -> State:
+def _hrnet(config: HRNetConfig, state: State) -> State:
     return renamed(state, ((r"final_layer\.", "head."), (r"", "trunk.net.")))
 
 
-def _simcc(config: ModelConfig, state: State) -> State:
+def _simcc(config: SimCCConfig, state: State) -> State:
     return renamed(state, (*SIMCC, (r"", "trunk.net.")))
 
 
-def _baseline(config: ModelConfig, state: State) -> State:
+def _baseline(config: BaselineConfig, state: State) -> State:
     if config.head == "regression" or not config.backbone.startswith("resnet"):
         raise FlatPoseError("no published checkpoint has this backbone and head", where="model",
                             hint="SimpleBaseline's and SimCC's ResNets have")
-    head = SIMCC if config.head == "simcc" else ((r"final_layer\.", "head."),)
+    head: Rules = SIMCC if config.head == "simcc" else ((r"final_layer\.", "head."),)
     return renamed(state, ((r"(deconv_head\.)?deconv_layers\.", "deconvs."), *head, (r"", "backbone.net.")))
 
 
-def _sar(config: ModelConfig, state: State) -> State:
+def _sar(config: SARConfig, state: State) -> State:
     trunk = "trunk.net." if is_hrnet(config.backbone) else "trunk.0.net."
     return renamed(state, ((r"deconv_layers\.", "trunk.1."), (r"(logit|offset|heatmap)_conv\.", r"\1."), (r"", trunk)))
 
 
-CONVERTERS: dict[str, Callable[[ModelConfig, State], State]] = {
+CNN_CONVERTERS: dict[str, Callable[[Any, State], State]] = {
     "hrnet": _hrnet, "simcc": _simcc, "baseline": _baseline, "sar": _sar,
     "srpose": lambda config, state: renamed(state, SRPOSE),
     "rtmpose": lambda config, state: renamed(state, RTMPOSE),
@@ -76,4 +77,5 @@ CONVERTERS: dict[str, Callable[[ModelConfig, State], State]] = {
 
 def trained_on_bgr(config: ModelConfig, flavour: Flavour) -> bool:
     """The ResNets of the HRNet, SimpleBaseline and SimCC repositories read images as BGR (COLOR_RGB: false)."""
-    return flavour == "official" and config.kind in ("baseline", "simcc") and config.backbone.startswith("resnet")
+    resnet = isinstance(config, (BaselineConfig, SimCCConfig)) and config.backbone.startswith("resnet")
+    return resnet and flavour == "official"

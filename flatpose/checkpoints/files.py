@@ -6,12 +6,19 @@ import pickle
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file as load_safetensors
 
 from flatpose.errors import FlatPoseError
 
+# mmpose stores arrays and numpy numbers beside the weights: plain data, under numpy 1 and numpy 2 names.
+_BUILDERS: list[Any] = [np.zeros(0).__reduce__()[0], np.float64(0).__reduce__()[0]]
+NUMPY_DATA: list[Any] = [
+    np.ndarray, np.dtype, *_BUILDERS, *((f, f"numpy.core.multiarray.{f.__name__}") for f in _BUILDERS),
+    *(type(np.dtype(name)) for name in ("float64", "float32", "int64", "int32", "uint8", "bool")),
+]
 RESAVE = "where you trust the file, load it and save its state dict alone: safetensors.torch.save_file(state, PATH)"
 
 
@@ -38,7 +45,8 @@ def load_file(path: Path | str) -> dict[str, Any]:
 
 
 def _load_torch(path: Path) -> Any:
-    return torch.load(path, map_location="cpu", weights_only=True)
+    with torch.serialization.safe_globals(NUMPY_DATA):
+        return torch.load(path, map_location="cpu", weights_only=True)
 
 
 def _reason(error: Exception) -> str:

@@ -44,14 +44,15 @@ def random_view(person: Person, image_size: tuple[int, int], config: AugmentConf
     draw, normal = rng.random(8), rng.standard_normal(2)
     offset, stretch, turn = 2 * draw[3:5] - 1, np.clip(normal[0], -1, 1), np.clip(normal[1], -2, 2)
     if config.truncated:
-        *offset, stretch, turn = _truncated_normal(rng.random(4))
+        noise = _truncated_normal(rng.random(4))
+        offset, stretch, turn = noise[:2], noise[2], noise[3]
     view = plain_view(person, image_size)
     center, scale = view.center, view.scale
     if draw[0] < config.half_body:
         center, scale = _half_body(person, image_size, keypoint_set, draw[1] < 0.5) or (center, scale)
     scale = scale * (1 + config.scale * stretch)
     if draw[2] < SHIFT_PROBABILITY:
-        center = center + config.shift * np.array(offset) * scale
+        center = center + config.shift * offset * scale
     rotation = config.rotation * turn if draw[5] < config.rotation_probability else 0.0
     return View(center, scale, float(rotation), bool(draw[6] < config.flip))
 

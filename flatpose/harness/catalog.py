@@ -100,8 +100,8 @@ def _execute(path: Path) -> ModuleType:
 
 
 def _field_error(error: ValidationError, path: Path) -> SpecError:
-    """The first thing pydantic complains about, with the nearest field name for a typo."""
-    first = error.errors()[0]
+    """What pydantic complains about, a typo in a field's name first, and the nearest name there is."""
+    first = min(error.errors(), key=lambda e: e["type"] != "unexpected_keyword_argument")
     field = ".".join(str(part) for part in first["loc"])
     hint = None
     if first["type"] == "unexpected_keyword_argument":
@@ -134,10 +134,11 @@ def _place(error: BaseException, path: Path) -> str:
 
 def _rows_by_line(path: Path) -> dict[int, str]:
     """Line -> id of the Row(...) that is written there."""
-    rows = {}
+    rows: dict[int, str] = {}
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Call) and ast.unparse(node.func).split(".")[-1] == "Row":
             name = next((ast.unparse(k.value) for k in node.keywords if k.arg == "id"), None)
             if name is not None:
-                rows |= dict.fromkeys(range(node.lineno, (node.end_lineno or node.lineno) + 1), name)
+                for line in range(node.lineno, (node.end_lineno or node.lineno) + 1):
+                    rows[line] = f"{rows[line]} or {name}" if line in rows else name
     return rows

@@ -1,24 +1,62 @@
-"""How the command line shows progress: a bar with ETA on a terminal, plain lines elsewhere. All on stderr."""
+"""What the command line says: results on stdout; progress (a bar on a terminal, plain lines elsewhere) on stderr."""
 
 from __future__ import annotations
 
+import json
+import os
 import sys
 import time
+from dataclasses import dataclass
+from typing import Any
 
+from rich.box import SIMPLE
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+from rich.table import Table
 
 PLAIN_SECONDS = 10.0
-
-err = Console(stderr=True, highlight=False, soft_wrap=True)
-out = Console(highlight=False)
+PIPE_WIDTH = 200  # a pipe has no width to fit; without one rich would wrap tables at 80
 
 
-def make_reporter(quiet: bool = False) -> BarReporter | PlainReporter:
+@dataclass
+class Options:
+    """How much is said, for the whole process."""
+
+    quiet: bool = False
+    verbose: bool = False
+
+
+OPTIONS = Options()
+
+
+def _console(stream: Any, **options: Any) -> Console:
+    fixed = None if stream.isatty() or os.environ.get("COLUMNS") else PIPE_WIDTH
+    return Console(highlight=False, width=fixed, **options)
+
+
+err = _console(sys.stderr, stderr=True, soft_wrap=True)
+out = _console(sys.stdout)
+
+
+def print_json(value: Any) -> None:
+    """The one JSON document."""
+    print(json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False))
+
+
+def table(title: str, columns: list[str], rows: list[list[str]], console: Console = out) -> None:
+    """A plain table; long cells are folded, never cut."""
+    shown = Table(title=title, box=SIMPLE, title_justify="left")
+    for column in columns:
+        shown.add_column(column, overflow="fold")
+    for row in rows:
+        shown.add_row(*map(escape, row))
+    console.print(shown)
+
+
+def make_reporter() -> BarReporter | PlainReporter:
     """The reporter that fits the terminal."""
-    if sys.stderr.isatty() and not quiet:
-        return BarReporter()
-    return PlainReporter(quiet)
+    return BarReporter() if sys.stderr.isatty() and not OPTIONS.quiet else PlainReporter(OPTIONS.quiet)
 
 
 class BarReporter:
@@ -66,7 +104,7 @@ class PlainReporter:
     def advance(self, n: int = 1, **info: float | str) -> None:
         self._done += n
         self._info = info or self._info
-        if time.monotonic() - self._spoken >= PLAIN_SECONDS:
+        if time.monotonic() - self._spoken >= (1.0 if OPTIONS.verbose else PLAIN_SECONDS):
             self._spoken = time.monotonic()
             self._say(f"{self._percent()}, {self._eta()} left {describe(self._info)}")
 

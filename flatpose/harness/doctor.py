@@ -5,20 +5,24 @@ from __future__ import annotations
 import importlib
 import importlib.metadata
 import os
+import re
 import shutil
 import sys
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from flatpose.data import find_root
-from flatpose.data.synthetic import root_folder
-from flatpose.config import EmbeddedConfig
+from packaging.requirements import Requirement
 
-REQUIRED = {"torch": "2.8", "torchvision": "0.23", "timm": "1.0.20", "accelerate": "1.10", "numpy": "2",
-            "cv2": "4.11", "pycocotools": "2.0.10", "faster_coco_eval": "1.7", "fvcore": "0.1.5"}
+from flatpose.config import EmbeddedConfig
+from flatpose.data import coco, find_root
+from flatpose.data.synthetic import root_folder
+from flatpose.errors import DataError
+
+PACKAGE = "flatpose-exp"
+MODULES = {"opencv-python-headless": "cv2"}  # where the module is not named like its distribution
 OPTIONAL = {"xtcocotools": "CrowdPose is scored by faster-coco-eval, which gives the same numbers"}
-DISTRIBUTION = {"cv2": "opencv-python-headless", "faster_coco_eval": "faster-coco-eval"}
 FREE_GB = 5
 
 
@@ -38,8 +42,7 @@ class Finding:
 
 def examine(data_root: Path | None) -> list[Finding]:
     """Everything a run depends on, in the order in which it would fail."""
-    return [_python(), *map(_package, REQUIRED), *map(_optional, OPTIONAL), _git(), _device(), _cache(),
-            _data(data_root)]
+    return [_python(), *_packages(), _git(), _device(), _cache(), _data(data_root)]
 
 
 def _python() -> Finding:
@@ -48,21 +51,27 @@ def _python() -> Finding:
     return Finding("python", "ok" if fits else "error", version, "" if fits else "use Python 3.10 to 3.13")
 
 
-def _package(module: str) -> Finding:
-    name = DISTRIBUTION.get(module, module)
-    mend = f"pip install -c constraints.txt {name}"
+def _packages() -> Iterator[Finding]:
+    """The ranges this program declares, against what is installed."""
     try:
-        version = importlib.metadata.version(name)
-        importlib.import_module(module)
-    except Exception as error:
-        return Finding(name, "error", f"cannot be imported ({type(error).__name__}: {error})", mend)
-    old = _numbers(version) < _numbers(REQUIRED[module])
-    return Finding(name, "error" if old else "ok", version + (f", needs {REQUIRED[module]}" if old else ""),
-                   mend if old else "")
+        declared = [Requirement(text) for text in importlib.metadata.requires(PACKAGE) or ()]
+    except importlib.metadata.PackageNotFoundError:
+        yield Finding(PACKAGE, "error", "is not installed, so the needed versions are unknown", "pip install -e .")
+        return
+    yield from (_package(r) for r in declared if r.marker is None or r.marker.evaluate())
+    yield from map(_optional, OPTIONAL)
 
 
-def _numbers(version: str) -> tuple[int, ...]:
-    return tuple(int(part) for part in version.split("+")[0].split(".")[:3] if part.isdigit())
+def _package(wanted: Requirement) -> Finding:
+    mend = f"pip install -c constraints.txt {wanted.name}"
+    try:
+        version = importlib.metadata.version(wanted.name)
+        importlib.import_module(MODULES.get(wanted.name, re.sub("[-.]", "_", wanted.name)))
+    except Exception as error:  # a broken binary raises anything
+        return Finding(wanted.name, "error", f"cannot be imported ({type(error).__name__}: {error})", mend)
+    if not wanted.specifier.contains(version, prereleases=True):
+        return Finding(wanted.name, "error", f"{version}, needs {wanted.specifier}", mend)
+    return Finding(wanted.name, "ok", version)
 
 
 def _optional(module: str) -> Finding:
@@ -75,7 +84,8 @@ def _optional(module: str) -> Finding:
 
 def _git() -> Finding:
     found = shutil.which("git")
-    return Finding("git", "ok" if found else "note", "found" if found else "records will not name their commit")
+    return Finding("git", "ok" if found else "note", "found" if found else "records will not name their commit",
+                   "" if found else "install git")
 
 
 def _device() -> Finding:
@@ -85,8 +95,10 @@ def _device() -> Finding:
         return Finding("device", "error", "torch cannot be imported", "pip install -c constraints.txt torch")
     if torch.cuda.is_available():
         return Finding("device", "ok", f"{torch.cuda.device_count()} x {torch.cuda.get_device_name()}")
-    return Finding("device", "note", f"no GPU; {torch.get_num_threads()} threads on {os.cpu_count()} cores: "
-                   "profiles smoke and quick are made for this")
+    cpu = f"{torch.get_num_threads()} threads on {os.cpu_count()} cores"
+    if torch.backends.mps.is_available():
+        return Finding("device", "ok", f"Apple GPU (MPS); {cpu}")
+    return Finding("device", "note", f"no GPU; {cpu}: profiles smoke and quick are made for this")
 
 
 def _cache() -> Finding:
@@ -100,9 +112,6 @@ def _cache() -> Finding:
 
 
 def _data(data_root: Path | None) -> Finding:
-    from flatpose.data import coco
-    from flatpose.errors import DataError
-
     root = find_root(data_root)
     if root is None:
         return Finding("data", "note", "no data root; the embedded data needs none",

@@ -8,7 +8,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from flatpose.config import RunConfig, to_dict
+from flatpose.config import RunConfig, spec_hash, to_dict
 from flatpose.models import BUILDERS
 
 PACKAGE = Path(__file__).resolve().parents[1]
@@ -20,8 +20,12 @@ def code_hash(run: RunConfig) -> str:
 
 
 def is_current(record: dict[str, Any], run: RunConfig) -> bool:
-    """Whether ``record`` was made by today's code, and no default it relied on has changed its value since."""
-    return record.get("code_hash") == code_hash(run) and _agree(record.get("spec"), to_dict(run))
+    """Whether ``record`` was made by today's code, and no default it relied on has changed its value since.
+
+    ``run`` is today's run of that hash, or the record's own spec, which no longer has its hash when a default moved.
+    """
+    return (record.get("code_hash") == code_hash(run) and record.get("spec_hash") == spec_hash(run)
+            and _agree(record.get("spec"), to_dict(run)))
 
 
 def _agree(old: Any, new: Any) -> bool:
@@ -83,12 +87,14 @@ def _tree(path: Path) -> str:
     for node in ast.walk(tree):
         body = getattr(node, "body", None)
         if isinstance(body, list):
-            node.body = [s for s in body if not _is_text(s)]
+            body[:] = [s for s in body if not _is_text(s)]
     return _dump(tree)
 
 
 def _dump(value: Any) -> str:
     """Like ast.dump, whose text differs between Python versions: a record must not age by being read elsewhere."""
+    if isinstance(value, ast.JoinedStr):  # early releases of 3.12 add empty pieces
+        value = ast.JoinedStr([v for v in value.values if not (isinstance(v, ast.Constant) and v.value == "")])
     if isinstance(value, ast.AST):
         parts = [f"{name}={_dump(part)}" for name, part in ast.iter_fields(value)
                  if part is not None and part != [] and name not in ("ctx", "kind", "type_comment")]

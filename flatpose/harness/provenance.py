@@ -64,6 +64,8 @@ def _device() -> tuple[str, str]:
         if torch.cuda.is_available():
             name = torch.cuda.get_device_name()
             return f"cuda:{name} x{torch.cuda.device_count()}", name
+        if torch.backends.mps.is_available():
+            return "mps", f"Apple GPU, {cpu()}"
     return "cpu", f"{os.cpu_count()}-core cpu"
 
 

@@ -2,8 +2,17 @@
 
 from __future__ import annotations
 
-from flatpose.errors import FlatPoseError, nearest
+from flatpose.errors import FlatPoseError, SpecError, nearest
+from flatpose.harness import catalog
 from flatpose.harness.spec import Experiment, Row, at_profile
+
+
+def examine(name: str) -> list[str]:
+    """The defects of an experiment by id or path, of one that cannot even be loaded as well."""
+    try:
+        return problems(catalog.load(name))
+    except SpecError as error:
+        return [str(error)]
 
 
 def problems(experiment: Experiment) -> list[str]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import copy
 import io
 from pathlib import Path
 from typing import Any
@@ -15,39 +14,35 @@ from pycocotools.cocoeval import COCOeval
 from flatpose.keypoints import KeypointSet
 
 STATS = ("AP", "AP50", "AP75", "AP_M", "AP_L", "AR", "AR50", "AR75", "AR_M", "AR_L")
+RECALL_POINTS = np.linspace(0, 1, 101)
 Results = list[dict[str, Any]]
 
 
 def coco_metrics(annotation_file: Path, results: Results, *, keypoint_set: KeypointSet,
                  image_ids: list[int] | None = None) -> dict[str, float]:
-    """AP, AP50, AP75, AP_M, AP_L and the same for AR, in 0..1; a size without persons is left out."""
-    evaluation = _evaluate(annotation_file, results, keypoint_set, image_ids)
-    with contextlib.redirect_stdout(io.StringIO()):
-        evaluation.accumulate()
-        evaluation.summarize()
-    return {name: float(value) for name, value in zip(STATS, evaluation.stats, strict=True) if value >= 0}
+    """AP, AP50, AP75, AP_M, AP_L and the same for AR, in 0..1; a size without persons is left out.
+
+    Args:
+        annotation_file: Ground truth.
+        results: COCO results format, image ids all in the annotation file; may be empty.
+        keypoint_set: Gives the OKS sigmas.
+        image_ids: Evaluate these images only.
+    """
+    return summary(evaluate(annotation_file, results, keypoint_set, image_ids))
 
 
 def coco_bootstrap(annotation_file: Path, results: Results, *, keypoint_set: KeypointSet,
                    image_ids: list[int] | None = None, samples: int = 200, seed: int = 0) -> dict[str, list[float]]:
-    """95 % percentile interval of AP when the images are drawn again with replacement.
+    """95 % percentile interval of AP when the images are drawn again with replacement: {"AP": [low, high]}.
 
-    Matching is per image, so it is done once; each sample only accumulates the drawn images' matches anew.
+    Empty when no image has a person to find.
     """
-    evaluation = _evaluate(annotation_file, results, keypoint_set, image_ids)
-    per_image = [m for m in _matches(evaluation) if m is not None]
-    if not per_image:
-        return {}
-    rng = np.random.default_rng(seed)
-    count = len(evaluation.params.imgIds)
-    values = [_average_precision(per_image, rng.integers(0, count, count)) for _ in range(samples)]
-    low, high = np.nanpercentile(values, [2.5, 97.5])
-    return {"AP": [float(low), float(high)]}
+    return interval(evaluate(annotation_file, results, keypoint_set, image_ids), samples=samples, seed=seed)
 
 
-def _evaluate(annotation_file: Path, results: Results, keypoint_set: KeypointSet, image_ids: list[int] | None
-              ) -> COCOeval:
-    """The evaluator after matching, silent."""
+def evaluate(annotation_file: Path, results: Results, keypoint_set: KeypointSet, image_ids: list[int] | None
+             ) -> COCOeval:
+    """pycocotools' evaluator after matching, silent."""
     with contextlib.redirect_stdout(io.StringIO()):
         truth = COCO(str(annotation_file))
         evaluation = COCOeval(truth, _load_results(truth, results), "keypoints")
@@ -58,37 +53,79 @@ def _evaluate(annotation_file: Path, results: Results, keypoint_set: KeypointSet
     return evaluation
 
 
+def summary(evaluation: COCOeval) -> dict[str, float]:
+    """The ten numbers of a matched evaluation; sizes without persons are left out."""
+    with contextlib.redirect_stdout(io.StringIO()):
+        evaluation.accumulate()
+        evaluation.summarize()
+    return {name: float(value) for name, value in zip(STATS, evaluation.stats, strict=True) if value >= 0}
+
+
+def interval(evaluation: COCOeval, *, samples: int = 200, seed: int = 0) -> dict[str, list[float]]:
+    """The bootstrap interval of a matched evaluation.
+
+    Matching is per image, so it is done once; a sample only weights each image's matches by how often it was drawn.
+    """
+    matches = Matches.of(evaluation)
+    rng = np.random.default_rng(seed)
+    images = len(matches.persons)
+    values = [matches.average_precision(np.bincount(rng.integers(0, images, images), minlength=images))
+              for _ in range(samples)] if matches.persons.any() else []
+    if not values:
+        return {}
+    low, high = np.nanpercentile(values, [2.5, 97.5])
+    return {"AP": [float(low), float(high)]}
+
+
+class Matches:
+    """Matches of all images (area "all"), best score first, with the image that each belongs to.
+
+    Args:
+        image: (D,) position of the detection's image.
+        matched: (T, D) whether it found a person, at each OKS threshold.
+        counted: (T, D) whether it counts at all (not if it matched a person to be ignored).
+        persons: (I,) number of persons to find per image.
+    """
+
+    def __init__(self, image: np.ndarray, matched: np.ndarray, counted: np.ndarray, persons: np.ndarray) -> None:
+        self.image, self.persons = image, persons
+        self.true, self.false = matched & counted, ~matched & counted
+
+    @classmethod
+    def of(cls, evaluation: COCOeval) -> Matches:
+        """From pycocotools' ``evalImgs``, whose first entries, one per image, are those of area "all"."""
+        thresholds, images = len(evaluation.params.iouThrs), len(evaluation.params.imgIds)
+        found = [(i, e) for i, e in enumerate(evaluation.evalImgs[:images]) if e is not None]
+        persons = np.zeros(images, dtype=np.int64)
+        for i, entry in found:
+            persons[i] = np.count_nonzero(np.asarray(entry["gtIgnore"]) == 0)
+        scores = np.concatenate([np.zeros(0), *(e["dtScores"] for _, e in found)])
+        image = np.repeat([i for i, _ in found], [len(e["dtScores"]) for _, e in found]).astype(np.int64)
+        empty = np.zeros((thresholds, 0))
+        matched = np.concatenate([empty, *(e["dtMatches"] for _, e in found)], axis=1) > 0
+        ignored = np.concatenate([empty, *(e["dtIgnore"] for _, e in found)], axis=1) > 0
+        order = np.argsort(-scores, kind="mergesort")
+        return cls(image[order], matched[:, order], ~ignored[:, order], persons)
+
+    def average_precision(self, times: np.ndarray) -> float:
+        """COCO's 101-point AP when image i occurs ``times[i]`` times; NaN without persons."""
+        persons = int(self.persons @ times)
+        if not persons:
+            return float("nan")
+        weight = times[self.image]
+        true, false = np.cumsum(self.true * weight, axis=1), np.cumsum(self.false * weight, axis=1)
+        precision = true / (true + false + np.spacing(1))
+        precision = np.maximum.accumulate(precision[:, ::-1], axis=1)[:, ::-1]
+        sampled = [np.append(p, 0.0)[np.searchsorted(t / persons, RECALL_POINTS, side="left")]
+                   for t, p in zip(true, precision, strict=True)]
+        return float(np.mean(sampled))
+
+
 def _load_results(truth: COCO, results: Results) -> COCO:
-    """``loadRes``, which fails on an empty list: then a data set without detections."""
+    """``loadRes``, which adds fields to the entries and fails on an empty list."""
     if results:
-        return truth.loadRes(copy.deepcopy(results))
+        return truth.loadRes([dict(entry) for entry in results])
     empty = COCO()
     empty.dataset = {"images": truth.dataset["images"], "categories": truth.dataset["categories"], "annotations": []}
     empty.createIndex()
     return empty
-
-
-def _matches(evaluation: COCOeval) -> list[tuple[np.ndarray, np.ndarray, np.ndarray, int] | None]:
-    """Per image for area "all": scores (D,), matched (T, D), ignored (T, D), number of countable persons."""
-    first_area = evaluation.evalImgs[:len(evaluation.params.imgIds)]
-    return [None if e is None else (np.array(e["dtScores"]), np.asarray(e["dtMatches"]) > 0,
-                                    np.asarray(e["dtIgnore"], dtype=bool), int((np.asarray(e["gtIgnore"]) == 0).sum()))
-            for e in first_area]
-
-
-def _average_precision(per_image: list, drawn: np.ndarray) -> float:
-    """COCO's 101-point AP over the drawn images (indices beyond those with entries are images without persons)."""
-    chosen = [per_image[i] for i in drawn if i < len(per_image)]
-    persons = sum(c[3] for c in chosen)
-    if not persons:
-        return float("nan")
-    scores = np.concatenate([c[0] for c in chosen])
-    order = np.argsort(-scores, kind="mergesort")
-    matched = np.concatenate([c[1] for c in chosen], axis=1)[:, order]
-    counted = ~np.concatenate([c[2] for c in chosen], axis=1)[:, order]
-    true, false = np.cumsum(matched & counted, axis=1), np.cumsum(~matched & counted, axis=1)
-    recall, precision = true / persons, true / np.maximum(true + false, np.spacing(1))
-    precision = np.maximum.accumulate(precision[:, ::-1], axis=1)[:, ::-1]
-    points = np.linspace(0, 1, 101)
-    sampled = [np.append(p, 0.0)[np.searchsorted(r, points, side="left")] for r, p in zip(recall, precision, strict=True)]
-    return float(np.mean(sampled))

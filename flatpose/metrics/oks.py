@@ -9,7 +9,6 @@ import numpy as np
 
 Nms = Literal["none", "oks", "soft_oks"]
 Rescore = Literal["box", "keypoint", "box_keypoint"]
-SOFT_NMS_FLOOR = 1e-3
 SOFT_NMS_MOST = 20
 
 
@@ -60,38 +59,43 @@ def oks_nms(similarity: np.ndarray, scores: np.ndarray, threshold: float) -> lis
     return kept
 
 
-def soft_oks_nms(similarity: np.ndarray, scores: np.ndarray, threshold: float) -> tuple[list[int], np.ndarray]:
-    """Indices kept and all scores afterwards: similar predictions lose score (Gaussian) instead of vanishing."""
+def soft_oks_nms(similarity: np.ndarray, scores: np.ndarray, threshold: float) -> list[int]:
+    """Indices kept, best first: similar ones lose score (Gaussian) and so their place among the first 20.
+
+    As in HRNet and mmpose the lowered scores decide only who is kept; the result carries the original score.
+    """
     scores, kept = scores.copy(), []
     order = np.argsort(-scores, kind="stable")
     while order.size and len(kept) < SOFT_NMS_MOST:
         kept.append(int(order[0]))
         rest = order[1:]
         scores[rest] *= np.exp(-(similarity[order[0], rest] ** 2) / threshold)
-        rest = rest[scores[rest] > SOFT_NMS_FLOOR]
         order = rest[np.argsort(-scores[rest], kind="stable")]
-    return kept, scores
+    return kept
 
 
 def to_results(predictions: Predictions, *, rescore: Rescore, score_threshold: float, nms: Nms, nms_threshold: float,
                sigmas: np.ndarray) -> tuple[list[dict[str, Any]], str]:
-    """Predictions in the COCO results format after rescoring and suppression, and that rule in words."""
+    """Rescoring, then suppression within each image.
+
+    Returns:
+        Dicts of the COCO results format, and the rule in words for the tables.
+    """
     scores = person_scores(predictions, rescore, score_threshold)
     results = []
     for image_id, members in _by_image(predictions.image_id):
-        kept, kept_scores = _suppressed(predictions, members, scores[members], nms, nms_threshold, sigmas)
-        results += [_result(int(image_id), predictions, members[i], float(kept_scores[i])) for i in kept]
+        kept = _survivors(predictions, members, scores[members], nms, nms_threshold, sigmas)
+        results += [_result(int(image_id), predictions, i, float(scores[i])) for i in members[kept]]
     return results, _rule(rescore, score_threshold, nms, nms_threshold)
 
 
-def _suppressed(predictions: Predictions, members: np.ndarray, scores: np.ndarray, nms: Nms, threshold: float,
-                sigmas: np.ndarray) -> tuple[list[int], np.ndarray]:
+def _survivors(predictions: Predictions, members: np.ndarray, scores: np.ndarray, nms: Nms, threshold: float,
+               sigmas: np.ndarray) -> list[int]:
+    """Positions within ``members`` (the predictions of one image) that suppression leaves."""
     if nms == "none" or len(members) == 1:
-        return list(range(len(members))), scores
+        return list(range(len(members)))
     similarity = oks_matrix(predictions.keypoints[members], predictions.area[members], sigmas)
-    if nms == "oks":
-        return oks_nms(similarity, scores, threshold), scores
-    return soft_oks_nms(similarity, scores, threshold)
+    return (oks_nms if nms == "oks" else soft_oks_nms)(similarity, scores, threshold)
 
 
 def _by_image(image_id: np.ndarray) -> list[tuple[int, np.ndarray]]:

@@ -24,9 +24,14 @@ def deconv_stack(in_channels: int, num_deconvs: int, dim: int = 256) -> tuple[nn
 
 def heatmap_conv(in_channels: int, num_keypoints: int) -> nn.Conv2d:
     """1x1 convolution to one map per keypoint, N(0, 0.001) as in SimpleBaseline."""
-    conv = nn.Conv2d(in_channels, num_keypoints, 1)
-    nn.init.normal_(conv.weight, std=0.001)
-    nn.init.zeros_(conv.bias)
+    return init_conv(nn.Conv2d(in_channels, num_keypoints, 1), 0.001)
+
+
+def init_conv(conv: nn.Conv2d, std: float, bias: float = 0.0) -> nn.Conv2d:
+    """The same convolution with weights N(0, std) and a constant bias."""
+    nn.init.normal_(conv.weight, std=std)
+    if conv.bias is not None:
+        nn.init.constant_(conv.bias, bias)
     return conv
 
 

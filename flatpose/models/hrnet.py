@@ -8,6 +8,8 @@ layers do not exist (28.5 M parameters instead of 29.3 M for W32).
 
 from __future__ import annotations
 
+from typing import Any
+
 import timm
 from timm.models.hrnet import HighResolutionNetFeatures
 from torch import Tensor, nn
@@ -83,7 +85,8 @@ def _widen(transitions: nn.ModuleList, maps: list[Tensor]) -> list[Tensor]:
     return [maps[i] if isinstance(t, nn.Identity) else t(maps[-1]) for i, t in enumerate(transitions)]
 
 
-def _create(name: str, pretrained: bool) -> nn.Module:
+def _create(name: str, pretrained: bool) -> Any:
+    """timm's network, which has no types."""
     if name in SMALL_HRNET:
         if pretrained:
             raise SpecError(f"{name!r} has no pretrained weights", where="model.pretrained", hint="set it to False")

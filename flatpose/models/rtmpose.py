@@ -19,6 +19,7 @@ from flatpose.config import CodecConfig, SimCCCodecConfig
 from flatpose.config.cnn_peers import RTMPoseConfig
 from flatpose.errors import SpecError
 from flatpose.models.backbones import build_backbone
+from flatpose.models.heads import init_conv
 
 
 class ScaleNorm(nn.Module):
@@ -70,27 +71,20 @@ class RTMPose(nn.Module):
         super().__init__()
         dim = config.hidden_dim
         self.backbone = backbone
-        self.to_maps = nn.Conv2d(channels, num_keypoints, 7, padding=3)
+        self.to_maps = init_conv(nn.Conv2d(channels, num_keypoints, 7, padding=3), 0.001)
         self.norm = ScaleNorm(cells)
         self.to_tokens = nn.Linear(cells, dim, bias=False)
         self.gau = GatedAttentionUnit(dim, config.expansion * dim, config.key_dim)
         self.cls_x = nn.Linear(dim, bins[0], bias=False)
         self.cls_y = nn.Linear(dim, bins[1], bias=False)
-        _init_head(self)
+        for linear in (self.to_tokens, self.gau.to_uvz, self.gau.out, self.cls_x, self.cls_y):
+            nn.init.normal_(linear.weight, std=0.01)
 
     def forward(self, images: Tensor) -> dict[str, Tensor]:
         """(B, 3, H, W) normalised -> logits simcc_x (B, K, Wx), simcc_y (B, K, Wy)."""
         maps = self.to_maps(self.backbone(images)).flatten(2)
         tokens = self.gau(self.to_tokens(self.norm(maps)))
         return {"simcc_x": self.cls_x(tokens), "simcc_y": self.cls_y(tokens)}
-
-
-def _init_head(model: RTMPose) -> None:
-    """N(0, 0.001) for the convolution, N(0, 0.01) for linear layers, as the authors."""
-    nn.init.normal_(model.to_maps.weight, std=0.001)
-    nn.init.zeros_(model.to_maps.bias)
-    for linear in (model.to_tokens, model.gau.to_uvz, model.gau.out, model.cls_x, model.cls_y):
-        nn.init.normal_(linear.weight, std=0.01)
 
 
 def build(config: RTMPoseConfig, codec: CodecConfig, image_size: tuple[int, int], num_keypoints: int,

@@ -16,7 +16,7 @@ from flatpose.config import CodecConfig, SARCodecConfig
 from flatpose.config.cnn_peers import SARConfig
 from flatpose.errors import SpecError
 from flatpose.models.backbones import build_backbone
-from flatpose.models.heads import deconv_stack, heatmap_conv
+from flatpose.models.heads import deconv_stack, init_conv
 from flatpose.models.hrnet import FINEST_STRIDE, HRNetTrunk, is_hrnet
 
 PRIOR = 0.01  # what a fresh cell answers, so that the many empty cells do not swamp the first steps
@@ -28,11 +28,10 @@ class SAR(nn.Module):
     def __init__(self, trunk: nn.Module, channels: int, num_keypoints: int) -> None:
         super().__init__()
         self.trunk = trunk
-        self.logit = heatmap_conv(channels, num_keypoints)
-        self.offset = heatmap_conv(channels, 2 * num_keypoints)
-        self.heatmap = heatmap_conv(channels, num_keypoints)
-        for conv in (self.logit, self.heatmap):
-            nn.init.constant_(conv.bias, -math.log((1 - PRIOR) / PRIOR))
+        rare = math.log(PRIOR / (1 - PRIOR))
+        self.logit = init_conv(nn.Conv2d(channels, num_keypoints, 1), 0.001, bias=rare)
+        self.offset = init_conv(nn.Conv2d(channels, 2 * num_keypoints, 1), 0.001)
+        self.heatmap = init_conv(nn.Conv2d(channels, num_keypoints, 1), 0.001, bias=rare)
 
     def forward(self, images: Tensor) -> dict[str, Tensor]:
         """(B, 3, H, W) -> logit (B, K, h, w) in 0..1, keypoint (B, K, 2, h, w) over the input size, heatmap logits.
@@ -60,8 +59,8 @@ def build(config: SARConfig, codec: CodecConfig, image_size: tuple[int, int], nu
         raise SpecError("SAR regresses from every cell of a stride-4 map", where="codec",
                         hint="use SARCodecConfig(stride=4)")
     if is_hrnet(config.backbone):
-        trunk = HRNetTrunk(config.backbone, pretrained)
-        return SAR(trunk, trunk.channels[0], num_keypoints)
+        hrnet = HRNetTrunk(config.backbone, pretrained)
+        return SAR(hrnet, hrnet.channels[0], num_keypoints)
     backbone, channels = build_backbone(config.backbone, pretrained)
     deconvs, channels = deconv_stack(channels, 3, config.deconv_dim)
     return SAR(nn.Sequential(backbone, deconvs), channels, num_keypoints)

@@ -35,9 +35,10 @@ def build(config: SimCCConfig, codec: CodecConfig, image_size: tuple[int, int], 
     """SimCC for one input size; raises SpecError for a codec other than SimCC's."""
     if not isinstance(codec, SimCCCodecConfig):
         raise SpecError("SimCC classifies coordinates", where="codec", hint="use SimCCCodecConfig")
+    trunk: nn.Module
     if is_hrnet(config.backbone):
-        hrnet = HRNetTrunk(config.backbone, pretrained)
-        trunk, channels, stride = hrnet, hrnet.channels[0], FINEST_STRIDE
+        trunk = hrnet = HRNetTrunk(config.backbone, pretrained)
+        channels, stride = hrnet.channels[0], FINEST_STRIDE
     else:
         trunk, channels = build_backbone(config.backbone, pretrained)
         stride = 32

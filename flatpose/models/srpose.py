@@ -16,6 +16,7 @@ from flatpose.config import CodecConfig, HeatmapCodecConfig
 from flatpose.config.cnn_peers import SRPoseConfig
 from flatpose.errors import SpecError
 from flatpose.models.backbones import Pyramid
+from flatpose.models.heads import init_conv
 from flatpose.models.hrnet import HRNetTrunk, is_hrnet
 
 WIDTHS = (256, 128, 64, 32)  # decoder channels, coarsest level first
@@ -55,9 +56,7 @@ class SuperResolution(nn.Sequential):
         embedding, kernel, upscale = EMBEDDINGS[level], KERNELS[level], UPSCALES[level]
         to_pixels = nn.Conv2d(embedding * num_keypoints, upscale**2 * num_keypoints, kernel, padding=kernel // 2,
                               groups=num_keypoints)
-        nn.init.normal_(to_pixels.weight, std=0.001)
-        nn.init.zeros_(to_pixels.bias)
-        super().__init__(nn.Conv2d(channels, embedding * num_keypoints, 1), nn.ReLU(), to_pixels,
+        super().__init__(nn.Conv2d(channels, embedding * num_keypoints, 1), nn.ReLU(), init_conv(to_pixels, 0.001),
                          nn.PixelShuffle(upscale))
 
 
@@ -107,7 +106,7 @@ class _HRNetPyramid(HRNetTrunk):
     def __init__(self, name: str, pretrained: bool) -> None:
         super().__init__(name, pretrained, all_branches=True)
 
-    def forward(self, images: Tensor) -> list[Tensor]:
+    def forward(self, images: Tensor) -> list[Tensor]:  # type: ignore[override]
         return self.branches(images)
 
 

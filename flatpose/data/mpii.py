@@ -1,0 +1,163 @@
+"""MPII from HRNet's ``annot/`` or mmpose's ``annotations/``: 16 keypoints, one crop per annotated person.
+
+Their JSON files are lists of {image, center, scale, joints, joints_vis}: pixels counted from 1, scale = height / 200.
+The validation part's .mat file beside them says which joints are missing and how large the head is.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from flatpose.data.instances import Person, PoseData, Split
+from flatpose.errors import DataError
+from flatpose.io import read_json
+from flatpose.keypoints import MPII16
+
+HEAD_SHARE = 0.6
+"""The head's size is this share of the diagonal of its box (SC_BIAS of the official evaluation)."""
+CHECK = "flatpose-exp data check --task mpii --data-root DIR says what is expected where"
+LAYOUTS = {"annot": ("train.json", "valid.json"), "annotations": ("mpii_train.json", "mpii_val.json")}
+
+
+@dataclass(frozen=True)
+class Truth:
+    """What PCKh is measured against.
+
+    Args:
+        joints: (N, 16, 2) pixels counted from 1.
+        present: (N, 16) whether the joint is annotated.
+        head_size: (N,) pixels.
+    """
+
+    joints: np.ndarray
+    present: np.ndarray
+    head_size: np.ndarray
+
+    def take(self, rows: np.ndarray) -> Truth:
+        """The truth of these rows, in their order."""
+        return Truth(self.joints[rows], self.present[rows], self.head_size[rows])
+
+
+def truth_path(annotation_file: Path) -> Path:
+    """``gt_valid.mat`` beside ``valid.json``, ``mpii_gt_val.mat`` beside ``mpii_val.json``; raises DataError."""
+    stem = annotation_file.stem
+    names = dict.fromkeys([f"gt_{stem}.mat", stem.replace("mpii_", "mpii_gt_") + ".mat", "gt_valid.mat",
+                           "mpii_gt_val.mat"])
+    for name in names:
+        if (annotation_file.parent / name).is_file():
+            return annotation_file.parent / name
+    raise DataError(f"no gt_valid.mat (or mpii_gt_val.mat) beside it: looked for {', '.join(names)}",
+                    where=str(annotation_file), hint="it holds the head boxes; copy it into the same folder")
+
+
+def read_truth(annotation_file: Path) -> Truth:
+    """Joints, missing joints and head sizes that go with an annotation file; raises DataError when they do not."""
+    from scipy.io import loadmat
+
+    path = truth_path(annotation_file)
+    try:
+        content = loadmat(path)
+    except Exception as error:  # scipy raises a different type for every way in which a file can be damaged
+        raise DataError(f"not a MATLAB file that can be read ({error})", where=str(path)) from None
+    shapes = {"jnt_missing": (16,), "pos_gt_src": (16, 2), "headboxes_src": (2, 2)}
+    rows = len(read_entries(annotation_file))
+    for name, shape in shapes.items():
+        found = np.shape(content.get(name))
+        if found != (*shape, rows):
+            raise DataError(f"{name} has shape {found}, expected {(*shape, rows)} for the {rows} persons of "
+                            f"{annotation_file.name}", where=str(path), hint="are the two files of the same split?")
+    head = np.linalg.norm(content["headboxes_src"][1] - content["headboxes_src"][0].astype(np.float64), axis=0)
+    if not (head > 0).all():
+        raise DataError(f"the head box of row {int(np.argmin(head > 0))} has no size", where=str(path))
+    return Truth(content["pos_gt_src"].transpose(2, 0, 1).astype(np.float64), content["jnt_missing"].T == 0,
+                 head * HEAD_SHARE)
+
+
+def read_entries(path: Path) -> list[dict[str, Any]]:
+    """The rows of an annotation file, each whole; raises DataError naming the row and field."""
+    content = read_json(path)
+    if not isinstance(content, list) or not content:
+        raise DataError("an MPII annotation file is a list of {image, center, scale, joints, joints_vis}",
+                        where=str(path))
+    shapes = {"center": (2,), "scale": (), "joints": (16, 2), "joints_vis": (16,)}
+    for position, entry in enumerate(content):
+        where = f"{path}: [{position}]"
+        if not isinstance(entry, dict) or not isinstance(entry.get("image"), str):
+            raise DataError("no field 'image' with a file name", where=where)
+        if Path(entry["image"]).name != entry["image"]:
+            raise DataError(f"image {entry['image']!r} is not a plain file name", where=where)
+        for name, shape in shapes.items():
+            try:
+                value = np.asarray(entry.get(name), dtype=np.float64)
+                ok = value.shape == shape and bool(np.isfinite(value).all())
+            except (TypeError, ValueError):
+                ok = False
+            if not ok:
+                raise DataError(f"{name} must be {'a number' if not shape else f'numbers of shape {shape}'}",
+                                where=where)
+    return content
+
+
+def annotation_files(root: Path) -> tuple[Path, Path, Path]:
+    """(folder of MPII, train file, validation file) below a data root; raises DataError naming what was looked for."""
+    looked = []
+    for folder in (root / "mpii", root):
+        for inner, names in LAYOUTS.items():
+            paths = [folder / inner / name for name in names]
+            if all(p.is_file() for p in paths):
+                return folder, paths[0], paths[1]
+            looked += [str(p) for p in paths]
+    raise DataError(f"no MPII annotations under {root}: looked for {', '.join(looked)}", hint=CHECK)
+
+
+def load_split(path: Path, images: Path, head_size: np.ndarray | None = None) -> Split:
+    """Every person of an annotation file with a place and a labelled joint; ``person_id`` is its row.
+
+    Boxes are squares of side scale * 200 around the centre moved down by 15 scale pixels; with the usual padding of
+    1.25 that is HRNet's crop. Images are numbered by name; ids run from 1.
+    """
+    entries = read_entries(path)
+    ids = {name: i + 1 for i, name in enumerate(sorted({e["image"] for e in entries}))}
+    persons = []
+    for row, entry in enumerate(entries):
+        joints, visible = np.array(entry["joints"], dtype=np.float64), np.array(entry["joints_vis"], dtype=np.float64)
+        if entry["center"][0] == -1 or entry["scale"] <= 0 or not visible.any():
+            continue
+        size = None if head_size is None else float(head_size[row])
+        box = person_box(entry["center"], entry["scale"])
+        persons.append(Person(ids[entry["image"]], images / entry["image"], row, box, joints - 1, 2.0 * (visible > 0),
+                              float(box[2] * box[3]), head_size=size))
+    if not persons:
+        raise DataError("no person with a centre, a scale and a visible joint", where=str(path))
+    return Split(persons, path, sorted(ids.values()))
+
+
+def person_box(center: Any, scale: float) -> np.ndarray:
+    """(4,) left, top, width, height, pixels counted from 0, of a person given by MPII's centre and scale."""
+    side = 200.0 * scale
+    middle = np.array([center[0] - 1.0, center[1] - 1.0 + 15.0 * scale])
+    return np.array([*(middle - side / 2), side, side])
+
+
+def load_mpii(root: Path, label: str | None = None) -> PoseData:
+    """Both splits below a data root; raises DataError naming what is missing and where it was looked for."""
+    from flatpose.data.coco import fingerprint
+
+    folder, train_file, val_file = annotation_files(root)
+    images = folder / "images"
+    if not images.is_dir():
+        raise DataError(f"no MPII images: looked for {images}", hint=CHECK)
+    train, val = load_split(train_file, images), load_split(val_file, images, read_truth(val_file).head_size)
+    label = label or ("MPII" if len(read_entries(val_file)) == 2958 else "MPII subset")
+    counts = f"{len(train.image_ids)}/{len(val.image_ids)} images"
+    return PoseData("mpii", f"{label} ({counts})", fingerprint(identity_files(root)), MPII16, train, val, root)
+
+
+def identity_files(root: Path) -> list[Path]:
+    """The files that decide what an MPII tree is."""
+    _, train_file, val_file = annotation_files(root)
+    return [train_file, val_file, truth_path(val_file)]

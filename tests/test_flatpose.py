@@ -1,0 +1,145 @@
+"""The network of FlatPoseConfig: outputs, every reading, errors, and Table 6 read off what was built."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+from experiments.table1 import FLATPOSE_B
+from experiments.table6 import PUBLISHED
+from flatpose.complexity import ShapesOnly
+from flatpose.config import FlatPoseConfig, HeatmapCodecConfig, RegressionCodecConfig, SimCCCodecConfig
+from flatpose.errors import SpecError
+from flatpose.models import build_model
+from flatpose.models.transformer import table6
+
+SMALL = FlatPoseConfig(backbone="resnet_quick", pretrained=False, embed_dim=32, num_heads=4, num_coarse_blocks=2,
+                       coord_dim=8, bias_dim=8, bias_hidden=16, bias_grid_size=4, deconv_dim=16)
+SIZE = (96, 128)  # 3 x 4 tokens
+
+
+def build(size=SIZE, codec=None, **changes):
+    torch.manual_seed(0)
+    codec = codec or (RegressionCodecConfig() if changes.get("head") == "regression" else SimCCCodecConfig())
+    return build_model(replace(SMALL, **changes), codec, size, 17)
+
+
+def images(batch=2, size=SIZE):
+    torch.manual_seed(1)
+    return torch.randn(batch, 3, size[1], size[0])
+
+
+VARIANTS = [
+    {}, {"ica": False}, {"num_deconvs": 2}, {"num_deconvs": 1, "classifier": "wide"}, {"top_k": "full"}, {"top_k": 2},
+    {"num_refine_blocks": 3, "share_refine": True}, {"gamma": "learnable"}, {"align_corners": False},
+    {"salience": "straight_through"}, {"salience_head": "mlp"}, {"salience_head": "per_keypoint"},
+    {"refine_ffn": "selected"}, {"norm": "post", "activation": "relu"}, {"dropout": 0.1, "drop_path": 0.1},
+    {"num_coarse_blocks": 0, "num_refine_blocks": 0},
+]
+
+
+@pytest.mark.parametrize("changes", VARIANTS, ids=str)
+def test_every_reading_gives_logits_and_trains_every_parameter(changes) -> None:
+    model = build(**changes)
+    outputs = model(images())
+    assert {k: tuple(v.shape) for k, v in outputs.items()} == {"simcc_x": (2, 17, 192), "simcc_y": (2, 17, 256)}
+    sum(v.square().mean() for v in outputs.values()).backward()
+    assert [n for n, p in model.named_parameters() if p.grad is None] == []
+
+
+def test_regression_head_gives_coordinates_near_the_middle() -> None:
+    coords = build(head="regression")(images())["coords"]
+    assert coords.shape == (2, 17, 2) and (coords - 0.5).abs().max() < 0.5
+
+
+def test_literal_salience_is_never_trained_and_says_so() -> None:
+    model = build(salience="none")
+    sum(v.square().mean() for v in model(images()).values()).backward()
+    frozen = {n for n, p in model.named_parameters() if not p.requires_grad}
+    assert frozen == {f"refine.{i}.salience_head.{p}" for i in range(2) for p in ("weight", "bias")}
+
+
+def test_shared_refine_blocks_are_one_set_of_weights() -> None:
+    def count(**changes):
+        return sum(p.numel() for p in build(**changes).parameters())
+
+    assert count(num_refine_blocks=3, share_refine=True) == count(num_refine_blocks=1)
+    assert count(num_refine_blocks=3) > count(num_refine_blocks=1)
+
+
+def test_refine_blocks_start_with_different_weights() -> None:
+    first, second = build().refine
+    assert not torch.equal(first.attention.to_q.weight, second.attention.to_q.weight)
+
+
+def test_literal_and_fast_network_agree_with_gradients() -> None:
+    model, results = build().double(), []
+    for literal in (True, False):
+        model.use_literal_ica(literal)
+        model.zero_grad()
+        model.eval()
+        outputs = model(images().double())
+        sum(v.square().sum() for v in outputs.values()).backward()
+        results.append([*outputs.values(), *(p.grad.clone() for p in model.parameters())])
+    for literal, fast in zip(*results, strict=True):
+        torch.testing.assert_close(fast, literal, rtol=1e-9, atol=1e-10)
+
+
+def test_explain_adds_maps_and_changes_no_output() -> None:
+    model = build().eval()
+    plain, explained = model(images()), model(images(), explain=True)
+    assert set(plain) == {"simcc_x", "simcc_y"}
+    torch.testing.assert_close(explained["simcc_x"], plain["simcc_x"])
+    shapes = {k: tuple(v.shape) for k, v in explained.items() if k not in plain}
+    assert shapes == {"attention": (2, 2, 4, 12, 12), "attn_bias": (2, 2, 4, 12, 12), "semantic_coords": (2, 2, 12, 2),
+                      "salience": (2, 2, 12), "selected": (2, 2, 4)}
+    torch.testing.assert_close(explained["attention"].sum(-1), torch.ones(2, 2, 4, 12))
+
+
+def test_tokens_at_any_size() -> None:
+    for size in ((64, 64), (160, 96)):
+        assert build(size)(images(1, size))["simcc_x"].shape == (1, 17, 2 * size[0])
+
+
+def test_bf16_autocast_trains() -> None:
+    model = build()
+    with torch.autocast("cpu", torch.bfloat16):
+        loss = sum(v.float().square().mean() for v in model(images()).values())
+    loss.backward()
+    assert all(torch.isfinite(p.grad).all() for p in model.parameters())
+
+
+def test_tabulated_bias_is_close_and_off_by_default() -> None:
+    model = build().eval()
+    exact = model(images())["simcc_x"]
+    model.tabulate_bias(per_cell=16)
+    tabulated = model(images())["simcc_x"]
+    assert not torch.equal(tabulated, exact)
+    torch.testing.assert_close(tabulated, exact, rtol=1e-3, atol=1e-3)
+    model.train().eval()
+    torch.testing.assert_close(model(images())["simcc_x"], exact)
+
+
+def test_exported_program_gives_the_same_result() -> None:
+    model = build().eval()
+    exported = torch.export.export(model, (images(),)).module()
+    torch.testing.assert_close(exported(images())["simcc_y"], model(images())["simcc_y"])
+
+
+@pytest.mark.parametrize(("changes", "codec", "size", "message"), [
+    ({}, HeatmapCodecConfig(), SIZE, "head 'simcc' needs codec 'simcc'"),
+    ({"top_k": 13}, None, SIZE, "top_k 13 exceeds the 12 tokens"),
+    ({}, None, (100, 128), "not a multiple of 32"),
+])
+def test_impossible_specs_are_refused(changes, codec, size, message) -> None:
+    with pytest.raises(SpecError, match=message):
+        build(size, codec, **changes)
+
+
+def test_table6_is_what_we_build() -> None:
+    with ShapesOnly():
+        model = build_model(FLATPOSE_B.model, FLATPOSE_B.codec, FLATPOSE_B.image_size, 17, pretrained=False)
+    for block in model.coarse:
+        assert table6(block) == PUBLISHED
