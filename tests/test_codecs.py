@@ -90,7 +90,8 @@ def test_flipping_twice_is_identity_without_shift(config):
 @pytest.mark.parametrize("config", [HeatmapCodecConfig(), SimCCCodecConfig()], ids=str)
 def test_keypoints_outside_the_crop_get_no_weight(config):
     codec = build_codec(config, SIZE, 2)
-    keypoints = torch.tensor([[[-9.0, 50.0], [50.0, 50.0]]])
+    # A heatmap keeps the tail of a Gaussian whose centre is outside by up to three sigma, 24 pixels here.
+    keypoints = torch.tensor([[[-29.0, 50.0], [50.0, 50.0]]])
     assert codec.encode(keypoints, torch.ones(1, 2))["weights"].tolist() == [[0.0, 1.0]]
 
 

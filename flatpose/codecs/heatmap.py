@@ -30,7 +30,7 @@ class HeatmapCodec:
         return ratio.to(like)
 
     def encode(self, keypoints: Tensor, weights: Tensor) -> Outputs:
-        """Gaussians around each keypoint; a keypoint whose peak cell is outside the map gets weight 0."""
+        """Gaussians around each keypoint; one more than three sigma outside the map gets weight 0 (HRNet's rule)."""
         centre = keypoints / self._pixels_per_cell(keypoints)
         if self.config.encode == "rounded":
             centre = torch.floor(centre + 0.5)
@@ -42,7 +42,7 @@ class HeatmapCodec:
         spread = -0.5 / self.config.sigma**2
         heatmap = torch.exp(spread * dy**2)[..., :, None] * torch.exp(spread * dx**2)[..., None, :]
         peak = torch.floor(centre + 0.5)
-        return {"heatmap": heatmap, "weights": inside(peak, weights, self.cells)}
+        return {"heatmap": heatmap, "weights": inside(peak, weights, self.cells, margin=3 * self.config.sigma)}
 
     def decode(self, outputs: Outputs) -> tuple[Tensor, Tensor]:
         """Position of the highest cell, moved within the cell as ``decode`` says; score is the height of the peak."""

@@ -1,0 +1,93 @@
+"""The zip that COCO's test-dev server accepts: exactly one JSON file, at its root, with the right name."""
+
+from __future__ import annotations
+
+import io
+import json
+import math
+import re
+import zipfile
+from pathlib import Path
+from typing import Any
+
+from flatpose.errors import DataError
+from flatpose.io import read_json, write_bytes
+
+NUMBERS = 51
+
+
+def coco_test_dev(results: list[dict[str, Any]] | Path, image_info: Path, out: Path, name: str) -> Path:
+    """Write ``person_keypoints_test-dev2017_<name>_results.zip`` into the folder ``out``.
+
+    The bytes depend on results and name alone. Images without a result are allowed; the server counts their persons
+    as missed.
+
+    Args:
+        results: COCO results format, or a file with it.
+        image_info: ``image_info_test-dev2017.json``: the images a result may belong to.
+        out: Folder of the zip.
+        name: The algorithm's name on the server: letters, digits, - and _.
+
+    Raises:
+        DataError: A result is not in that form or belongs to another image; the message names the item.
+    """
+    if not re.fullmatch(r"[A-Za-z0-9_-]+", name):
+        raise DataError(f"{name!r} cannot be part of a file name on the server", where="--name",
+                        hint="use letters, digits, - and _")
+    where = str(results) if isinstance(results, Path) else "results"
+    entries = read_json(results) if isinstance(results, Path) else results
+    images = _image_ids(image_info)
+    if not isinstance(entries, list) or not entries:
+        raise DataError("expected a list with at least one result", where=where)
+    slim = [_entry(entry, images, f"{where}: [{position}]") for position, entry in enumerate(entries)]
+    stem = f"person_keypoints_test-dev2017_{name}_results"
+    path = out / f"{stem}.zip"
+    write_bytes(path, _zip(f"{stem}.json", json.dumps(slim, separators=(",", ":"), allow_nan=False).encode()))
+    return path
+
+
+def _image_ids(path: Path) -> set[int]:
+    content = read_json(path)
+    try:
+        ids = {image["id"] for image in content["images"]}
+    except (KeyError, TypeError):
+        raise DataError("no list 'images' of objects with an id", where=str(path),
+                        hint="image_info_test-dev2017.json is in image_info_test2017.zip") from None
+    if not ids:
+        raise DataError("the list 'images' is empty", where=str(path))
+    return ids
+
+
+def _entry(entry: Any, images: set[int], where: str) -> dict[str, Any]:
+    """The four fields the server reads, checked; coordinates to 1/100 pixel, which keeps the file below its limit."""
+    if not isinstance(entry, dict):
+        raise DataError("expected an object", where=where)
+    for field in ("image_id", "keypoints", "score"):
+        if field not in entry:
+            raise DataError(f"no field {field!r}", where=where)
+    if type(entry["image_id"]) is not int or entry["image_id"] not in images:
+        raise DataError(f"{entry['image_id']!r} is not an image of test-dev", where=f"{where}.image_id",
+                        hint="were these predictions made on another split?")
+    if entry.get("category_id", 1) != 1:
+        raise DataError(f"{entry['category_id']!r}, expected 1 (person)", where=f"{where}.category_id")
+    values = entry["keypoints"]
+    if not isinstance(values, list) or len(values) != NUMBERS or not all(map(_number, values)):
+        raise DataError(f"expected {NUMBERS} finite numbers (x, y, score of 17 keypoints)", where=f"{where}.keypoints")
+    if not _number(entry["score"]):
+        raise DataError("expected a finite number", where=f"{where}.score")
+    return {"image_id": entry["image_id"], "category_id": 1, "keypoints": [round(float(v), 2) if i % 3 < 2 else
+            round(float(v), 4) for i, v in enumerate(values)], "score": float(entry["score"])}
+
+
+def _number(value: Any) -> bool:
+    return type(value) in (int, float) and math.isfinite(value)
+
+
+def _zip(name: str, content: bytes) -> bytes:
+    """One file, stored with a fixed date, so that equal results give equal bytes."""
+    info = zipfile.ZipInfo(name, date_time=(1980, 1, 1, 0, 0, 0))
+    info.compress_type, info.create_system, info.external_attr = zipfile.ZIP_DEFLATED, 3, 0o644 << 16
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        archive.writestr(info, content)
+    return buffer.getvalue()
