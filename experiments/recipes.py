@@ -7,6 +7,7 @@ augmentation, EMA, flip test. Everything else below is a reading (experiments/re
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 from flatpose.config import (
     AugmentConfig,
@@ -66,6 +67,6 @@ PAPER = Profile(name="paper", description="real data and the paper's recipe, on 
 PROFILES = {profile.name: profile for profile in (SMOKE, QUICK, SYNTH, PAPER)}
 
 
-def coco_run(**changes: object) -> RunConfig:
+def coco_run(**changes: Any) -> RunConfig:
     """The paper's COCO run with some fields replaced."""
     return replace(PAPER_RUN, **changes)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from flatpose.codecs import build_codec
+from flatpose.codecs import Codec, build_codec
 from flatpose.codecs.simcc import ideal_logits
 from flatpose.config import CodecConfig
 from flatpose.data.instances import Person, PoseData
@@ -42,7 +42,7 @@ def round_trip(config: CodecConfig, image_size: tuple[int, int], persons: list[P
         scores=np.ones(keypoints.shape[:2]), box_score=np.ones(len(persons)), area=scale.prod(-1))
 
 
-def _decode(codec: object, keypoints: torch.Tensor) -> np.ndarray:
+def _decode(codec: Codec, keypoints: torch.Tensor) -> np.ndarray:
     targets = codec.encode(keypoints, torch.ones(keypoints.shape[:2]))
     perfect = ideal_logits(targets) if "simcc_x" in targets else targets
     return codec.decode(perfect)[0].double().numpy()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from timm.optim import create_optimizer_v2
 from timm.scheduler import CosineLRScheduler, MultiStepLRScheduler
 from timm.scheduler.scheduler import Scheduler
@@ -14,7 +16,7 @@ from flatpose.config import TrainConfig
 class FlatCosineLRScheduler(CosineLRScheduler):
     """Constant after the warm-up, cosine over the second half of the run (RTMPose)."""
 
-    def __init__(self, optimizer: Optimizer, *, flat_t: int, **options: float | bool) -> None:
+    def __init__(self, optimizer: Optimizer, *, flat_t: int, **options: Any) -> None:
         self.flat_t = flat_t
         super().__init__(optimizer, **options)
 
@@ -34,7 +36,8 @@ def build_scheduler(optimizer: Optimizer, config: TrainConfig, steps_per_epoch: 
     """Linear warm-up, then the schedule of the run; ``step_update(n)`` sets the rate after n optimiser steps."""
     total = config.epochs * steps_per_epoch
     warmup = min(round(config.warmup_epochs * steps_per_epoch), total - 1)
-    common = {"warmup_t": warmup, "warmup_lr_init": min(config.warmup_lr, config.lr), "t_in_epochs": False}
+    common: dict[str, Any] = {"warmup_t": warmup, "warmup_lr_init": min(config.warmup_lr, config.lr),
+                              "t_in_epochs": False}
     if config.schedule == "step":
         drops = [round(fraction * total) for fraction in config.milestones]
         scheduler: Scheduler = MultiStepLRScheduler(optimizer, decay_t=drops, decay_rate=0.1, warmup_prefix=False,

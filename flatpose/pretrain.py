@@ -31,6 +31,7 @@ DATA = DataConfig(embedded=EmbeddedConfig(train_images=12000, val_images=50, see
 TRAIN = TrainConfig(epochs=12, batch_size=32, lr=2e-3, warmup_epochs=0.2, ema_decay=0.999, precision="bf16")
 AUGMENT = AugmentConfig(rotation=30.0, scale=0.3, half_body=0.1, brightness=0.2)
 HEATMAP, SIMCC = HeatmapCodecConfig(stride=8), SimCCCodecConfig(sigma=6.0)
+TRUNK = "backbone.net."
 CACHE_BYTES = 4 << 30  # every decoded image: this job is worth the memory
 
 
@@ -71,10 +72,11 @@ def pretrain(backbone: str, work_dir: Path, reporter: Reporter = SILENT) -> Path
     model = TwoHeads(backbone, len(data.keypoint_set))
     crops = Crops(data.train.persons, data.keypoint_set, IMAGE_SIZE, udp=False, augment=AUGMENT)
     crops.cache = ImageCache(CACHE_BYTES)
-    trained = train(TRAIN, crops, TwoCodecs(len(data.keypoint_set)), lambda o, t: joints_mse(o, t) + simcc_kl(o, t), model,
-                    accelerator, work_dir, 0, reporter)
-    trunk = (trained.ema or trained.model).backbone.net.state_dict()
-    halved = {k: v.half().contiguous() if v.is_floating_point() else v for k, v in trunk.items()}
+    codecs = TwoCodecs(len(data.keypoint_set))
+    trained = train(TRAIN, crops, codecs, lambda o, t: joints_mse(o, t) + simcc_kl(o, t), model, accelerator, work_dir,
+                    0, reporter)
+    halved = {name.removeprefix(TRUNK): value.half().contiguous() if value.is_floating_point() else value
+              for name, value in (trained.ema or trained.model).state_dict().items() if name.startswith(TRUNK)}
     target = WEIGHTS / f"{backbone}.safetensors"
     write_bytes(target, save(halved))
     write_json(target.with_suffix(".json"), {

@@ -6,6 +6,7 @@ import math
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from accelerate import Accelerator
@@ -17,7 +18,7 @@ from torch.optim import Optimizer
 from torch.utils.data import DataLoader
 
 from flatpose.checkpoint import TrainState
-from flatpose.codecs import Codec
+from flatpose.codecs.base import Encoder
 from flatpose.config import TrainConfig
 from flatpose.data.loader import Crops, EpochSampler, normalise
 from flatpose.errors import RunError
@@ -48,7 +49,7 @@ class _Loop:
     accelerator: Accelerator
     sampler: EpochSampler
     loader: DataLoader
-    codec: Codec
+    codec: Encoder
     loss: Loss
     model: nn.Module
     net: nn.Module
@@ -90,7 +91,7 @@ def build_accelerator(config: TrainConfig) -> tuple[Accelerator, str]:
     return accelerator, reason
 
 
-def train(config: TrainConfig, crops: Crops, codec: Codec, loss: Loss, model: nn.Module, accelerator: Accelerator,
+def train(config: TrainConfig, crops: Crops, codec: Encoder, loss: Loss, model: nn.Module, accelerator: Accelerator,
           work_dir: Path, seed: int, reporter: Reporter) -> Trained:
     """Train ``model``, going on from the checkpoint in ``work_dir`` when there is one.
 
@@ -119,7 +120,7 @@ def _due(seconds: float, accelerator: Accelerator) -> bool:
     return broadcast(torch.tensor(seconds, device=accelerator.device)).item() >= CHECKPOINT_SECONDS
 
 
-def _prepare(config: TrainConfig, crops: Crops, codec: Codec, loss: Loss, model: nn.Module, accelerator: Accelerator,
+def _prepare(config: TrainConfig, crops: Crops, codec: Encoder, loss: Loss, model: nn.Module, accelerator: Accelerator,
              seed: int) -> _Loop:
     sampler = EpochSampler(len(crops), shuffle=True, seed=seed)
     batch = min(config.batch_size // config.accumulate, len(crops))
@@ -136,7 +137,7 @@ def _prepare(config: TrainConfig, crops: Crops, codec: Codec, loss: Loss, model:
     return _Loop(config, accelerator, sampler, loader, codec, loss, model, net, optimizer, scheduler, ema, crops)
 
 
-def loader_options() -> dict[str, int | bool]:
+def loader_options() -> dict[str, Any]:
     """Worker processes where a GPU waits for data; on a CPU the network needs every core itself."""
     if not torch.cuda.is_available():
         return {"num_workers": 0}

@@ -26,14 +26,15 @@ from flatpose.progress import SILENT
 
 STILL = AugmentConfig(flip=0, rotation=0, scale=0, half_body=0)
 QUICK = {"backbone": "resnet_quick", "pretrained": False}
+SIMCC, KL = SimCCCodecConfig(flip_shift=1), LossConfig(kind="kl")
+DARK = HeatmapCodecConfig(encode="exact", decode="dark")
 HEADS = {
     # At 128x96 the plain codec's own ceiling is below 0.95 (its cells are 4 pixels); DARK reads between the cells.
-    "heatmap": (BaselineConfig(**QUICK, deconv_dim=48), HeatmapCodecConfig(encode="exact", decode="dark"), LossConfig()),
-    "simcc": (BaselineConfig(**QUICK, num_deconvs=0, head="simcc"), SimCCCodecConfig(flip_shift=1), LossConfig(kind="kl")),
+    "heatmap": (BaselineConfig(**QUICK, deconv_dim=48), DARK, LossConfig()),
+    "simcc": (BaselineConfig(**QUICK, num_deconvs=0, head="simcc"), SIMCC, KL),
     "regression": (BaselineConfig(**QUICK, num_deconvs=0, head="regression"), RegressionCodecConfig(),
                    LossConfig(kind="l1")),
-    "flatpose": (FlatPoseConfig(**QUICK, embed_dim=64, num_heads=4, num_coarse_blocks=2), SimCCCodecConfig(flip_shift=1),
-                 LossConfig(kind="kl")),
+    "flatpose": (FlatPoseConfig(**QUICK, embed_dim=64, num_heads=4, num_coarse_blocks=2), SIMCC, KL),
 }
 
 

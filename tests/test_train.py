@@ -1,4 +1,4 @@
-"""Training: resuming equals never having stopped, schedules have their shape, a loss that is not finite stops the run."""
+"""Training: resuming equals never having stopped, schedules have their shape, a bad loss stops the run."""
 
 from __future__ import annotations
 
@@ -45,7 +45,8 @@ def fit(run: RunConfig, crops: Crops, work_dir: Path, loss: Loss | None = None) 
     model = build_model(run.model, run.codec, run.image_size, 17)
     accelerator, _ = build_accelerator(run.train)
     codec = build_codec(run.codec, run.image_size, 17)
-    return train(run.train, crops, codec, loss or build_loss(run.loss, run.codec), model, accelerator, work_dir, 0, SILENT)
+    loss = loss or build_loss(run.loss, run.codec)
+    return train(run.train, crops, codec, loss, model, accelerator, work_dir, 0, SILENT)
 
 
 def same(a: Trained, b: Trained) -> bool:

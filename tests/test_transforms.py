@@ -37,7 +37,7 @@ def test_the_marked_pixel_moves_with_its_keypoint(udp, seed):
         weight = crop(image, mat, SIZE)[..., 0].astype(float)
         # Mirroring gives the pixel the name of its partner.
         name = COCO17.flip_index[index] if view.flip else index
-        if weight.sum() == 0 or not (10 < keypoints[name] ).all() or not (keypoints[name] < np.array(SIZE) - 10).all():
+        if weight.sum() == 0 or not (keypoints[name] > 10).all() or not (keypoints[name] < np.array(SIZE) - 10).all():
             continue
         rows, columns = np.indices(weight.shape)
         centroid = np.array([(columns * weight).sum(), (rows * weight).sum()]) / weight.sum()
@@ -76,8 +76,8 @@ def test_half_body_looks_at_one_half():
     points = np.random.default_rng(0).uniform(60, 70, (17, 2))
     points[list(COCO17.lower_body)] += (0, 80)
     only_half = AugmentConfig(flip=0, rotation=0, scale=0, half_body=1.0)
-    heights = {round(float(random_view(person(points), SIZE, only_half, COCO17, np.random.default_rng(s)).center[1]) / 40)
-               for s in range(20)}
+    views = [random_view(person(points), SIZE, only_half, COCO17, np.random.default_rng(s)) for s in range(20)]
+    heights = {round(float(view.center[1]) / 40) for view in views}
     assert len(heights) == 2  # the upper and the lower half, never the whole body's middle
 
 

@@ -9,14 +9,15 @@ from torch import Tensor
 Outputs = dict[str, Tensor]
 
 
-class Codec(Protocol):
-    """Encode and decode in one place, so that their parameters exist once. All tensors are batched.
-
-    Keypoints are (B, K, 2) pixels of the crop; weights (B, K) are 0 for keypoints that must not be learned.
-    """
+class Encoder(Protocol):
+    """The half that training needs. Keypoints are (B, K, 2) crop pixels; weights (B, K) are 0 for those not learned."""
 
     def encode(self, keypoints: Tensor, weights: Tensor) -> Outputs:
         """Training targets, with the final ``weights`` (B, K) among them."""
+
+
+class Codec(Encoder, Protocol):
+    """Encode and decode in one place, so that their parameters exist once. All tensors are batched."""
 
     def decode(self, outputs: Outputs) -> tuple[Tensor, Tensor]:
         """Keypoints (B, K, 2) in crop pixels and their scores (B, K)."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Container
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,8 @@ from flatpose.io import read_json
 from flatpose.keypoints import COCO17, CROWDPOSE14, KeypointSet
 
 EXAMPLES = 3
+NO_IMAGES = "no such folder: it holds the images of all splits"
+Sizes = dict[Any, tuple[float, float]]
 
 
 @dataclass(frozen=True)
@@ -34,7 +37,7 @@ RULES: dict[str, tuple[str, str, str | None]] = {
     "file name": ("error", "file names leave the image folder", "use plain names"),
     "image missing": ("error", "images are not on disk", "is the folder unpacked completely?"),
     "image empty": ("error", "image files are empty", "copy them again; the disk may have been full"),
-    "crowd index": ("error", "images have no crowdIndex", "easy, medium and hard are told by it; use the official file"),
+    "crowd index": ("error", "images have no crowdIndex", "easy, medium, hard go by it; use the official file"),
     "unknown image": ("error", "persons belong to images that are not in the file", None),
     "keypoint count": ("error", "persons do not have {k} keypoints (x, y, visible) of finite numbers",
                        "is this the file of another benchmark? see --task"),
@@ -46,7 +49,7 @@ RULES: dict[str, tuple[str, str, str | None]] = {
     "point outside": ("warning", "persons have labelled keypoints outside their image", None),
     "no area": ("warning", "persons have no area", "the COCO evaluator needs it: write the mask's, or the box's"),
     "num_keypoints": ("warning", "num_keypoints is not the number of labelled keypoints",
-                      "the evaluator goes by it; CrowdPose counts only the seen ones in places"),
+                      "the evaluator ignores persons where it is 0"),
     "no keypoint": ("info", "persons have no labelled keypoint", "usual; they are not trained on"),
     "detected image": ("warning", "detections are for images that are not in the annotation file",
                        "is it the detector file of another split? they are left out"),
@@ -117,7 +120,7 @@ def _check_coco(root: Path) -> list[Finding]:
 def _check_crowdpose(root: Path) -> list[Finding]:
     folder, train, test = crowdpose.annotation_files(root)
     images = folder / "images"
-    out = [] if images.is_dir() else [Finding("error", str(images), "no such folder: it holds the images of all splits")]
+    out = [] if images.is_dir() else [Finding("error", str(images), NO_IMAGES)]
     for path in (train, test):
         out += _check_file(path, images if images.is_dir() else None, CROWDPOSE14)
     return out + _check_detector(crowdpose.detector_file(folder), test, folder / crowdpose.DETECTORS[0])
@@ -128,7 +131,7 @@ def _check_mpii(root: Path) -> list[Finding]:
     images, out = folder / "images", []
     present = _files_in(images)
     if not images.is_dir():
-        out.append(Finding("error", str(images), "no such folder: it holds the images of all splits"))
+        out.append(Finding("error", str(images), NO_IMAGES))
     for path in files:
         try:
             out += _check_mpii_file(path, present if images.is_dir() else None)
@@ -184,7 +187,7 @@ def _has_id(entry: Any, seen: set[Any], place: str, broken: _Broken) -> bool:
     return True
 
 
-def _check_images(images: list[Any], broken: _Broken, *, crowd: bool) -> tuple[dict[Any, tuple[float, float]], list[str]]:
+def _check_images(images: list[Any], broken: _Broken, *, crowd: bool) -> tuple[Sizes, list[str]]:
     """Width and height by image id, and the file names."""
     seen: set[Any] = set()
     sizes, names = {}, []
@@ -214,16 +217,17 @@ def _check_presence(names: list[str], present: dict[str, int], broken: _Broken) 
             broken.add("image empty", name)
 
 
-def _check_person(person: dict[str, Any], place: str, sizes: dict[Any, tuple[float, float]], keypoint_set: KeypointSet,
+def _check_person(person: dict[str, Any], place: str, sizes: Sizes, keypoint_set: KeypointSet,
                   broken: _Broken) -> bool:
     """Whether the person has a labelled keypoint."""
     if person["id"] == 0:
         broken.add("id zero", place)
-    if person.get("image_id") not in sizes:
+    image_id = person.get("image_id")
+    size = np.array(sizes[image_id] if _among(image_id, sizes) else (np.inf, np.inf))
+    if not _among(image_id, sizes):
         broken.add("unknown image", place)
     if keypoint_set is COCO17 and not person.get("area"):
         broken.add("no area", place)
-    size = np.array(sizes.get(person.get("image_id"), (np.inf, np.inf)))
     box = _numbers(person.get("bbox"), 4)
     if box is None:
         broken.add("bad box", place)
@@ -240,7 +244,7 @@ def _check_person(person: dict[str, Any], place: str, sizes: dict[Any, tuple[flo
         broken.add("visibility", place)
     if not flags.any():
         broken.add("no keypoint", place)
-    elif person.get("num_keypoints") != (flags > 0).sum():
+    elif keypoint_set is COCO17 and person.get("num_keypoints") != (flags > 0).sum():  # CrowdPose counts otherwise
         broken.add("num_keypoints", place)
     if ((points[flags > 0] < -1) | (points[flags > 0] > size + 1)).any():
         broken.add("point outside", place)
@@ -266,11 +270,15 @@ def _check_detector(path: Path | None, annotations: Path, looked: Path) -> list[
             broken.add("bad detection", place)
         elif entry["category_id"] != 1:
             broken.add("no person detection", place)
-        elif entry["image_id"] not in images:
+        elif not _among(entry["image_id"], images):
             broken.add("detected image", f"{place} (image {entry['image_id']})")
         elif (box[2:] <= 0).any():
             broken.add("zero detection", place)
     return [Finding("ok", str(path), f"{len(entries)} detections"), *broken.findings()]
+
+
+def _among(value: Any, known: Container[Any]) -> bool:
+    return isinstance(value, (int, float, str)) and value in known
 
 
 def _numbers(values: Any, count: int) -> np.ndarray | None:

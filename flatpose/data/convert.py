@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -23,35 +23,31 @@ HELD_OUT = 8
 def convert(task: str, source: Path, out: Path) -> list[Path]:
     """Write the COCO-like form of a data set; returns the files written.
 
-    Coordinates count from 0. MPII persons get ``head_box`` (left, top, width, height) and ``head_size`` where they
-    are known, ``row`` (the row of the source, which ``score --task mpii`` goes by) and the square box of their centre
+    Coordinates count from 0. MPII's validation persons get ``head_box`` (left, top, width, height) and ``head_size``,
+    all persons ``row`` (the row of the source, which ``score --task mpii`` goes by) and the square box of their centre
     and scale. From the official .mat also ``annot/train.json``, ``valid.json`` and ``gt_valid.mat`` are written,
     which this program trains and tests on.
 
     Args:
         task: mpii or crowdpose.
-        source: Data root; for MPII also the official ``mpii_human_pose_v1_u12_1.mat``, which has no validation part:
-            then every eighth training image (by a hash of its name) is held out, which is **not** the split that
-            papers use.
+        source: Data root, or one annotation file; for MPII also the official ``mpii_human_pose_v1_u12_1.mat``, which
+            has no validation part: then every eighth training image (by a hash of its name) is held out, which is
+            **not** the split that papers use.
         out: Folder to write to.
 
     Raises:
         DataError: The source is missing or malformed, or is already in COCO's form.
     """
     if task == "crowdpose":
-        return [_convert_crowdpose(path, out) for path in crowdpose.annotation_files(source)[1:]]
+        files = [source] if source.is_file() else crowdpose.annotation_files(source)[1:]
+        return [_convert_crowdpose(path, out) for path in files]
     if task != "mpii":
         raise DataError(f"nothing to convert for {task!r}", where="--task", hint="mpii or crowdpose")
-    if source.is_file():
-        images = source.parent / "images"
-        train, val, head_boxes = _from_official(source, out / "annot")
-        written = [train, val, out / "annot" / "gt_valid.mat"]
-    else:
-        folder, train, val = mpii.annotation_files(source)
-        images, written, head_boxes = folder / "images", [], {}
-    head_boxes.setdefault(val, _val_head_boxes(val))
-    return [*written, *(_convert_mpii(path, out / f"mpii_{name}.json", images, head_boxes.get(path))
-                        for name, path in (("train", train), ("val", val)))]
+    if source.suffix == ".mat":
+        files = _from_official(source, out / "annot")
+        return [*files, mpii.truth_path(files[1]), *(_convert_mpii(f, out, source.parent / "images") for f in files)]
+    folder, *files = (source.resolve().parents[1], source) if source.is_file() else mpii.annotation_files(source)
+    return [_convert_mpii(path, out, folder / "images") for path in files]
 
 
 def _convert_crowdpose(path: Path, out: Path) -> Path:
@@ -60,23 +56,21 @@ def _convert_crowdpose(path: Path, out: Path) -> Path:
     persons = []
     for position, entry in enumerate(content["annotations"]):
         try:
-            flags = entry["keypoints"][2::3]
-            width, height = entry["bbox"][2:]
-            area = crowdpose.AREA_SHARE * width * height
-            persons.append({**entry, "area": area, "num_keypoints": sum(v > 0 for v in flags),
-                            "iscrowd": entry.get("iscrowd", 0)})
+            _, _, width, height = entry["bbox"]
+            persons.append({"iscrowd": 0, "num_keypoints": sum(v > 0 for v in entry["keypoints"][2::3]), **entry,
+                            "area": crowdpose.AREA_SHARE * width * height})
         except (KeyError, TypeError, ValueError) as error:
             raise DataError(f"bad person ({error!r})", where=f"{path}: annotations[{position}]") from None
     target = out / path.name
     if target.resolve() == path.resolve():
-        raise DataError("would overwrite its own source", where=str(path), hint="give another --out folder")
+        raise DataError("would overwrite its own source", where=str(path), hint="give another output folder")
     write_json(target, {**content, "annotations": persons, "categories": [_category(CROWDPOSE14)]}, indent=None)
     return target
 
 
-def _convert_mpii(path: Path, target: Path, images: Path, head_boxes: np.ndarray | None) -> Path:
-    """Rows of the HRNet form -> COCO's. ``head_boxes``: (N, 2, 2) corners, pixels counted from 1."""
-    entries = mpii.read_entries(path)
+def _convert_mpii(path: Path, out: Path, images: Path) -> Path:
+    """Rows of the HRNet form -> COCO's, as ``mpii_<name of the source>.json``."""
+    entries, heads = mpii.read_entries(path), _head_boxes(path)
     names = sorted({e["image"] for e in entries})
     ids = {name: i + 1 for i, name in enumerate(names)}
     persons = []
@@ -84,48 +78,42 @@ def _convert_mpii(path: Path, target: Path, images: Path, head_boxes: np.ndarray
         visible = np.array(entry["joints_vis"]) > 0
         points = np.where(visible[:, None], np.array(entry["joints"], dtype=np.float64) - 1, 0.0)
         box = mpii.person_box(entry["center"], entry["scale"])
-        person = {"id": row + 1, "row": row, "image_id": ids[entry["image"]], "category_id": 1, "iscrowd": 0,
-                  "bbox": box.round(2).tolist(), "area": round(float(box[2] * box[3]), 2),
-                  "keypoints": np.column_stack([points.round(4), 2 * visible]).ravel().tolist(),
-                  "num_keypoints": int(visible.sum())}
-        if head_boxes is not None:
-            low, high = head_boxes[row]
-            person["head_box"] = [*(low - 1).round(2).tolist(), *(high - low).round(2).tolist()]
-            person["head_size"] = mpii.HEAD_SHARE * float(np.linalg.norm(high - low))
-        persons.append(person)
-    pictures = [{"id": ids[name], "file_name": name, **_size(images / name)} for name in names]
+        head = {} if heads is None else {
+            "head_box": [*(heads[row, 0] - 1).round(2).tolist(), *(heads[row, 1] - heads[row, 0]).round(2).tolist()],
+            "head_size": mpii.HEAD_SHARE * float(np.linalg.norm(heads[row, 1] - heads[row, 0]))}
+        persons.append({"id": row + 1, "row": row, "image_id": ids[entry["image"]], "category_id": 1, "iscrowd": 0,
+                        "bbox": box.round(2).tolist(), "area": round(float(box[2] * box[3]), 2),
+                        "keypoints": np.column_stack([points.round(4), 2 * visible]).ravel().tolist(),
+                        "num_keypoints": int(visible.sum()), **head})
+    pictures = [{"id": ids[name], "file_name": name, **_jpeg_size(images / name)} for name in names]
+    target = out / f"mpii_{path.stem.removeprefix('mpii_')}.json"
+    if target.resolve() == path.resolve():
+        raise DataError("would overwrite its own source", where=str(path), hint="give another output folder")
     write_json(target, {"images": pictures, "annotations": persons, "categories": [_category(MPII16)]}, indent=None)
     return target
 
 
-def _val_head_boxes(path: Path) -> np.ndarray:
+def _head_boxes(path: Path) -> np.ndarray | None:
+    """(N, 2, 2) corners, pixels counted from 1, from the .mat file beside a validation file; None for training."""
     from scipy.io import loadmat
 
+    if "train" in path.stem:
+        return None
     mpii.read_truth(path)  # says what is wrong with the .mat file, if anything
     return loadmat(mpii.truth_path(path))["headboxes_src"].transpose(2, 0, 1).astype(np.float64)
 
 
-def _size(path: Path) -> dict[str, int]:
-    """Width and height where the image is on disk; annotation files of MPII do not tell them."""
-    import cv2
-
-    picture = cv2.imread(str(path), cv2.IMREAD_REDUCED_GRAYSCALE_8) if path.is_file() else None
-    if picture is None:
-        return {}
-    size = _jpeg_size(path.read_bytes())
-    return dict(zip(("width", "height"), size or (picture.shape[1] * 8, picture.shape[0] * 8), strict=True))
-
-
-def _jpeg_size(content: bytes) -> tuple[int, int] | None:
-    """(width, height) from the frame header of a JPEG file, None for other files."""
+def _jpeg_size(path: Path) -> dict[str, int]:
+    """Width and height from the frame header of a JPEG file, nothing when there is none: MPII's files do not tell."""
+    content = path.read_bytes() if path.is_file() else b""
     position = 2
     while content[:2] == b"\xff\xd8" and position + 9 < len(content):
         marker, length = content[position + 1], int.from_bytes(content[position + 2:position + 4], "big")
         if 0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC):
-            return (int.from_bytes(content[position + 7:position + 9], "big"),
-                    int.from_bytes(content[position + 5:position + 7], "big"))
+            height, width = (int.from_bytes(content[position + k:position + k + 2], "big") for k in (5, 7))
+            return {"width": width, "height": height}
         position += 2 + length
-    return None
+    return {}
 
 
 def _category(keypoint_set: KeypointSet) -> dict[str, Any]:
@@ -133,21 +121,21 @@ def _category(keypoint_set: KeypointSet) -> dict[str, Any]:
             "skeleton": [[a + 1, b + 1] for a, b in keypoint_set.skeleton]}
 
 
-def _from_official(path: Path, out: Path) -> tuple[Path, Path, dict[Path, np.ndarray]]:
-    """The official .mat -> train.json, valid.json and gt_valid.mat; returns both JSON files and their head boxes."""
+def _from_official(path: Path, out: Path) -> list[Path]:
+    """The official .mat -> train.json, valid.json (returned) and gt_valid.mat."""
     people = list(_official_people(path))
     held = [zlib.crc32(p["image"].encode()) % HELD_OUT == 0 for p in people]
-    boxes = {}
+    written = []
     for name, keep in (("train", False), ("valid", True)):
         chosen = [p for p, h in zip(people, held, strict=True) if h is keep]
         if not chosen:
             raise DataError(f"no annotated person for {name}.json", where=str(path))
-        rows = [{k: p[k] for k in ("image", "center", "scale", "joints", "joints_vis")} for p in chosen]
-        write_json(out / f"{name}.json", rows, indent=None)
-        boxes[out / f"{name}.json"] = np.array([p["head"] for p in chosen])
+        heads = np.array([p.pop("head") for p in chosen])
+        write_json(out / f"{name}.json", chosen, indent=None)
+        written.append(out / f"{name}.json")
         if keep:
-            write_bytes(out / "gt_valid.mat", _gt_valid(rows, boxes[out / "valid.json"]))
-    return out / "train.json", out / "valid.json", boxes
+            write_bytes(out / "gt_valid.mat", _gt_valid(chosen, heads))
+    return written
 
 
 def _official_people(path: Path) -> Iterator[dict[str, Any]]:
@@ -164,8 +152,8 @@ def _official_people(path: Path) -> Iterator[dict[str, Any]]:
         for person in _each(getattr(picture, "annorect", None)) if train else ():
             points = _each(getattr(getattr(person, "annopoints", None), "point", None))
             place = getattr(person, "objpos", None)
-            numbers = [_number(getattr(holder, name, None)) for holder, name in
-                       ((place, "x"), (place, "y"), (person, "scale"), *((person, c) for c in ("x1", "y1", "x2", "y2")))]
+            numbers = [_number(getattr(place, name, None)) for name in ("x", "y")]
+            numbers += [_number(getattr(person, name, None)) for name in ("scale", "x1", "y1", "x2", "y2")]
             if not points or None in numbers:
                 continue
             x, y, scale, *head = numbers
@@ -185,12 +173,12 @@ def _number(value: Any) -> float | None:
     return float(value) if isinstance(value, (int, float, np.number)) else None
 
 
-def _gt_valid(rows: Iterable[dict[str, Any]], boxes: np.ndarray) -> bytes:
+def _gt_valid(rows: list[dict[str, Any]], boxes: np.ndarray) -> bytes:
     from scipy.io import savemat
 
     names = np.empty((1, 16), dtype=object)
     names[0] = SHORT_NAMES
-    rows, buffer = list(rows), io.BytesIO()
+    buffer = io.BytesIO()
     savemat(buffer, {"dataset_joints": names, "headboxes_src": boxes.transpose(1, 2, 0),
                      "jnt_missing": 1 - np.array([r["joints_vis"] for r in rows], dtype=np.uint8).T,
                      "pos_gt_src": np.array([r["joints"] for r in rows], dtype=np.float64).transpose(1, 2, 0)})

@@ -52,7 +52,8 @@ def oks_matrix(keypoints: np.ndarray, area: np.ndarray, sigmas: np.ndarray) -> n
 
 def oks_nms(similarity: np.ndarray, scores: np.ndarray, threshold: float) -> list[int]:
     """Indices kept, best first: each drops all those more similar to it than ``threshold``."""
-    kept, order = [], np.argsort(-scores, kind="stable")
+    kept: list[int] = []
+    order = np.argsort(-scores, kind="stable")
     while order.size:
         kept.append(int(order[0]))
         order = order[1:][similarity[order[0], order[1:]] <= threshold]
@@ -64,7 +65,8 @@ def soft_oks_nms(similarity: np.ndarray, scores: np.ndarray, threshold: float) -
 
     As in HRNet and mmpose the lowered scores decide only who is kept; the result carries the original score.
     """
-    scores, kept = scores.copy(), []
+    scores = scores.copy()
+    kept: list[int] = []
     order = np.argsort(-scores, kind="stable")
     while order.size and len(kept) < SOFT_NMS_MOST:
         kept.append(int(order[0]))

@@ -13,7 +13,7 @@ from flatpose.errors import RunError, SpecError, nearest
 
 # Networks for CPU minutes: timm's builders with one block per stage and few channels where the map is large. Their
 # "pretrained" weights are ours, made by flatpose.pretrain on embedded images that no experiment uses.
-QUICK_BACKBONES: dict[str, tuple[str, dict[str, object]]] = {
+QUICK_BACKBONES: dict[str, tuple[str, dict[str, Any]]] = {
     "resnet_quick": ("test_resnet", {"channels": (16, 32, 96, 192), "stem_width": 8, "avg_down": False}),
 }
 WEIGHTS = Path(__file__).parent / "weights"
