@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 EXPERIMENTS := $(filter fig% table%,$(basename $(notdir $(wildcard experiments/*.py))))
 
-.PHONY: help setup test lint clean $(EXPERIMENTS)
+.PHONY: help setup test test-slow lint clean $(EXPERIMENTS)
 
 help:  ## this list
 	@grep -hE '^[a-z%][^:]*:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
@@ -30,8 +30,8 @@ $(EXPERIMENTS): setup
 test: setup  ## all tests that fit ten minutes
 	$(BIN)/python -m pytest -m "not slow" $(ARGS)
 
-test-all: setup  ## also the slow ones
-	$(BIN)/python -m pytest $(ARGS)
+test-slow: setup  ## the others
+	$(BIN)/python -m pytest -m slow $(ARGS)
 
 lint: setup  ## ruff and mypy
 	$(BIN)/ruff check .

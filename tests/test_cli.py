@@ -54,7 +54,7 @@ def test_data_check_names_what_is_missing_and_where_it_looked(cli):
     assert good.code == 0 and all(f["severity"] != "error" for f in good.json)
     (cli.data / "coco" / "val2017").rename(cli.data / "coco" / "somewhere")
     bad = cli("data", "check")
-    assert bad.code == 2 and str(cli.data / "coco" / "images" / "val2017").removeprefix(str(cli.root)) in bad.out
+    assert bad.code == 2 and "coco/images/val2017" in bad.out
 
 
 def test_data_make_prints_where_the_embedded_set_is(cli):

@@ -1,0 +1,179 @@
+"""MPII: PCKh by hand and by its definition, pixels from 0 and from 1, every form on disk."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from scipy.io import loadmat, savemat
+
+from flatpose.config import EmbeddedConfig
+from flatpose.data import synthetic
+from flatpose.data.mpii import Truth, load_mpii, person_box, read_truth
+from flatpose.errors import DataError
+from flatpose.geometry import box_to_center_scale
+from flatpose.keypoints import MPII16
+from flatpose.metrics import Predictions, measure, mpii_metrics, mpii_results
+from flatpose.metrics.mpii import pckh
+
+
+@pytest.fixture(scope="session")
+def embedded(tmp_path_factory) -> Path:
+    """A small generated MPII tree."""
+    return synthetic.ensure(EmbeddedConfig(train_images=8, val_images=12), tmp_path_factory.mktemp("embedded"),
+                            task="mpii", workers=1)
+
+
+def by_definition(found: list[dict], mat: dict, threshold: float) -> tuple[float, dict[int, float]]:
+    """PCKh over all joints but pelvis and thorax, and per joint: loops over persons and joints, 1-based pixels."""
+    hits, present = dict.fromkeys(range(16), 0), dict.fromkeys(range(16), 0)
+    for item in found:
+        low, high = mat["headboxes_src"][0, :, item["id"]], mat["headboxes_src"][1, :, item["id"]]
+        head = 0.6 * ((high[0] - low[0]) ** 2 + (high[1] - low[1]) ** 2) ** 0.5
+        for joint in range(16):
+            if mat["jnt_missing"][joint, item["id"]]:
+                continue
+            x, y = mat["pos_gt_src"][joint, :, item["id"]]
+            dx, dy = item["keypoints"][3 * joint] + 1 - x, item["keypoints"][3 * joint + 1] + 1 - y
+            present[joint] += 1
+            hits[joint] += (dx * dx + dy * dy) ** 0.5 / head <= threshold
+    joints = [j for j in range(16) if j not in (6, 7)]
+    mean = sum(hits[j] for j in joints) / sum(present[j] for j in joints)
+    return mean, {j: hits[j] / present[j] for j in joints if present[j]}
+
+
+def test_a_case_by_hand():
+    """Head size 10: an error of 5 counts at 0.5 and not at 0.1, one of 1 at both; pelvis and missing joints never."""
+    joints = np.full((2, 16, 2), 50.0)
+    present = np.ones((2, 16), bool)
+    present[1, 0] = False  # one right ankle is missing
+    truth = Truth(joints + 1, present, np.array([10.0, 10.0]))
+    guess = joints.copy()
+    guess[0, 9] += [3, 4]  # head top off by 5: just inside
+    guess[1, 9] += [0, 1]
+    guess[0, 6:8] += 500  # pelvis and thorax
+    guess[1, 0] += 500  # the missing ankle
+    guess[0, 10] += [0, 5.01]  # a right wrist just outside
+    found = pckh(guess, truth)
+    assert found["PCKh@0.5"] == pytest.approx(26 / 27) and found["PCKh@0.1"] == pytest.approx(25 / 27)
+    assert found["head"] == 1 and found["wrist"] == 0.75 and found["ankle"] == 1 and found["knee"] == 1
+    assert list(found) == ["PCKh@0.5", "PCKh@0.1", "head", "shoulder", "elbow", "wrist", "hip", "knee", "ankle"]
+
+
+def test_real_predictions_score_as_the_definition_says(shared_data):
+    folder = shared_data / "mpii"
+    found = json.loads((folder / "predictions_of_a_real_method.json").read_text())
+    ours = mpii_metrics(folder / "annot" / "valid.json", found)
+    mat = loadmat(folder / "annot" / "gt_valid.mat")
+    mean, joints = by_definition(found, mat, 0.5)
+    assert ours["PCKh@0.5"] == pytest.approx(mean, abs=1e-12) == pytest.approx(0.8233671610720791, abs=1e-12)
+    assert ours["PCKh@0.1"] == pytest.approx(by_definition(found, mat, 0.1)[0], abs=1e-12)
+    assert ours["head"] == pytest.approx(joints[9]) and ours["hip"] == pytest.approx((joints[2] + joints[3]) / 2)
+
+
+def test_pixels_count_from_zero(shared_data):
+    """The truth itself, moved to 0-based pixels, is perfect; a pixel more or less shows at a small threshold."""
+    annotations = shared_data / "mpii" / "annot" / "valid.json"
+    truth = read_truth(annotations)
+    assert set(pckh(truth.joints - 1, truth).values()) == {1.0}
+    wrong = np.linalg.norm(np.ones(2)) / truth.head_size > 0.1
+    assert wrong.any() and pckh(truth.joints, truth)["PCKh@0.1"] < 1
+
+
+def test_subset_of_rows_counts_only_these(shared_data):
+    folder = shared_data / "mpii"
+    found = json.loads((folder / "predictions_of_a_real_method.json").read_text())
+    chosen = found[::-7]
+    mat = loadmat(folder / "annot" / "gt_valid.mat")
+    assert mpii_metrics(folder / "annot" / "valid.json", chosen)["PCKh@0.5"] == pytest.approx(
+        by_definition(chosen, mat, 0.5)[0], abs=1e-12)
+
+
+def test_the_crop_is_that_of_the_hrnet_family():
+    """Centre moved down by 15 scale pixels, one pixel for 0-based, then 200 * scale * 1.25 square."""
+    center, scale = box_to_center_scale(person_box([100.0, 200.0], 2.0), (256, 256))
+    assert center.tolist() == [99.0, 229.0] and scale.tolist() == [500.0, 500.0]
+
+
+def test_loading_the_embedded_set(embedded):
+    data = load_mpii(embedded, "embedded v1")
+    assert data.task == "mpii" and data.keypoint_set is MPII16 and not data.detections
+    truth = read_truth(data.val.annotation_file)
+    for person in data.val.persons:
+        seen = person.keypoints_visible > 0
+        assert person.image_path.is_file() and person.head_size == truth.head_size[person.person_id]
+        assert np.allclose(person.keypoints[seen], truth.joints[person.person_id][seen] - 1)
+    assert all(p.head_size is None for p in data.train.persons)
+
+
+def test_measure_needs_no_scores(embedded):
+    data = load_mpii(embedded)
+    people = data.val.persons
+    p = Predictions(np.array([q.image_id for q in people]), np.array([q.person_id for q in people]),
+                    np.stack([q.keypoints for q in people]), np.zeros((len(people), 16)), np.ones(len(people)),
+                    np.ones(len(people)))
+    found = measure("mpii", p, data.val.annotation_file, keypoint_set=MPII16, image_ids=data.val.image_ids)
+    assert found["predictions"] == len(people) and found["metrics"]["head"] == 1.0
+    assert len(mpii_results(p)[0]["keypoints"]) == 48
+
+
+def test_mmpose_names_load_the_same(embedded, tmp_path):
+    source, target = embedded / "mpii", tmp_path / "mpii" / "annotations"
+    target.mkdir(parents=True)
+    for old, new in (("train.json", "mpii_train.json"), ("valid.json", "mpii_val.json"),
+                     ("gt_valid.mat", "mpii_gt_val.mat")):
+        shutil.copy(source / "annot" / old, target / new)
+    (tmp_path / "mpii" / "images").symlink_to(source / "images")
+    here, there = load_mpii(tmp_path), load_mpii(embedded)
+    assert here.data_id == there.data_id and len(here.val.persons) == len(there.val.persons)
+    assert here.label.startswith("MPII subset (")
+
+
+def test_real_samples_load(shared_data, tmp_path):
+    samples = shared_data / "samples" / "mpii"
+    (tmp_path / "annot").mkdir()
+    rows = json.loads((samples / "test_mpii.json").read_text())
+    for name in ("train.json", "valid.json"):
+        (tmp_path / "annot" / name).write_text(json.dumps(rows))
+    savemat(tmp_path / "annot" / "gt_valid.mat", {
+        "jnt_missing": np.zeros((16, len(rows))), "pos_gt_src": np.array([r["joints"] for r in rows]).transpose(1, 2, 0),
+        "headboxes_src": np.stack([np.zeros((2, len(rows))), np.full((2, len(rows)), 50.0)])})
+    (tmp_path / "images").symlink_to(samples)
+    data = load_mpii(tmp_path)
+    assert len(data.val.persons) == 5 and all(p.image_path.is_file() for p in data.val.persons)
+    assert data.val.persons[0].head_size == pytest.approx(0.6 * 50 * 2 ** 0.5)
+
+
+def spoil(path: Path, change) -> None:
+    rows = json.loads(path.read_text())
+    change(rows)
+    path.write_text(json.dumps(rows))
+
+
+DAMAGE = {
+    "no mat": (lambda f: (f / "gt_valid.mat").unlink(), "no gt_valid.mat"),
+    "mat cut off": (lambda f: (f / "gt_valid.mat").write_bytes((f / "gt_valid.mat").read_bytes()[:300]), "not a MATLAB"),
+    "a row less": (lambda f: spoil(f / "valid.json", lambda r: r.pop()), "same split"),
+    "no centre": (lambda f: spoil(f / "train.json", lambda r: r[2].pop("center")), r"\[2\]: center must be"),
+    "15 joints": (lambda f: spoil(f / "train.json", lambda r: r[1]["joints"].pop()), r"\[1\]: joints must be"),
+    "scale as text": (lambda f: spoil(f / "train.json", lambda r: r[0].update(scale="big")), "scale must be a number"),
+    "path": (lambda f: spoil(f / "train.json", lambda r: r[0].update(image="../a.jpg")), "not a plain file name"),
+    "a dict": (lambda f: (f / "train.json").write_text("{}"), "is a list of"),
+    "no file": (lambda f: (f / "train.json").unlink(), "looked for"),
+    "nobody visible": (lambda f: spoil(f / "train.json", lambda r: [e.update(joints_vis=[0] * 16) for e in r]),
+                       "no person"),
+    "no images": (lambda f: (f.parent / "images").unlink(), "no MPII images"),
+}
+
+
+@pytest.mark.parametrize("name", DAMAGE)
+def test_damage_is_named(embedded, tmp_path, name):
+    shutil.copytree(embedded / "mpii" / "annot", tmp_path / "annot")
+    (tmp_path / "images").symlink_to(embedded / "mpii" / "images")
+    change, message = DAMAGE[name]
+    change(tmp_path / "annot")
+    with pytest.raises(DataError, match=message):
+        load_mpii(tmp_path)
