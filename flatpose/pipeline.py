@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from accelerate import Accelerator
 from accelerate.utils import set_seed
+from safetensors.torch import save
 from torch import nn
 
 from flatpose.ceiling import ceiling
@@ -18,10 +19,14 @@ from flatpose.config import AugmentConfig, RunConfig, TrainConfig
 from flatpose.data import PoseData, load
 from flatpose.data.loader import Crops
 from flatpose.evaluate import evaluate
+from flatpose.io import write_bytes
 from flatpose.losses import build_loss
 from flatpose.models import build_model
 from flatpose.progress import Reporter
 from flatpose.train import LogRow, Trained, build_accelerator, train
+
+
+WEIGHTS = "weights.safetensors"
 
 
 def execute(run: RunConfig, *, seed: int, data_root: Path | None, work_dir: Path, reporter: Reporter) -> dict[str, Any]:
@@ -45,7 +50,10 @@ def execute(run: RunConfig, *, seed: int, data_root: Path | None, work_dir: Path
     set_seed(seed)  # the counters above may have drawn random numbers
     loss = build_loss(run.loss, run.codec)
     trained = train(run.train, crops, codec, loss, model, accelerator, work_dir, seed, reporter)
-    results = evaluate(run, data, codec, _networks(trained), accelerator, reporter)
+    networks = _networks(trained)
+    if accelerator.is_main_process:
+        _save_weights(work_dir / WEIGHTS, next(iter(networks.values())))
+    results = evaluate(run, data, codec, networks, accelerator, reporter)
     return {"data": _data_facts(data, run),
             "train": _train_facts(run.train, trained.log, accelerator, precision_reason),
             "cost": {"params_m": cost.params_m, "gflops": cost.gflops}, "results": [*results, _ceiling(run, data)]}
@@ -68,6 +76,11 @@ def _networks(trained: Trained) -> dict[str, nn.Module]:
     """What is evaluated: the averaged weights first, where there are any, then the raw ones."""
     averaged = {} if trained.ema is None else {"ema": trained.ema}
     return {**averaged, "raw": trained.model}
+
+
+def _save_weights(path: Path, network: nn.Module) -> None:
+    """The weights that were evaluated first, for ``predict`` and for whoever wants the network."""
+    write_bytes(path, save({name: value.contiguous().cpu() for name, value in network.state_dict().items()}))
 
 
 def _data_facts(data: PoseData, run: RunConfig) -> dict[str, Any]:

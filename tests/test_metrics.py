@@ -147,9 +147,9 @@ def repeat_images(truth: dict, results: list[dict], times: dict[int, int]) -> tu
 def test_bootstrap_is_repeatable_holds_the_value_and_is_quick(shared_data):
     path = shared_data / "coco" / "annotations" / "person_keypoints_val2017.json"
     results = jittered(path, 0.05)
-    started = time.perf_counter()
+    started = time.process_time()
     low, high = coco_bootstrap(path, results, keypoint_set=COCO17)["AP"]
-    assert time.perf_counter() - started < 20  # about one second on an idle machine
+    assert time.process_time() - started < 10  # about two seconds, most of them the evaluator's own
     value = coco_metrics(path, results, keypoint_set=COCO17)["AP"]
     assert low < value < high and high - low < 0.1
     assert coco_bootstrap(path, results, keypoint_set=COCO17)["AP"] == [low, high]

@@ -75,12 +75,12 @@ def test_real_predictions_score_as_the_definition_says(shared_data):
 
 
 def test_pixels_count_from_zero(shared_data):
-    """The truth itself, moved to 0-based pixels, is perfect; a pixel more or less shows at a small threshold."""
+    """The truth itself, moved to 0-based pixels, is perfect; left 1-based it is a diagonal pixel off."""
     annotations = shared_data / "mpii" / "annot" / "valid.json"
     truth = read_truth(annotations)
     assert set(pckh(truth.joints - 1, truth).values()) == {1.0}
-    wrong = np.linalg.norm(np.ones(2)) / truth.head_size > 0.1
-    assert wrong.any() and pckh(truth.joints, truth)["PCKh@0.1"] < 1
+    small = Truth(truth.joints, truth.present, np.full(len(truth.joints), 10.0))
+    assert pckh(truth.joints, small)["PCKh@0.1"] == 0 and pckh(truth.joints - 1, small)["PCKh@0.1"] == 1
 
 
 def test_subset_of_rows_counts_only_these(shared_data):
