@@ -49,7 +49,7 @@ QUICK = Profile(
     name="quick",
     description="CPU minutes: embedded data, small networks, 128x96 input, a short equal budget for every row",
     image_size=(96, 128), backbones=SMALL_BACKBONES, model=SMALL_MODEL,
-    train={"epochs": 3, "batch_size": 32, "lr": 2e-3, "warmup_epochs": 0.3, "ema_decay": 0.998},
+    train={"epochs": 2, "batch_size": 16, "lr": 1e-3, "warmup_epochs": 0.2, "ema_decay": 0.998},
     augment={"rotation": SMALL_AUGMENT.rotation, "scale": SMALL_AUGMENT.scale, "half_body": SMALL_AUGMENT.half_body},
     data=DataConfig(embedded=EmbeddedConfig(train_images=2000, val_images=300)),
     eval={"box_sources": ("gt", "det")}, minutes_per_run=1.0,

@@ -25,7 +25,6 @@ from flatpose.models import build_model
 from flatpose.progress import Reporter
 from flatpose.train import LogRow, Trained, build_accelerator, train
 
-
 WEIGHTS = "weights.safetensors"
 
 
