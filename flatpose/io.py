@@ -43,7 +43,7 @@ def read_json(path: Path) -> Any:
         return json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise DataError("no such file", where=str(path)) from None
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+    except (ValueError, RecursionError) as error:  # also integers and nesting beyond what Python reads
         raise DataError(f"not valid JSON ({error})", where=str(path), hint="was the download cut off?") from None
     except OSError as error:
         raise DataError(f"cannot be read ({error.strerror})", where=str(path)) from None

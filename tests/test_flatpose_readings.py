@@ -64,7 +64,6 @@ def test_arithmetic_is_that_of_the_built_network(case, guess, changes) -> None:
     with ShapesOnly():
         model = build_model(TypeAdapter(FlatPoseConfig).validate_python(changes), codec, case.image_size, 17,
                             pretrained=False)
-    model.use_literal_ica()
     cost, total = measure(model, case.image_size), count(case, guess)
     assert total.params == cost.params_m * 1e6
     assert total.macs / 1e9 == pytest.approx(cost.gflops, rel=1e-3)

@@ -49,13 +49,13 @@ def write_truth(path: Path, persons: list[dict], images: int = 3) -> Path:
 
 
 def person(image_id: int, left: float, size: float = 100.0) -> dict:
-    points = np.random.default_rng(image_id).uniform(0, size, (17, 2)) + [left, 0]
+    points = np.random.default_rng(image_id).uniform(0, size, (17, 2)) + np.array([left, 0])
     return {"image_id": image_id, "bbox": [left, 0, size, size], "area": size * size * 0.6,
             "keypoints": np.column_stack([points, np.full(17, 2)]).ravel().tolist()}
 
 
 def as_result(truth: dict, score: float, shift: float = 0.0) -> dict:
-    triples = np.array(truth["keypoints"]).reshape(-1, 3) + [shift, 0, 0]
+    triples = np.array(truth["keypoints"]).reshape(-1, 3) + np.array([shift, 0, 0])
     return {"image_id": truth["image_id"], "category_id": 1, "keypoints": triples.ravel().tolist(), "score": score}
 
 
@@ -173,7 +173,7 @@ def naive_oks(a: np.ndarray, b: np.ndarray, area_a: float, area_b: float, sigmas
     return total / len(sigmas)
 
 
-def naive_nms(p: Predictions, members: list[int], scores: np.ndarray, threshold: float, sigmas: np.ndarray) -> list[int]:
+def naive_nms(p: Predictions, members: list[int], scores: np.ndarray, threshold: float, sigmas: np.ndarray) -> list:
     left, kept = sorted(members, key=lambda i: -scores[i]), []
     while left:
         best = left.pop(0)
@@ -206,7 +206,7 @@ def test_oks_matrix_equals_the_loop_and_is_one_on_the_diagonal():
 
 
 def naive_soft(similarity: np.ndarray, scores: list[float], threshold: float, most: int) -> list[int]:
-    left, kept = {i: s for i, s in enumerate(scores)}, []
+    left, kept = dict(enumerate(scores)), []
     while left and len(kept) < most:
         best = max(left, key=left.get)
         kept.append(best)

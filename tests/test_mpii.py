@@ -139,7 +139,8 @@ def test_real_samples_load(shared_data, tmp_path):
     for name in ("train.json", "valid.json"):
         (tmp_path / "annot" / name).write_text(json.dumps(rows))
     savemat(tmp_path / "annot" / "gt_valid.mat", {
-        "jnt_missing": np.zeros((16, len(rows))), "pos_gt_src": np.array([r["joints"] for r in rows]).transpose(1, 2, 0),
+        "jnt_missing": np.zeros((16, len(rows))),
+        "pos_gt_src": np.array([r["joints"] for r in rows]).transpose(1, 2, 0),
         "headboxes_src": np.stack([np.zeros((2, len(rows))), np.full((2, len(rows)), 50.0)])})
     (tmp_path / "images").symlink_to(samples)
     data = load_mpii(tmp_path)
@@ -155,7 +156,8 @@ def spoil(path: Path, change) -> None:
 
 DAMAGE = {
     "no mat": (lambda f: (f / "gt_valid.mat").unlink(), "no gt_valid.mat"),
-    "mat cut off": (lambda f: (f / "gt_valid.mat").write_bytes((f / "gt_valid.mat").read_bytes()[:300]), "not a MATLAB"),
+    "mat cut off": (lambda f: (f / "gt_valid.mat").write_bytes((f / "gt_valid.mat").read_bytes()[:300]),
+                    "not a MATLAB"),
     "a row less": (lambda f: spoil(f / "valid.json", lambda r: r.pop()), "same split"),
     "no centre": (lambda f: spoil(f / "train.json", lambda r: r[2].pop("center")), r"\[2\]: center must be"),
     "15 joints": (lambda f: spoil(f / "train.json", lambda r: r[1]["joints"].pop()), r"\[1\]: joints must be"),

@@ -98,7 +98,7 @@ MALFORMED_COCO = {
     "an object": (replaced('{"annotations": []}'), ["an object, expected a list", "swapped?"]),
     "a number": (replaced("3"), ["found.json: 3, expected a list of predictions"]),
     "an empty list": (replaced("[]"), ["an empty list, expected predictions"]),
-    "item not an object": (lambda t, p: edit(p, lambda c: c.insert(1, [1, 2])), ["[1]: a list of 2, expected an object"]),
+    "item not an object": (lambda t, p: edit(p, lambda c: c.insert(1, [1, 2])), ["[1]: a list of 2, expected an"]),
     "item null": (lambda t, p: edit(p, lambda c: c.append(None)), ["[2]: None, expected an object"]),
     "no image_id": (drop("image_id"), ["[0]: no field 'image_id'"]),
     "no category_id": (drop("category_id"), ["[0]: no field 'category_id'"]),
@@ -125,9 +125,10 @@ MALFORMED_COCO = {
     "null coordinate": (point(8, "null"), ["[1].keypoints[8]: None, expected a finite number"]),
     "score as text": (first(score="0.9"), ["[0].score: '0.9', expected a finite number"]),
     "score a list": (first(score=[0.9]), ["[0].score: a list of 1, expected a finite number"]),
+    "box of two": (first(bbox=[1, 2]), ["[0].bbox: expected four finite numbers"]),
     "score NaN": (first(score=float("nan")), ["[0].score: nan, expected a finite number"]),
     "annotations missing": (lambda t, p: t.unlink(), ["truth.json: no such file"]),
-    "annotations a list": (lambda t, p: t.write_text("[]"), ["truth.json: a list, expected an annotation file", "swapped"]),
+    "annotations a list": (lambda t, p: t.write_text("[]"), ["truth.json: a list, expected an annot", "swapped"]),
     "no images": (truth(lambda c: c.pop("images")), ["truth.json: no list 'images'"]),
     "no categories": (truth(lambda c: c.pop("categories")), ["truth.json: no list 'categories'"]),
     "test-dev's image list": (truth(lambda c: c.pop("annotations")), ["truth.json: no list 'annotations'"]),
@@ -137,8 +138,8 @@ MALFORMED_COCO = {
     "no area": (truth(lambda c: c["annotations"][0].pop("area")), ["no field 'area'", "--task crowdpose?"]),
     "no iscrowd": (truth(lambda c: c["annotations"][0].pop("iscrowd")), ["annotations[0]: no field 'iscrowd'"]),
     "area as text": (truth(lambda c: c["annotations"][0].update(area="9")), ["annotations[0].area: '9', expected"]),
-    "box of three": (truth(lambda c: c["annotations"][0].update(bbox=[1, 2, 3])), ["annotations[0].bbox: expected four"]),
-    "annotation elsewhere": (truth(lambda c: c["annotations"][0].update(image_id=9)), ["annotations[0].image_id: 9 is"]),
+    "box of three": (truth(lambda c: c["annotations"][0].update(bbox=[1, 2, 3])), ["annotations[0].bbox: expected"]),
+    "annotation elsewhere": (truth(lambda c: c["annotations"][0].update(image_id=9)), ["annotations[0].image_id: 9"]),
     "annotation id twice": (truth(lambda c: c["annotations"][1].update(id=1)), ["annotations[1].id: id 1 a second"]),
     "annotation id zero": (truth(lambda c: c["annotations"][0].update(id=0)), ["annotations[0].id: 0", "from 1"]),
     "image id twice": (truth(lambda c: c["images"][1].update(id=1)), ["images[1].id: id 1 a second time"]),
@@ -212,8 +213,9 @@ def test_good_mpii(mpii):
 
 def test_extra_fields_whole_floats_and_negative_scores_are_fine(coco):
     """Other programs write centre, scale and area, ids as 1.0, and logarithms as scores."""
-    edit(coco[1], lambda c: [r.update(image_id=float(r["image_id"]), score=-3.5, center=[1, 2], bbox=[0, 0, 1, 1])
+    edit(coco[1], lambda c: [r.update(image_id=float(r["image_id"]), score=-3.5, center=[1, 2], segmentation=[])
                              for r in c])
+    edit(coco[1], lambda c: c[0].update(bbox=[0, 0, 1, 1], caption="a person"))
     assert score_file("coco", *coco)["AP"] == pytest.approx(1)
 
 

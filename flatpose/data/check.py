@@ -198,7 +198,8 @@ def _check_images(images: list[Any], broken: _Broken, *, crowd: bool) -> tuple[S
         size = _numbers([image.get("width"), image.get("height")], 2)
         if size is None or (size <= 0).any():
             broken.add("image size", place)
-        sizes[image["id"]] = (np.inf, np.inf) if size is None else tuple(size)
+            size = np.full(2, np.inf)
+        sizes[image["id"]] = size[0], size[1]
         name = image.get("file_name")
         if not isinstance(name, str) or Path(name).is_absolute() or ".." in Path(name).parts:
             broken.add("file name", place)

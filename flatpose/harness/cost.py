@@ -98,16 +98,13 @@ def _counted(run: RunConfig) -> dict[str, Any]:
 
     with ShapesOnly():
         model = _build(run)
-    executed = measure(model, run.image_size)
-    counted, extra = executed, {}
-    if hasattr(model, "use_literal_ica"):
+    with_ica = [block for block in getattr(model, "coarse", ()) if block.semantic_bias is not None]
+    extra = {}
+    if with_ica:
         from flatpose.models.transformer import table6
 
-        model.use_literal_ica()
-        counted = measure(model, run.image_size)
-        with_ica = [block for block in model.coarse if block.semantic_bias is not None]
-        extra = {"table6": table6(with_ica[0])} if with_ica else {}
-    return {**asdict(counted), "gflops_executed": executed.gflops, **extra}
+        extra = {"table6": table6(with_ica[0])}
+    return {**asdict(measure(model, run.image_size)), **extra}
 
 
 def _latencies(runs: list[RunConfig]) -> Iterator[list[dict[str, Any]]]:

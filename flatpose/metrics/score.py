@@ -46,12 +46,22 @@ def score_file(task: str, annotations: Path, predictions: Path) -> dict[str, flo
         where = f"{predictions}: [{position}]"
         _check_item(item, where, images, categories)
         check_keypoints(item["keypoints"], task, f"{where}.keypoints")
+    found = _known_fields(found)
     if task == "coco":
         return coco_metrics(annotations, found, keypoint_set=COCO17)
     if not any(any(item["keypoints"][2::3]) for item in found):
         raise DataError("every keypoint score is 0, and CrowdPose's evaluator does not count such persons",
                         where=str(predictions), hint="write a confidence (or 1) as every third number")
     return crowdpose_metrics(annotations, found)
+
+
+def _known_fields(found: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Results without what other programs add, on which the evaluators stumble.
+
+    ``bbox`` stays where all have it: the evaluators then take its area, not the keypoints', for AP_M and AP_L.
+    """
+    names = ["image_id", "category_id", "keypoints", "score", *(["bbox"] if all(r.get("bbox") for r in found) else [])]
+    return [{name: item[name] for name in names} for item in found]
 
 
 def check_truth(task: str, content: Any, path: Path) -> None:
@@ -88,14 +98,17 @@ def _check_person(person: dict[str, Any], task: str, where: str, image_ids: Cont
             raise DataError(f"no field {name!r}", where=where, hint=hint)
     _check_id(person["image_id"], image_ids, f"{where}.image_id", "images")
     check_keypoints(person["keypoints"], task, f"{where}.keypoints")
-    box = person["bbox"]
-    if not isinstance(box, list) or len(box) != 4 or not all(map(_finite, box)):
-        raise DataError("expected four finite numbers: left, top, width, height", where=f"{where}.bbox")
+    _check_box(person["bbox"], f"{where}.bbox")
     for name in ("num_keypoints", "iscrowd", *(("area",) if task == "coco" else ())):
         if not _finite(person[name]) or person[name] < 0:
             raise DataError(f"{person[name]!r}, expected a number of at least 0", where=f"{where}.{name}")
     if person["id"] == 0 and task == "coco":
         raise DataError("0, which pycocotools takes for 'not matched'", where=f"{where}.id", hint="number from 1")
+
+
+def _check_box(box: Any, where: str) -> None:
+    if not isinstance(box, list) or len(box) != 4 or not all(map(_finite, box)):
+        raise DataError("expected four finite numbers: left, top, width, height", where=where)
 
 
 def _check_item(item: Any, where: str, images: Container[Any], categories: Container[Any]) -> None:
@@ -108,6 +121,8 @@ def _check_item(item: Any, where: str, images: Container[Any], categories: Conta
     _check_id(item["category_id"], categories, f"{where}.category_id", f"the categories {categories}")
     if not _finite(item["score"]):
         raise DataError(f"{_show(item['score'])}, expected a finite number", where=f"{where}.score")
+    if item.get("bbox"):
+        _check_box(item["bbox"], f"{where}.bbox")
 
 
 def check_keypoints(values: Any, task: str, where: str) -> None:

@@ -20,8 +20,7 @@ paper does.
 
 from __future__ import annotations
 
-import copy
-from collections.abc import Iterator
+import math
 from typing import Any
 
 import torch
@@ -177,36 +176,29 @@ def _plain_bias(position: Tensor, nodes: Tensor, w2: Tensor, b2: Tensor, length:
     return values[:, _pair_of(length, position.device)].transpose(1, 2).unflatten(2, (length, length))
 
 
-class _Cells:
-    """Where n pairs fall among the nodes; a weighted bag of a cell's four nodes is bilinear interpolation.
+class _Chunk:
+    """Hidden pre-activations of n pairs, and their derivatives. A weighted bag of four nodes is their interpolation.
 
-    ``position`` is (n, 2), ``size`` the number N of nodes along a side.
+    ``flat`` are the nodes (N * N, hidden), ``position`` (n, 2).
     """
 
-    def __init__(self, position: Tensor, size: int) -> None:
-        self.corner, x, y = _cells(position, size)
-        self.shifts = (0, 1, size, size + 1)
-        self.bags = torch.stack([self.corner + shift for shift in self.shifts], dim=-1)
+    def __init__(self, position: Tensor, flat: Tensor) -> None:
+        self.flat, self.size = flat, math.isqrt(len(flat))
+        self.corner, self.x, self.y = _cells(position, self.size)
+        self.bags = torch.stack([self.corner + shift for shift in (0, 1, self.size, self.size + 1)], dim=-1)
+        x, y = self.x, self.y
         self.weights = torch.stack([(1 - x) * (1 - y), x * (1 - y), (1 - x) * y, x * y], dim=-1)
-        self.slopes = torch.stack([y - 1, 1 - y, -y, y, x - 1, -x, 1 - x, x], dim=-1).unflatten(1, (2, 4))
+        self.hidden = self._bag(self.weights)
 
-    def split(self) -> Iterator[_Cells]:
-        """Chunk by chunk, without recomputing anything."""
-        for start in range(0, len(self.corner), CHUNK):
-            part = copy.copy(self)
-            for name in ("corner", "bags", "weights", "slopes"):
-                setattr(part, name, getattr(self, name)[start:start + CHUNK])
-            yield part
+    def _bag(self, weights: Tensor) -> Tensor:
+        return F.embedding_bag(self.bags, self.flat, mode="sum", per_sample_weights=weights)
 
-    def interpolate(self, flat: Tensor) -> Tensor:
-        """Nodes (N * N, hidden) -> (n, hidden)."""
-        return F.embedding_bag(self.bags, flat, mode="sum", per_sample_weights=self.weights)
-
-    def position_grad(self, flat: Tensor, grad: Tensor) -> Tensor:
-        """Gradient (n, 2) from that of the interpolated rows (n, hidden)."""
-        bags = self.bags[:, None].expand(-1, 2, -1).flatten(0, 1)
-        along = F.embedding_bag(bags, flat, mode="sum", per_sample_weights=self.slopes.flatten(0, 1))
-        return torch.linalg.vecdot(along.unflatten(0, (-1, 2)), grad[:, None])
+    def position_grad(self, grad: Tensor) -> Tensor:
+        """Gradient (n, 2) from that of ``hidden`` (n, hidden)."""
+        x, y = self.x, self.y
+        along_x = self._bag(torch.stack([y - 1, 1 - y, -y, y], dim=-1))
+        along_y = self._bag(torch.stack([x - 1, -x, 1 - x, x], dim=-1))
+        return torch.stack([along.mul_(grad).sum(-1) for along in (along_x, along_y)], dim=-1)
 
     def add_node_grad(self, grad: Tensor, total: Tensor) -> None:
         """Add to ``total`` (N * N, hidden). Pairs sorted by cell are again bags: one per cell and corner."""
@@ -216,8 +208,12 @@ class _Cells:
         offsets = torch.cat([start + k * len(order) for k in range(4)])
         sums = F.embedding_bag(order.repeat(4), grad, offsets, mode="sum",
                                per_sample_weights=self.weights[order].t().flatten())
-        for shift, part in zip(self.shifts, sums.chunk(4), strict=True):
+        for shift, part in zip((0, 1, self.size, self.size + 1), sums.chunk(4), strict=True):
             total[shift:] += part[: len(total) - shift]
+
+
+def _chunks(rows: Tensor) -> tuple[Tensor, ...]:
+    return rows.split(64 * CHUNK if rows.is_cuda else CHUNK)
 
 
 class _ChunkedBias(torch.autograd.Function):
@@ -228,8 +224,8 @@ class _ChunkedBias(torch.autograd.Function):
         ctx.save_for_backward(position, nodes, w2)
         ctx.length = length
         flat = nodes.flatten(0, 1)
-        values = torch.cat([w2 @ F.gelu(cells.interpolate(flat)).t()
-                            for cells in _Cells(position.flatten(0, 1), len(nodes)).split()], dim=1)
+        values = torch.cat([w2 @ F.gelu(_Chunk(rows, flat).hidden).t()
+                            for rows in _chunks(position.flatten(0, 1))], dim=1)
         values = (values + b2[:, None]).unflatten(1, position.shape[:2])
         bias = values[:, :, _pair_of(length, position.device)]
         return bias.transpose(0, 1).unflatten(2, (length, length))
@@ -237,21 +233,21 @@ class _ChunkedBias(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         position, nodes, w2 = ctx.saved_tensors
-        upstream = _pair_grad(grad, ctx.length)
+        upstream = _pair_grad(grad)
         flat = nodes.flatten(0, 1)
         node_grad, w2_grad, position_grad = torch.zeros_like(flat), torch.zeros_like(w2), []
-        chunks = _Cells(position.flatten(0, 1), len(nodes)).split()
-        for cells, g in zip(chunks, upstream.split(CHUNK), strict=True):
-            hidden = cells.interpolate(flat)
-            w2_grad += g.t() @ F.gelu(hidden)
-            hidden_grad = torch.ops.aten.gelu_backward(g @ w2, hidden)
-            cells.add_node_grad(hidden_grad, node_grad)
-            position_grad.append(cells.position_grad(flat, hidden_grad))
+        for rows, g in zip(_chunks(position.flatten(0, 1)), _chunks(upstream), strict=True):
+            chunk = _Chunk(rows, flat)
+            w2_grad += g.t() @ F.gelu(chunk.hidden)
+            hidden_grad = torch.ops.aten.gelu_backward(g @ w2, chunk.hidden)
+            chunk.add_node_grad(hidden_grad, node_grad)
+            position_grad.append(chunk.position_grad(hidden_grad))
         return torch.cat(position_grad).view_as(position), node_grad.view_as(nodes), w2_grad, upstream.sum(0), None
 
 
-def _pair_grad(grad: Tensor, length: int) -> Tensor:
-    """Gradient of the bias (B, heads, L, L) -> of each pair, rows (B * P, heads)."""
+def _pair_grad(grad: Tensor) -> Tensor:
+    """Gradient of the bias (B, heads, L, L) -> that of each pair's values, rows (B * P, heads)."""
+    length = grad.shape[-1]
     first, second = _pairs(length, grad.device)
     both = (grad + grad.transpose(2, 3)).flatten(2)[:, :, first * length + second]
     both[:, :, -1] = grad.diagonal(dim1=2, dim2=3).sum(-1)

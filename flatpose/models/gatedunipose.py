@@ -1,0 +1,169 @@
+"""A READING of GatedUniPose: Feng et al., arXiv 2409.07752, 2024. No code is public; nothing here is checked against it.
+
+Known from its abstract and its sibling paper (arXiv 2409.07798): UniRepLKNet (Ding et al., CVPR 2024) with gated
+convolutions, and a head that upsamples with DySample (Liu et al., ICCV 2023) and concatenates feature maps.
+
+Assumed: the S trunk (the sibling prints 96 channels at stride 4), its usual stem, and its large kernels as they are
+after re-parametrisation (one 13x13 depthwise convolution, no parallel dilated ones while training). The feed-forward
+half of every block is a convolutional gated linear unit of the same size (hidden width 8/3 instead of 4). The head
+brings every scale to 256 channels and goes up from stride 32 to 4 in three steps: upsample, concatenate, 1x1 fusion.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from timm.layers import DropPath, SqueezeExcite
+from torch import Tensor, nn
+
+from flatpose.config import CodecConfig, HeatmapCodecConfig
+from flatpose.config.vit_peers import GatedUniPoseConfig
+from flatpose.errors import SpecError, nearest
+from flatpose.models.heads import heatmap_conv
+
+STRIDE = 4
+LARGE, SMALL = 13, 3
+LAYER_SCALE = 1e-6
+
+
+@dataclass(frozen=True)
+class Trunk:
+    """Channels and kernel sizes of the blocks of each stage."""
+
+    widths: tuple[int, ...]
+    kernels: tuple[tuple[int, ...], ...]
+
+
+TRUNKS = {
+    "unireplknet_s": Trunk((96, 192, 384, 768),
+                           ((SMALL,) * 3, (LARGE,) * 3, (LARGE, SMALL, SMALL) * 9, (LARGE,) * 3)),
+    # For CPU minutes.
+    "unireplknet_quick": Trunk((16, 32, 64, 128), ((SMALL,), (LARGE,), (LARGE, SMALL), (LARGE,))),
+}
+
+
+class ConvGLU(nn.Module):
+    """Gated convolution: 1x1 to values and gates, depthwise 3x3 and GELU on the gates, product, 1x1, BN."""
+
+    def __init__(self, dim: int) -> None:
+        super().__init__()
+        hidden = dim * 8 // 3
+        self.expand = nn.Conv2d(dim, 2 * hidden, 1)
+        self.gate = nn.Conv2d(hidden, hidden, 3, padding=1, groups=hidden)
+        self.reduce = nn.Conv2d(hidden, dim, 1, bias=False)
+        self.norm = nn.BatchNorm2d(dim)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, C, h, w) -> the same shape."""
+        value, gate = self.expand(x).chunk(2, dim=1)
+        return self.norm(self.reduce(value * F.gelu(self.gate(gate))))
+
+
+class UniRepBlock(nn.Module):
+    """Depthwise convolution, BN, squeeze-and-excitation, gated feed-forward, layer scale, residual."""
+
+    def __init__(self, dim: int, kernel: int, drop_path: float) -> None:
+        super().__init__()
+        self.spatial = nn.Conv2d(dim, dim, kernel, padding=kernel // 2, groups=dim, bias=False)
+        self.norm = nn.BatchNorm2d(dim)
+        self.se = SqueezeExcite(dim, rd_channels=dim // 4)
+        self.feed_forward = ConvGLU(dim)
+        self.scale = nn.Parameter(torch.full((dim, 1, 1), LAYER_SCALE))
+        self.drop_path = DropPath(drop_path)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, C, h, w) -> the same shape."""
+        return x + self.drop_path(self.scale * self.feed_forward(self.se(self.norm(self.spatial(x)))))
+
+
+class ChannelNorm(nn.LayerNorm):
+    """Layer normalisation over the channels of a map (B, C, h, w)."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Each cell normalised by itself."""
+        return super().forward(x.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
+
+
+def _halve(in_channels: int, out_channels: int) -> nn.Sequential:
+    return nn.Sequential(nn.Conv2d(in_channels, out_channels, 3, stride=2, padding=1),
+                         ChannelNorm(out_channels, eps=1e-6))
+
+
+def _trunk(layout: Trunk, drop_path: float) -> nn.ModuleList:
+    """Four stages at strides 4, 8, 16, 32, each beginning with its downsampling."""
+    rates = iter(torch.linspace(0, drop_path, sum(map(len, layout.kernels))).tolist())
+    stages, channels = [], 3
+    for number, (width, kernels) in enumerate(zip(layout.widths, layout.kernels, strict=True)):
+        down = _halve(channels, width)
+        if number == 0:
+            down = nn.Sequential(_halve(3, width // 2), nn.GELU(), _halve(width // 2, width))
+        stages.append(nn.Sequential(down, *(UniRepBlock(width, kernel, next(rates)) for kernel in kernels)))
+        channels = width
+    return nn.ModuleList(stages)
+
+
+class DySample(nn.Module):
+    """Upsampling by two at learned places: every output cell reads the input at its own centre plus an offset.
+
+    With zero offsets this is bilinear upsampling. Channels are split into groups with offsets of their own.
+    """
+
+    def __init__(self, dim: int, groups: int = 4) -> None:
+        super().__init__()
+        self.groups = groups
+        self.offset = nn.Conv2d(dim, 2 * groups * 4, 1)
+        nn.init.normal_(self.offset.weight, std=0.001)
+        nn.init.zeros_(self.offset.bias)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, C, h, w) -> (B, C, 2h, 2w)."""
+        batch, channels, height, width = x.shape
+        offset = F.pixel_shuffle(0.25 * self.offset(x), 2).view(batch * self.groups, 2, 2 * height, 2 * width)
+        # Centres of the output cells in input cells, then both in grid_sample's units: -1 to 1 over the map.
+        ys, xs = (torch.arange(2 * n, device=x.device, dtype=x.dtype) / 2 + 0.25 for n in (height, width))
+        place_x = (xs + offset[:, 0]) * (2 / width) - 1
+        place_y = (ys[:, None] + offset[:, 1]) * (2 / height) - 1
+        sampled = F.grid_sample(x.reshape(batch * self.groups, -1, height, width),
+                                torch.stack([place_x, place_y], dim=-1).to(x.dtype), align_corners=False,
+                                padding_mode="border")
+        return sampled.view(batch, channels, 2 * height, 2 * width)
+
+
+class GatedUniPose(nn.Module):
+    """Trunk, top-down path of three DySample steps, heatmaps."""
+
+    def __init__(self, layout: Trunk, drop_path: float, dim: int, num_keypoints: int) -> None:
+        super().__init__()
+        self.stages = _trunk(layout, drop_path)
+        self.lateral = nn.ModuleList(nn.Conv2d(width, dim, 1) for width in layout.widths)
+        self.upsample = nn.ModuleList(DySample(dim) for _ in range(3))
+        self.fuse = nn.ModuleList(nn.Sequential(nn.Conv2d(2 * dim, dim, 1, bias=False), nn.BatchNorm2d(dim), nn.ReLU())
+                                  for _ in range(3))
+        self.head = heatmap_conv(dim, num_keypoints)
+
+    def forward(self, images: Tensor) -> dict[str, Tensor]:
+        """(B, 3, H, W) normalised -> heatmap (B, K, H/4, W/4)."""
+        maps, x = [], images
+        for stage, lateral in zip(self.stages, self.lateral, strict=True):
+            x = stage(x)
+            maps.append(lateral(x))
+        x = maps.pop()
+        for upsample, fuse in zip(self.upsample, self.fuse, strict=True):
+            x = fuse(torch.cat([upsample(x), maps.pop()], dim=1))
+        return {"heatmap": self.head(x)}
+
+
+def build(config: GatedUniPoseConfig, codec: CodecConfig, image_size: tuple[int, int], num_keypoints: int,
+          pretrained: bool) -> GatedUniPose:
+    """Our reading of GatedUniPose for a heatmap codec of stride 4; raises SpecError for anything else."""
+    if not isinstance(codec, HeatmapCodecConfig) or codec.stride != STRIDE:
+        raise SpecError("GatedUniPose gives heatmaps of stride 4", where="codec",
+                        hint="use HeatmapCodecConfig(stride=4)")
+    if config.backbone not in TRUNKS:
+        raise SpecError(f"no UniRepLKNet called {config.backbone!r}", where="model.backbone",
+                        hint=nearest(config.backbone, TRUNKS))
+    if pretrained:
+        raise SpecError("no weights for this reading are public", where="model.pretrained", hint="set it to False")
+    return GatedUniPose(TRUNKS[config.backbone], config.drop_path, config.embed_dim, num_keypoints)

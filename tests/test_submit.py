@@ -1,0 +1,79 @@
+"""The test-dev zip: one file at the root, the right name, the same bytes again, nothing that the server refuses."""
+
+from __future__ import annotations
+
+import json
+import zipfile
+
+import pytest
+
+from flatpose.data.submit import coco_test_dev
+from flatpose.errors import DataError
+
+NAME = "person_keypoints_test-dev2017_flatpose-b_results"
+
+
+@pytest.fixture
+def info(tmp_path):
+    path = tmp_path / "image_info_test-dev2017.json"
+    path.write_text(json.dumps({"images": [{"id": 7}, {"id": 9}], "categories": []}))
+    return path
+
+
+def result(**changes) -> dict:
+    return {"image_id": 7, "category_id": 1, "keypoints": [1.23456] * 51, "score": 0.5, "center": [1, 2], **changes}
+
+
+def test_the_zip_holds_one_file_at_its_root(tmp_path, info):
+    path = coco_test_dev([result(), result(image_id=9)], info, tmp_path / "new" / "folder", "flatpose-b")
+    assert path.name == f"{NAME}.zip"
+    with zipfile.ZipFile(path) as archive:
+        assert archive.namelist() == [f"{NAME}.json"] and archive.testzip() is None
+        found = json.loads(archive.read(f"{NAME}.json"))
+    assert [r["image_id"] for r in found] == [7, 9]
+    assert found[0].keys() == {"image_id", "category_id", "keypoints", "score"}
+    assert found[0]["keypoints"][:3] == [1.23, 1.23, 1.2346]
+
+
+def test_same_results_same_bytes_from_list_or_file(tmp_path, info):
+    first = coco_test_dev([result()], info, tmp_path, "a").read_bytes()
+    (tmp_path / "found.json").write_text(json.dumps([result()], indent=3))
+    assert coco_test_dev(tmp_path / "found.json", info, tmp_path, "a").read_bytes() == first
+
+
+WRONG = {
+    "not an object": (3, r"results: \[1\]: expected an object"),
+    "another split": (result(image_id=8), r"\[1\].image_id: 8 is not an image of test-dev"),
+    "image as text": (result(image_id="7"), r"\[1\].image_id: '7' is not"),
+    "image as a list": (result(image_id=[7]), r"\[1\].image_id: \[7\] is not"),
+    "category": (result(category_id=3), r"\[1\].category_id: 3, expected 1"),
+    "14 keypoints": (result(keypoints=[1.0] * 42), r"\[1\].keypoints: expected 51 finite numbers"),
+    "NaN": (result(keypoints=[float("nan")] * 51), r"\[1\].keypoints: expected 51 finite"),
+    "score": (result(score=None), r"\[1\].score: expected a finite number"),
+    "no score": ({k: v for k, v in result().items() if k != "score"}, r"\[1\]: no field 'score'"),
+}
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_what_the_server_would_refuse(tmp_path, info, name):
+    entry, message = WRONG[name]
+    with pytest.raises(DataError, match=message):
+        coco_test_dev([result(), entry], info, tmp_path / "out", "a")
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("name", ["", "a/b", "a b", "../x", "ä"])
+def test_names_that_cannot_be_file_names(tmp_path, info, name):
+    with pytest.raises(DataError, match="letters, digits"):
+        coco_test_dev([result()], info, tmp_path, name)
+
+
+def test_empty_results_and_damaged_image_list(tmp_path, info):
+    with pytest.raises(DataError, match="at least one result"):
+        coco_test_dev([], info, tmp_path, "a")
+    info.write_text("[]")
+    with pytest.raises(DataError, match="no list 'images'"):
+        coco_test_dev([result()], info, tmp_path, "a")
+    info.write_text('{"images": []}')
+    with pytest.raises(DataError, match="is empty"):
+        coco_test_dev([result()], info, tmp_path, "a")
