@@ -10,7 +10,7 @@ from flatpose.codecs.simcc import ideal_logits
 from flatpose.config import CodecConfig
 from flatpose.data.instances import Person, PoseData
 from flatpose.geometry import box_to_center_scale, invert_matrix, transform_points, warp_matrices
-from flatpose.metrics import Predictions, coco_metrics, to_results
+from flatpose.metrics import Predictions, measure
 
 BATCH = 256
 
@@ -21,12 +21,9 @@ def ceiling(codec: CodecConfig, image_size: tuple[int, int], data: PoseData) -> 
     Every keypoint scores 1 and every person's box is its own, so nothing but the codec's rounding (and keypoints
     outside the crop) can cost anything.
     """
-    persons = data.val.persons
-    sigmas = np.array(data.keypoint_set.sigmas)
-    results, _ = to_results(round_trip(codec, image_size, persons), rescore="keypoint", score_threshold=0.0, nms="none",
-                            nms_threshold=1.0, sigmas=sigmas)
-    return coco_metrics(data.val.annotation_file, results, keypoint_set=data.keypoint_set,
-                        image_ids=data.val.image_ids)
+    found = round_trip(codec, image_size, data.val.persons)
+    return measure(data.task, found, data.val.annotation_file, keypoint_set=data.keypoint_set,
+                   image_ids=data.val.image_ids, rescore="keypoint", score_threshold=0.0, nms="none")["metrics"]
 
 
 def round_trip(config: CodecConfig, image_size: tuple[int, int], persons: list[Person]) -> Predictions:

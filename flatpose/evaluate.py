@@ -15,7 +15,7 @@ from flatpose.config import EvalConfig, RunConfig
 from flatpose.data.instances import Person, PoseData
 from flatpose.data.loader import Crops, EpochSampler, normalise
 from flatpose.geometry import box_to_center_scale, invert_matrix, transform_points, warp_matrices
-from flatpose.metrics import Predictions, coco_bootstrap, coco_metrics, to_results
+from flatpose.metrics import Predictions, measure
 from flatpose.progress import Reporter
 from flatpose.train import loader_options
 
@@ -45,14 +45,10 @@ def boxes(data: PoseData, source: str) -> tuple[list[Person], str]:
 
 
 def score(predictions: Predictions, data: PoseData, config: EvalConfig, codec: Any) -> dict[str, Any]:
-    """Rescoring, suppression and COCO AP: score rule, metrics, a bootstrap interval over images, and counts."""
-    results, rule = to_results(predictions, rescore=config.rescore, score_threshold=codec.score_threshold,
-                               nms=config.nms, nms_threshold=config.nms_threshold,
-                               sigmas=np.array(data.keypoint_set.sigmas))
-    annotations, images = data.val.annotation_file, data.val.image_ids
-    return {"score_rule": rule, "images": len(images), "predictions": len(results),
-            "metrics": coco_metrics(annotations, results, image_ids=images, keypoint_set=data.keypoint_set),
-            "bootstrap": coco_bootstrap(annotations, results, image_ids=images, keypoint_set=data.keypoint_set)}
+    """The benchmark's numbers: score rule, metrics, a bootstrap interval over images, and counts."""
+    return measure(data.task, predictions, data.val.annotation_file, keypoint_set=data.keypoint_set,
+                   image_ids=data.val.image_ids, rescore=config.rescore, score_threshold=codec.score_threshold,
+                   nms=config.nms, nms_threshold=config.nms_threshold)
 
 
 @torch.inference_mode()

@@ -12,10 +12,12 @@ from flatpose.codecs.base import Outputs
 from flatpose.codecs.simcc import NAMES
 from flatpose.config import CodecConfig, LossConfig
 from flatpose.errors import SpecError
+from flatpose.losses_sharpose import two_stage_mse
 
 Loss = Callable[[Outputs, Outputs], Tensor]
 
-FITS = {"mse": "heatmap", "kl": "simcc", "l1": "regression", "multi_mse": "heatmap", "sar": "sar"}
+FITS = {"mse": "heatmap", "kl": "simcc", "l1": "regression", "multi_mse": "heatmap", "sar": "sar",
+        "two_stage_mse": "heatmap"}
 
 
 def build_loss(loss: LossConfig, codec: CodecConfig) -> Loss:
@@ -32,6 +34,8 @@ def build_loss(loss: LossConfig, codec: CodecConfig) -> Loss:
         return multi_level_mse
     if loss.kind == "sar":
         return spatial_aware
+    if loss.kind == "two_stage_mse":
+        return lambda outputs, targets: two_stage_mse(outputs, targets, loss.quality_weight, loss.quality_start)
     return lambda outputs, targets: simcc_kl(outputs, targets, loss.beta, loss.target_softmax)
 
 

@@ -8,6 +8,7 @@ on embedded images of another seed than any experiment's. Only the trunk is kept
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -28,7 +29,8 @@ from flatpose.train import build_accelerator, train
 
 IMAGE_SIZE = (96, 128)
 DATA = DataConfig(embedded=EmbeddedConfig(train_images=12000, val_images=50, seed=1000))
-TRAIN = TrainConfig(epochs=12, batch_size=32, lr=2e-3, warmup_epochs=0.2, ema_decay=0.999, precision="bf16")
+EPOCHS = {"resnet_quick": 12, "convnext_quick": 6, "convnext_quick_deep": 6}
+TRAIN = TrainConfig(batch_size=32, lr=2e-3, warmup_epochs=0.2, ema_decay=0.999, precision="bf16")
 AUGMENT = AugmentConfig(rotation=30.0, scale=0.3, half_body=0.1, brightness=0.2)
 HEATMAP, SIMCC = HeatmapCodecConfig(stride=8), SimCCCodecConfig(sigma=6.0)
 TRUNK = "backbone.net."
@@ -66,14 +68,15 @@ class TwoCodecs:
 
 def pretrain(backbone: str, work_dir: Path, reporter: Reporter = SILENT) -> Path:
     """Train ``backbone`` (resuming from ``work_dir``) and write its averaged trunk to flatpose/models/weights."""
+    recipe = replace(TRAIN, epochs=EPOCHS[backbone])
     data = load(DATA, None, reporter=reporter)
-    accelerator, _ = build_accelerator(TRAIN)
+    accelerator, _ = build_accelerator(recipe)
     set_seed(0)
     model = TwoHeads(backbone, len(data.keypoint_set))
     crops = Crops(data.train.persons, data.keypoint_set, IMAGE_SIZE, udp=False, augment=AUGMENT)
     crops.cache = ImageCache(CACHE_BYTES)
     codecs = TwoCodecs(len(data.keypoint_set))
-    trained = train(TRAIN, crops, codecs, lambda o, t: joints_mse(o, t) + simcc_kl(o, t), model, accelerator, work_dir,
+    trained = train(recipe, crops, codecs, lambda o, t: joints_mse(o, t) + simcc_kl(o, t), model, accelerator, work_dir,
                     0, reporter)
     halved = {name.removeprefix(TRUNK): value.half().contiguous() if value.is_floating_point() else value
               for name, value in (trained.ema or trained.model).state_dict().items() if name.startswith(TRUNK)}
@@ -81,7 +84,7 @@ def pretrain(backbone: str, work_dir: Path, reporter: Reporter = SILENT) -> Path
     write_bytes(target, save(halved))
     write_json(target.with_suffix(".json"), {
         "made_by": f"python -m flatpose.pretrain {backbone}", "data": data.label, "data_id": data.data_id,
-        "data_seed": DATA.embedded.seed, "image_size": IMAGE_SIZE, "epochs": TRAIN.epochs,
+        "data_seed": DATA.embedded.seed, "image_size": IMAGE_SIZE, "epochs": recipe.epochs,
         "persons": len(data.train.persons), "torch": torch.__version__, "loss": trained.log[-1]["loss"],
         "seconds": round(sum(row["seconds"] for row in trained.log))})
     return target

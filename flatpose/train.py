@@ -168,6 +168,7 @@ def _epoch(loop: _Loop, epoch: int, reporter: Reporter) -> LogRow:
 def _step(loop: _Loop, batch: dict[str, Tensor], epoch: int) -> float:
     """Forward, backward and (when gradients are complete) one optimiser step; returns the loss."""
     targets = loop.codec.encode(batch["keypoints"], batch["weights"])
+    targets["progress"] = torch.tensor(epoch / loop.config.epochs)
     with loop.accelerator.autocast():
         outputs = loop.net(normalise(batch["image"]))
     loss = loop.loss(outputs, targets)

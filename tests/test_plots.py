@@ -35,7 +35,7 @@ def test_svg_is_the_same_twice_and_dateless():
     data = data_of(fake.full())
     first = plots.draw(data)
     assert first == plots.draw(data) and b"<dc:date>" not in first
-    for text in (b"heatmap ceiling", b"Paper (COCO), published", b"Measured here: quick"):
+    for text in (b"Codec ceiling, no training", b"Paper (COCO), published", b"Measured here: quick"):
         assert text in first
 
 

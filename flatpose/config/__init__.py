@@ -23,10 +23,12 @@ from flatpose.config.run import (
     spec_hash,
     to_dict,
 )
+from flatpose.config.vit_peers import GatedUniPoseConfig, SHaRPoseConfig, TokenPoseConfig, ViTPoseConfig
 
 __all__ = [
     "AugmentConfig", "BaselineConfig", "BoxSource", "CodecConfig", "DataConfig", "EmbeddedConfig", "EvalConfig",
-    "FinalAugmentConfig", "FlatPoseConfig", "HRNetConfig", "HeatmapCodecConfig", "LossConfig", "ModelConfig",
-    "RTMPoseConfig", "RegressionCodecConfig", "RunConfig", "SARCodecConfig", "SARConfig", "SRPoseConfig",
-    "SimCCCodecConfig", "SimCCConfig", "TrainConfig", "from_dict", "spec_hash", "to_dict",
+    "FinalAugmentConfig", "FlatPoseConfig", "GatedUniPoseConfig", "HRNetConfig", "HeatmapCodecConfig", "LossConfig",
+    "ModelConfig", "RTMPoseConfig", "RegressionCodecConfig", "RunConfig", "SARCodecConfig", "SARConfig",
+    "SHaRPoseConfig", "SRPoseConfig", "SimCCCodecConfig", "SimCCConfig", "TokenPoseConfig", "TrainConfig",
+    "ViTPoseConfig", "from_dict", "spec_hash", "to_dict",
 ]

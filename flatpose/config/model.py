@@ -8,6 +8,7 @@ from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt
 
 from flatpose.config.base import config
 from flatpose.config.cnn_peers import HRNetConfig, RTMPoseConfig, SARConfig, SimCCConfig, SRPoseConfig
+from flatpose.config.vit_peers import GatedUniPoseConfig, SHaRPoseConfig, TokenPoseConfig, ViTPoseConfig
 
 
 @config
@@ -70,6 +71,7 @@ class FlatPoseConfig:
 
 
 ModelConfig = Annotated[
-    Union[BaselineConfig, FlatPoseConfig, HRNetConfig, SimCCConfig, SARConfig, SRPoseConfig, RTMPoseConfig],
+    Union[BaselineConfig, FlatPoseConfig, HRNetConfig, SimCCConfig, SARConfig, SRPoseConfig, RTMPoseConfig,
+          TokenPoseConfig, ViTPoseConfig, SHaRPoseConfig, GatedUniPoseConfig],
     Field(discriminator="kind"),
 ]

@@ -29,7 +29,8 @@ class EmbeddedConfig:
 class DataConfig:
     """Which benchmark, and whether it is generated or read from disk."""
 
-    task: Literal["coco", "crowdpose", "mpii"] = "coco"
+    task: Literal["coco", "crowdpose", "mpii", "custom"] = "coco"
+    """"custom": a COCO-like tree with its own keypoints, named in ROOT/keypoints.json."""
     source: Literal["embedded", "disk"] = "embedded"
     embedded: EmbeddedConfig = EmbeddedConfig()
     max_train_persons: Optional[PositiveInt] = None
@@ -115,12 +116,17 @@ class EvalConfig:
 class LossConfig:
     """Training loss; which one fits which codec is checked when the model is built."""
 
-    kind: Literal["mse", "kl", "l1", "multi_mse", "sar"] = "mse"
-    """"multi_mse": heatmaps at several resolutions (SRPose); "sar": SAR's spatial-aware loss."""
+    kind: Literal["mse", "kl", "l1", "multi_mse", "sar", "two_stage_mse"] = "mse"
+    """"multi_mse": heatmaps at several resolutions (SRPose); "sar": SAR's spatial-aware loss; "two_stage_mse":
+    SHaRPose's coarse and fine heatmap and predicted quality."""
     beta: PositiveFloat = 1.0
     """For "kl": factor on the logits before log-softmax (10 in RTMPose)."""
     target_softmax: bool = False
     """For "kl": soften the label by softmax(beta * label) (RTMPose)."""
+    quality_weight: NonNegativeFloat = 0.03
+    """For "two_stage_mse": factor on the error of the predicted quality."""
+    quality_start: NonNegativeFloat = 180 / 210
+    """For "two_stage_mse": share of the run after which that term counts."""
 
 
 @config

@@ -27,17 +27,19 @@ def coco_folder(root: Path) -> Path:
 
 
 def annotation_path(folder: Path, split: str) -> Path:
-    """The keypoint annotation file of "train" or "val"."""
-    return folder / "annotations" / f"person_keypoints_{split}2017.json"
+    """The keypoint annotation file of "train" or "val": COCO's name, or ``train.json`` where only that is there."""
+    names = (f"person_keypoints_{split}2017.json", f"{split}.json")
+    official, plain = (folder / "annotations" / name for name in names)
+    return plain if plain.is_file() and not official.is_file() else official
 
 
 def image_folder(folder: Path, split: str) -> Path:
-    """``train2017/`` or ``images/train2017/``; raises DataError naming both when neither exists."""
-    candidates = (folder / f"{split}2017", folder / "images" / f"{split}2017")
+    """``train2017/``, ``images/train2017/``, ``images/train/`` or ``train/``; raises DataError when there is none."""
+    candidates = [folder / name for name in (f"{split}2017", f"images/{split}2017", f"images/{split}", split)]
     for candidate in candidates:
         if candidate.is_dir():
             return candidate
-    raise DataError(f"no {split} images: looked for {candidates[0]} and {candidates[1]}",
+    raise DataError(f"no {split} images: looked for {', '.join(map(str, candidates))}",
                     hint="flatpose-exp data check --data-root DIR says what is expected where")
 
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 PlotData = dict[str, Any]
-STYLE_VERSION = 1
+STYLE_VERSION = 2
 """Raise when the drawing changes, so that committed pictures count as outdated."""
 COLOURS = ("#D55E00", "#0072B2", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")  # Okabe and Ito: told apart by all eyes
 MARKERS = ("o", "s", "^", "D", "v", "P")
@@ -117,19 +117,17 @@ def draw(data: PlotData, format: str = "svg") -> bytes:
     style: Any = {  # the defaults first: a user's own matplotlibrc must not change the bytes
         **matplotlib.rcParamsDefault, "svg.hashsalt": "flatpose", "svg.fonttype": "none", "font.size": 10,
         "axes.edgecolor": INK, "text.color": INK, "axes.labelcolor": INK, "xtick.color": INK, "ytick.color": INK}
-    measured = any(c["points"] for c in (*data["curves"], *data["ceilings"]))
-    paper = any(c["points"] for c in data["published"])
+    # Measured values have their own scale: beside ceilings near 100 a short run's curves would all lie on the floor.
+    every = (("curves", 2.0, _draw_measured), ("ceilings", 1.35, _draw_ceilings), ("published", 1.0, _draw_published))
+    panels = [(width, paint) for name, width, paint in every if any(c["points"] for c in data[name])]
+    widths = [width for width, _ in panels]
     with matplotlib.rc_context(style):
-        figure = Figure(figsize=(9.2 if measured and paper else 6.9 if measured else 4.2, 4.6), facecolor=CARD)
+        figure = Figure(figsize=(1.6 + 2.6 * sum(widths), 4.6), facecolor=CARD)
         FigureCanvasAgg(figure)
-        edges = {"left": 0.075 if paper else 0.1, "right": 0.965 if paper else 0.8} if measured else {
-            "left": 0.16, "right": 0.8}
-        grid = figure.add_gridspec(1, measured + paper, width_ratios=[2.3] * measured + [1.0] * paper, wspace=0.62,
-                                   top=0.85, bottom=0.18, **edges)
-        if measured:
-            _draw_measured(figure.add_subplot(grid[0]), data)
-        if paper:
-            _draw_published(figure.add_subplot(grid[-1]), data)
+        grid = figure.add_gridspec(1, len(panels), width_ratios=widths, wspace=0.62, top=0.85, bottom=0.18,
+                                   left=0.9 / (1.6 + 2.6 * sum(widths)), right=0.93 if len(panels) > 1 else 0.8)
+        for position, (_, paint) in enumerate(panels):
+            paint(figure.add_subplot(grid[position]), data)
         buffer = io.BytesIO()
         metadata = {"Date": None, "Creator": "flatpose-exp", "Title": data["title"] or "published values",
                     "Description": f"matplotlib {matplotlib.__version__}, data {digest(data)}"}
@@ -140,36 +138,42 @@ def draw(data: PlotData, format: str = "svg") -> bytes:
 def _draw_measured(axes: Axes, data: PlotData) -> None:
     labels: list[tuple[float, str, str]] = []
     place = _spread(data)
-    for curve in data["ceilings"]:
-        if curve["points"]:
-            colour = COLOURS[curve["style"] % len(COLOURS)]
-            axes.plot([place(p["x"], 0) for p in curve["points"]], [p["y"] for p in curve["points"]], color=colour,
-                      linestyle=(0, (4, 3)), linewidth=1.1, alpha=0.75, zorder=2)
-            labels.append((curve["points"][-1]["y"], curve["name"], colour))
-    labels = _merged(labels)
     for curve in data["curves"]:
         if curve["points"]:
             _draw_curve(axes, curve, place)
             labels.append((curve["points"][-1]["y"], curve["name"], COLOURS[curve["style"] % len(COLOURS)]))
     counts = sorted({p["n"] for c in data["curves"] for p in c["points"]})
     seeds = "" if not counts else f"n = {counts[0]}" if len(counts) == 1 else f"n = {counts[0]}–{counts[-1]}"
-    _frame(axes, data, f"Measured here: {data['title']}", ", ".join(t for t in (data["boxes"], seeds) if t))
+    highest = max(p["y"] + (p["half_width"] or 0) for c in data["curves"] for p in c["points"])
+    _frame(axes, data, f"Measured here: {data['title']}", ", ".join(t for t in (data["boxes"], seeds) if t), highest)
     _direct_labels(axes, labels)
     hints = ["bars: 95 % t-interval"] if counts and counts[-1] > 1 else []
     hints += ["dots: seeds"] if counts and counts[-1] > 1 else []
-    hints += ["dashed: codec ceiling, no training"] if any(c["points"] for c in data["ceilings"]) else []
     hints += ["hollow: older code †"] if any(p["stale"] for c in data["curves"] for p in c["points"]) else []
     axes.annotate(" · ".join(hints), (0, 0), xytext=(0, -56), xycoords="axes fraction", textcoords="offset points",
                   fontsize=8, color=MUTED)
 
 
+def _draw_ceilings(axes: Axes, data: PlotData) -> None:
+    """What each codec would score with a perfect network."""
+    labels, place = [], _spread(data)
+    for curve in data["ceilings"]:
+        if curve["points"]:
+            colour = COLOURS[curve["style"] % len(COLOURS)]
+            axes.plot([place(p["x"], curve["style"]) for p in curve["points"]], [p["y"] for p in curve["points"]],
+                      color=colour, linestyle=(0, (4, 3)), linewidth=1.4, marker=".", zorder=2)
+            labels.append((curve["points"][-1]["y"], curve["name"], colour))
+    _frame(axes, data, "Codec ceiling, no training", "ground truth encoded and decoded")
+    _direct_labels(axes, _merged(labels))
+
+
 def _merged(labels: list[tuple[float, str, str]]) -> list[tuple[float, str, str]]:
-    """Ceilings that end at the same height share one label ("SimCC, FlatPose / ceiling")."""
+    """Ceilings that end at the same height share one label ("SimCC, FlatPose")."""
     groups: dict[float, list[tuple[str, str]]] = {}
     for y, name, colour in labels:
         groups.setdefault(round(y, 1), []).append((name, colour))
-    return [(y, f"{same[0][0]} ceiling", same[0][1]) if len(same) == 1 else
-            (y, f"{', '.join(name for name, _ in same)}\nceiling", MUTED) for y, same in groups.items()]
+    return [(y, same[0][0], same[0][1]) if len(same) == 1 else
+            (y, ",\n".join(name for name, _ in same), MUTED) for y, same in groups.items()]
 
 
 def _draw_curve(axes: Axes, curve: PlotData, place: Callable[[float, int], float]) -> None:
@@ -206,8 +210,8 @@ def _draw_published(axes: Axes, data: PlotData) -> None:
                               for c in data["published"] if c["points"]])
 
 
-def _frame(axes: Axes, data: PlotData, title: str, subtitle: str) -> None:
-    """Scales, ticks, grid and headings shared by both panels."""
+def _frame(axes: Axes, data: PlotData, title: str, subtitle: str, highest: float = 100.0) -> None:
+    """Scales, ticks, grid and headings shared by the panels; the y axis always starts at 0."""
     xs = [t["x"] for t in data["ticks"]]
     if data["log2"]:
         axes.set_xscale("log", base=2)
@@ -218,8 +222,10 @@ def _frame(axes: Axes, data: PlotData, title: str, subtitle: str) -> None:
     else:
         margin = 0.08 * (xs[-1] - xs[0] or 1.0)
         axes.set_xlim(xs[0] - margin, xs[-1] + margin)
-    axes.set_ylim(0, 104)
-    axes.set_yticks(range(0, 101, 20))
+    top = 104.0 if highest > 50 else max(1.12 * highest, 1.0)
+    axes.set_ylim(0, top)
+    if top == 104.0:
+        axes.set_yticks(range(0, 101, 20))
     axes.grid(color=GRID, linewidth=0.8)
     axes.set_axisbelow(True)
     axes.spines[["top", "right"]].set_visible(False)
@@ -243,8 +249,8 @@ def _spread(data: PlotData) -> Callable[[float, int], float]:
 
 
 def _direct_labels(axes: Axes, labels: list[tuple[float, str, str]], gap: float = 5.0) -> None:
-    """Names at the right end of their curves, pushed apart to at least ``gap`` points of the y axis."""
-    low = -100.0
+    """Names at the right end of their curves, pushed apart to at least ``gap`` percent of the y axis."""
+    low, gap = -100.0, gap * axes.get_ylim()[1] / 100
     for y, name, colour in sorted(labels):
         low = max(y, low + gap)
         axes.annotate(name, (1, low), xytext=(6, 0), xycoords=("axes fraction", "data"), textcoords="offset points",

@@ -13,7 +13,9 @@ if TYPE_CHECKING:
 BUILDERS = {
     "baseline": "flatpose.models.baseline", "flatpose": "flatpose.models.flatpose", "hrnet": "flatpose.models.hrnet",
     "simcc": "flatpose.models.simcc", "sar": "flatpose.models.sar", "srpose": "flatpose.models.srpose",
-    "rtmpose": "flatpose.models.rtmpose",
+    "rtmpose": "flatpose.models.rtmpose", "tokenpose": "flatpose.models.tokenpose",
+    "vitpose": "flatpose.models.vitpose", "sharpose": "flatpose.models.sharpose",
+    "gatedunipose": "flatpose.models.gatedunipose",
 }
 
 

@@ -15,6 +15,8 @@ from flatpose.errors import RunError, SpecError, nearest
 # "pretrained" weights are ours, made by flatpose.pretrain on embedded images that no experiment uses.
 QUICK_BACKBONES: dict[str, tuple[str, dict[str, Any]]] = {
     "resnet_quick": ("test_resnet", {"channels": (16, 32, 96, 192), "stem_width": 8, "avg_down": False}),
+    "convnext_quick": ("test_convnext2", {"dims": (16, 32, 96, 192), "depths": (1, 1, 1, 1)}),
+    "convnext_quick_deep": ("test_convnext2", {"dims": (16, 32, 96, 192), "depths": (1, 1, 3, 1)}),
 }
 WEIGHTS = Path(__file__).parent / "weights"
 

@@ -1,4 +1,4 @@
-"""A READING of GatedUniPose: Feng et al., arXiv 2409.07752, 2024. No code is public; nothing here is checked against it.
+"""A READING of GatedUniPose (Feng et al., arXiv 2409.07752, 2024): no code is public, so nothing checks it.
 
 Known from its abstract and its sibling paper (arXiv 2409.07798): UniRepLKNet (Ding et al., CVPR 2024) with gated
 convolutions, and a head that upsamples with DySample (Liu et al., ICCV 2023) and concatenates feature maps.

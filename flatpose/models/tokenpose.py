@@ -1,0 +1,104 @@
+"""TokenPose: Li et al., TokenPose: Learning Keypoint Tokens for Human Pose Estimation, ICCV 2021.
+
+HRNet up to stage 3 gives a stride-4 map, whose patches become visual tokens. One learnable token per keypoint joins
+them; after the transformer each keypoint token is turned into its heatmap by an MLP. A fixed sine code is added to the
+visual tokens at the input and again before every block but the first of a group. TokenPose-L reads the keypoint tokens
+after each of three groups of blocks.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+
+import torch
+import torch.nn.functional as F
+from timm.models.vision_transformer import Block
+from torch import Tensor, nn
+
+from flatpose.config import CodecConfig, HeatmapCodecConfig
+from flatpose.config.vit_peers import TokenPoseConfig
+from flatpose.errors import SpecError
+from flatpose.models.hrnet import FINEST_STRIDE, HRNetTrunk
+from flatpose.models.position import sine_position_2d
+from flatpose.models.transformer import init_linear
+
+_Norm = partial(nn.LayerNorm, eps=1e-5)
+
+
+class TokenPose(nn.Module):
+    """Trunk, tokens, transformer, MLP head.
+
+    Args:
+        config: Variant.
+        trunk: Images to the stride-4 map.
+        channels: Channels of that map.
+        map_size: Its (width, height); also the heatmap's.
+        num_keypoints: K.
+    """
+
+    def __init__(self, config: TokenPoseConfig, trunk: nn.Module, channels: int, map_size: tuple[int, int],
+                 num_keypoints: int) -> None:
+        super().__init__()
+        dim, (patch_w, patch_h) = config.embed_dim, config.patch_size
+        self.num_keypoints, self.map_size, self.patch_size = num_keypoints, map_size, config.patch_size
+        self.trunk = trunk
+        self.to_tokens = nn.Linear(patch_w * patch_h * channels, dim)
+        self.keypoint_tokens = nn.Parameter(torch.empty(1, num_keypoints, dim))
+        position = sine_position_2d(map_size[1] // patch_h, map_size[0] // patch_w, dim)
+        # A parameter as in the official code, where checkpoints hold it and published sizes count it; never trained.
+        self.position = nn.Parameter(position[None], requires_grad=False)
+        self.groups = nn.ModuleList(
+            nn.ModuleList(Block(dim, config.num_heads, config.mlp_ratio, norm_layer=_Norm)
+                          for _ in range(config.depth // config.groups)) for _ in range(config.groups))
+        self.head = _head(config.groups * dim, config.head_hidden, map_size[0] * map_size[1])
+        for part in (self.to_tokens, self.groups, self.head):
+            part.apply(init_linear)
+        nn.init.trunc_normal_(self.keypoint_tokens, std=0.02)
+
+    def forward(self, images: Tensor) -> dict[str, Tensor]:
+        """(B, 3, H, W) normalised -> heatmap (B, K, H/4, W/4)."""
+        visual = self.to_tokens(self._patches(self.trunk(images))) + self.position
+        tokens = torch.cat([self.keypoint_tokens.expand(len(visual), -1, -1), visual], dim=1)
+        position = F.pad(self.position, (0, 0, self.num_keypoints, 0))  # nothing for the keypoint tokens
+        answers = []
+        for group in self.groups:
+            for index, block in enumerate(group):
+                tokens = block(tokens + position if index else tokens)
+            answers.append(tokens[:, :self.num_keypoints])
+        return {"heatmap": self.head(torch.cat(answers, dim=-1)).unflatten(2, self.map_size[::-1])}
+
+    def _patches(self, features: Tensor) -> Tensor:
+        """(B, C, h, w) -> (B, patches, patch height * patch width * C)."""
+        patch_w, patch_h = self.patch_size
+        # B, C, rows, patch_h, columns, patch_w
+        cells = features.unflatten(3, (-1, patch_w)).unflatten(2, (-1, patch_h))
+        return cells.permute(0, 2, 4, 3, 5, 1).flatten(3).flatten(1, 2)
+
+
+def _head(dim: int, hidden: int | None, cells: int) -> nn.Sequential:
+    """From a keypoint's token to its flattened heatmap; there is no activation in between."""
+    first = [] if hidden is None else [nn.LayerNorm(dim), nn.Linear(dim, hidden)]
+    width = hidden or dim
+    return nn.Sequential(*first, nn.LayerNorm(width), nn.Linear(width, cells))
+
+
+def build(config: TokenPoseConfig, codec: CodecConfig, image_size: tuple[int, int], num_keypoints: int,
+          pretrained: bool) -> TokenPose:
+    """TokenPose for a heatmap codec of stride 4.
+
+    Raises:
+        SpecError: Another codec, or blocks, heads or patches that do not divide evenly.
+    """
+    if not isinstance(codec, HeatmapCodecConfig) or codec.stride != FINEST_STRIDE:
+        raise SpecError("TokenPose gives heatmaps of stride 4", where="codec", hint="use HeatmapCodecConfig(stride=4)")
+    map_size = (image_size[0] // FINEST_STRIDE, image_size[1] // FINEST_STRIDE)
+    for size, patch in zip(map_size, config.patch_size, strict=True):
+        if size % patch:
+            raise SpecError(f"{size} cells are no multiple of a patch of {patch}", where="model.patch_size")
+    if config.depth % config.groups:
+        raise SpecError(f"{config.depth} blocks cannot be split into {config.groups} groups", where="model.groups")
+    if config.embed_dim % config.num_heads:
+        raise SpecError(f"{config.embed_dim} channels cannot be split into {config.num_heads} heads",
+                        where="model.num_heads")
+    trunk = HRNetTrunk(config.backbone, pretrained, stages=3)
+    return TokenPose(config, trunk, trunk.channels[0], map_size, num_keypoints)
