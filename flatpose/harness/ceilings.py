@@ -28,6 +28,7 @@ from flatpose.progress import Reporter
 
 SCHEMA_VERSION = 1
 DATA = Path("data") / "ceilings.json"
+LIBRARIES = ("torch", "numpy", "pycocotools", "xtcocotools", "faster-coco-eval")
 
 
 @dataclass(frozen=True)
@@ -172,12 +173,18 @@ def _measured(job: Job, data: PoseData, code: str) -> dict[str, Any]:
         evaluation = evaluate(path, results, data.keypoint_set, None)
         metrics, bootstrap = summary(evaluation), interval(evaluation)
     error, outside = errors(data.val.persons, found.keypoints, row.image_size, udp=row.codec.udp)
-    described = {k: v for k, v in provenance.describe(started, time.monotonic() - clock).items()
-                 if k in ("git_sha", "dirty_diff_hash", "versions", "cpu", "ended", "seconds")}
     return {"row": row.id, "task": job.task, "series": row.series, "part": row.part, "x": row.x,
             "image_size": list(row.image_size), "codec": _codec(row), "data": data.label, "data_id": job.data_id,
             "code_hash": code, "metrics": metrics, "bootstrap": bootstrap,
-            "error_px": error, "outside": outside, "provenance": described}
+            "error_px": error, "outside": outside, "provenance": _origin(started, time.monotonic() - clock)}
+
+
+def _origin(started: str, seconds: float) -> dict[str, Any]:
+    """What can move a ceiling: the code, the libraries below it, the processor."""
+    found = provenance.describe(started, seconds)
+    versions = {name: version for name, version in found["versions"].items() if name in LIBRARIES}
+    return {**{name: found[name] for name in ("git_sha", "dirty_diff_hash", "cpu", "ended", "seconds")},
+            "versions": versions}
 
 
 def errors(persons: list[Person], keypoints: np.ndarray, image_size: tuple[int, int], *, udp: bool
