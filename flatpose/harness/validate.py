@@ -60,11 +60,11 @@ def examine_json(path: Path) -> list[str]:
     try:
         content = read_json(path)
     except DataError as error:
-        return [str(error)]
+        return [error.what]
     rows = content.get("rows") if isinstance(content, dict) and "rows" in content else [{"id": "", "run": content}]
     if not isinstance(rows, list) or not all(isinstance(r, dict) and isinstance(r.get("run"), dict) for r in rows):
-        return [f"{path}: neither a run nor {{\"rows\": [{{\"id\", \"run\"}}, ...]}} as `show ID --json` prints it"]
-    return [f"{path}: {f'rows[{i}]: ' if 'rows' in content else ''}{problem}" for i, row in enumerate(rows)
+        return ["neither a run nor {\"rows\": [{\"id\", \"run\"}, ...]} as `show ID --json` prints it"]
+    return [f"{f'rows[{i}]: ' if 'rows' in content else ''}{problem}" for i, row in enumerate(rows)
             for problem in _json_problems(row["run"])]
 
 
