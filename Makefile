@@ -2,7 +2,7 @@
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
-EXPERIMENTS := $(filter fig% table%,$(basename $(notdir $(wildcard experiments/*.py))))
+EXPERIMENTS := $(filter fig% table% boxes,$(basename $(notdir $(wildcard experiments/*.py))))
 
 .PHONY: help setup test test-slow lint clean $(EXPERIMENTS)
 

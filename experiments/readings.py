@@ -128,7 +128,7 @@ READINGS = (
         paper="Not said. AP50 93.6 and AR - AP below 3 are the mark of ground-truth boxes; every row FlatPose is "
               "compared with has the marks of the 56.4-AP detector.",
         ours="Both, side by side, named beside every AP.",
-        why="About 2 AP separate them.", test="Evaluate one checkpoint with both."),
+        why="About 2 AP separate them.", test="`flatpose-exp run boxes`; reports/boxes_simulated.md"),
     Reading(
         id="R16", question="Batch size, weight decay, warm-up, EMA momentum, final learning rate?",
         field="train.batch_size", value=512, alternatives=(256, 1024), rows=FLATPOSE,

@@ -55,7 +55,7 @@ def test_quick_numbers_never_get_a_verdict_against_coco():
 
 def test_not_run_and_failed_carry_reasons():
     [absent] = one_row([])
-    assert (absent.verdict, absent.reason) == (compare.NOT_RUN, "no record")
+    assert (absent.verdict, absent.reason) == (compare.NOT_RUN, "needs COCO")
     [broken] = one_row([fake.failed(PAPER, data=fake.COCO)])
     assert (broken.verdict, broken.reason) == (compare.FAILED, "seed 0 failed: loss became NaN | at step 7")
     assert one_row([fake.record(PAPER, data=fake.COCO), fake.failed(PAPER, data=fake.COCO, seed=1)])[0].n == 1

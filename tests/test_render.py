@@ -116,7 +116,7 @@ def test_smoke_is_watermarked():
 
 def test_page_without_records_and_index():
     text = rendered(RecordSet("fig1"))
-    assert "Nothing has been measured yet." in text and "not run (no record)" in text
+    assert "Nothing has been measured yet." in text and "not run (needs COCO)" in text
     text = page.index([(EXPERIMENT, records()), (replace(EXPERIMENT, id="other"), RecordSet("other"))])
     assert "[fig1: Accuracy against feature-map resolution](fig1.md)" in text
     assert "11/12 rows, 3 seeds, 1 row failed" in text and "0/12 rows" in text and "nothing measured yet" in text

@@ -201,6 +201,9 @@ def status(json_: JsonOpt = False) -> None:
 @app.command()
 def run(experiment: ExperimentArg, row: RowOpt = None, profile: ProfileOpt = None, data_root: RootOpt = None,
         seeds: SeedsOpt = None, rerun: RerunOpt = Rerun.missing,
+        checkpoint: Annotated[Optional[Path], typer.Option(
+            help="Train nothing: evaluate this .pth or .safetensors file as the one --row (weights of the paper's "
+                 "size, unless --profile says otherwise).")] = None,
         report_: Annotated[bool, typer.Option("--report/--no-report", help="Render the page afterwards.")] = True
         ) -> None:
     """Train and evaluate what is missing, go on where a killed run stopped, then render the page.
@@ -209,9 +212,16 @@ def run(experiment: ExperimentArg, row: RowOpt = None, profile: ProfileOpt = Non
     is Python code and is executed.
 
     Examples: flatpose-exp run fig1 --seeds 0,1,2 · flatpose-exp run fig1 --row simcc_s32 --data-root /data ·
-    flatpose-exp run my_table.py --rerun failed
+    flatpose-exp run my_table.py --rerun failed ·
+    flatpose-exp run table2 --row hrnet_w48 --checkpoint pose_hrnet_w48_256x192.pth --data-root /data
     """
     from flatpose.harness.sweep import sweep
+
+    if checkpoint is not None:
+        _evaluate_checkpoint(experiment, row, profile, checkpoint, data_root)
+        if report_:
+            _report([experiment], check=False)
+        return
 
     made = _plan(experiment, row, profile, data_root, seeds, rerun)
     if not OPTIONS.quiet:
@@ -220,6 +230,26 @@ def run(experiment: ExperimentArg, row: RowOpt = None, profile: ProfileOpt = Non
     if report_ and code != 2:
         _report([experiment], check=False)
     raise typer.Exit(code)
+
+
+def _evaluate_checkpoint(experiment: str, row: list[str] | None, profile: str | None, checkpoint: Path,
+                         data_root: Path | None) -> None:
+    from flatpose.harness.console import make_reporter
+    from flatpose.harness.evaluate_checkpoint import evaluate_checkpoint
+
+    found = catalog.load(experiment)
+    if row is None or len(row) != 1:
+        raise SpecError("a checkpoint is the network of one row", where="--checkpoint", hint="add --row R")
+    chosen = None if profile is None else catalog.find_profile(found, profile)
+    record, files = evaluate_checkpoint(found, catalog.find_row(found, row[0]), chosen, checkpoint, sites.runs_dir(),
+                                        data_root, make_reporter())
+    name = record["checkpoint"]
+    table(f"{row[0]} with the weights of {name['file']} (sha256 {name['sha256'][:12]}, {name['names']}), "
+          f"{record['data']['label']}", ["boxes", "metric", "value"],
+          [[e["box_source"], metric, f"{100 * value:.1f}"] for e in record["results"]
+           for metric, value in e["metrics"].items()])
+    for path in files:
+        err.print(f"written: {path}", markup=False)
 
 
 @app.command()

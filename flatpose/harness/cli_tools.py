@@ -79,21 +79,26 @@ def verify(experiment: ExperimentArg, seed: Annotated[int, typer.Option(help="Of
 
 @app.command()
 def cost(experiment: ExperimentArg, row: Annotated[Optional[str], typer.Option(help="Only this row.")] = None,
-         latency: Annotated[bool, typer.Option("--latency", help="Also measure time and memory.")] = False,
+         latency: Annotated[bool, typer.Option("--latency", help="Also time each row against FlatPose-B: eager and "
+                                                            "compiled, one image and a batch.")] = False,
          json_: JsonOpt = False) -> None:
     """Parameters and multiply-adds of each row at the paper's size. Needs no weights, data or GPU."""
     from flatpose.harness.cost import cost_rows
 
-    rows = cost_rows(catalog.load(experiment), row=row, latency=latency, runs_dir=sites.runs_dir())
+    rows = cost_rows(catalog.load(experiment), row=row, latency=latency, runs_dir=sites.runs_dir(),
+                     reporter=make_reporter())
     if json_:
         print_json(rows)
         return
     names = ["params_m", "published_params_m", "gflops", "gflops_hrnet_tool", "published_gflops"]
     table("multiply-adds / 1e9, one forward pass, batch 1, no flip", ["row", "input", *names],
           [[r["row"], "x".join(map(str, r["input_hw"])), *(_number(r.get(n)) for n in names)] for r in rows])
-    for found in rows:
-        if found.get("latency"):
-            out.print(f"{found['row']}: {found['latency']}", markup=False)
+    if latency:
+        table("time of a forward pass, and times the cost of FlatPose-B",
+              ["row", "batch", "mode", "ms", "images/s", "x FlatPose-B", "x ResNet-50", "MiB"],
+              [[r["row"], str(e["batch"]), "compiled" if e["compiled"] else "eager", f"{e['ms']:.1f}",
+                f"{1e3 * e['batch'] / e['ms']:.1f}", f"{e['ratio_flatpose_b']:.2f}", f"{e['ratio']:.2f}",
+                f"{e['peak_memory_mb']:.0f}"] for r in rows for e in r["latency"]])
 
 
 def _number(value: float | None) -> str:
@@ -176,9 +181,13 @@ def score(task: TaskOpt,
 
 @submit_app.command("coco-test-dev")
 def submit_coco_test_dev(
-    predictions: Annotated[Path, typer.Option(help="COCO results format, as for `score --task coco`.")],
-    image_info: Annotated[Path, typer.Option(help="image_info_test-dev2017.json: the images of test-dev.")],
     name: Annotated[str, typer.Option(help="Name of the method on the server: letters, digits, - and _.")],
+    predictions: Annotated[Optional[Path], typer.Option(help="COCO results format, as for `score --task coco`; "
+                                                             "needs --image-info.")] = None,
+    image_info: Annotated[Optional[Path], typer.Option(help="image_info_test-dev2017.json: test-dev's images.")] = None,
+    run_dir: Annotated[Optional[Path], typer.Option("--run", help="Instead: runs/HASH/seedN/DATA of a finished run, "
+                                                                  "whose network is then run.")] = None,
+    data_root: RootOpt = None,
     out_dir: Annotated[Path, typer.Option("--out", help="Folder of the zip; made when it is not there.")] = Path("."),
 ) -> None:
     """Zip results for COCO's test-dev server, after checking every entry against the image list.
@@ -186,12 +195,39 @@ def submit_coco_test_dev(
     The zip holds one file at its root, person_keypoints_test-dev2017_NAME_results.json, as the server wants it, with
     the four fields it reads and coordinates rounded to 1/100 pixel. Prints the zip's path.
 
-    Example: flatpose-exp submit coco-test-dev --predictions results.json --image-info image_info_test-dev2017.json
-    --name flatpose-b
+    With --run the network of a finished run is run on the boxes of COCO_test-dev2017_detections_AP_H_609_person.json
+    below the data root, with the run's own flip test, score rule and NMS.
+
+    \b
+    Examples:
+      flatpose-exp submit coco-test-dev --name a --predictions results.json --image-info image_info_test-dev2017.json
+      flatpose-exp submit coco-test-dev --name a --run runs/0123456789ab/seed0/ba9876543210 --data-root /data
     """
     from flatpose.data.submit import coco_test_dev
 
-    print(coco_test_dev(predictions, image_info, out_dir, name))
+    if run_dir is None and predictions is not None and image_info is not None:
+        print(coco_test_dev(predictions, image_info, out_dir, name))
+    elif run_dir is not None and predictions is None and image_info is None:
+        print(_run_on_test_dev(run_dir, _existing_root(data_root), out_dir, name))
+    else:
+        raise SpecError("give --predictions and --image-info, or --run", where="submit coco-test-dev")
+
+
+def _run_on_test_dev(run_dir: Path, data_root: Path, out_dir: Path, name: str) -> Path:
+    from flatpose.config import from_dict
+    from flatpose.data.submit import coco_test_dev
+    from flatpose.harness.store import RunDir
+
+    record, weights = RunDir(run_dir).record(), run_dir / "weights.safetensors"
+    if record is None or record["status"] != "done" or not weights.is_file():
+        raise SpecError("no finished run with its weights", where=str(run_dir), hint="flatpose-exp status")
+    if record["spec"]["data"]["task"] != "coco":
+        raise SpecError(f"a run on {record['spec']['data']['task']}, expected coco", where=str(run_dir))
+    from flatpose.testdev import load_test_dev, results
+
+    data = load_test_dev(data_root)
+    return coco_test_dev(results(from_dict(record["spec"]), weights, data, make_reporter()), data.val.annotation_file,
+                         out_dir, name)
 
 
 @data_app.command("make")

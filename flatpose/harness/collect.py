@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from flatpose.config.run import from_dict, spec_hash
 from flatpose.errors import DataError
-from flatpose.harness.spec import Experiment, Row, at_profile
+from flatpose.harness.spec import Experiment, Metric, Row, at_profile
 from flatpose.io import read_json
 
 Record = dict[str, Any]
@@ -32,12 +32,17 @@ class RecordSet:
     experiment: str
     records: tuple[Record, ...] = ()
     costs: tuple[Record, ...] = ()
+    checkpoints: tuple[Record, ...] = ()
+    """Files evaluated without training (flatpose.harness.evaluate_checkpoint)."""
+    latencies: tuple[Record, ...] = ()
+    """Per row, what the stopwatch said (flatpose.harness.stopwatch)."""
 
     def dump(self) -> str:
         """Canonical JSON, the content of reports/data/<id>.json."""
         records = sorted(self.records, key=record_key)
         costs = sorted(self.costs, key=lambda c: str(c.get("row")))
         value = {"schema_version": SCHEMA_VERSION, "experiment": self.experiment, "records": records, "costs": costs}
+        value |= {name: list(found) for name in ("checkpoints", "latencies") if (found := getattr(self, name))}
         return json.dumps(value, indent=1, sort_keys=True, allow_nan=False) + "\n"
 
 
@@ -63,7 +68,8 @@ def load(path: Path, experiment: str) -> RecordSet:
     if not isinstance(value, dict) or value.get("schema_version") != SCHEMA_VERSION:
         raise DataError(f"not a record file of schema version {SCHEMA_VERSION}", where=str(path))
     records = tuple(_checked(r, path) for r in value.get("records", ()))
-    return RecordSet(experiment, records, tuple(value.get("costs", ())))
+    return RecordSet(experiment, records, tuple(value.get("costs", ())), tuple(value.get("checkpoints", ())),
+                     tuple(value.get("latencies", ())))
 
 
 def scan(runs_dir: Path) -> list[Record]:
@@ -88,7 +94,7 @@ def wanted(experiment: Experiment) -> dict[str, list[tuple[Row, str]]]:
     """spec_hash -> the (row, profile name) pairs that ask for it, with the data from either source."""
     rows: dict[str, list[tuple[Row, str]]] = {}
     for name, profile in experiment.profiles.items():
-        for row in experiment.rows:
+        for row in (r for r in experiment.rows if r.id not in profile.left_out):
             runs = (at_profile(row.run, profile, source=source) for source in ("embedded", "disk"))
             for key in {spec_hash(run) for run in runs}:
                 rows.setdefault(key, []).append((row, name))
@@ -111,7 +117,8 @@ def merge(experiment: Experiment, committed: RecordSet, found: Iterable[Record],
     measuring = {key: r for key, r in merged.items() if r.get("profile") != "smoke"}
     by_row = {c.get("row"): c for c in (*committed.costs, *costs)}
     return RecordSet(experiment.id, tuple(sorted((measuring or merged).values(), key=record_key)),
-                     tuple(sorted(by_row.values(), key=lambda c: str(c.get("row")))))
+                     tuple(sorted(by_row.values(), key=lambda c: str(c.get("row")))), committed.checkpoints,
+                     committed.latencies)
 
 
 def gt_first(box_source: str) -> tuple[bool, str]:
@@ -146,15 +153,23 @@ class Setting:
     """Of the data: "COCO subset (1829/338 images)"."""
     rows: dict[str, list[Record]] = field(default_factory=dict)
     """Row id -> its records, by seed."""
+    left_out: dict[str, str] = field(default_factory=dict)
+    """Row id -> why the profile does not run it."""
 
     @property
     def title(self) -> str:
-        return f"{self.profile} · {self.label}"
+        form = {"crowdpose": "CrowdPose-like, ", "mpii": "MPII-like, "}.get(self.task or "", "")
+        return f"{self.profile} · {form if self.label.startswith('embedded') else ''}{self.label}"
 
     @cached_property
     def records(self) -> list[Record]:
         """Every record once, also when rows share it."""
         return [*{record_key(r): r for records in self.rows.values() for r in records}.values()]
+
+    @property
+    def task(self) -> str | None:
+        """The benchmark its records were measured on."""
+        return next((r["spec"]["data"]["task"] for r in self.records if r.get("spec")), None)
 
     @property
     def done(self) -> list[Record]:
@@ -195,11 +210,19 @@ def settings(experiment: Experiment, records: RecordSet) -> list[Setting]:
     for record in sorted(records.records, key=lambda r: (r["seed"], record_key(r))):
         for row, profile in keys.get(record["spec_hash"], ()):
             key = profile, str(record["data_id"])
-            setting = found.setdefault(key, Setting(*key, _label(records, record["data_id"])))
+            setting = found.setdefault(key, Setting(
+                *key, _label(records, record["data_id"]), left_out=experiment.profiles[profile].left_out))
             setting.rows.setdefault(row.id, []).append(record)
     order = [experiment.default_profile, *(p for p in experiment.profiles if p != experiment.default_profile)]
     return sorted(found.values(), key=lambda s: (order.index(s.profile), not s.label.startswith("embedded"), s.label,
                                                  s.data_id))
+
+
+def part_of(experiment: Experiment, setting: Setting) -> Experiment:
+    """The rows that ask for the benchmark of this setting, under the metric of that benchmark."""
+    rows = tuple(row for row in experiment.rows if setting.task in (None, row.run.data.task))
+    metric: Metric = "PCKh@0.5" if setting.task == "mpii" else experiment.metric
+    return replace(experiment, rows=rows, metric=metric)
 
 
 def _label(records: RecordSet, data_id: str | None) -> str:

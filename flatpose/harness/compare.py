@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from flatpose.harness import stats
-from flatpose.harness.collect import Record, RecordSet, Setting, Stale, gt_first, run_id, settings
+from flatpose.harness.collect import PAPER_DATA, Record, RecordSet, Setting, Stale, gt_first, run_id, settings
 from flatpose.harness.spec import Experiment, Row
 
 WITHIN, OUTSIDE = "within tolerance", "outside tolerance"
@@ -101,7 +101,7 @@ def measure(setting: Setting, row: Row, metric: str, box_source: str | None, *, 
     if failures and not pairs:
         return Measured("failed", "; ".join(failures), runs=runs, failures=failures)
     if not records:
-        return Measured("not run", f"no record at {setting.title}")
+        return Measured("not run", setting.left_out.get(row.id) or f"no record at {setting.title}")
     boxes = f" with {box_source} boxes" if box_source else ""
     return Measured("not run", f"{metric}{boxes} was not evaluated", runs=runs, failures=failures)
 
@@ -120,17 +120,18 @@ def judge(measured: stats.Estimate, reference: float, tolerance: float) -> Verdi
 def against_paper(experiment: Experiment, records: RecordSet, stale: Stale | None = None) -> list[Comparison]:
     """Every published number of the experiment: metrics per setting and box source, then costs."""
     found = settings(experiment, records)
-    comparable = [s for s in found if s.incomparable is None]
     rows: list[Comparison] = []
     for row in experiment.rows:
         if row.published is None:
             continue
+        comparable = [s for s in found if s.incomparable is None and s.task in (None, row.run.data.task)]
         for metric in row.published.metrics:
+            if row.published.split or not comparable:
+                rows.append(_no_metric(experiment, row, metric, found))
+                continue
             for setting in comparable:
                 boxes: Sequence[str | None] = setting.box_sources or [None]
                 rows += [_metric(experiment, row, metric, setting, box, stale) for box in boxes]
-            if not comparable:
-                rows.append(_no_metric(experiment, row, metric, found))
         rows += _costs(experiment, row, records)
     return rows
 
@@ -150,8 +151,12 @@ def _metric(experiment: Experiment, row: Row, metric: str, setting: Setting, box
 
 def _no_metric(experiment: Experiment, row: Row, metric: str, found: list[Setting]) -> Comparison:
     """No setting is comparable with the paper: the reason is the conditions that were measured instead."""
-    reasons = [s.incomparable or "" for s in found if row.id in s.rows]
-    verdict = Verdict(NOT_COMPARABLE, "; ".join(dict.fromkeys(reasons))) if reasons else Verdict(NOT_RUN, "no record")
+    assert row.published is not None
+    split = f"published on {row.published.split}" if row.published.split else ""
+    reasons = [", ".join(filter(None, (s.incomparable, split))) for s in found if row.id in s.rows]
+    needed = PAPER_DATA.get(row.run.data.task, "its own data").removesuffix(" 2017")
+    verdict = (Verdict(NOT_COMPARABLE, "; ".join(dict.fromkeys(reasons))) if reasons
+               else Verdict(NOT_RUN, f"needs {needed}" + (f", {split}" if split else "")))
     return _comparison(experiment, row, metric, None, None, _published(row, metric), row.tolerance.metric / 100, None,
                        verdict)
 

@@ -8,15 +8,16 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from flatpose.config import RunConfig, to_dict
 from flatpose.errors import SpecError, nearest
+from flatpose.harness import stopwatch
 from flatpose.harness.spec import Experiment, Row
 from flatpose.io import read_json, write_json
+from flatpose.progress import SILENT, Reporter
 
 if TYPE_CHECKING:
     from torch import nn
@@ -26,7 +27,7 @@ PACKAGE = Path(__file__).resolve().parents[1]
 
 
 def cost_rows(experiment: Experiment, *, row: str | None = None, latency: bool = False,
-              runs_dir: Path = Path("runs")) -> list[dict[str, Any]]:
+              runs_dir: Path = Path("runs"), reporter: Reporter = SILENT) -> list[dict[str, Any]]:
     """One entry per row (see docs of ``cost``), at the paper's scale whatever the profile.
 
     ``gflops`` counts the paper's Algorithm 1 as printed, which is what the paper can have counted;
@@ -35,8 +36,9 @@ def cost_rows(experiment: Experiment, *, row: str | None = None, latency: bool =
     Args:
         experiment: Its rows are measured as the spec has them.
         row: Only this row.
-        latency: Also measure time and memory here and now (minutes; never cached).
+        latency: Also measure time and memory here and now, against FlatPose-B (minutes per row; kept for the page).
         runs_dir: Where counts are kept.
+        reporter: Told about progress of the timing.
 
     Raises:
         SpecError: No such row.
@@ -48,8 +50,8 @@ def cost_rows(experiment: Experiment, *, row: str | None = None, latency: bool =
     if row is None:
         write_json(runs_dir / "costs" / f"{experiment.id}.json", costs)
     if latency:
-        measured = _latencies([r.run for r in rows])
-        costs = [{**cost, "latency": time} for cost, time in zip(costs, measured, strict=True)]
+        timed = stopwatch.time_rows(experiment, rows, _build, runs_dir, reporter)
+        costs = [{**cost, "latency": found["latency"]} for cost, found in zip(costs, timed, strict=True)]
     return costs
 
 
@@ -105,13 +107,3 @@ def _counted(run: RunConfig) -> dict[str, Any]:
 
         extra = {"table6": table6(with_ica[0])}
     return {**asdict(measure(model, run.image_size)), **extra}
-
-
-def _latencies(runs: list[RunConfig]) -> Iterator[list[dict[str, Any]]]:
-    """Per run: batch 1 and 32, eager and compiled, each with its ratio to the reference network in the same process."""
-    from flatpose.latency import latency
-
-    for run in runs:
-        model = _build(run)
-        yield [latency(model, run.image_size, batch=batch, compiled=compiled)
-               for batch in (1, 32) for compiled in (False, True)]

@@ -6,11 +6,11 @@ import hashlib
 import statistics
 from collections.abc import Iterable, Mapping, Sequence
 
-from flatpose.harness import boxes, findings, stats
-from flatpose.harness.collect import Record, RecordSet, Setting, Stale, orphans, run_id, settings
+from flatpose.harness import boxes, evaluate_checkpoint, findings, stats, stopwatch
+from flatpose.harness.collect import Record, RecordSet, Setting, Stale, orphans, part_of, run_id, settings
 from flatpose.harness.compare import against_paper, measure
 from flatpose.harness.render import escape, pipe, to_markdown
-from flatpose.harness.spec import Experiment
+from flatpose.harness.spec import Experiment, at_profile
 from flatpose.harness.tables import (
     Table,
     box_name,
@@ -21,6 +21,9 @@ from flatpose.harness.tables import (
     weights_table,
 )
 
+TRADEOFF = "trade-off"
+"""Names the picture that belongs to no setting."""
+
 
 def tables(experiment: Experiment, records: RecordSet, stale: Stale | None = None) -> list[tuple[str, Table]]:
     """Every table of the page with the title of its setting ("" for none): the one source of markdown and CSV."""
@@ -28,11 +31,14 @@ def tables(experiment: Experiment, records: RecordSet, stale: Stale | None = Non
     for setting in settings(experiment, records):
         if experiment.headline == "boxes":
             made.append((setting.title, boxes.table(experiment, setting, stale)))
-        made.append((setting.title, measured_table(experiment, setting, stale)))
-        made.append((setting.title, weights_table(experiment, setting, stale)))
+        part = part_of(experiment, setting)
+        made.append((setting.title, measured_table(part, setting, stale)))
+        made.append((setting.title, weights_table(part, setting, stale)))
     comparisons = against_paper(experiment, records, stale)
     made.append(("", comparison_table(comparisons) if comparisons else None))
     made.append(("", cost_table(experiment, records)))
+    made.append(("", stopwatch.table(experiment, records.latencies)))
+    made.append(("", evaluate_checkpoint.table(experiment, records.checkpoints)))
     return [(title, table) for title, table in made if table is not None]
 
 
@@ -41,19 +47,27 @@ def page(experiment: Experiment, records: RecordSet, plots: dict[str, str], stal
     found, made = settings(experiment, records), tables(experiment, records, stale)
     sections = [f"# {experiment.id}: {experiment.title}", f"**Question.** {experiment.question}",
                 f"**Source.** {experiment.source}", _finding(experiment, records, found),
-                _picture(experiment, plots, "")]
+                _picture(experiment, plots, ""), _tradeoff(plots)]
     for setting in found:
-        sections += _setting(experiment, setting, [t for title, t in made if title == setting.title], plots)
+        part, own = part_of(experiment, setting), [t for title, t in made if title == setting.title]
+        sections += _setting(part, setting, own, plots)
     sections += [f"## {table.title}\n\n{to_markdown(table)}" for title, table in made if not title]
     sections += [_notes(experiment), _readings(experiment), _orphans(orphans(experiment, records)),
                  _reproduce(experiment, found), _provenance(experiment, records, found)]
     return "\n\n".join(s.strip() for s in sections if s) + "\n"
 
 
+def _tradeoff(plots: dict[str, str]) -> str:
+    """Accuracy against cost, over all settings."""
+    caption = "The line joins the rows that no other row beats at lower cost. Hollow: as published."
+    return f"![Accuracy against cost]({plots[TRADEOFF]})\n\n*{caption}*" if TRADEOFF in plots else ""
+
+
 def _finding(experiment: Experiment, records: RecordSet, found: Sequence[Setting]) -> str:
     if not found:
         return "**Finding.** Nothing has been measured yet."
-    lines = [f"- *{s.title}* ({progress(experiment, s)}): {findings.finding(experiment, s)}" for s in found]
+    lines = [f"- *{s.title}* ({progress(part_of(experiment, s), s)}): {findings.finding(part_of(experiment, s), s)}"
+             for s in found]
     against = findings.comparison_finding(against_paper(experiment, records))
     return "\n".join(["**Finding.**", "", *lines, *([f"- *Against the paper*: {against}"] if against else [])])
 
@@ -101,9 +115,7 @@ def _what_was_run(experiment: Experiment, setting: Setting) -> list[str]:
     seconds = sorted(s for r in done if (s := (r.get("train") or {}).get("seconds")) is not None)
     time = f"; {statistics.median(seconds):.0f} s of training per run (median)" if seconds else ""
     device = _distinct(str((r.get("provenance") or {}).get("device")) for r in done)
-    stand_ins = experiment.profiles[setting.profile].backbones
-    used = dict.fromkeys(str(getattr(row.run.model, "backbone", "")) for row in experiment.rows)
-    lines += [f"**Network** `{stand_ins[name]}` stands in for {name}" for name in used if name in stand_ins]
+    lines += [f"**Network** `{small}` stands in for {name}" for name, small in _stand_ins(experiment, setting)]
     return [
         *lines,
         f"**Data** {setting.label}: {_same(done, 'data', 'train_persons')} training persons, "
@@ -115,6 +127,15 @@ def _what_was_run(experiment: Experiment, setting: Setting) -> list[str]:
         f"({_same(done, 'train', 'precision_reason')}){time}",
         f"**Seeds** {', '.join(map(str, setting.seeds))}",
     ]
+
+
+def _stand_ins(experiment: Experiment, setting: Setting) -> list[tuple[str, str]]:
+    """(backbone of the paper, backbone at this profile) where they differ, in the order of the rows."""
+    profile = experiment.profiles[setting.profile]
+    runs = [(row.run.model, at_profile(row.run, profile).model) for row in experiment.rows
+            if row.id not in profile.left_out]
+    pairs = dict.fromkeys((str(getattr(a, "backbone", "")), str(getattr(b, "backbone", ""))) for a, b in runs)
+    return [(name, small) for name, small in pairs if name != small]
 
 
 def _budget(experiment: Experiment, setting: Setting) -> str:
@@ -196,7 +217,7 @@ def _reproduce(experiment: Experiment, found: Sequence[Setting]) -> str:
         root = "" if s.label.startswith("embedded") else " --data-root DIR"
         seeds = ",".join(map(str, s.seeds or experiment.seeds))
         commands.append(f"flatpose-exp run {experiment.id} --profile {s.profile}{root} --seeds {seeds}")
-    commands = commands or [f"flatpose-exp run {experiment.id}"]
+    commands = list(dict.fromkeys(commands)) or [f"flatpose-exp run {experiment.id}"]
     return "\n".join(["## Reproduce", "", "```bash", *commands, f"flatpose-exp report {experiment.id}", "```"])
 
 
@@ -233,9 +254,10 @@ def index(entries: Sequence[tuple[Experiment, RecordSet]], others: Mapping[str, 
     """reports/index.md: every experiment with what has been measured and found, and the ``others`` by name."""
     lines = [pipe(["experiment", "source", "measured", "finding"]), pipe(["---"] * 4)]
     for experiment, records in entries:
-        found = [s for s in settings(experiment, records) if s.profile != "smoke"]
-        state = "<br>".join(f"{s.title}: {progress(experiment, s)}" for s in found) or f"0/{len(experiment.rows)} rows"
-        texts = [f"{s.title}: {findings.finding(experiment, s)}" for s in found[:1]]
+        found = [(s, part_of(experiment, s)) for s in settings(experiment, records) if s.profile != "smoke"]
+        state = "<br>".join(f"{s.title}: {progress(part, s)}" for s, part in found)
+        state = state or f"0/{len(experiment.rows)} rows"
+        texts = [f"{s.title}: {findings.finding(part, s)}" for s, part in found[:1]]
         texts.append(findings.comparison_finding(against_paper(experiment, records)))
         text = escape(" ".join(t for t in texts if t)) or "nothing measured yet"
         link = f"[{experiment.id}: {escape(experiment.title)}]({experiment.id}.md)"

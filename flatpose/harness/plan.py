@@ -65,7 +65,7 @@ def make_plan(experiment: Experiment, profile: Profile, runs_dir: Path, *, rows:
         SpecError: A row cannot exist at this profile.
     """
     configs: dict[RunConfig, list[str]] = {}
-    for row in rows or experiment.rows:
+    for row in _offered(rows, profile) if rows else (r for r in experiment.rows if r.id not in profile.left_out):
         configs.setdefault(_at(row, profile, data_root), []).append(row.id)
     found: dict[DataConfig, tuple[str | None, str | None]] = {}
     runs = []
@@ -78,6 +78,15 @@ def make_plan(experiment: Experiment, profile: Profile, runs_dir: Path, *, rows:
     minutes = _measured_minutes(runs, runs_dir)
     return Plan(experiment, profile, tuple(runs), profile.minutes_per_run if minutes is None else minutes,
                 minutes is not None)
+
+
+def _offered(rows: Sequence[Row], profile: Profile) -> Sequence[Row]:
+    """Rows that were asked for by name; raises SpecError for one that this profile leaves out."""
+    for row in rows:
+        if row.id in profile.left_out:
+            raise SpecError(f"not run at profile {profile.name!r}: {profile.left_out[row.id]}", where=f"row {row.id}",
+                            hint="--profile synth and --profile paper run every row")
+    return rows
 
 
 def _at(row: Row, profile: Profile, data_root: Path | None) -> RunConfig:

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
-from flatpose.harness import ceilings_page, collect, page, plots, render
+from flatpose.harness import ceilings_page, collect, evaluate_checkpoint, page, plots, render, stopwatch, tradeoff
 from flatpose.harness.collect import Record, RecordSet, Setting, Stale
 from flatpose.harness.compare import Comparison, against_paper, against_records
 from flatpose.harness.spec import Experiment
 from flatpose.io import read_json, write_bytes
 
-OTHERS = {"ceilings": "what a perfect network would score through each codec, on real annotations",
+OTHERS = {"boxes_simulated": "what boxes alone do to AP, AP50 and AR at the accuracy of Table 2",
+          "ceilings": "what a perfect network would score through each codec, on real annotations",
           "readings_search": "which network the paper's parameters and GFLOPs mean"}
 """Pages beside those of the experiments, made without training."""
 
@@ -64,9 +66,13 @@ def render_files(experiment: Experiment, records: RecordSet, stale: Stale | None
         data = plots.plot_data(experiment, setting, stale)
         if any(curve["points"] for key in ("curves", "ceilings", "published") for curve in data[key]):
             pictures[name], names[title] = plots.draw(data), name
+    tradeoffs = tradeoff.plot_data(experiment, records, stale) if experiment.tradeoff else {"panels": []}
+    if tradeoffs["panels"]:
+        name = f"{experiment.id}.tradeoff.svg"
+        pictures[name], names[page.TRADEOFF] = tradeoff.draw(tradeoffs), name
     files = {f"{experiment.id}.md": page.page(experiment, records, names, stale).encode(),
              f"{experiment.id}.csv": render.to_csv(page.tables(experiment, records, stale)).encode(), **pictures}
-    if records.records or records.costs:
+    if records.records or records.costs or records.checkpoints or records.latencies:
         files[f"data/{experiment.id}.json"] = records.dump().encode()
     return files
 
@@ -93,7 +99,10 @@ def _records(experiment: Experiment, reports: Path, runs_dir: Path, found: Itera
     """Committed records, newer ones from runs/, and costs computed on this machine (runs/costs/<id>.json)."""
     committed = collect.load(reports / "data" / f"{experiment.id}.json", experiment.id)
     costs = runs_dir / "costs" / f"{experiment.id}.json"
-    return collect.merge(experiment, committed, found, read_json(costs) if costs.exists() else ())
+    records = collect.merge(experiment, committed, found, read_json(costs) if costs.exists() else ())
+    evaluated = evaluate_checkpoint.merged(experiment, committed.checkpoints, evaluate_checkpoint.scan(runs_dir))
+    timed = stopwatch.merged(experiment, committed.latencies, stopwatch.load(experiment.id, runs_dir))
+    return replace(records, checkpoints=tuple(evaluated), latencies=tuple(timed))
 
 
 def _plots(experiment: Experiment, records: RecordSet) -> list[tuple[str, str, Setting | None]]:

@@ -24,6 +24,8 @@ class Published:
     gflops: Optional[float] = None
     note: str = ""
     """What is odd about these numbers (a contradiction, another convention, another box source)."""
+    split: str = ""
+    """Where the metrics were measured, when not on the split that runs evaluate ("COCO test-dev")."""
 
 
 @config
@@ -73,6 +75,10 @@ class Profile:
     backbones: dict[str, str] = Field(default_factory=dict)
     pretrained: Optional[bool] = None
     model: dict[str, Any] = Field(default_factory=dict)
+    models: dict[str, dict[str, Any]] = Field(default_factory=dict)
+    """By model kind, after ``model``: the size-reduced member of a family."""
+    left_out: dict[str, str] = Field(default_factory=dict)
+    """Row id -> why this profile does not run it."""
     codec: dict[str, dict[str, Any]] = Field(default_factory=dict)
     """By codec kind."""
     train: dict[str, Any] = Field(default_factory=dict)
@@ -130,6 +136,8 @@ class Experiment:
     figure: Optional[Figure] = None
     headline: Literal["measured", "boxes"] = "measured"
     """The table that answers the question: the metrics, or ground-truth against detector boxes."""
+    tradeoff: bool = False
+    """Also draw accuracy against cost, one point per row (flatpose.harness.tradeoff)."""
     notes: tuple[str, ...] = ()
     """Contradictions of the paper and conditions that every reader of the page must know."""
 
@@ -139,7 +147,7 @@ Override = Union[dict[str, Any], None]
 
 def at_profile(run: RunConfig, profile: Profile, *, source: Literal["embedded", "disk"] | None = None) -> RunConfig:
     """The row's run at another scale; ``source`` overrides where the data comes from (``--data-root``)."""
-    model = _patched(run.model, profile.model)
+    model = _patched(_patched(run.model, profile.model), profile.models.get(run.model.kind, {}))
     backbone = getattr(model, "backbone", None)
     if backbone in profile.backbones:
         model = replace(model, backbone=profile.backbones[backbone])

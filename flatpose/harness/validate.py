@@ -37,6 +37,8 @@ def problems(experiment: Experiment) -> list[str]:
 def _row_problems(experiment: Experiment, row: Row) -> list[str]:
     found = []
     for profile in experiment.profiles.values():
+        if row.id in profile.left_out:
+            continue
         try:
             run = at_profile(row.run, profile)
         except (ValueError, FlatPoseError) as error:

@@ -120,11 +120,11 @@ class DySample(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """(B, C, h, w) -> (B, C, 2h, 2w)."""
         batch, channels, height, width = x.shape
-        offset = F.pixel_shuffle(0.25 * self.offset(x), 2).view(batch * self.groups, 2, 2 * height, 2 * width)
+        offset = F.pixel_shuffle(0.25 * self.offset(x), 2).reshape(batch * self.groups, 2, 2 * height, 2 * width)
         # Centres of the output cells in input cells, then both in grid_sample's units: -1 to 1 over the map.
         ys, xs = (torch.arange(2 * n, device=x.device, dtype=x.dtype) / 2 + 0.25 for n in (height, width))
-        place_x = (xs + offset[:, 0]) * (2 / width) - 1
-        place_y = (ys[:, None] + offset[:, 1]) * (2 / height) - 1
+        place_x = (xs + offset[:, 0]) * 2 / width - 1
+        place_y = (ys[:, None] + offset[:, 1]) * 2 / height - 1
         sampled = F.grid_sample(x.reshape(batch * self.groups, -1, height, width),
                                 torch.stack([place_x, place_y], dim=-1).to(x.dtype), align_corners=False,
                                 padding_mode="border")

@@ -72,7 +72,8 @@ class SHaRPose(nn.Module):
         answer, features = tokens[:, 1:1 + self.num_keypoints], tokens[:, 1 + self.num_keypoints:]
         coarse = self._heatmaps(answer)
         outputs = {"heatmap_coarse": coarse, "quality": quality, "cell_score": cell_score}
-        if self.training or self.threshold is None:
+        # Operators are counted on a trace, and counted as if every person were refined.
+        if self.training or self.threshold is None or torch.jit.is_tracing():
             return {"heatmap": self._fine_stage(images, coarse_input, features, cell_score), **outputs}
         poor = (quality < self.threshold).nonzero()[:, 0]
         heatmap = coarse.clone()

@@ -1,0 +1,54 @@
+"""The scales of Tables 2, 3 and 4: everything at full size, or one size-reduced member of each family.
+
+Why one member: all variants of a system would shrink to the same small network, and one run would stand for several
+rows. What is reduced is width and depth; targets, loss, decoding and flip test stay the system's own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+from typing import Any
+
+from experiments.recipes import PAPER, QUICK, SMOKE, SYNTH
+from flatpose.harness.spec import Profile, Row
+
+ONE_MEMBER = "quick runs one member per family"
+SMALL_HRNET: dict[str, Any] = {"backbone": "hrnet_quick", "pretrained": False}
+SMALL_VIT: dict[str, Any] = {"backbone": "vit_quick", "pretrained": False, "drop_path": 0.0}
+SMALL_MODELS: dict[str, dict[str, Any]] = {
+    "baseline": {"backbone": "resnet_quick"}, "srpose": {"backbone": "resnet_quick"},
+    "flatpose": {"backbone": "convnext_quick"},
+    "hrnet": SMALL_HRNET, "simcc": SMALL_HRNET, "sar": SMALL_HRNET,
+    "tokenpose": {**SMALL_HRNET, "patch_size": (3, 4), "depth": 4, "groups": 1, "head_hidden": 192},
+    "vitpose": SMALL_VIT, "sharpose": SMALL_VIT,
+    "gatedunipose": {"backbone": "unireplknet_quick", "drop_path": 0.0, "embed_dim": 48},
+    "rtmpose": {"backbone": "resnet_quick", "hidden_dim": 128},
+}
+"""By system. Two small trunks have weights of ours (ResNet, ConvNeXt); the others start from nothing.
+
+RTMPose's head is put on the small ResNet: timm's smallest CSPNeXt costs eight times as much.
+"""
+STARTS = ("At `quick` SimpleBaseline, SRPose and RTMPose (small ResNet) and FlatPose (small ConvNeXt) start from our "
+          "weights, made on embedded images that no experiment uses; small HRNets, ViTs and GatedUniPose start from "
+          "nothing.")
+FROM_SCRATCH: dict[str, Any] = {"layer_decay": None}
+"""A rate that falls towards the input is meant for a pretrained network."""
+
+
+def profiles(rows: Iterable[Row], members: Iterable[str], codec: dict[str, dict[str, Any]] | None = None
+             ) -> dict[str, Profile]:
+    """The four scales of a table; at quick only ``members`` (row ids) run, with ``codec`` fields replaced by kind.
+
+    Smoke runs at 96x96: 64x64 is no multiple of TokenPose's patches, and half of it none of a ViT's.
+    """
+    chosen = set(members)
+    others = {row.id: ONE_MEMBER for row in rows if row.id not in chosen}
+    smoke = replace(SMOKE, image_size=(96, 96), models=SMALL_MODELS, left_out=others,
+                    train={**SMOKE.train, **FROM_SCRATCH})
+    quick = replace(QUICK, models=SMALL_MODELS, left_out=others, codec=codec or {},
+                    train={**QUICK.train, **FROM_SCRATCH}, minutes_per_run=1.5)
+    synth = replace(SYNTH, train={**SYNTH.train, **FROM_SCRATCH})
+    # Which boxes a benchmark is scored with is the row's own: MPII has one kind.
+    reduced = [replace(p, eval={k: v for k, v in p.eval.items() if k != "box_sources"}) for p in (smoke, quick, synth)]
+    return {p.name: p for p in (*reduced, PAPER)}

@@ -1,0 +1,92 @@
+"""A trained network on COCO's test-dev: its images, the detector's boxes, results for the server."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from accelerate import Accelerator
+from safetensors.torch import load_file
+from torch import nn
+
+from flatpose.codecs import build_codec
+from flatpose.config import RunConfig
+from flatpose.data import coco
+from flatpose.data.instances import Person, PoseData, Split
+from flatpose.errors import DataError
+from flatpose.evaluate import predict
+from flatpose.io import read_json
+from flatpose.keypoints import COCO17
+from flatpose.metrics import to_results
+from flatpose.models import build_model
+from flatpose.progress import SILENT, Reporter
+
+IMAGE_INFO = "image_info_test-dev2017.json"
+DETECTOR = "COCO_test-dev2017_detections_AP_H_609_person.json"
+
+
+def load_test_dev(root: Path) -> PoseData:
+    """The detected persons of test-dev below a data root, as a data set without truth.
+
+    Expects ``annotations/image_info_test-dev2017.json``, the images in ``test2017/`` (or ``images/test2017/``) and the
+    60.9-AP detector file (or another ``*test-dev2017*.json``) in ``person_detection_results/``.
+
+    Raises:
+        DataError: One of them is missing or malformed.
+    """
+    folder = coco.coco_folder(root)
+    info, detector = folder / "annotations" / IMAGE_INFO, _detector(folder / "person_detection_results")
+    images = coco.image_folder(folder, "test")
+    try:
+        names = {image["id"]: images / Path(image["file_name"]).name for image in read_json(info)["images"]}
+    except (KeyError, TypeError):
+        raise DataError("no list 'images' of objects with id and file_name", where=str(info)) from None
+    split = Split([], info, sorted(names))
+    return PoseData("coco", "COCO test-dev2017", coco.fingerprint([info, detector]), COCO17, split, split, root,
+                    _persons(detector, names), detector)
+
+
+def _detector(folder: Path) -> Path:
+    found = [folder / DETECTOR, *sorted(folder.glob("*test-dev2017*.json"))]
+    path = next((p for p in found if p.is_file()), None)
+    if path is None:
+        raise DataError(f"no person detections for test-dev: looked for {folder / DETECTOR}")
+    return path
+
+
+def _persons(path: Path, names: dict[int, Path]) -> list[Person]:
+    """Person boxes (category 1) of a detector's results file, in its order."""
+    empty = np.zeros((len(COCO17), 2)), np.zeros(len(COCO17))
+    persons = []
+    for position, entry in enumerate(read_json(path)):
+        try:
+            box, score = np.asarray(entry["bbox"], dtype=np.float64), float(entry["score"])
+            if entry["category_id"] != 1 or entry["image_id"] not in names:
+                continue
+            if box.shape != (4,) or not np.isfinite(box).all():
+                raise ValueError("bbox is not four finite numbers")
+        except (KeyError, TypeError, ValueError) as error:
+            raise DataError(f"bad detection ({error!r})", where=f"{path}: [{position}]") from None
+        if (box[2:] > 0).all():
+            persons.append(Person(entry["image_id"], names[entry["image_id"]], 0, box, *empty, float(box[2] * box[3]),
+                                  score))
+    if not persons:
+        raise DataError("no person box in an image of test-dev", where=str(path))
+    return persons
+
+
+def results(run: RunConfig, weights: Path, data: PoseData, reporter: Reporter = SILENT) -> list[dict[str, Any]]:
+    """COCO results of a run's network on the detected persons, with the run's flip test, score rule and NMS."""
+    network = build_model(run.model, run.codec, run.image_size, len(COCO17), pretrained=False)
+    network.load_state_dict(load_file(weights))
+    return results_of(network, run, data, reporter)
+
+
+def results_of(network: nn.Module, run: RunConfig, data: PoseData, reporter: Reporter = SILENT) -> list[dict[str, Any]]:
+    """The same of a network that has its weights."""
+    codec = build_codec(run.codec, run.image_size, len(COCO17))
+    found = predict(network, codec, data.detections, data, run, Accelerator(), reporter)
+    config = run.eval
+    return to_results(found, rescore=config.rescore, score_threshold=run.codec.score_threshold, nms=config.nms,
+                      nms_threshold=config.nms_threshold, sigmas=np.array(COCO17.sigmas))[0]
