@@ -7,9 +7,11 @@ import sys
 import time
 from pathlib import Path
 
+from flatpose.config import spec_hash
 from flatpose.harness.console import OPTIONS, err, make_reporter, minutes, table
 from flatpose.harness.plan import Plan, PlannedRun
 from flatpose.harness.runner import Outcome, run_plan
+from flatpose.harness.store import RunDir
 
 HINTS = {"failed": "try again: --rerun failed", "stale": "run it by today's code: --rerun stale"}
 
@@ -37,9 +39,19 @@ def sweep(plan: Plan, runs_dir: Path, data_root: Path | None) -> int:
         raise SystemExit(130) from None
     finally:
         reporter.finish()
-    everything = [*outcomes, *(Outcome(run, run.status, run.reason) for run in plan.runs if not run.due)]
+    others = [Outcome(run, run.status, run.reason) for run in plan.runs if not run.due]
+    everything = [*(_settled(outcome, runs_dir) for outcome in outcomes), *others]
     _summarise(everything)
     return _exit_code(everything)
+
+
+def _settled(outcome: Outcome, runs_dir: Path) -> Outcome:
+    """What another process was working on may have ended while this one did the rest."""
+    planned = outcome.planned
+    if outcome.status != "running" or planned.data_id is None:
+        return outcome
+    record = RunDir.of(runs_dir, spec_hash(planned.run), planned.seed, planned.data_id).record()
+    return outcome if record is None else Outcome(planned, record["status"], "another process ran it meanwhile")
 
 
 def _summarise(outcomes: list[Outcome]) -> None:
