@@ -13,7 +13,7 @@ from pathlib import Path
 
 import torch
 from accelerate.utils import set_seed
-from safetensors.torch import save
+from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
 from flatpose.codecs import HeatmapCodec, Outputs, SimCCCodec
@@ -29,7 +29,8 @@ from flatpose.train import build_accelerator, train
 
 IMAGE_SIZE = (96, 128)
 DATA = DataConfig(embedded=EmbeddedConfig(train_images=12000, val_images=50, seed=1000))
-EPOCHS = {"resnet_quick": 12, "convnext_quick": 6, "convnext_quick_deep": 6}
+EPOCHS = {"resnet_quick": 12, "convnext_quick": 6}
+GROWN = {"convnext_quick_deep": "convnext_quick"}  # a deeper trunk that starts as the same function
 TRAIN = TrainConfig(batch_size=32, lr=2e-3, warmup_epochs=0.2, ema_decay=0.999, precision="bf16")
 AUGMENT = AugmentConfig(rotation=30.0, scale=0.3, half_body=0.1, brightness=0.2)
 HEATMAP, SIMCC = HeatmapCodecConfig(stride=8), SimCCCodecConfig(sigma=6.0)
@@ -90,6 +91,22 @@ def pretrain(backbone: str, work_dir: Path, reporter: Reporter = SILENT) -> Path
     return target
 
 
+def grow(backbone: str) -> Path:
+    """The weights of a shallower trunk in a deeper one, whose additional residual blocks add nothing yet."""
+    shallow = load_file(WEIGHTS / f"{GROWN[backbone]}.safetensors")
+    set_seed(0)
+    trunk = build_backbone(backbone, pretrained=False)[0].state_dict()
+    deep = {name.removeprefix("net."): value for name, value in trunk.items()}
+    added = {name for name in deep if name not in shallow}
+    still = {name: torch.zeros_like(deep[name]) for name in added if ".mlp.fc2." in name}
+    state = {name: value.half().contiguous() for name, value in {**deep, **still, **shallow}.items()}
+    target = WEIGHTS / f"{backbone}.safetensors"
+    write_bytes(target, save(state))
+    write_json(target.with_suffix(".json"), {"made_by": f"python -m flatpose.pretrain {backbone}",
+                                             "grown_from": GROWN[backbone], "added": sorted(added)})
+    return target
+
+
 if __name__ == "__main__":
     name = sys.argv[1]
-    print(pretrain(name, Path("runs") / "pretrain" / name))
+    print(grow(name) if name in GROWN else pretrain(name, Path("runs") / "pretrain" / name))

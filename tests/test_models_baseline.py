@@ -8,6 +8,7 @@ import torch
 from flatpose.config import BaselineConfig, HeatmapCodecConfig, RegressionCodecConfig, SimCCCodecConfig
 from flatpose.errors import SpecError
 from flatpose.models import build_model
+from flatpose.models.backbones import build_backbone
 
 
 def build(codec, size=(192, 256), **fields):
@@ -42,3 +43,10 @@ def test_what_does_not_fit_together_is_refused():
         build(HeatmapCodecConfig(), head="simcc", backbone="resnet_quick")
     with pytest.raises(SpecError, match="did you mean 'resnet50'"):
         build(HeatmapCodecConfig(), backbone="resnet5O")
+
+
+def test_the_grown_trunk_starts_as_the_function_it_was_grown_from():
+    images = torch.randn(2, 3, 64, 64, generator=torch.Generator().manual_seed(0))
+    shallow, deep = (build_backbone(name, pretrained=True)[0].eval()(images)
+                     for name in ("convnext_quick", "convnext_quick_deep"))
+    assert torch.equal(shallow, deep)
