@@ -129,12 +129,14 @@ def _record(run: RunConfig, seed: int, data_id: str, data_root: Path | None, wor
         DataError: The data is bad.
         OSError: The disk is full or cannot be written.
     """
+    from flatpose.imagenet import prepare
     from flatpose.pipeline import execute
 
     started, clock = provenance.now(), time.monotonic()
     measured: dict[str, Any] = {}
     status, reason = "done", None
     try:
+        prepare(run, data_root)
         measured = execute(run, seed=seed, data_root=data_root, work_dir=work_dir, reporter=reporter)
         json.dumps(measured, allow_nan=False)  # a number that is none fails its run, not the sweep
     except DataError:

@@ -30,6 +30,8 @@ def build_model(config: ModelConfig, codec: CodecConfig, image_size: tuple[int, 
         num_keypoints: K.
         pretrained: Overrides the configuration's choice (False when only the shape matters).
     """
+    if getattr(config, "backbone", None) == "mobilenetv2_imagenet":  # ours, so timm has to be told of it
+        importlib.import_module("flatpose.imagenet").register()
     module = importlib.import_module(BUILDERS[config.kind])
     wanted = config.pretrained if pretrained is None else pretrained
     return module.build(config, codec, image_size, num_keypoints, wanted)
