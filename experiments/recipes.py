@@ -67,7 +67,7 @@ PAPER = Profile(name="paper", description="real data and the paper's recipe, on 
 # Real images on a CPU: a small network that has seen ImageNet (flatpose.imagenet), the strongest recipe of CPU minutes.
 MINI = Profile(
     name="mini",
-    description="real images on CPU: a subset of COCO, ImageNet MobileNetV2, 128x96 input, an equal budget for every row",
+    description="real images on CPU: a subset of COCO, ImageNet MobileNetV2, 128x96 input, equal budgets",
     image_size=(96, 128), backbones={"resnet50": "mobilenetv2_imagenet"}, model=SMALL_MODEL,
     train={"epochs": 20, "batch_size": 32, "lr": 2e-3, "warmup_epochs": 1.0, "ema_decay": 0.998},
     augment={"rotation": 30.0, "scale": 0.3, "half_body": 0.1, "brightness": 0.2},

@@ -125,7 +125,7 @@ def recalibrate(network: nn.Module, crops: Crops) -> None:
     network.train()
     for start in range(0, len(crops), BATCH):
         items = [crops[(0, index)]["image"] for index in range(start, min(start + BATCH, len(crops)))]
-        network.forward_features(normalise(torch.stack([torch.as_tensor(item) for item in items])))
+        network(normalise(torch.stack([torch.as_tensor(item) for item in items])))
     for norm, momentum in zip(norms, momenta, strict=True):
         norm.momentum = momentum
     network.eval()

@@ -31,6 +31,13 @@ app = typer.Typer(name="flatpose-exp", no_args_is_help=True, pretty_exceptions_e
                   rich_markup_mode=None, context_settings={"help_option_names": ["-h", "--help"]})
 
 
+class Launcher(str, Enum):
+    """Where runs are made."""
+
+    local = "local"
+    slurm = "slurm"
+
+
 class Rerun(str, Enum):
     """Which runs start besides those that were never finished."""
 
@@ -46,6 +53,9 @@ ProfileOpt = cli_tools.ProfileOpt
 RootOpt = cli_tools.RootOpt
 RowOpt = Annotated[Optional[list[str]], typer.Option("--row", help="Only this row (repeatable).")]
 SeedsOpt = Annotated[Optional[str], typer.Option(help="Comma-separated, as in 0,1,2; default: the experiment's.")]
+LauncherOpt = Annotated[Launcher, typer.Option(help="slurm: one job per run, through submitit.")]
+SlurmOpt = Annotated[Optional[list[str]], typer.Option("--slurm", metavar="NAME=VALUE", help="A parameter of the jobs, "
+                     "as in slurm_partition=gpu, timeout_min=600, gpus_per_node=1 (repeatable).")]
 RerunOpt = Annotated[Rerun, typer.Option(help="Besides unfinished runs, also start failed, stale or all.")]
 
 
@@ -150,7 +160,7 @@ def plan(experiment: ExperimentArg, row: RowOpt = None, profile: ProfileOpt = No
     made = _plan(experiment, row, profile, data_root, seeds, rerun)
     if json_:
         print_json({"experiment": made.experiment.id, "profile": made.profile.name, "due": len(made.due),
-                    "minutes_per_run": made.minutes_per_run, "measured": made.measured,
+                    "minutes_per_run": made.minutes_per_run, "measured": made.measured, "gpu_hours": made.gpu_hours,
                     "runs": [r.to_dict() for r in made.runs]})
         return
     table(f"{made.experiment.id} at profile {made.profile.name}", ["row", "seed", "status", "starts", "because"],
@@ -161,7 +171,9 @@ def plan(experiment: ExperimentArg, row: RowOpt = None, profile: ProfileOpt = No
 def _estimate(made: Any) -> str:
     each, basis = made.minutes_per_run, "measured here" if made.measured else "the profile's estimate"
     total = None if each is None else each * len(made.due)
-    return f"{len(made.due)} of {len(made.runs)} runs start; about {minutes(total)} ({basis}: {minutes(each)} each)"
+    gpu = "" if made.gpu_hours is None else f"; {made.gpu_hours:.1f} GPU-hours at the measured throughput"
+    return (f"{len(made.due)} of {len(made.runs)} runs start; about {minutes(total)} ({basis}: {minutes(each)} each)"
+            + gpu)
 
 
 def _plan(experiment: str, row: list[str] | None, profile: str | None, data_root: Path | None, seeds: str | None,
@@ -204,6 +216,7 @@ def run(experiment: ExperimentArg, row: RowOpt = None, profile: ProfileOpt = Non
         checkpoint: Annotated[Optional[Path], typer.Option(
             help="Train nothing: evaluate this .pth or .safetensors file as the one --row (weights of the paper's "
                  "size, unless --profile says otherwise).")] = None,
+        launcher: LauncherOpt = Launcher.local, slurm: SlurmOpt = None,
         report_: Annotated[bool, typer.Option("--report/--no-report", help="Render the page afterwards.")] = True
         ) -> None:
     """Train and evaluate what is missing, go on where a killed run stopped, then render the page.
@@ -213,10 +226,14 @@ def run(experiment: ExperimentArg, row: RowOpt = None, profile: ProfileOpt = Non
 
     Examples: flatpose-exp run fig1 --seeds 0,1,2 · flatpose-exp run fig1 --row simcc_s32 --data-root /data ·
     flatpose-exp run my_table.py --rerun failed ·
+    flatpose-exp run table5 --launcher slurm --slurm slurm_partition=gpu --slurm gpus_per_node=1 ·
     flatpose-exp run table2 --row hrnet_w48 --checkpoint pose_hrnet_w48_256x192.pth --data-root /data
     """
-    from flatpose.harness.sweep import sweep
+    from flatpose.harness.store import rank
+    from flatpose.harness.sweep import slurm_sweep, sweep
 
+    if rank():
+        OPTIONS.quiet, report_ = True, False  # rank 0 speaks for all
     if checkpoint is not None:
         _evaluate_checkpoint(experiment, row, profile, checkpoint, data_root)
         if report_:
@@ -226,7 +243,10 @@ def run(experiment: ExperimentArg, row: RowOpt = None, profile: ProfileOpt = Non
     made = _plan(experiment, row, profile, data_root, seeds, rerun)
     if not OPTIONS.quiet:
         err.print(f"{made.experiment.id} at profile {made.profile.name}: {_estimate(made)}", markup=False)
-    code = sweep(made, sites.runs_dir(), data_root)
+    if launcher is Launcher.slurm:
+        code = slurm_sweep(made, sites.runs_dir(), data_root, slurm or [])
+    else:
+        code = sweep(made, sites.runs_dir(), data_root)
     if report_ and code != 2:
         _report([experiment], check=False)
     raise typer.Exit(code)

@@ -242,6 +242,21 @@ def data_make(experiment: Annotated[str, typer.Argument(metavar="[ID]")] = "fig1
         print(synthetic.ensure(config.embedded, reporter=make_reporter()))
 
 
+@data_app.command("subset")
+def data_subset(target: Annotated[Path, typer.Argument(metavar="DIR", help="Where the subset goes; must not exist.")],
+                data_root: RootOpt = None,
+                train: Annotated[int, typer.Option(min=1, help="Training images with a usable person.")] = 2000,
+                val: Annotated[int, typer.Option(min=1, help="Validation images.")] = 500) -> None:
+    """Cut a smaller COCO tree out of a real one: always the same images for the same numbers, larger ones containing
+    the smaller ones. Images are linked where the file system can, else copied.
+
+    Example: flatpose-exp data subset /data/mini --data-root /data --train 2000 --val 500
+    """
+    from flatpose.data.subset import make_subset
+
+    print(make_subset(_existing_root(data_root), target, {"train": train, "val": val}))
+
+
 @data_app.command("check")
 def data_check(data_root: RootOpt = None,
                task: Annotated[Optional[str], typer.Option(help="coco, crowdpose or mpii; default: all that have a "

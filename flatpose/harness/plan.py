@@ -50,6 +50,8 @@ class Plan:
     runs: tuple[PlannedRun, ...]
     minutes_per_run: float | None
     measured: bool
+    gpu_hours: float | None = None
+    """Of all runs that are due: from the records that were made on a GPU, wherever that was."""
 
     @property
     def due(self) -> tuple[PlannedRun, ...]:
@@ -77,7 +79,7 @@ def make_plan(experiment: Experiment, profile: Profile, runs_dir: Path, *, rows:
             runs.append(PlannedRun(tuple(names), run, seed, found[run.data][0], status, reason, status in DUE[rerun]))
     minutes = _measured_minutes(runs, runs_dir)
     return Plan(experiment, profile, tuple(runs), profile.minutes_per_run if minutes is None else minutes,
-                minutes is not None)
+                minutes is not None, _gpu_hours(runs, runs_dir))
 
 
 def _offered(rows: Sequence[Row], profile: Profile) -> Sequence[Row]:
@@ -121,6 +123,27 @@ def _why_missing(folder: RunDir, data_id: str | None) -> str:
     if folder.damaged():
         return "its record is damaged and counts for nothing"
     return "goes on from its checkpoint" if (folder.path / "checkpoint").is_dir() else "no record"
+
+
+def _gpu_hours(runs: list[PlannedRun], runs_dir: Path) -> float | None:
+    """Training persons x epochs of the runs that are due over the measured images per second and GPU.
+
+    A run is measured by the records of its own network, else by those of the plan's others; None without any.
+    """
+    rates: dict[str, list[float]] = {}
+    sizes: list[float] = []
+    for planned in runs:
+        record = RunDir.of(runs_dir, spec_hash(planned.run), planned.seed, planned.data_id or "-").record() or {}
+        if record.get("status") == "done" and str(record["provenance"].get("device")).startswith("cuda"):
+            speed = record["train"]["images_per_s"] / record["train"].get("processes", 1)
+            rates.setdefault(spec_hash(planned.run), []).append(speed)
+            sizes.append(record["data"]["train_persons"])
+    if not rates:
+        return None
+    typical, persons = statistics.median(r for found in rates.values() for r in found), statistics.median(sizes)
+    seconds = (p.run.train.epochs * persons / statistics.median(rates.get(spec_hash(p.run), [typical]))
+               for p in runs if p.due)
+    return sum(seconds) / 3600
 
 
 def _measured_minutes(runs: list[PlannedRun], runs_dir: Path) -> float | None:

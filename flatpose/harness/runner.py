@@ -18,7 +18,7 @@ from flatpose.errors import DataError, FlatPoseError, RunError
 from flatpose.harness import provenance
 from flatpose.harness.identity import code_hash
 from flatpose.harness.plan import Plan, PlannedRun, Status
-from flatpose.harness.store import ERROR, Busy, RunDir
+from flatpose.harness.store import ERROR, Busy, RunDir, rank
 from flatpose.io import read_json, write_text
 from flatpose.progress import Reporter
 
@@ -93,6 +93,9 @@ def _run_one(planned: PlannedRun, runs_dir: Path, data_root: Path | None, report
     if data_id is None:
         raise DataError(missing or "the embedded data vanished while the sweep was running")
     folder = RunDir.of(runs_dir, spec_hash(run), planned.seed, data_id)
+    if rank():  # the lock and the record are rank 0's
+        helped = _record(run, planned.seed, data_id, data_root, folder.path, reporter)
+        return Outcome(planned, helped["status"], helped["reason"] or "", time.monotonic() - started)
     try:
         with folder.lock():
             record = folder.record()

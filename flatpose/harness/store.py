@@ -23,6 +23,11 @@ class Busy(FlatPoseError):
     """Another process is working on this run."""
 
 
+def rank() -> int:
+    """This process's number among those that train one run together (torchrun); 0 is the one that keeps the records."""
+    return int(os.environ.get("RANK", "0"))
+
+
 @dataclass(frozen=True)
 class RunDir:
     """The folder of one run on one data set."""
@@ -56,7 +61,9 @@ class RunDir:
         return (self.path / RECORD).exists() and self.record() is None
 
     def running(self) -> str | None:
-        """Which live process holds the lock, for people; None when nobody does."""
+        """Which live process holds the lock, for people; None when nobody does, or when it is rank 0 of this job."""
+        if rank():
+            return None
         owner = _owner(self.path / LOCK)
         return _name(owner) if owner is not None and _alive(owner) else None
 

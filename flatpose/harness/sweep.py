@@ -6,6 +6,7 @@ import shlex
 import sys
 import time
 from pathlib import Path
+from typing import NoReturn
 
 from flatpose.config import spec_hash
 from flatpose.harness.console import OPTIONS, err, make_reporter, minutes, table
@@ -34,12 +35,39 @@ def sweep(plan: Plan, runs_dir: Path, data_root: Path | None) -> int:
     try:
         outcomes = run_plan(plan, runs_dir, data_root, reporter, announce)
     except KeyboardInterrupt:
-        err.print("stopped; finished runs and the last checkpoint are kept. To go on:\n  "
-                  + shlex.join(["flatpose-exp", *sys.argv[1:]]), markup=False)
-        raise SystemExit(130) from None
+        _stopped("finished runs and the last checkpoint are kept")
     finally:
         reporter.finish()
-    others = [Outcome(run, run.status, run.reason) for run in plan.runs if not run.due]
+    return _conclude(plan, outcomes, runs_dir)
+
+
+def slurm_sweep(plan: Plan, runs_dir: Path, data_root: Path | None, options: list[str]) -> int:
+    """The same, one Slurm job per run; ``options`` are NAME=VALUE of submitit. Interrupting it leaves the jobs alone.
+
+    Raises:
+        SpecError: An option is malformed or unknown to submitit.
+        RunError: submitit or Slurm is not there.
+    """
+    from flatpose.harness.launch_slurm import Slurm, launch, parse_options
+
+    reporter = make_reporter()
+    try:
+        outcomes = launch(plan, runs_dir, data_root, reporter, Slurm(parse_options(options)))
+    except KeyboardInterrupt:
+        _stopped("the jobs go on (squeue --me)")
+    finally:
+        reporter.finish()
+    return _conclude(plan, outcomes, runs_dir)
+
+
+def _stopped(what_remains: str) -> NoReturn:
+    err.print(f"stopped; {what_remains}. To go on:\n  " + shlex.join(["flatpose-exp", *sys.argv[1:]]), markup=False)
+    raise SystemExit(130) from None
+
+
+def _conclude(plan: Plan, outcomes: list[Outcome], runs_dir: Path) -> int:
+    told = {id(outcome.planned) for outcome in outcomes}
+    others = [Outcome(run, run.status, run.reason) for run in plan.runs if not run.due and id(run) not in told]
     everything = [*(_settled(outcome, runs_dir) for outcome in outcomes), *others]
     _summarise(everything)
     return _exit_code(everything)

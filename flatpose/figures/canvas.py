@@ -1,0 +1,108 @@
+"""A grid of small pictures with titles, as PNG: the same bytes for the same arrays and matplotlib."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from flatpose.keypoints import KeypointSet
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+LEFT, RIGHT, MIDDLE, TRUTH = "#0072B2", "#D55E00", "#F0E442", "#FFFFFF"  # Okabe and Ito: told apart by all eyes
+CARD, INK, MUTED = "#FFFFFF", "#24292F", "#57606A"
+LABEL, TITLE, GAP, DPI = 1.25, 0.42, 0.05, 100  # inches; dots per inch
+
+
+class Canvas:
+    """Panels of one size, rows x columns, with a text left of each row and above each column.
+
+    ``panel`` is the width and height of a panel in inches.
+    """
+
+    def __init__(self, rows: Sequence[str], columns: Sequence[str], panel: tuple[float, float]) -> None:
+        import matplotlib
+        from matplotlib.backends.backend_agg import FigureCanvasAgg
+        from matplotlib.figure import Figure
+
+        width, height = panel
+        total = LABEL + len(columns) * (width + GAP), TITLE + len(rows) * (height + GAP)
+        self.style: Any = {**matplotlib.rcParamsDefault, "font.size": 8, "text.color": INK}
+        with matplotlib.rc_context(self.style):
+            self.figure = Figure(figsize=total, facecolor=CARD, dpi=DPI)
+            FigureCanvasAgg(self.figure)
+            self.axes = [[self._panel(r, c, panel, total) for c in range(len(columns))] for r in range(len(rows))]
+            for r, text in enumerate(rows):
+                y = 1 - (TITLE + r * (height + GAP) + height / 2) / total[1]
+                self.figure.text(0.04 / total[0], y, text, va="center", ha="left", linespacing=1.3)
+            for c, text in enumerate(columns):
+                x = (LABEL + c * (width + GAP) + width / 2) / total[0]
+                self.figure.text(x, 1 - TITLE / 2 / total[1], text, va="center", ha="center", linespacing=1.2)
+
+    def _panel(self, row: int, column: int, panel: tuple[float, float], total: tuple[float, float]) -> Axes:
+        width, height = panel
+        left, bottom = LABEL + column * (width + GAP), total[1] - TITLE - row * (height + GAP) - height
+        axes = self.figure.add_axes((left / total[0], bottom / total[1], width / total[0], height / total[1]))
+        axes.set_axis_off()
+        return axes
+
+    def png(self) -> bytes:
+        """The picture; without a date or a version in it. Colours are reduced to a palette, which halves the file."""
+        import matplotlib
+        from PIL import Image
+
+        with matplotlib.rc_context(self.style):
+            self.figure.canvas.draw()
+        pixels = np.asarray(self.figure.canvas.buffer_rgba())[..., :3]  # type: ignore[attr-defined]
+        buffer = io.BytesIO()
+        Image.fromarray(pixels).quantize(256, dither=Image.Dither.NONE).save(buffer, format="png", optimize=True)
+        return buffer.getvalue()
+
+
+def show(axes: Axes, pixels: np.ndarray, *, grey: bool = False) -> None:
+    """An image (h, w, 3) uint8 in its own pixel coordinates, pale and grey where something is drawn over it."""
+    if grey:
+        pixels = np.repeat((0.5 * pixels.mean(-1, keepdims=True) + 90).astype(np.uint8), 3, axis=-1)
+    axes.imshow(pixels, interpolation="nearest")
+    axes.set_xlim(-0.5, pixels.shape[1] - 0.5)
+    axes.set_ylim(pixels.shape[0] - 0.5, -0.5)
+    axes.set_aspect("equal")
+
+
+def overlay(axes: Axes, values: np.ndarray, size: tuple[int, int], *, low: float | None = None,
+            high: float | None = None, smooth: bool = False, alpha: float = 0.6) -> None:
+    """A map (h, w) stretched over an image of ``size`` (width, height)."""
+    axes.imshow(values, extent=(-0.5, size[0] - 0.5, size[1] - 0.5, -0.5), cmap="inferno", vmin=low, vmax=high,
+                alpha=alpha, interpolation="bilinear" if smooth else "nearest", zorder=2)
+    axes.set_xlim(-0.5, size[0] - 0.5)
+    axes.set_ylim(size[1] - 0.5, -0.5)
+
+
+def cell(axes: Axes, token: int, grid: tuple[int, int], stride: int, colour: str, text: str = "") -> None:
+    """A frame around one token's cell, with a text in its corner."""
+    from matplotlib.patches import Rectangle
+
+    x, y = token % grid[0] * stride, token // grid[0] * stride
+    axes.add_patch(Rectangle((x + 0.5, y + 0.5), stride - 2, stride - 2, fill=False, edgecolor=colour, linewidth=1.6,
+                             zorder=4))
+    axes.text(x + 3, y + 3, text, color=colour, fontsize=7, fontweight="bold", va="top", zorder=5)
+
+
+def skeleton(axes: Axes, keypoints: np.ndarray, visible: np.ndarray, keypoint_set: KeypointSet,
+             width: float = 1.3) -> None:
+    """Limbs and keypoints (K, 2) of a person: left blue, right orange, the rest yellow."""
+    names = keypoint_set.names
+
+    def colour(*indices: int) -> str:
+        sides = {names[i].split("_")[0] for i in indices}
+        return LEFT if sides == {"left"} else RIGHT if sides == {"right"} else MIDDLE
+
+    for a, b in keypoint_set.skeleton:
+        if visible[a] and visible[b]:
+            axes.plot(*keypoints[[a, b]].T, color=colour(a, b), linewidth=width, zorder=3, solid_capstyle="round")
+    for i in np.flatnonzero(visible):
+        axes.plot(*keypoints[i], marker="o", markersize=1.6 * width, color=colour(int(i)), markeredgewidth=0, zorder=4)
