@@ -8,6 +8,7 @@ from typing import Any
 
 from accelerate import Accelerator
 
+from flatpose.errors import RunError
 from flatpose.io import read_json, write_json
 
 STATE = "state.json"
@@ -42,9 +43,23 @@ class TrainState:
         self.accelerator.wait_for_everyone()
 
     def restore(self) -> dict[str, Any] | None:
-        """Load the newest whole checkpoint and return its ``state.json``; None when training starts afresh."""
+        """Load the newest whole checkpoint and return its ``state.json``; None when training starts afresh.
+
+        Raises:
+            RunError: Its files are damaged (a disk that failed, a machine that lost power). It is removed: half of it
+                may be loaded by now, so that only a new start is clean.
+        """
         for folder in (self.current, self.old):
             if (folder / STATE).is_file():
-                self.accelerator.load_state(str(folder))
-                return read_json(folder / STATE)
+                try:
+                    self.accelerator.load_state(str(folder))
+                    return read_json(folder / STATE)
+                except Exception as error:  # safetensors, zip and pickle have errors of their own, torch adds more
+                    self._remove(folder)
+                    raise RunError(f"the checkpoint was damaged ({type(error).__name__}) and has been removed",
+                                   where=folder.name, hint="run again: it starts afresh") from error
         return None
+
+    def _remove(self, folder: Path) -> None:
+        if self.accelerator.is_main_process:
+            shutil.rmtree(folder, ignore_errors=True)
