@@ -50,6 +50,9 @@ EXPERIMENT = Experiment(
         "The paper gives only the two end points of the heatmap curve; the other ten points have no published number.",
         "Strides finer than 32 are made by deconvolutions: in the baseline between backbone and head, in FlatPose "
         "after its transformer, which always works on the stride-32 tokens.",
+        "At `quick` the maps have 32x24 to 4x3 cells instead of 64x48 to 8x6, and 600 steps train the new layers: "
+        "every AP is small, and SimCC at stride 32 has twelve numbers per keypoint to read a position from. Why, with "
+        "measurements: docs/decisions/0004-quick-numbers-are-small.md.",
         "All twelve cells share data, input size, optimiser, schedule and number of samples seen; FLOPs differ.",
     ),
 )

@@ -7,7 +7,7 @@ import torch
 
 from flatpose.codecs import build_codec
 from flatpose.codecs.simcc import ideal_logits
-from flatpose.config import HeatmapCodecConfig, RegressionCodecConfig, SimCCCodecConfig
+from flatpose.config import HeatmapCodecConfig, RegressionCodecConfig, SARCodecConfig, SimCCCodecConfig
 from flatpose.keypoints import COCO17
 
 SIZE = (192, 256)
@@ -41,7 +41,7 @@ def outputs_of(codec, targets):
 
 
 @pytest.mark.parametrize(("config", "tolerance"), [*HEATMAPS.values(), *SIMCC.values(),
-                                                   (RegressionCodecConfig(), 1e-3)], ids=str)
+                                                   (RegressionCodecConfig(), 1e-3), (SARCodecConfig(), 1e-3)], ids=str)
 def test_round_trip_stays_below_half_a_bin(config, tolerance):
     codec = build_codec(config, SIZE, 17)
     keypoints = points()
@@ -99,6 +99,45 @@ def test_keypoints_outside_the_crop_get_no_weight(config):
 def test_unlabelled_keypoints_keep_weight_zero():
     codec = build_codec(HeatmapCodecConfig(), SIZE, 2)
     assert codec.encode(torch.full((1, 2, 2), 50.0), torch.tensor([[0.0, 1.0]]))["weights"].tolist() == [[0.0, 1.0]]
+
+
+OUTSIDE = {
+    # How far left of the crop a keypoint is still learned: three sigma of a Gaussian whose tail is inside (24 pixels
+    # at stride 4, counted from the nearest cell; 36 for SAR's patch), not at all, or half the larger side.
+    "heatmap": (HeatmapCodecConfig(), 25.9, 26.1), "heatmap, stride 32": (HeatmapCodecConfig(stride=32), 207.9, 208.1),
+    "simcc": (SimCCCodecConfig(), 0.0, 0.1), "regression": (RegressionCodecConfig(), 128.0, 128.1),
+    "sar": (SARCodecConfig(), 36.0, 36.1),
+}
+
+
+@pytest.mark.parametrize("name", OUTSIDE)
+def test_how_far_outside_the_crop_a_keypoint_counts(name):
+    config, last_in, first_out = OUTSIDE[name]
+    keypoints = torch.tensor([[[-last_in, 50.0], [-first_out, 50.0], [50.0, 50.0], [50.0, 50.0]]])
+    weights = build_codec(config, SIZE, 4).encode(keypoints, torch.tensor([[1.0, 1.0, 1.0, 0.0]]))["weights"]
+    assert weights.tolist() == [[1.0, 0.0, 1.0, 0.0]]  # and an invisible one never does
+
+
+BORDER = {
+    # Largest error anywhere in the crop, its border included. Plain cells stop at (cells - 1) * stride, so that the
+    # last stride - 1 pixels are decoded to the last cell; UDP's cells span the crop; DARK needs two cells around it.
+    "quarter": (HeatmapCodecConfig(), 3.0), "dark": (HeatmapCodecConfig(encode="exact", decode="dark"), 3.0),
+    "udp": (HeatmapCodecConfig(encode="exact", decode="dark", udp=True), 255 / 63 / 2),
+    "simcc": (SimCCCodecConfig(), 0.25), "expectation": (SimCCCodecConfig(decode="expectation"), 2.5),
+    "regression": (RegressionCodecConfig(), 1e-3), "sar": (SARCodecConfig(), 1e-3),
+}
+
+
+@pytest.mark.parametrize("name", BORDER)
+def test_error_up_to_the_border(name):
+    config, bound = BORDER[name]
+    codec = build_codec(config, SIZE, 17)
+    unit = torch.rand(64, 17, 2, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+    keypoints = unit * (torch.tensor(SIZE) - 1)
+    corners = torch.tensor([[0.0, 0.0], [191.0, 0.0], [0.0, 255.0], [191.0, 255.0]], dtype=torch.float64)
+    keypoints[0, :4] = corners
+    decoded, _ = codec.decode(outputs_of(codec, codec.encode(keypoints, torch.ones(64, 17))))
+    assert 0.2 * bound < (decoded - keypoints).abs().max() <= bound + 1e-3 or bound < 0.01
 
 
 def test_border_peaks_decode_to_the_border_cell():

@@ -1,4 +1,4 @@
-"""README's tree names every file with the first sentence of its docstring. ``python tests/test_readme.py`` renews it."""
+"""README's tree names every file with its docstring's first sentence; ``python tests/test_readme.py`` renews it."""
 
 from __future__ import annotations
 

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import json
+import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -11,6 +15,7 @@ from scipy.io import savemat
 from test_metrics import as_result, person, write_truth
 
 from flatpose.errors import DataError, FlatPoseError, SpecError
+from flatpose.harness import cli, console
 from flatpose.metrics.score import score_file
 
 COCO_KEYS = {"AP", "AP50", "AP75", "AP_M", "AR", "AR50", "AR75", "AR_M"}
@@ -181,6 +186,37 @@ def refused(task: str, files: tuple[Path, Path], change, words: list[str]) -> No
     message = str(caught.value)
     assert all(word in message for word in words), message
     assert message.count("\n") <= 1 and len(message) < 700
+    answer = command("score", "--task", task, "--annotations", files[0], "--predictions", files[1])
+    assert answer.code == 2 and answer.out == "" and answer.err.count("error: ") == 1
+    assert answer.err.strip() == f"error: {message}"
+
+
+def command(*arguments: object) -> SimpleNamespace:
+    """The command line in this process: exit code, standard output, standard error."""
+    out, said = io.StringIO(), io.StringIO()
+    with pytest.MonkeyPatch.context() as patch, contextlib.redirect_stdout(out):
+        patch.setattr(sys, "argv", ["flatpose-exp", *map(str, arguments)])
+        patch.setattr(cli, "err", console.Console(file=said, soft_wrap=True, highlight=False, width=10_000))
+        code = 0
+        try:
+            cli.main()
+        except SystemExit as stop:
+            code = stop.code
+    return SimpleNamespace(code=code or 0, out=out.getvalue(), err=said.getvalue())
+
+
+def test_the_list_of_malformed_inputs_is_long_enough():
+    assert len({*MALFORMED_COCO, *MALFORMED_CROWD, *MALFORMED_MPII}) >= 25
+
+
+def test_the_help_says_what_a_stranger_needs():
+    """Form of all three files, evaluators, names and units of the numbers, frame of the coordinates, an example."""
+    found = command("score", "--help")
+    for word in ("image_id", "category_id", "17 times", "14 keypoints", "16 times", "gt_valid.mat", "crowdIndex",
+                 "pycocotools", "xtcocotools", "AP50", "AP_hard", "PCKh@0.1", "0..1", "0-based", "Examples:",
+                 "exit code 2"):
+        assert word in found.out, word
+    assert found.code == 0 and max(map(len, found.out.splitlines())) <= 120
 
 
 @pytest.mark.parametrize("name", MALFORMED_COCO)

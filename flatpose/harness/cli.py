@@ -116,12 +116,20 @@ def _published(row: Any) -> str:
 
 @app.command()
 def validate(experiment: Annotated[Optional[str], typer.Argument(metavar="[ID|PATH]")] = None,
+             json_spec: Annotated[Optional[Path], typer.Option(help="A spec that is JSON; never executed.")] = None,
              json_: JsonOpt = False) -> None:
-    """Check that specs are whole: every row exists at every profile and its parts fit together."""
-    from flatpose.harness.validate import examine
+    """Check that specs are whole: every row exists at every profile and its parts fit together.
 
-    names = [experiment] if experiment else catalog.ids()
+    A spec file given by its path is Python code and is executed. A stranger's spec is better checked as data: what
+    `show ID --json` prints, or one row's "run" of it, with --json-spec FILE.
+    """
+    from flatpose.harness.validate import examine, examine_json
+
+    names = [experiment] if experiment else [] if json_spec else catalog.ids()
     wrong = [{"experiment": name, "problem": problem} for name in names for problem in examine(name)]
+    if json_spec:
+        names = [*names, str(json_spec)]
+        wrong += [{"experiment": str(json_spec), "problem": problem} for problem in examine_json(json_spec)]
     if json_:
         print_json(wrong)
     for item in wrong:

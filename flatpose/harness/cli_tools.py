@@ -1,4 +1,4 @@
-"""The commands of ``flatpose-exp`` beside the loop of experiments: compare, cost, score, data, doctor."""
+"""The commands of ``flatpose-exp`` beside the loop of experiments: compare, cost, ceilings, score, data, submit, …"""
 
 from __future__ import annotations
 
@@ -12,13 +12,15 @@ from flatpose.harness import catalog, sites
 from flatpose.harness.console import make_reporter, out, print_json, table
 
 app = typer.Typer()
-data_app = typer.Typer(no_args_is_help=True, help="Make or check data sets.")
+data_app = typer.Typer(no_args_is_help=True, help="Make, check or convert data sets.")
+submit_app = typer.Typer(no_args_is_help=True, help="Write the file that a benchmark's server accepts.")
 
 ExperimentArg = Annotated[str, typer.Argument(metavar="ID", help="Experiment id, or the path of a spec file.")]
 JsonOpt = Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")]
 ProfileOpt = Annotated[Optional[str], typer.Option(help="smoke, quick, synth or paper; default: the experiment's.")]
 RootOpt = Annotated[Optional[Path], typer.Option(help="Folder holding coco/ (…); switches from embedded to this data.")]
 TaskOpt = Annotated[str, typer.Option(help="coco, crowdpose or mpii.")]
+BENCHMARKS = ("coco", "crowdpose", "mpii")
 
 
 @app.command()
@@ -39,6 +41,39 @@ def compare(experiment: ExperimentArg,
         reference = str(against) if against else "the paper"
         out.print(render.to_rich(tables.comparison_table(rows, f"{found.id} against {reference}", reference)))
     if strict and any(r.verdict == comparing.OUTSIDE for r in rows):
+        raise typer.Exit(1)
+
+
+@app.command()
+def verify(experiment: ExperimentArg, seed: Annotated[int, typer.Option(help="Of the recorded runs.")] = 0,
+           all_: Annotated[bool, typer.Option("--all", help="Every record, not one per way through the code.")] = False,
+           profile: ProfileOpt = None, data_root: RootOpt = None, json_: JsonOpt = False) -> None:
+    """Run committed records again and compare to the bit; exit 1 where a number differs.
+
+    Where all are equal, the records stay current although the code was edited since (reports/data/verified.json).
+
+    Examples: flatpose-exp verify fig1 · flatpose-exp verify table5 --seed 2 --all
+    """
+    from flatpose.harness import collect
+    from flatpose.harness.verify import accept, representatives, verify
+
+    found, reports = catalog.load(experiment), sites.root() / "reports"
+    known = collect.load(reports / "data" / f"{found.id}.json", found.id)
+    chosen = [r for r in collect.merge(found, known, collect.scan(sites.runs_dir())).records
+              if r["status"] == "done" and r["seed"] == seed and r["profile"] == (profile or found.default_profile)
+              and (r["data"]["source"] == "disk") == (data_root is not None)]
+    if not chosen:
+        raise SpecError(f"{found.id} has no finished records of seed {seed} here", hint=f"flatpose-exp run {found.id}")
+    verdicts = list(verify(chosen if all_ else representatives(chosen), data_root, make_reporter()))
+    if json_:
+        print_json([v.to_dict() for v in verdicts])
+    else:
+        table("recorded runs, made again", ["run", "model", "result"],
+              [[v.run_id, v.kind, "; ".join(f"{n}: {a} → {b}" for n, (a, b) in v.differences.items()) or "equal"]
+               for v in verdicts])
+        for note in accept(verdicts, reports):
+            out.print(note, markup=False)
+    if any(v.differences for v in verdicts):
         raise typer.Exit(1)
 
 
@@ -66,18 +101,97 @@ def _number(value: float | None) -> str:
 
 
 @app.command()
+def ceilings(data_root: RootOpt = None) -> None:
+    """What a perfect network would score through each codec, on the annotations below a data root.
+
+    Ground truth is encoded, decoded and scored; no images, no network, about six minutes on one core. Writes
+    reports/ceilings.md, .csv, .svg and data/ceilings.json; stopped and started again it goes on.
+
+    Example: flatpose-exp ceilings --data-root /data
+    """
+    from flatpose.harness import ceilings as measuring
+    from flatpose.harness import ceilings_page
+    from flatpose.io import write_bytes
+
+    todo, data, missing = measuring.jobs(_existing_root(data_root))
+    reporter, reports = make_reporter(), sites.root() / "reports"
+    for text in missing:
+        reporter.message(f"left out: {text}")
+    if not todo:
+        raise SpecError("nothing to measure", where="--data-root", hint="; ".join(missing))
+    measuring.measure(todo, data, reports, reporter)
+    for name, content in ceilings_page.files(reports).items():
+        write_bytes(reports / name, content)
+        reporter.message(f"written: reports/{name}")
+
+
+def _existing_root(data_root: Path | None) -> Path:
+    from flatpose.data import find_root
+
+    place = find_root(data_root)
+    if place is None:
+        raise SpecError("no data root", where="--data-root", hint="give --data-root DIR or set FLATPOSE_DATA")
+    return place
+
+
+@app.command()
 def score(task: TaskOpt,
-          annotations: Annotated[Path, typer.Option(help="Ground truth of the split.")],
-          predictions: Annotated[Path, typer.Option(help="Results file: [{image_id, category_id, keypoints, score}].")],
+          annotations: Annotated[Path, typer.Option(help="Ground truth: the annotation file of the split.")],
+          predictions: Annotated[Path, typer.Option(help="Your results file, JSON; its form is shown above.")],
           json_: Annotated[bool, typer.Option("--json", help="Accepted for symmetry: the answer is JSON.")] = True
           ) -> None:
-    """Score a results file from any program with the reference evaluator; prints JSON with values in 0..1.
+    """Score a results file from any program with the benchmark's reference evaluator; prints JSON.
 
-    Example: flatpose-exp score --task coco --annotations person_keypoints_val2017.json --predictions results.json
+    Nothing is trained, rescored or suppressed: the numbers are those of the file, in 0..1. A malformed file gives one
+    message that names file, item and field, and exit code 2.
+
+    \b
+    coco       --annotations person_keypoints_val2017.json
+               --predictions [{"image_id": 139, "category_id": 1, "score": 0.9,
+                               "keypoints": [x, y, score, ... 17 times]}, ...]
+               Evaluator pycocotools. AP, AP50, AP75, AP_M, AP_L, AR, AR50, AR75, AR_M, AR_L;
+               AP_M and AP_L: persons from 32² to 96² square pixels, and larger.
+    crowdpose  --annotations crowdpose_test.json (official: crowdIndex, no area needed)
+               --predictions the same form with 14 keypoints
+               Evaluator xtcocotools, or faster-coco-eval where that is not installed: equal numbers.
+               AP, AP50, AP75, AR, AR50, AR75, AP_easy, AP_medium, AP_hard.
+    mpii       --annotations valid.json (HRNet's form, gt_valid.mat beside it)
+                             or mpii_val.json (mmpose's, mpii_gt_val.mat beside it)
+               --predictions [{"id": 0, "keypoints": [x, y, score, ... 16 times]}, ...]
+               id is the row of the annotation file, counted from 0; every row needs one.
+               PCKh@0.5, PCKh@0.1, and PCKh@0.5 of head, shoulder, elbow, wrist, hip, knee, ankle.
+
+    Coordinates are pixels of the original image, 0-based (also for MPII, whose own files are 1-based). The score of a
+    person orders the results; only its rank matters. Image ids without results count as missed persons.
+
+    \b
+    Examples:
+      flatpose-exp score --task coco --annotations person_keypoints_val2017.json --predictions results.json
+      flatpose-exp score --task mpii --annotations annot/valid.json --predictions results.json
     """
     from flatpose.metrics.score import score_file
 
     print_json(score_file(task, annotations, predictions))
+
+
+@submit_app.command("coco-test-dev")
+def submit_coco_test_dev(
+    predictions: Annotated[Path, typer.Option(help="COCO results format, as for `score --task coco`.")],
+    image_info: Annotated[Path, typer.Option(help="image_info_test-dev2017.json: the images of test-dev.")],
+    name: Annotated[str, typer.Option(help="Name of the method on the server: letters, digits, - and _.")],
+    out_dir: Annotated[Path, typer.Option("--out", help="Folder of the zip; made when it is not there.")] = Path("."),
+) -> None:
+    """Zip results for COCO's test-dev server, after checking every entry against the image list.
+
+    The zip holds one file at its root, person_keypoints_test-dev2017_NAME_results.json, as the server wants it, with
+    the four fields it reads and coordinates rounded to 1/100 pixel. Prints the zip's path.
+
+    Example: flatpose-exp submit coco-test-dev --predictions results.json --image-info image_info_test-dev2017.json
+    --name flatpose-b
+    """
+    from flatpose.data.submit import coco_test_dev
+
+    print(coco_test_dev(predictions, image_info, out_dir, name))
 
 
 @data_app.command("make")
@@ -93,25 +207,49 @@ def data_make(experiment: Annotated[str, typer.Argument(metavar="[ID]")] = "fig1
 
 
 @data_app.command("check")
-def data_check(data_root: RootOpt = None, task: TaskOpt = "coco", json_: JsonOpt = False) -> None:
+def data_check(data_root: RootOpt = None,
+               task: Annotated[Optional[str], typer.Option(help="coco, crowdpose or mpii; default: all that have a "
+                                                                "folder below the root, else coco.")] = None,
+               json_: JsonOpt = False) -> None:
     """Say what was found below a data root, what is missing or wrong, and where it was looked for.
 
-    Without --data-root: $FLATPOSE_DATA, else ./data.
+    Without --data-root: $FLATPOSE_DATA, else ./data. Each broken rule is one line: how often, the first places, and
+    what to do. Exit code 2 when the data cannot be used as they are.
     """
-    from flatpose.data import find_root
-
-    place = find_root(data_root)
-    if place is None:
-        raise SpecError("no data root", where="--data-root", hint="give --data-root DIR or set FLATPOSE_DATA")
     from flatpose.data.check import check
 
-    findings = [{name: getattr(f, name) for name in ("severity", "where", "what", "hint")} for f in check(place, task)]
+    place = _existing_root(data_root)
+    tasks = [task] if task else [t for t in BENCHMARKS if (place / t).is_dir()] or ["coco"]
+    findings = [{"task": t, **{name: getattr(f, name) for name in ("severity", "where", "what", "hint")}}
+                for t in tasks for f in check(place, t)]
     if json_:
         print_json(findings)
     else:
         _print_findings([(f["severity"], f["where"], f["what"], f["hint"]) for f in findings])
     if any(f["severity"] == "error" for f in findings):
         raise typer.Exit(2)
+
+
+@data_app.command("convert")
+def data_convert(task: Annotated[str, typer.Option(help="mpii or crowdpose.")],
+                 source: Annotated[Path, typer.Argument(metavar="SOURCE", help="Data root, one annotation file, or "
+                                                                               "mpii_human_pose_v1_u12_1.mat.")],
+                 out_dir: Annotated[Path, typer.Option("--out", help="Folder to write to.")]) -> None:
+    """Write the COCO-like form of MPII or CrowdPose from any of their official forms; prints the files written.
+
+    \b
+    crowdpose  crowdpose_*.json or mmpose_crowdpose_*.json: the same file with the area the evaluators assume
+    mpii       HRNet's annot/*.json + gt_valid.mat, or mmpose's pair: mpii_*.json, 0-based, with head_box, head_size
+    mpii       the official .mat: also annot/train.json, valid.json and gt_valid.mat, to train and test on. It has no
+               validation part: every eighth image is held out, which is not the split that papers use.
+
+    Examples: flatpose-exp data convert --task crowdpose /data --out /data/coco-like ·
+    flatpose-exp data convert --task mpii mpii_human_pose_v1_u12_1.mat --out /data/mpii
+    """
+    from flatpose.data.convert import convert
+
+    for path in convert(task, source, out_dir):
+        print(path)
 
 
 @app.command()
@@ -138,3 +276,4 @@ def _print_findings(findings: list[tuple[Any, ...]]) -> None:
 
 
 app.add_typer(data_app, name="data")
+app.add_typer(submit_app, name="submit")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from flatpose.harness import stats
+from flatpose.harness import boxes, stats
 from flatpose.harness.collect import Setting
 from flatpose.harness.compare import OUTSIDE, WITHIN, Comparison, measure
 from flatpose.harness.spec import Experiment, Row
@@ -12,6 +12,8 @@ from flatpose.harness.spec import Experiment, Row
 
 def finding(experiment: Experiment, setting: Setting) -> str:
     """One sentence about one setting: both ends of every curve, or best and worst row where there are none."""
+    if experiment.headline == "boxes":
+        return boxes.finding(experiment, setting)
     curves = _curves(experiment)
     box = setting.box_sources[0] if setting.box_sources else None
     return _ends(experiment, setting, curves, box) if curves else _extremes(experiment, setting, box)

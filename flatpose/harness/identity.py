@@ -9,9 +9,14 @@ from pathlib import Path
 from typing import Any
 
 from flatpose.config import RunConfig, spec_hash, to_dict
+from flatpose.errors import DataError
+from flatpose.harness import sites
+from flatpose.io import read_json
 from flatpose.models import BUILDERS
 
 PACKAGE = Path(__file__).resolve().parents[1]
+EQUIVALENT = "verified.json"
+"""In reports/data: codes that were proved to give the same numbers (flatpose.harness.verify)."""
 
 
 def code_hash(run: RunConfig) -> str:
@@ -19,13 +24,42 @@ def code_hash(run: RunConfig) -> str:
     return _hash_from((PACKAGE / "pipeline.py", _file_of(BUILDERS[run.model.kind])))
 
 
+def hash_of(*modules: str) -> str:
+    """The same for the code reached from these files of the core ("ceiling.py")."""
+    return _hash_from(tuple(PACKAGE / module for module in modules))
+
+
 def is_current(record: dict[str, Any], run: RunConfig) -> bool:
     """Whether ``record`` was made by today's code, and no default it relied on has changed its value since.
 
     ``run`` is today's run of that hash, or the record's own spec, which no longer has its hash when a default moved.
     """
-    return (record.get("code_hash") == code_hash(run) and record.get("spec_hash") == spec_hash(run)
+    return (_same_code(str(record.get("code_hash")), code_hash(run)) and record.get("spec_hash") == spec_hash(run)
             and _agree(record.get("spec"), to_dict(run)))
+
+
+def _same_code(recorded: str, today: str) -> bool:
+    """Equal, or joined by a chain of codes that were verified to give the same numbers."""
+    known, seen = equivalents(sites.root() / "reports"), {recorded}
+    while recorded != today and recorded in known:
+        recorded = known[recorded]["code"]
+        if recorded in seen:
+            return False
+        seen.add(recorded)
+    return recorded == today
+
+
+@lru_cache
+def equivalents(reports: Path) -> dict[str, dict[str, Any]]:
+    """Old code hash -> {"code": the equivalent one, "runs", "cpu", "verified"}; raises DataError when damaged."""
+    path = reports / "data" / EQUIVALENT
+    if not path.is_file():
+        return {}
+    known = read_json(path)
+    if not isinstance(known, dict) or not all(isinstance(v, dict) and "code" in v for v in
+                                              known.get("equivalent", {}).values()):
+        raise DataError("not a file that flatpose-exp verify wrote", where=str(path), hint=f"git checkout {path.name}")
+    return known["equivalent"]
 
 
 def _agree(old: Any, new: Any) -> bool:

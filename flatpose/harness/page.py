@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import statistics
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
-from flatpose.harness import findings, stats
+from flatpose.harness import boxes, findings, stats
 from flatpose.harness.collect import Record, RecordSet, Setting, Stale, orphans, run_id, settings
 from flatpose.harness.compare import against_paper, measure
 from flatpose.harness.render import escape, pipe, to_markdown
@@ -26,6 +26,8 @@ def tables(experiment: Experiment, records: RecordSet, stale: Stale | None = Non
     """Every table of the page with the title of its setting ("" for none): the one source of markdown and CSV."""
     made: list[tuple[str, Table | None]] = []
     for setting in settings(experiment, records):
+        if experiment.headline == "boxes":
+            made.append((setting.title, boxes.table(experiment, setting, stale)))
         made.append((setting.title, measured_table(experiment, setting, stale)))
         made.append((setting.title, weights_table(experiment, setting, stale)))
     comparisons = against_paper(experiment, records, stale)
@@ -81,7 +83,7 @@ def _setting(experiment: Experiment, setting: Setting, made: Sequence[Table], pl
     elif setting.incomparable:
         warning = f"> Not comparable with the paper's numbers: {setting.incomparable}."
     conditions_run = "\n".join(f"- {line}" for line in _what_was_run(experiment, setting))
-    bodies = [to_markdown(t) if t.id == "measured" else
+    bodies = [to_markdown(t) if t.id == experiment.headline else
               f"<details><summary>{t.title}</summary>\n\n{to_markdown(t)}\n</details>" for t in made]
     return [f"## {setting.title}", warning, conditions_run, _picture(experiment, plots, setting.title), *bodies,
             findings.ceiling_finding(experiment, setting), _detectable(experiment, setting), _failures(setting)]
@@ -227,8 +229,8 @@ def _dates(records: Sequence[Record]) -> str:
     return " to ".join(dict.fromkeys((days[0], days[-1]))) if days else "date unknown"
 
 
-def index(entries: Sequence[tuple[Experiment, RecordSet]]) -> str:
-    """reports/index.md: every experiment with what has been measured and found."""
+def index(entries: Sequence[tuple[Experiment, RecordSet]], others: Mapping[str, str] | None = None) -> str:
+    """reports/index.md: every experiment with what has been measured and found, and the ``others`` by name."""
     lines = [pipe(["experiment", "source", "measured", "finding"]), pipe(["---"] * 4)]
     for experiment, records in entries:
         found = [s for s in settings(experiment, records) if s.profile != "smoke"]
@@ -239,4 +241,6 @@ def index(entries: Sequence[tuple[Experiment, RecordSet]]) -> str:
         link = f"[{experiment.id}: {escape(experiment.title)}]({experiment.id}.md)"
         lines.append(pipe([link, escape(experiment.source), state, text]))
     foot = "Rendered from the records in [data](data) by `flatpose-exp report all`; `--check` proves them current."
-    return "\n".join(["# Experiments", "", *lines, "", foot, ""])
+    more = [f"- [{name}]({name}.md): {text}" for name, text in (others or {}).items()]
+    more = ["Without training:", "", *more, ""] if more else []
+    return "\n".join(["# Experiments", "", *lines, "", *more, foot, ""])

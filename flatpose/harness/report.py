@@ -7,11 +7,15 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Literal
 
-from flatpose.harness import collect, page, plots, render
+from flatpose.harness import ceilings_page, collect, page, plots, render
 from flatpose.harness.collect import Record, RecordSet, Setting, Stale
 from flatpose.harness.compare import Comparison, against_paper, against_records
 from flatpose.harness.spec import Experiment
 from flatpose.io import read_json, write_bytes
+
+OTHERS = {"ceilings": "what a perfect network would score through each codec, on real annotations",
+          "readings_search": "which network the paper's parameters and GFLOPs mean"}
+"""Pages beside those of the experiments, made without training."""
 
 
 def write(ids: Sequence[str] | Literal["all"], root: Path, *, check: bool = False, runs_dir: Path | None = None,
@@ -38,7 +42,10 @@ def write(ids: Sequence[str] | Literal["all"], root: Path, *, check: bool = Fals
         fresh[experiment.id] = _records(experiment, reports, runs_dir, found)
         files |= render_files(experiment, fresh[experiment.id], stale)
     entries = [(e, fresh.get(e.id) or collect.load(reports / "data" / f"{e.id}.json", e.id)) for e in known]
-    files["index.md"] = page.index(entries).encode()
+    if ids == "all":
+        files |= ceilings_page.files(reports)
+    others = {name: text for name, text in OTHERS.items() if (reports / "data" / f"{name}.json").exists()}
+    files["index.md"] = page.index(entries, others).encode()
     leftover = [p for e in chosen for p in _pictures(reports, e.id) if p.name not in files]
     changed = [reports / name for name, content in files.items() if not _current(reports / name, content)]
     if not check:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import shutil
 import time
@@ -13,15 +14,17 @@ from typing import Any
 
 from flatpose.config import DataConfig, RunConfig, spec_hash, to_dict
 from flatpose.data import identity, load
-from flatpose.errors import DataError, FlatPoseError
+from flatpose.errors import DataError, FlatPoseError, RunError
 from flatpose.harness import provenance
 from flatpose.harness.identity import code_hash
 from flatpose.harness.plan import Plan, PlannedRun, Status
 from flatpose.harness.store import ERROR, Busy, RunDir
-from flatpose.io import write_text
+from flatpose.io import read_json, write_text
 from flatpose.progress import Reporter
 
 CODE = "code"  # names the code that began the run in this folder
+DISK_ERRORS = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO}
+ROOM = 1 << 20  # bytes free below which a failed write is the disk's fault, whatever a library says
 
 
 @dataclass(frozen=True)
@@ -36,15 +39,20 @@ class Outcome:
 
 def run_plan(plan: Plan, runs_dir: Path, data_root: Path | None, reporter: Reporter,
              on_start: Callable[[int, PlannedRun], None] = lambda *_: None) -> list[Outcome]:
-    """Run everything that is due and tell what became of each run, in the plan's order.
+    """Run everything that is due and tell what became of each run.
 
     Bad data blocks its runs and is no failure of theirs: nothing is recorded, and once the data is mended the same
-    command goes on. All data is looked at before the first run starts.
+    command goes on. All data is looked at before the first run starts. The order is the plan's, but runs that took
+    their process with them (the lock is still there) come last: what the system kills for its memory must not keep
+    the others from being run.
+
+    Raises:
+        RunError: Nothing more can be written. That is no failure of a run either.
     """
     bad = {data: problem for data in dict.fromkeys(planned.run.data for planned in plan.due)
            if (problem := _problem(data, data_root, reporter))}
     outcomes = []
-    for number, planned in enumerate(plan.due):
+    for number, planned in enumerate(sorted(plan.due, key=lambda planned: _died(planned, runs_dir))):
         data = planned.run.data
         if data not in bad:
             on_start(number, planned)
@@ -53,16 +61,30 @@ def run_plan(plan: Plan, runs_dir: Path, data_root: Path | None, reporter: Repor
                 continue
             except DataError as error:  # an image that cannot be decoded is met only in training
                 bad[data] = _text(error)
+            except OSError as error:
+                raise RunError(f"nothing more can be written ({error.strerror or error})", where=str(runs_dir),
+                               hint="finished runs and the last checkpoint are kept; make room, then the same command "
+                                    "goes on") from error
         outcomes.append(Outcome(planned, "blocked", bad[data]))
     return outcomes
 
 
 def _problem(data: DataConfig, data_root: Path | None, reporter: Reporter) -> str | None:
+    from flatpose.metrics.score import check_truth
+
     try:
-        load(data, data_root, reporter=reporter)
+        found = load(data, data_root, reporter=reporter)
+        if data.source == "disk" and found.task in ("coco", "crowdpose"):  # before training, not after it
+            check_truth(found.task, read_json(found.val.annotation_file), found.val.annotation_file)
     except DataError as error:
         return str(error)
     return None
+
+
+def _died(planned: PlannedRun, runs_dir: Path) -> bool:
+    """Whether an earlier process ended in this run without a word."""
+    return planned.data_id is not None and \
+        RunDir.of(runs_dir, spec_hash(planned.run), planned.seed, planned.data_id).abandoned()
 
 
 def _run_one(planned: PlannedRun, runs_dir: Path, data_root: Path | None, reporter: Reporter) -> Outcome:
@@ -101,7 +123,12 @@ def _clear(folder: RunDir, planned: PlannedRun, code: str) -> None:
 
 def _record(run: RunConfig, seed: int, data_id: str, data_root: Path | None, work_dir: Path, reporter: Reporter
             ) -> dict[str, Any]:
-    """Execute one run; an exception becomes a failed record with its reason. Raises DataError for bad data."""
+    """Execute one run; an exception becomes a failed record with its reason.
+
+    Raises:
+        DataError: The data is bad.
+        OSError: The disk is full or cannot be written.
+    """
     from flatpose.pipeline import execute
 
     started, clock = provenance.now(), time.monotonic()
@@ -113,12 +140,21 @@ def _record(run: RunConfig, seed: int, data_id: str, data_root: Path | None, wor
     except DataError:
         raise
     except Exception as error:
+        if _disk_fails(error, work_dir):
+            raise OSError(errno.ENOSPC, _text(error)) from error
         measured, status, reason = {}, "failed", _reason(error, work_dir, data_root)
         write_text(work_dir / ERROR, traceback.format_exc())
         reporter.message(f"failed: {reason} (details: {work_dir / ERROR})")
     return {"spec_hash": spec_hash(run), "seed": seed, "data_id": data_id, "code_hash": code_hash(run),
             "profile": run.profile, "spec": to_dict(run), "status": status, "reason": reason, **measured,
             "provenance": provenance.describe(started, time.monotonic() - clock)}
+
+
+def _disk_fails(error: Exception, work_dir: Path) -> bool:
+    """Whether a run ended because nothing could be written; torch and safetensors have their own errors for that."""
+    if isinstance(error, OSError):
+        return error.errno in DISK_ERRORS
+    return "No space left" in str(error) or shutil.disk_usage(work_dir).free < ROOM
 
 
 def _reason(error: Exception, work_dir: Path, data_root: Path | None) -> str:

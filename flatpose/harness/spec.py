@@ -7,7 +7,7 @@ from typing import Any, Literal, Optional, Union
 
 from pydantic import Field, PositiveInt
 
-from flatpose.config import DataConfig, RunConfig
+from flatpose.config import CodecConfig, DataConfig, RunConfig
 from flatpose.config.base import config
 
 Metric = Literal["AP", "AP50", "AP75", "AP_M", "AP_L", "AR", "AP_easy", "AP_medium", "AP_hard", "PCKh@0.5", "PCKh@0.1"]
@@ -98,6 +98,22 @@ class Figure:
 
 
 @config
+class Ceiling:
+    """One codec at one input size, measured on ground truth alone: encoded, decoded, scored. Nothing is trained."""
+
+    id: str
+    series: str
+    """The codec's name in tables and the curve it belongs to."""
+    part: Literal["map", "ratio", "sigma"]
+    """What is varied: cells of the map, bins per pixel, or the width of SimCC's label."""
+    codec: CodecConfig
+    image_size: tuple[PositiveInt, PositiveInt]
+    tasks: tuple[Literal["coco", "crowdpose", "mpii"], ...] = ("coco",)
+    x: Optional[float] = None
+    """Pixels per cell, bins per pixel, or sigma in pixels; None for a codec that has no cells."""
+
+
+@config
 class Experiment:
     """A table or figure: a question, rows, the scales it can run at, and how the answer is drawn."""
 
@@ -112,6 +128,8 @@ class Experiment:
     seeds: tuple[int, ...] = (0,)
     metric: Metric = "AP"
     figure: Optional[Figure] = None
+    headline: Literal["measured", "boxes"] = "measured"
+    """The table that answers the question: the metrics, or ground-truth against detector boxes."""
     notes: tuple[str, ...] = ()
     """Contradictions of the paper and conditions that every reader of the page must know."""
 

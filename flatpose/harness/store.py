@@ -61,6 +61,11 @@ class RunDir:
         owner = _owner(self.path / LOCK)
         return _name(owner) if owner is not None and _alive(owner) else None
 
+    def abandoned(self) -> bool:
+        """Whether a process that held the lock died without giving it back."""
+        owner = _owner(self.path / LOCK)
+        return owner is not None and not _alive(owner)
+
     @contextmanager
     def lock(self) -> Iterator[None]:
         """Hold this run; raises Busy when a live process has it. A dead process's lock is taken over."""

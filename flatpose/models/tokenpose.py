@@ -62,7 +62,7 @@ class TokenPose(nn.Module):
         position = F.pad(self.position, (0, 0, self.num_keypoints, 0))  # nothing for the keypoint tokens
         answers = []
         for group in self.groups:
-            for index, block in enumerate(group):
+            for index, block in enumerate(group.children()):
                 tokens = block(tokens + position if index else tokens)
             answers.append(tokens[:, :self.num_keypoints])
         return {"heatmap": self.head(torch.cat(answers, dim=-1)).unflatten(2, self.map_size[::-1])}

@@ -1,0 +1,89 @@
+"""Commands around data and results files as a user types them: data check, data convert, submit, score, ceilings."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import zipfile
+from pathlib import Path
+
+import pytest
+from fake_runs import Cli
+from test_crowdpose import embedded as crowdpose_tree  # noqa: F401
+from test_mpii import embedded as mpii_tree  # noqa: F401
+
+from flatpose.data.check import RULES
+from flatpose.harness import ceilings
+
+
+@pytest.fixture
+def cli(tmp_path, monkeypatch, capsys) -> Cli:
+    return Cli(tmp_path, monkeypatch, capsys)
+
+
+@pytest.fixture
+def everything(cli, crowdpose_tree, mpii_tree) -> Path:  # noqa: F811
+    """One data root with all three benchmarks."""
+    shutil.copytree(crowdpose_tree / "crowdpose", cli.data / "crowdpose")
+    shutil.copytree(mpii_tree / "mpii", cli.data / "mpii")
+    return cli.data
+
+
+def test_check_looks_at_every_benchmark_that_is_there(cli, everything):
+    found = cli("data", "check", "--data-root", str(everything), "--json")
+    assert found.code == 0 and {f["task"] for f in found.json} == {"coco", "crowdpose", "mpii"}
+    one = cli("data", "check", "--data-root", str(everything), "--task", "mpii", "--json")
+    assert {f["task"] for f in one.json} == {"mpii"}
+    (everything / "mpii" / "annot" / "gt_valid.mat").unlink()
+    broken = cli("data", "check", "--data-root", str(everything))
+    assert broken.code == 2 and "gt_valid.mat" in broken.out and "head boxes" in broken.out
+
+
+def test_every_error_says_what_to_do():
+    assert [name for name, (severity, _, hint) in RULES.items() if severity == "error" and not hint] == []
+
+
+def test_convert_writes_the_coco_like_form_of_both(cli, everything, tmp_path):
+    answer = cli("data", "convert", "--task", "crowdpose", str(everything), "--out", str(tmp_path / "c"))
+    assert answer.code == 0 and answer.out.split() == [str(tmp_path / "c" / f"crowdpose_{name}.json")
+                                                       for name in ("trainval", "test")]
+    answer = cli("data", "convert", "--task", "mpii", str(everything), "--out", str(tmp_path / "m"))
+    files = [Path(line) for line in answer.out.split()]
+    assert [f.name for f in files] == ["mpii_train.json", "mpii_valid.json"]
+    content = json.loads(files[1].read_text())
+    assert len(content["categories"][0]["keypoints"]) == 16 and content["annotations"][0]["head_size"] > 0
+    wrong = cli("data", "convert", "--task", "coco", str(everything), "--out", str(tmp_path / "x"))
+    assert wrong.code == 2 and "nothing to convert" in wrong.err and not (tmp_path / "x").exists()
+
+
+def test_submit_checks_against_the_image_list_and_zips(cli, tmp_path):
+    info, found = tmp_path / "image_info.json", tmp_path / "found.json"
+    info.write_text(json.dumps({"images": [{"id": 7}]}))
+    entry = {"image_id": 7, "category_id": 1, "keypoints": [1.0] * 51, "score": 0.5}
+    found.write_text(json.dumps([entry]))
+    arguments = ("submit", "coco-test-dev", "--predictions", str(found), "--image-info", str(info), "--name", "a-b",
+                 "--out", str(tmp_path / "zips"))
+    answer = cli(*arguments)
+    path = Path(answer.out.strip())
+    assert answer.code == 0 and path.name == "person_keypoints_test-dev2017_a-b_results.zip"
+    assert zipfile.ZipFile(path).namelist() == ["person_keypoints_test-dev2017_a-b_results.json"]
+    found.write_text(json.dumps([{**entry, "image_id": 8}]))
+    refused = cli(*arguments)
+    assert refused.code == 2 and "[0].image_id: 8 is not an image of test-dev" in refused.err.replace("\n", " ")
+
+
+def test_ceilings_writes_its_page_and_says_what_it_left_out(cli, monkeypatch):
+    row = next(r for r in ceilings.declared() if r.series == "regression" and r.tasks == ("coco", "crowdpose"))
+    monkeypatch.setattr(ceilings, "declared", lambda: (row,))
+    answer = cli("ceilings", "--data-root", str(cli.data))
+    assert answer.code == 0 and answer.out == "" and "left out: no crowdpose annotations" in answer.err
+    assert "written: reports/ceilings.md" in answer.err
+    nothing = cli("ceilings", "--data-root", str(cli.data / "coco" / "val2017"))
+    assert nothing.code == 2 and "nothing to measure" in nothing.err
+
+
+@pytest.mark.parametrize("command", ["score", "ceilings", "data convert", "data check", "submit",
+                                     "submit coco-test-dev"])
+def test_help(cli, command):
+    answer = cli(*command.split(), "--help")
+    assert answer.code == 0 and "Usage: " in answer.out and answer.err == ""

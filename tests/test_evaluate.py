@@ -1,0 +1,127 @@
+"""From network outputs to predictions: flip test with and without its shift, rescoring per codec, box sources."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from accelerate import Accelerator
+from tiny import write_coco
+from torch import nn
+
+from flatpose.codecs import build_codec
+from flatpose.codecs.simcc import ideal_logits
+from flatpose.config import (
+    DataConfig,
+    EvalConfig,
+    HeatmapCodecConfig,
+    RegressionCodecConfig,
+    RunConfig,
+    SARCodecConfig,
+    SimCCCodecConfig,
+)
+from flatpose.data import load
+from flatpose.evaluate import _predict_batch, boxes, evaluate
+from flatpose.keypoints import COCO17
+from flatpose.metrics import Predictions, measure
+from flatpose.progress import SILENT
+
+SIZE = (192, 256)
+INDEX = torch.as_tensor(COCO17.flip_index)
+
+
+class Perfect(nn.Module):
+    """Answers with the exact targets of one person, and of the mirrored person when the image is mirrored."""
+
+    def __init__(self, codec, keypoints: torch.Tensor) -> None:
+        super().__init__()
+        self.codec, self.keypoints = codec, keypoints
+
+    def forward(self, images: torch.Tensor) -> dict[str, torch.Tensor]:
+        points = self.keypoints.clone()
+        if images[0, 0, 0, 0] == 0:  # the mark in the upper left corner went to the right
+            points[..., 0] = SIZE[0] - 1 - points[..., 0]
+            points = points[:, INDEX]
+        targets = self.codec.encode(points, torch.ones(points.shape[:2]))
+        return ideal_logits(targets) if "simcc_x" in targets else targets
+
+
+def flipped_error(config, keypoints: torch.Tensor, flip_test: bool = True) -> float:
+    """Mean x error in pixels of a perfect network under the flip test."""
+    codec = build_codec(config, SIZE, 17)
+    image = torch.zeros(1, 3, SIZE[1], SIZE[0])
+    image[..., 0, 0] = 1.0
+    found, _ = _predict_batch(Perfect(codec, keypoints), codec, image, INDEX, flip_test)
+    return float((found - keypoints)[..., 0].mean())
+
+
+@pytest.fixture
+def keypoints() -> torch.Tensor:
+    """Anywhere inside, between cells and bins."""
+    generator = torch.Generator().manual_seed(0)
+    return 24 + torch.rand(1, 17, 2, generator=generator) * (torch.tensor(SIZE) - 48)
+
+
+@pytest.mark.parametrize("config, with_shift, without", [
+    # A cell is 4 pixels wide: mirrored about 95.5 its centre lands 1 pixel right of a cell's, or 3 left of the next.
+    (HeatmapCodecConfig(encode="exact", decode="dark"), 0.5, -1.5),
+    (HeatmapCodecConfig(encode="exact", decode="dark", stride=8), 0.5, -3.5),
+    (SimCCCodecConfig(decode="expectation", flip_shift=1), 0.0, 0.25),
+], ids=["heatmap", "heatmap, stride 8", "simcc"])
+def test_the_shift_of_each_convention(keypoints, config, with_shift, without):
+    """Without it the average of both images is biased sideways by half the shift; with it by what the shift leaves."""
+    assert abs(flipped_error(config, keypoints, flip_test=False)) < 0.1
+    bare = replace(config, flip_shift=0 if config.kind == "simcc" else False)
+    assert flipped_error(config, keypoints) == pytest.approx(with_shift, abs=0.1)
+    assert flipped_error(bare, keypoints) == pytest.approx(without, abs=0.1)
+
+
+@pytest.mark.parametrize("config", [HeatmapCodecConfig(encode="exact", decode="dark", udp=True),
+                                    RegressionCodecConfig(), SARCodecConfig()], ids=lambda c: c.kind)
+def test_udp_and_coordinates_need_no_shift(keypoints, config):
+    assert abs(flipped_error(config, keypoints)) < 0.05
+
+
+def test_rescoring_goes_by_the_codecs_own_threshold(tmp_path):
+    """SimCC's softmaxed peaks are small: at the heatmap's threshold of 0.2 every person would score 0."""
+    thresholds = {c.kind: c.score_threshold for c in (HeatmapCodecConfig(), SimCCCodecConfig(), RegressionCodecConfig(),
+                                                      SARCodecConfig())}
+    assert thresholds == {"heatmap": 0.2, "simcc": 0.01, "regression": 0.0, "sar": 0.0}
+    data = load(DataConfig(source="disk"), write_coco(tmp_path))
+    people = data.val.persons
+    found = Predictions(np.array([p.image_id for p in people]), np.zeros(len(people), int),
+                        np.stack([p.keypoints for p in people]), np.full((len(people), 17), 0.05),
+                        np.linspace(0.5, 0.9, len(people)), np.full(len(people), 1e4))
+    for kind, expected in (("heatmap", 0.0), ("simcc", 0.05)):
+        answer = measure("coco", found, data.val.annotation_file, keypoint_set=COCO17, image_ids=data.val.image_ids,
+                         score_threshold=thresholds[kind], nms="none")
+        assert f"mean keypoint score > {thresholds[kind]:g}" in answer["score_rule"]
+        from flatpose.metrics.oks import person_scores
+        assert person_scores(found, "box_keypoint", thresholds[kind]) == pytest.approx(expected * found.box_score)
+
+
+class Middle(nn.Module):
+    """Sees every keypoint in the middle of its crop, and counts the crops it is shown."""
+
+    crops = 0
+
+    def forward(self, images: torch.Tensor) -> dict[str, torch.Tensor]:
+        Middle.crops += len(images)
+        return {"coords": torch.full((len(images), 17, 2), 0.5)}
+
+
+def test_both_box_sources_in_one_run(tmp_path):
+    """Two results of one network, each naming its boxes, its flip test and its score rule."""
+    data = load(DataConfig(source="disk"), write_coco(tmp_path))
+    run = RunConfig(codec=RegressionCodecConfig(), image_size=(48, 64),
+                    eval=EvalConfig(box_sources=("gt", "det"), flip_test=False, nms="soft_oks", batch_size=2))
+    codec = build_codec(run.codec, run.image_size, 17)
+    Middle.crops = 0
+    results = evaluate(run, data, codec, {"ema": Middle(), "raw": Middle()}, Accelerator(cpu=True), SILENT)
+    det = "det:COCO_val2017_detections_AP_H_56_person.json"
+    assert [(r["weights"], r["box_source"]) for r in results] == [("ema", "gt"), ("raw", "gt"), ("ema", det)]
+    assert all(r["flip_test"] is False and r["score_rule"].endswith("soft OKS-NMS 0.9") for r in results)
+    assert Middle.crops >= 2 * len(data.val.persons) + len(data.detections)
+    assert boxes(data, "gt")[0] is data.val.persons and boxes(data, "det")[0] is data.detections

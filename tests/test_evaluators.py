@@ -1,0 +1,110 @@
+"""Our numbers against the reference libraries called here as their documentation says, not through our wrappers."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from test_metrics import jittered
+
+from flatpose.keypoints import COCO17, CROWDPOSE14
+from flatpose.metrics import coco_metrics, crowdpose_metrics, mpii_metrics
+from flatpose.metrics.score import score_file
+
+COCO_STATS = ("AP", "AP50", "AP75", "AP_M", "AP_L", "AR", "AR50", "AR75", "AR_M", "AR_L")
+CROWD_STATS = ("AP", "AP50", "AP75", "AR", "AR50", "AR75", "AP_easy", "AP_medium", "AP_hard")
+CROWD_SIGMAS = np.array([.79, .79, .72, .72, .62, .62, 1.07, 1.07, .87, .87, .89, .89, .79, .79]) / 10
+COCO_SIGMAS = np.array([.26, .25, .25, .35, .35, .79, .79, .72, .72, .62, .62, 1.07, 1.07, .87, .87, .89, .89]) / 10
+
+
+@pytest.fixture(scope="module")
+def coco(shared_data) -> Path:
+    return shared_data / "coco" / "annotations" / "person_keypoints_val2017.json"
+
+
+@pytest.fixture(scope="module")
+def crowd(shared_data, tmp_path_factory) -> Path:
+    """Every eighth image of the real file, with all of its persons."""
+    content = json.loads((shared_data / "crowdpose" / "annotations" / "crowdpose_val.json").read_text())
+    content["images"] = content["images"][::8]
+    ids = {image["id"] for image in content["images"]}
+    content["annotations"] = [a for a in content["annotations"] if a["image_id"] in ids]
+    path = tmp_path_factory.mktemp("crowd") / "crowdpose_part.json"
+    path.write_text(json.dumps(content))
+    return path
+
+
+@pytest.fixture(params=[0.02, 0.1], scope="module")
+def spread(request) -> float:
+    """From nearly perfect to mostly wrong."""
+    return request.param
+
+
+def run(evaluation) -> list[float]:
+    evaluation.evaluate()
+    evaluation.accumulate()
+    evaluation.summarize()
+    return list(evaluation.stats)
+
+
+def saved(path: Path, results: list[dict]) -> str:
+    path.write_text(json.dumps(results))
+    return str(path)
+
+
+def test_sigmas_are_the_benchmarks_own():
+    assert np.array(COCO17.sigmas) == pytest.approx(COCO_SIGMAS)
+    assert np.array(CROWDPOSE14.sigmas) == pytest.approx(CROWD_SIGMAS)
+
+
+def test_coco_equals_pycocotools(coco, spread, tmp_path):
+    from pycocotools.coco import COCO
+    from pycocotools.cocoeval import COCOeval
+
+    results = jittered(coco, spread, seed=3)
+    file = saved(tmp_path / "found.json", results)
+    with contextlib.redirect_stdout(io.StringIO()):
+        truth = COCO(str(coco))
+        theirs = dict(zip(COCO_STATS, run(COCOeval(truth, truth.loadRes(file), "keypoints")), strict=True))
+    assert coco_metrics(coco, results, keypoint_set=COCO17) == theirs
+    assert score_file("coco", coco, Path(file)) == theirs
+
+
+def test_crowdpose_equals_xtcocotools(crowd, spread, tmp_path):
+    pytest.importorskip("xtcocotools.cocoeval", exc_type=(ImportError, ValueError))
+    from xtcocotools.coco import COCO
+    from xtcocotools.cocoeval import COCOeval
+
+    results = jittered(crowd, spread, seed=4)
+    file = saved(tmp_path / "found.json", results)
+    with contextlib.redirect_stdout(io.StringIO()):
+        truth = COCO(str(crowd))
+        truth.anno_file = [str(crowd), ""]
+        theirs = run(COCOeval(truth, truth.loadRes(file), "keypoints_crowd", CROWD_SIGMAS, use_area=False))
+    assert list(crowdpose_metrics(crowd, results).values()) == theirs
+    assert score_file("crowdpose", crowd, Path(file)) == dict(zip(CROWD_STATS, theirs, strict=True))
+
+
+def test_crowdpose_equals_faster_coco_eval(crowd, spread, tmp_path):
+    from faster_coco_eval import COCO, COCOeval_faster
+
+    results = jittered(crowd, spread, seed=5)
+    file = saved(tmp_path / "found.json", results)
+    truth = COCO(str(crowd))
+    with contextlib.redirect_stdout(io.StringIO()):
+        theirs = run(COCOeval_faster(truth, truth.loadRes(file), "keypoints_crowd", kpt_oks_sigmas=CROWD_SIGMAS,
+                                     use_area=False))
+    assert list(crowdpose_metrics(crowd, results).values()) == theirs
+
+
+def test_mpii_is_stable(shared_data):
+    """The numbers of one published method's predictions, to the last digit, in the file's order and in any other."""
+    folder, known = shared_data / "mpii", {"PCKh@0.5": 0.8233671610720791, "PCKh@0.1": 0.28974759302628156}
+    found = json.loads((folder / "predictions_of_a_real_method.json").read_text())
+    first = mpii_metrics(folder / "annot" / "valid.json", found)
+    assert {name: first[name] for name in known} == pytest.approx(known, abs=1e-14)
+    assert mpii_metrics(folder / "annot" / "valid.json", found[::-1]) == first
