@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import shutil
+import zlib
 from pathlib import Path
 from typing import Any
 
 from accelerate import Accelerator
 
+from flatpose.errors import RunError
 from flatpose.io import read_json, write_json
 
 STATE = "state.json"
@@ -33,7 +35,7 @@ class TrainState:
         self.accelerator.save_state(str(self.next))
         self.accelerator.wait_for_everyone()
         if main:
-            write_json(self.next / STATE, state)
+            write_json(self.next / STATE, {**state, "files": _sums(self.next)})
             shutil.rmtree(self.old, ignore_errors=True)
             if self.current.exists():
                 self.current.rename(self.old)
@@ -42,9 +44,39 @@ class TrainState:
         self.accelerator.wait_for_everyone()
 
     def restore(self) -> dict[str, Any] | None:
-        """Load the newest whole checkpoint and return its ``state.json``; None when training starts afresh."""
+        """Load the newest whole checkpoint and return its ``state.json``; None when training starts afresh.
+
+        Raises:
+            RunError: Its files are damaged (a disk that failed, a machine that lost power). It is removed: half of it
+                may be loaded by now, so that only a new start is clean.
+        """
         for folder in (self.current, self.old):
             if (folder / STATE).is_file():
-                self.accelerator.load_state(str(folder))
-                return read_json(folder / STATE)
+                try:
+                    state = read_json(folder / STATE)
+                    if state.get("files", {}) != (_sums(folder) if "files" in state else {}):
+                        raise ValueError("its check sums differ")
+                    self.accelerator.load_state(str(folder))
+                    return state
+                except Exception as error:  # safetensors, zip and pickle have errors of their own, torch adds more
+                    self._remove(folder)
+                    raise RunError(f"the checkpoint was damaged ({type(error).__name__}) and has been removed",
+                                   where=folder.name, hint="run again: it starts afresh") from error
         return None
+
+    def _remove(self, folder: Path) -> None:
+        if self.accelerator.is_main_process:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def _sums(folder: Path) -> dict[str, int]:
+    """CRC-32 of every file beside ``state.json``: accelerate passes over random states that it cannot read."""
+    sums = {}
+    for path in sorted(folder.iterdir()):
+        if path.name != STATE:
+            value = 0
+            with open(path, "rb") as file:
+                while block := file.read(1 << 20):
+                    value = zlib.crc32(block, value)
+            sums[path.name] = value
+    return sums

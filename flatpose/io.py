@@ -10,6 +10,9 @@ from typing import Any
 
 from flatpose.errors import DataError
 
+LARGEST_JSON = 4 << 30
+"""Bytes; Python needs up to ten times as much to hold it. COCO's largest annotation file has a sixteenth of this."""
+
 
 def write_bytes(path: Path, content: bytes) -> None:
     """Write atomically, so that a kill or a full disk leaves the old file (or none), never a torn one."""
@@ -40,10 +43,15 @@ def write_json(path: Path, value: Any, *, indent: int | None = 1) -> None:
 def read_json(path: Path) -> Any:
     """Parsed JSON; raises DataError naming the file and the position when it is missing or malformed."""
     try:
+        size = path.stat().st_size
+        if size > LARGEST_JSON:
+            raise DataError(f"{size / 2**30:.1f} GB of JSON; at most {LARGEST_JSON >> 30} are read", where=str(path))
         return json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise DataError("no such file", where=str(path)) from None
     except (ValueError, RecursionError) as error:  # also integers and nesting beyond what Python reads
         raise DataError(f"not valid JSON ({error})", where=str(path), hint="was the download cut off?") from None
+    except MemoryError:
+        raise DataError("does not fit into memory", where=str(path)) from None
     except OSError as error:
         raise DataError(f"cannot be read ({error.strerror})", where=str(path)) from None

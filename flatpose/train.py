@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -85,7 +86,9 @@ def build_accelerator(config: TrainConfig) -> tuple[Accelerator, str]:
     if precision == "auto":
         bf16 = torch.cuda.is_available() and torch.cuda.is_bf16_supported()
         precision, reason = ("bf16", "the GPU has bfloat16") if bf16 else ("no", "no GPU with bfloat16")
-    accelerator = Accelerator(mixed_precision=precision, gradient_accumulation_steps=config.accumulate,
+    # Without a GPU accelerate takes the ranks of torchrun for strangers, each writing the same files, unless told so.
+    alone = torch.cuda.is_available() or int(os.environ.get("WORLD_SIZE", "1")) == 1
+    accelerator = Accelerator(cpu=not alone, mixed_precision=precision, gradient_accumulation_steps=config.accumulate,
                               step_scheduler_with_optimizer=False,
                               dataloader_config=DataLoaderConfiguration(split_batches=True))
     return accelerator, reason
@@ -191,5 +194,6 @@ def _batch_names(crops: Crops, index: Tensor) -> str:
 
 def write_log(path: Path, log: list[LogRow]) -> None:
     """The log as CSV, rewritten whole after every epoch."""
-    lines = [",".join(log[0]), *(",".join(f"{value:.6g}" for value in row.values()) for row in log)]
+    names = list(log[-1])  # rows that were read from a checkpoint have their fields in another order
+    lines = [",".join(names), *(",".join(f"{row[name]:.6g}" for name in names) for row in log)]
     write_text(path, "\n".join(lines) + "\n")

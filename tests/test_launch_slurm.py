@@ -63,7 +63,8 @@ class Queue:
 
 def finish(job: Job) -> None:
     (planned,) = job.plan.runs
-    folder(job.runs_dir, planned).save({"status": "done", "reason": None, "seed": planned.seed, "provenance": {}})
+    folder(job.runs_dir, planned).save({"status": "done", "reason": None, "spec_hash": planned.to_dict()["spec_hash"],
+                                        "seed": planned.seed, "data_id": planned.data_id, "provenance": {}})
 
 
 def folder(runs: Path, planned) -> RunDir:

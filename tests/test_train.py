@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import itertools
 from dataclasses import replace
 from pathlib import Path
@@ -73,6 +74,23 @@ def test_three_epochs_equal_k_plus_resume(crops, tmp_path, monkeypatch, stop_in_
     assert same(whole, resumed)
     assert [row["loss"] for row in whole.log] == [row["loss"] for row in resumed.log]
     assert len((tmp_path / "part" / "log.csv").read_text().splitlines()) == 1 + 3
+    columns = [_without_times(tmp_path / name / "log.csv") for name in ("whole", "part")]
+    assert columns[0] == columns[1], "also the rows that were read from the checkpoint stand under their names"
+
+
+def _without_times(path: Path) -> list[dict[str, str]]:
+    with open(path, newline="") as file:
+        return [{name: row[name] for name in ("epoch", "step", "loss", "lr", "images")} for row in csv.DictReader(file)]
+
+
+@pytest.mark.parametrize("name", ["model.safetensors", "optimizer.bin", "random_states_0.pkl", "state.json"])
+def test_a_damaged_checkpoint_is_said_to_be_and_the_next_start_is_clean(crops, tmp_path, name):
+    whole = fit(RUN, crops, tmp_path)
+    path = tmp_path / "checkpoint" / name
+    path.write_bytes(path.read_bytes()[:len(path.read_bytes()) // 2])
+    with pytest.raises(RunError, match="the checkpoint was damaged"):
+        fit(RUN, crops, tmp_path)
+    assert same(whole, fit(RUN, crops, tmp_path))
 
 
 def test_a_finished_training_is_not_repeated(crops, tmp_path):

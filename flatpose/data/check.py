@@ -251,7 +251,7 @@ def _check_person(person: dict[str, Any], place: str, sizes: Sizes, keypoint_set
         broken.add("visibility", place)
     if not flags.any():
         broken.add("no keypoint", place)
-    elif keypoint_set is COCO17 and person.get("num_keypoints") != (flags > 0).sum():  # CrowdPose counts otherwise
+    elif keypoint_set is COCO17 and person.get("num_keypoints") != int((flags > 0).sum()):  # CrowdPose counts otherwise
         broken.add("num_keypoints", place)
     if ((points[flags > 0] < -1) | (points[flags > 0] > size + 1)).any():
         broken.add("point outside", place)

@@ -15,6 +15,8 @@ from flatpose.io import read_json
 from flatpose.keypoints import KeypointSet
 
 OFFICIAL_IMAGES = {"train": 118287, "val": 5000}
+LARGEST = 1e6
+"""No image is wider or higher than this many pixels, and no coordinate lies further out."""
 
 
 def coco_folder(root: Path) -> Path:
@@ -66,11 +68,14 @@ def load_split(path: Path, images: Path, keypoint_set: KeypointSet) -> Split:
     from them; the evaluator still sees them in the file). Raises DataError naming the entry for malformed ones.
     """
     content = read_annotations(path)
-    files, sizes = {}, {}
+    files: dict[int, Path] = {}
+    sizes: dict[int, np.ndarray] = {}
     for position, image in enumerate(content["images"]):
         try:
-            files[image["id"]] = images / _plain_name(image["file_name"])
-            sizes[image["id"]] = (image["width"], image["height"])
+            if image["id"] in files:
+                raise ValueError(f"id {image['id']} a second time")
+            files[_id(image["id"])] = images / plain_name(image["file_name"])
+            sizes[image["id"]] = _image_size(image)
         except (KeyError, TypeError, ValueError) as error:
             raise DataError(f"bad image entry ({error!r})", where=f"{path}: images[{position}]") from None
     persons = []
@@ -88,16 +93,14 @@ def load_detections(path: Path, split: Split, images: Path, keypoint_set: Keypoi
     entries = read_json(path)
     if not isinstance(entries, list):
         raise DataError("a detector file is a list of {image_id, category_id, bbox, score}", where=str(path))
-    names = {i["id"]: images / _plain_name(i["file_name"]) for i in read_annotations(split.annotation_file)["images"]}
+    names = {i["id"]: images / i["file_name"] for i in read_annotations(split.annotation_file)["images"]}
     empty = np.zeros((len(keypoint_set), 2)), np.zeros(len(keypoint_set))
     persons = []
     for position, entry in enumerate(entries):
         try:
             if entry["category_id"] != 1 or entry["image_id"] not in names:
                 continue
-            box, score = np.asarray(entry["bbox"], dtype=np.float64), float(entry["score"])
-            if box.shape != (4,) or not np.isfinite(box).all():
-                raise ValueError("bbox is not four finite numbers")
+            box, (score,) = _numbers(entry["bbox"], 4), _numbers([entry["score"]], 1).tolist()
         except (KeyError, TypeError, ValueError) as error:
             raise DataError(f"bad detection ({error!r})", where=f"{path}: [{position}]") from None
         if (box[2:] > 0).all():
@@ -124,35 +127,69 @@ def fingerprint(files: Iterable[Path]) -> str:
     return digest.hexdigest()[:12]
 
 
-def _plain_name(name: str) -> str:
-    """File names are data: one that leaves its folder is refused."""
+def plain_name(name: str) -> str:
+    """File names are data: one that leaves its folder, or that no file can have, is refused."""
     if not isinstance(name, str) or Path(name).is_absolute() or ".." in Path(name).parts:
         raise ValueError(f"file_name {name!r} leaves the image folder")
+    if not name.isprintable() or not 0 < len(name) <= 1000:
+        raise ValueError(f"file_name {name[:40]!r} cannot be the name of a file")
     return name
 
 
-def _person(entry: dict[str, Any], files: dict[int, Path], sizes: dict[int, tuple[int, int]],
-            keypoint_set: KeypointSet, where: str) -> Person | None:
+def _id(value: Any) -> int:
+    """An id as the evaluators and numpy can hold it."""
+    if type(value) is not int or abs(value) >= 2**63:
+        raise ValueError(f"id {str(value)[:40]!r} is not an integer")
+    return value
+
+
+def _image_size(image: dict[str, Any]) -> np.ndarray:
+    """(2,) width and height."""
+    size = _numbers([image["width"], image["height"]], 2)
+    if (size <= 0).any():
+        raise ValueError("width and height are not positive")
+    return size
+
+
+def _numbers(values: Any, count: int, largest: float = LARGEST) -> np.ndarray:
+    """(count,) floats from a flat JSON list; raises ValueError for anything else in it: text, NaN, absurd values."""
+    if not isinstance(values, list) or len(values) != count or not {type(v) for v in values} <= {int, float}:
+        raise ValueError(f"expected {count} numbers")
+    if not all(abs(v) <= largest for v in values):
+        raise ValueError(f"a number is not finite, or beyond {largest:g}")
+    return np.array(values, dtype=np.float64)
+
+
+def _area(entry: dict[str, Any]) -> float:
+    """The mask's area, 0 where the file does not tell."""
+    area = float(_numbers([entry.get("area") or 0.0], 1, LARGEST**2)[0])
+    if area < 0:
+        raise ValueError("area is negative")
+    return area
+
+
+def _person(entry: Any, files: dict[int, Path], sizes: dict[int, np.ndarray], keypoint_set: KeypointSet, where: str
+            ) -> Person | None:
     """One annotation as a Person with its box cut to the image, or None when it cannot be used."""
+    if not isinstance(entry, dict):
+        raise DataError("is not an object", where=where)
     try:
         if entry.get("iscrowd", 0) or entry.get("category_id", 1) != 1:
             return None
-        image_id, flat = entry["image_id"], entry["keypoints"]
-        triples = np.asarray(flat, dtype=np.float64).reshape(len(keypoint_set), 3)
-        x, y, width, height = (float(v) for v in entry["bbox"])
-        limit = sizes[image_id]
+        image_id = entry["image_id"]
+        width, height = sizes[image_id]
+        triples = _numbers(entry["keypoints"], 3 * len(keypoint_set)).reshape(-1, 3)
+        box, area = _numbers(entry["bbox"], 4), _area(entry)
+        person_id = _id(entry.get("id", 0))
     except KeyError as error:
         raise DataError(f"no field or no image {error}", where=where) from None
     except (TypeError, ValueError) as error:
-        raise DataError(f"needs {len(keypoint_set)} keypoints (x, y, visible) and a box of four numbers ({error})",
-                        where=where) from None
-    if not (np.isfinite(triples).all() and np.isfinite([x, y, width, height]).all()):
-        raise DataError("a coordinate is not finite", where=where)
-    x1, y1 = max(0.0, x), max(0.0, y)
-    x2, y2 = min(limit[0] - 1.0, x1 + max(0.0, width - 1)), min(limit[1] - 1.0, y1 + max(0.0, height - 1))
+        raise DataError(f"needs {len(keypoint_set)} keypoints (x, y, visible), a box of four numbers, and numbers for "
+                        f"id and area ({error})", where=where) from None
+    x1, y1 = max(0.0, box[0]), max(0.0, box[1])
+    x2, y2 = min(width - 1.0, x1 + max(0.0, box[2] - 1)), min(height - 1.0, y1 + max(0.0, box[3] - 1))
     visible = triples[:, 2]
     if x2 <= x1 or y2 <= y1 or not visible.any():
         return None
     box = np.array([x1, y1, x2 - x1, y2 - y1])
-    area = float(entry.get("area") or box[2] * box[3])
-    return Person(image_id, files[image_id], int(entry.get("id", 0)), box, triples[:, :2], visible, area)
+    return Person(image_id, files[image_id], person_id, box, triples[:, :2], visible, area or float(box[2] * box[3]))

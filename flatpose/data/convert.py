@@ -59,12 +59,12 @@ def _convert_crowdpose(path: Path, out: Path) -> Path:
             _, _, width, height = entry["bbox"]
             persons.append({"iscrowd": 0, "num_keypoints": sum(v > 0 for v in entry["keypoints"][2::3]), **entry,
                             "area": crowdpose.AREA_SHARE * width * height})
-        except (KeyError, TypeError, ValueError) as error:
+        except (KeyError, TypeError, ValueError, OverflowError) as error:
             raise DataError(f"bad person ({error!r})", where=f"{path}: annotations[{position}]") from None
     target = out / path.name
     if target.resolve() == path.resolve():
         raise DataError("would overwrite its own source", where=str(path), hint="give another output folder")
-    write_json(target, {**content, "annotations": persons, "categories": [_category(CROWDPOSE14)]}, indent=None)
+    _write(target, {**content, "annotations": persons, "categories": [_category(CROWDPOSE14)]}, path)
     return target
 
 
@@ -89,8 +89,15 @@ def _convert_mpii(path: Path, out: Path, images: Path) -> Path:
     target = out / f"mpii_{path.stem.removeprefix('mpii_')}.json"
     if target.resolve() == path.resolve():
         raise DataError("would overwrite its own source", where=str(path), hint="give another output folder")
-    write_json(target, {"images": pictures, "annotations": persons, "categories": [_category(MPII16)]}, indent=None)
+    _write(target, {"images": pictures, "annotations": persons, "categories": [_category(MPII16)]}, path)
     return target
+
+
+def _write(target: Path, content: Any, source: Path) -> None:
+    try:
+        write_json(target, content, indent=None)
+    except (ValueError, OverflowError) as error:  # NaN or infinity in a field that was only copied
+        raise DataError(f"holds a number that is not finite ({error})", where=str(source)) from None
 
 
 def _head_boxes(path: Path) -> np.ndarray | None:
@@ -131,7 +138,7 @@ def _from_official(path: Path, out: Path) -> list[Path]:
         if not chosen:
             raise DataError(f"no annotated person for {name}.json", where=str(path))
         heads = np.array([p.pop("head") for p in chosen])
-        write_json(out / f"{name}.json", chosen, indent=None)
+        _write(out / f"{name}.json", chosen, path)
         written.append(out / f"{name}.json")
         if keep:
             write_bytes(out / "gt_valid.mat", _gt_valid(chosen, heads))

@@ -46,13 +46,30 @@ def read_image(path: Path) -> np.ndarray:
     """Decode an image file to (h, w, 3) uint8 RGB; raises DataError naming the file."""
     try:
         encoded = np.fromfile(path, dtype=np.uint8)
-    except OSError as error:
-        raise DataError(f"image cannot be read ({error.strerror})", where=str(path),
+    except (OSError, ValueError) as error:  # ValueError: a name with a zero byte
+        reason = getattr(error, "strerror", None) or error
+        raise DataError(f"image cannot be read ({reason})", where=str(path),
                         hint="flatpose-exp data check --data-root DIR lists every missing image") from None
-    image = cv2.imdecode(encoded, cv2.IMREAD_COLOR_RGB) if encoded.size else None
-    if image is None:
+    try:
+        image = cv2.imdecode(encoded, cv2.IMREAD_COLOR_RGB) if encoded.size else None
+    except cv2.error as error:
+        raise DataError(f"image is refused by OpenCV ({_reason(error)})", where=str(path),
+                        hint="it says that it is huge, or is damaged: replace it") from None
+    if image is None or _cut_off(encoded):
         raise DataError("image cannot be decoded", where=str(path), hint="replace the file; it may be cut off")
     return image
+
+
+def _cut_off(encoded: np.ndarray) -> bool:
+    """Whether a JPEG file has no end marker, in which case OpenCV gives grey for the missing part without a word."""
+    content = encoded.tobytes()
+    return content.startswith(b"\xff\xd8") and content.rfind(b"\xff\xd9") < 0
+
+
+def _reason(error: cv2.error) -> str:
+    """The condition that OpenCV found broken, out of its long message."""
+    text = str(error).strip().splitlines()[-1]
+    return text.split("error: ", 1)[-1][:200]
 
 
 class Crops(Dataset):

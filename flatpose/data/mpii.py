@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from flatpose.data.coco import fingerprint
+from flatpose.data.coco import LARGEST, fingerprint
 from flatpose.data.instances import Person, PoseData, Split
 from flatpose.errors import DataError
 from flatpose.io import read_json
@@ -73,7 +73,7 @@ def read_truth(annotation_file: Path) -> Truth:
             raise DataError(f"{name} has shape {found}, expected {(*shape, rows)} for the {rows} persons of "
                             f"{annotation_file.name}", where=str(path), hint="are the two files of the same split?")
     head = np.linalg.norm(content["headboxes_src"][1] - content["headboxes_src"][0].astype(np.float64), axis=0)
-    if not (head > 0).all():
+    if not ((head > 0) & np.isfinite(head)).all():
         raise DataError(f"the head box of row {int(np.argmin(head > 0))} has no size", where=str(path))
     return Truth(content["pos_gt_src"].transpose(2, 0, 1).astype(np.float64), content["jnt_missing"].T == 0,
                  head * HEAD_SHARE)
@@ -90,18 +90,22 @@ def read_entries(path: Path) -> list[dict[str, Any]]:
         where = f"{path}: [{position}]"
         if not isinstance(entry, dict) or not isinstance(entry.get("image"), str):
             raise DataError("no field 'image' with a file name", where=where)
-        if Path(entry["image"]).name != entry["image"]:
-            raise DataError(f"image {entry['image']!r} is not a plain file name", where=where)
+        if Path(entry["image"]).name != entry["image"] or not entry["image"].isprintable() or len(entry["image"]) > 250:
+            raise DataError(f"image {entry['image'][:40]!r} is not a plain file name", where=where)
         for name, shape in shapes.items():
-            try:
-                value = np.asarray(entry.get(name), dtype=np.float64)
-                ok = value.shape == shape and bool(np.isfinite(value).all())
-            except (TypeError, ValueError):
-                ok = False
-            if not ok:
+            if not _are_numbers(entry.get(name), shape):
                 raise DataError(f"{name} must be {'a number' if not shape else f'numbers of shape {shape}'}",
                                 where=where)
     return content
+
+
+def _are_numbers(value: Any, shape: tuple[int, ...]) -> bool:
+    """Whether JSON's value has this shape and holds nothing but numbers that a pixel can have."""
+    try:
+        found = np.asarray(value)
+    except ValueError:  # lists of unequal length
+        return False
+    return found.shape == shape and found.dtype.kind in "if" and bool((np.abs(found) <= LARGEST).all())
 
 
 def annotation_files(root: Path) -> tuple[Path, Path, Path]:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import io
 import json
-import math
 import re
 import zipfile
 from pathlib import Path
 from typing import Any
 
+from flatpose.data.coco import LARGEST
 from flatpose.errors import DataError
 from flatpose.io import read_json, write_bytes
 
@@ -80,7 +80,7 @@ def _entry(entry: Any, images: set[int], where: str) -> dict[str, Any]:
 
 
 def _number(value: Any) -> bool:
-    return type(value) in (int, float) and math.isfinite(value)
+    return type(value) in (int, float) and abs(value) <= LARGEST
 
 
 def _zip(name: str, content: bytes) -> bytes:

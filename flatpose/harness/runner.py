@@ -124,6 +124,15 @@ def _clear(folder: RunDir, planned: PlannedRun, code: str) -> None:
     write_text(marker, code)
 
 
+def measure(run: RunConfig, seed: int, data_root: Path | None, work_dir: Path, reporter: Reporter) -> dict[str, Any]:
+    """Train and evaluate one run in ``work_dir``, going on from what lies there; the measured part of its record."""
+    from flatpose.imagenet import prepare
+    from flatpose.pipeline import execute
+
+    prepare(run, data_root)
+    return execute(run, seed=seed, data_root=data_root, work_dir=work_dir, reporter=reporter)
+
+
 def _record(run: RunConfig, seed: int, data_id: str, data_root: Path | None, work_dir: Path, reporter: Reporter
             ) -> dict[str, Any]:
     """Execute one run; an exception becomes a failed record with its reason.
@@ -132,15 +141,11 @@ def _record(run: RunConfig, seed: int, data_id: str, data_root: Path | None, wor
         DataError: The data is bad.
         OSError: The disk is full or cannot be written.
     """
-    from flatpose.imagenet import prepare
-    from flatpose.pipeline import execute
-
     started, clock = provenance.now(), time.monotonic()
     measured: dict[str, Any] = {}
     status, reason = "done", None
     try:
-        prepare(run, data_root)
-        measured = execute(run, seed=seed, data_root=data_root, work_dir=work_dir, reporter=reporter)
+        measured = measure(run, seed, data_root, work_dir, reporter)
         json.dumps(measured, allow_nan=False)  # a number that is none fails its run, not the sweep
     except DataError:
         raise

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from flatpose.errors import FlatPoseError
+from flatpose.harness.record_form import problem
 from flatpose.io import read_json, write_json
 
 SCHEMA_VERSION = 1
@@ -45,7 +46,7 @@ class RunDir:
             record = read_json(self.path / RECORD)
         except FlatPoseError:
             return None
-        valid = isinstance(record, dict) and record.get("schema_version") == SCHEMA_VERSION and "status" in record
+        valid = isinstance(record, dict) and record.get("schema_version") == SCHEMA_VERSION and problem(record) is None
         return record if valid else None
 
     def save(self, record: dict[str, Any]) -> None:

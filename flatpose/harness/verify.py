@@ -71,15 +71,13 @@ def _again(record: Record, data_root: Path | None, reporter: Reporter) -> Record
     import torch
 
     from flatpose.data import identity
-    from flatpose.imagenet import prepare
-    from flatpose.pipeline import execute
+    from flatpose.harness.runner import measure
 
     run = from_dict(record["spec"])
     # Sums are split over threads, whose number therefore moves last bits.
     torch.set_num_threads(record["provenance"]["threads"] or torch.get_num_threads())
-    prepare(run, data_root)
     with tempfile.TemporaryDirectory() as folder:
-        measured = execute(run, seed=record["seed"], data_root=data_root, work_dir=Path(folder), reporter=reporter)
+        measured = measure(run, record["seed"], data_root, Path(folder), reporter)
     data_id = identity(run.data, data_root)[0]
     if data_id != record["data_id"]:
         raise RunError(f"the data here are {data_id}, the record's are {record['data_id']}",

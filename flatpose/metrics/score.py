@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Container
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,8 @@ from flatpose.metrics.crowdpose import crowdpose_metrics
 from flatpose.metrics.mpii import mpii_metrics
 
 TASKS = {"coco": COCO17, "crowdpose": CROWDPOSE14, "mpii": MPII16}
+LARGEST = 1e15
+"""Beyond this the evaluators' arithmetic overflows, in areas and in 64-bit ids."""
 COCO_FORM = "each item is {image_id, category_id, keypoints: [x, y, score, ...], score}"
 MPII_FORM = "each item is {id: row of the annotation file, keypoints: [x, y, score] * 16}, 0-based pixels"
 
@@ -97,11 +98,15 @@ def _check_person(person: dict[str, Any], task: str, where: str, image_ids: Cont
                 f"fields needed: {', '.join(fields)}"
             raise DataError(f"no field {name!r}", where=where, hint=hint)
     _check_id(person["image_id"], image_ids, f"{where}.image_id", "images")
+    if not isinstance(person["category_id"], (int, float, str)):
+        raise DataError(f"{_show(person['category_id'])}, expected an id", where=f"{where}.category_id")
     check_keypoints(person["keypoints"], task, f"{where}.keypoints")
     _check_box(person["bbox"], f"{where}.bbox")
     for name in ("num_keypoints", "iscrowd", *(("area",) if task == "coco" else ())):
         if not _finite(person[name]) or person[name] < 0:
             raise DataError(f"{person[name]!r}, expected a number of at least 0", where=f"{where}.{name}")
+    if not isinstance(person["id"], int):
+        raise DataError(f"{_show(person['id'])}, expected a whole number", where=f"{where}.id")
     if person["id"] == 0 and task == "coco":
         raise DataError("0, which pycocotools takes for 'not matched'", where=f"{where}.id", hint="number from 1")
 
@@ -190,6 +195,8 @@ def _unique_ids(entries: list[Any], where: str) -> set[Any]:
             raise DataError(f"{_show(entry)}, expected an object", where=f"{where}[{position}]")
         if not isinstance(entry.get("id"), (int, str)):
             raise DataError("no field 'id'", where=f"{where}[{position}]")
+        if isinstance(entry["id"], int) and abs(entry["id"]) > LARGEST:
+            raise DataError(f"{_show(entry['id'])}, expected an id below {LARGEST:g}", where=f"{where}[{position}].id")
         if entry["id"] in seen:
             raise DataError(f"id {entry['id']!r} a second time", where=f"{where}[{position}].id")
         seen.add(entry["id"])
@@ -203,11 +210,8 @@ def _check_id(value: Any, known: Container[Any], where: str, of: str) -> None:
 
 
 def _finite(value: Any) -> bool:
-    """A number that is one for the evaluators too (True is not, nor an integer too large for a float)."""
-    try:
-        return type(value) in (int, float) and math.isfinite(value)
-    except OverflowError:
-        return False
+    """A number that is one for the evaluators too (True is not, nor one that they cannot square)."""
+    return type(value) in (int, float) and abs(value) <= LARGEST
 
 
 def _show(value: Any) -> str:
