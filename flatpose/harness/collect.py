@@ -70,12 +70,12 @@ def load(path: Path, experiment: str) -> RecordSet:
     value = read_json(path)
     if not isinstance(value, dict) or value.get("schema_version") != SCHEMA_VERSION:
         raise DataError(f"not a record file of schema version {SCHEMA_VERSION}", where=str(path))
-    parts = {name: value.get(name, []) for name in ("records", "costs", "checkpoints", "latencies")}
-    for name, part in parts.items():
-        if not isinstance(part, list) or not all(isinstance(entry, dict) for entry in part):
-            raise DataError(f"{name} is not a list of objects", where=str(path))
-    records = tuple(_checked(r, path) for r in parts.pop("records"))
-    return RecordSet(experiment, records, **{name: tuple(part) for name, part in parts.items()})
+    records = value.get("records", [])
+    if not isinstance(records, list):
+        raise DataError("records is not a list", where=str(path))
+    parts = {name: tuple(record_form.checked(name, value.get(name, []), path))
+             for name in ("costs", "checkpoints", "latencies")}
+    return RecordSet(experiment, tuple(_checked(r, path) for r in records), **parts)
 
 
 def scan(runs_dir: Path) -> list[Record]:
