@@ -115,7 +115,8 @@ def _clear(folder: RunDir, planned: PlannedRun, code: str) -> None:
     A number from two codes would mean nothing. A failed or killed run of today's code goes on where it was.
     """
     folder.discard_record()
-    (folder.path / ERROR).unlink(missing_ok=True)
+    for path in (folder.path / ERROR, *folder.path.glob(".*.tmp")):  # the latter are what a killed writer left
+        path.unlink(missing_ok=True)
     marker = folder.path / CODE
     other_code = marker.is_file() and marker.read_text() != code
     if planned.status in ("done", "stale") or other_code:
