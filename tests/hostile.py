@@ -137,6 +137,7 @@ SPEC: Wrong = {
     ("codec",): [None, 1, [], {"kind": "no"}], ("codec", "stride"): [0, -1, "x", NAN, None],
     ("train", "optimizer"): [None, 1, "__import__('os')", []],
 }
+KEYPOINT_SET: Wrong = {(): [None, 1, "x", [], {}, [1], {"names": 1}]}
 RAW = {"empty": b"", "spaces": b"  \n", "text": b"AP = 0.9", "zeros": b"\0" * 64, "not UTF-8": b"\xff\xfe{}",
        "deep": b"[" * 200_000, "deep objects": b'{"a":' * 100_000, "huge integer": b"[" + b"9" * 5000 + b"]",
        "two documents": b"[][]", "comment": b"// x\n[]", "single quotes": b"{'a': 1}", "bare word": b"nul",

@@ -169,6 +169,18 @@ def test_python_specs(cli):
     assert not problems, json.dumps(problems, indent=1)[:3000]
 
 
+def test_keypoint_sets_of_custom_data(cli):
+    """``keypoints.json`` beside a tree of one's own."""
+    pytest.importorskip("flatpose.keypoints_file")
+    spec = cli.write("own.py", SPEC.replace('source="disk"', 'source="disk", task="custom"'))
+    problems = {}
+    for label, content in hostile.cases({}, hostile.KEYPOINT_SET):
+        (cli.data / "keypoints.json").write_bytes(content)
+        answer = cli("--quiet", "run", spec, "--row", "one", "--no-report", "--data-root", str(cli.data))
+        problems |= {label: found} if (found := refused(answer)) else {}
+    assert not problems, json.dumps(problems, indent=1)[:3000]
+
+
 def _png(width: int, height: int, data: bytes = b"") -> bytes:
     def chunk(kind: bytes, content: bytes) -> bytes:
         return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))

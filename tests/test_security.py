@@ -89,6 +89,16 @@ def test_a_subset_writes_nothing_outside_its_folder(tmp_path, name):
     assert {p for p in tmp_path.rglob("*") if "subset" not in str(p)} == before and not (tmp_path / "subset").exists()
 
 
+def test_a_subset_of_annotations_that_are_no_objects(tmp_path):
+    """Found by benchmarks/fuzz.py."""
+    root = write_coco(tmp_path / "data")
+    path = root / "coco" / "annotations" / "person_keypoints_train2017.json"
+    content = json.loads(path.read_text())
+    path.write_text(json.dumps({**content, "annotations": [*content["annotations"], 22.0]}))
+    with pytest.raises(DataError, match="is not an object"):
+        make_subset(root, tmp_path / "subset", {"train": 3, "val": 3})
+
+
 def test_a_subset_of_images_in_folders_and_of_odd_crowds(tmp_path):
     """Crowd entries are not looked at closely by training, so nothing may be taken for granted in them here."""
     root = write_coco(tmp_path / "data")
