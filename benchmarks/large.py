@@ -167,8 +167,12 @@ def command(*arguments: str) -> dict[str, Any]:
 
     started = time.process_time()
     sys.argv = ["flatpose-exp", *arguments]
-    with contextlib.redirect_stdout(io.StringIO()), contextlib.suppress(SystemExit):
-        main()
+    with contextlib.redirect_stdout(io.StringIO()):
+        try:
+            main()
+        except SystemExit as stop:
+            if stop.code:
+                raise
     return {"seconds": time.process_time() - started}
 
 
