@@ -128,6 +128,14 @@ def test_a_failed_write_leaves_the_old_file(tmp_path, monkeypatch):
         assert path.read_bytes() == b"old" and os.listdir(tmp_path) == ["record.json"]
 
 
+def test_what_a_killed_writer_left_is_removed_by_the_next_run(cli):
+    cli.run("--row", "one")
+    torn = cli.folder(1) / ".record.json.x1y2.tmp"
+    torn.write_text('{"schema_ver')
+    assert cli.states()["one"] == ("done", False) and cli("report", cli.spec).code == 0
+    assert cli.run("--row", "one", "--rerun", "all").code == 0 and not torn.exists()
+
+
 class _Earlier(datetime.datetime):
     @classmethod
     def now(cls, tz=None):

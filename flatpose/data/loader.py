@@ -15,6 +15,7 @@ from torch.utils.data import Dataset, Sampler
 from flatpose.config import AugmentConfig
 from flatpose.data import transforms
 from flatpose.data.instances import Person
+from flatpose.data.packed import PackedPersons
 from flatpose.errors import DataError
 from flatpose.keypoints import KeypointSet
 
@@ -82,7 +83,7 @@ class Crops(Dataset):
     def __init__(self, persons: list[Person], keypoint_set: KeypointSet, image_size: tuple[int, int], *,
                  udp: bool, augment: AugmentConfig | None = None, seed: int = 0,
                  final: tuple[int, AugmentConfig] | None = None) -> None:
-        self.persons, self.keypoint_set, self.image_size = persons, keypoint_set, image_size
+        self.persons, self.keypoint_set, self.image_size = PackedPersons(persons), keypoint_set, image_size
         self.udp, self.augment, self.seed, self.final = udp, augment, seed, final
         self.cache = ImageCache()
 

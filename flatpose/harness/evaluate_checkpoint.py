@@ -19,6 +19,7 @@ from flatpose.config import RunConfig, spec_hash, to_dict
 from flatpose.errors import DataError, SpecError
 from flatpose.harness import provenance
 from flatpose.harness.collect import Record
+from flatpose.harness.record_form import checked
 from flatpose.harness.spec import Experiment, Profile, Row, at_profile
 from flatpose.harness.store import SCHEMA_VERSION
 from flatpose.harness.tables import Cell, Column, Line, Table, box_name, number_cell, text_cell
@@ -121,7 +122,8 @@ def _submission(row: Row, run: RunConfig, network: nn.Module, data_root: Path | 
 
 def scan(runs_dir: Path) -> list[Record]:
     """Every record of an evaluated checkpoint below a runs directory."""
-    return [read_json(path) for path in sorted((runs_dir / FOLDER).glob("*/*/*/record.json"))]
+    return [entry for path in sorted((runs_dir / FOLDER).glob("*/*/*/record.json"))
+            for entry in checked("checkpoints", [read_json(path)], path)]
 
 
 def merged(experiment: Experiment, committed: Iterable[Record], found: Iterable[Record]) -> list[Record]:

@@ -8,7 +8,17 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
-from flatpose.harness import ceilings_page, collect, evaluate_checkpoint, page, plots, render, stopwatch, tradeoff
+from flatpose.harness import (
+    ceilings_page,
+    collect,
+    evaluate_checkpoint,
+    page,
+    plots,
+    record_form,
+    render,
+    stopwatch,
+    tradeoff,
+)
 from flatpose.harness.collect import Record, RecordSet, Setting, Stale
 from flatpose.harness.compare import Comparison, against_paper, against_records
 from flatpose.harness.spec import Experiment
@@ -99,10 +109,14 @@ def _records(experiment: Experiment, reports: Path, runs_dir: Path, found: Itera
     """Committed records, newer ones from runs/, and costs computed on this machine (runs/costs/<id>.json)."""
     committed = collect.load(reports / "data" / f"{experiment.id}.json", experiment.id)
     costs = runs_dir / "costs" / f"{experiment.id}.json"
-    records = collect.merge(experiment, committed, found, read_json(costs) if costs.exists() else ())
+    records = collect.merge(experiment, committed, found, _costs(costs))
     evaluated = evaluate_checkpoint.merged(experiment, committed.checkpoints, evaluate_checkpoint.scan(runs_dir))
     timed = stopwatch.merged(experiment, committed.latencies, stopwatch.load(experiment.id, runs_dir))
     return replace(records, checkpoints=tuple(evaluated), latencies=tuple(timed))
+
+
+def _costs(path: Path) -> list[Record]:
+    return record_form.checked("costs", read_json(path), path) if path.exists() else []
 
 
 def _plots(experiment: Experiment, records: RecordSet) -> list[tuple[str, str, Setting | None]]:
