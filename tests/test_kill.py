@@ -38,8 +38,8 @@ def die():
 
 if moment.startswith("epoch"):
     step = flatpose.train._step
-    def dying_step(loop, batch, number):
-        value = step(loop, batch, number)
+    def dying_step(loop, batch, number, update):
+        value = step(loop, batch, number, update)
         return die() if number == int(moment[5:]) else value
     flatpose.train._step = dying_step
 elif moment:
