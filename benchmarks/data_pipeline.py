@@ -276,9 +276,9 @@ def main() -> None:
     text = "\n\n".join([
         "# Data pipeline", f"`python benchmarks/data_pipeline.py --write`; {platform.machine()}, Python "
         f"{platform.python_version()}, OpenCV {cv2.__version__}, torch {torch.__version__}.",
-        f"{len(persons)} persons in {images} images of {data.label} (as many per image as in COCO train2017); input {SIZE[1]}×{SIZE[0]}, batches of {BATCH}, "
-        f"heatmaps at stride {STRIDE}; {arguments.repeats} passes each, alternating. The crops of both agree to "
-        f"{difference:.2f} grey levels on average. Unless said otherwise only the last "
+        f"{len(persons)} persons in {images} images of {data.label} (as many per image as in COCO train2017); input "
+        f"{SIZE[1]}×{SIZE[0]}, batches of {BATCH}, heatmaps at stride {STRIDE}; {arguments.repeats} passes each, "
+        f"alternating. The crops of both agree to {difference:.2f} grey levels on average. Unless said otherwise only the last "
         f"{FEW_BYTES >> 20} MiB of decoded images are kept, as if the data were larger than memory.",
         "## One process", compare(data, persons, arguments.repeats),
         "## Workers", workers(data, persons, arguments.repeats),
