@@ -278,8 +278,8 @@ def main() -> None:
         f"{platform.python_version()}, OpenCV {cv2.__version__}, torch {torch.__version__}.",
         f"{len(persons)} persons in {images} images of {data.label} (as many per image as in COCO train2017); input "
         f"{SIZE[1]}×{SIZE[0]}, batches of {BATCH}, heatmaps at stride {STRIDE}; {arguments.repeats} passes each, "
-        f"alternating. The crops of both agree to {difference:.2f} grey levels on average. Unless said otherwise only the last "
-        f"{FEW_BYTES >> 20} MiB of decoded images are kept, as if the data were larger than memory.",
+        f"alternating. The crops of both agree to {difference:.2f} grey levels on average. Unless said otherwise only "
+        f"the last {FEW_BYTES >> 20} MiB of decoded images are kept, as if the data were larger than memory.",
         "## One process", compare(data, persons, arguments.repeats),
         "## Workers", workers(data, persons, arguments.repeats),
         "## What decoding at reduced size does to the crop",

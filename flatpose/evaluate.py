@@ -52,7 +52,7 @@ def score(predictions: Predictions, data: PoseData, config: EvalConfig, codec: A
                    nms=config.nms, nms_threshold=config.nms_threshold)
 
 
-@torch.inference_mode()
+@torch.no_grad()  # not inference_mode: buffers that it touches could not be trained any further
 def predict(network: nn.Module, codec: Codec, persons: list[Person], data: PoseData, run: RunConfig,
             accelerator: Accelerator, reporter: Reporter) -> Predictions:
     """Keypoints of every person in image pixels; over several processes each person is predicted once."""

@@ -12,6 +12,7 @@ from typing import Any
 
 import torch
 from accelerate import Accelerator
+from accelerate.state import AcceleratorState, GradientState
 from accelerate.utils import DataLoaderConfiguration, broadcast
 from safetensors.torch import save
 from timm.scheduler.scheduler import Scheduler
@@ -97,6 +98,9 @@ def build_accelerator(config: TrainConfig) -> tuple[Accelerator, str]:
         precision, reason = ("bf16", "the GPU has bfloat16") if bf16 else ("no", "no GPU with bfloat16")
     # Without a GPU accelerate takes the ranks of torchrun for strangers, each writing the same files, unless told so.
     alone = torch.cuda.is_available() or int(os.environ.get("WORLD_SIZE", "1")) == 1
+    # Both are singletons that outlive a run: the next one of a sweep may have another precision or accumulation.
+    AcceleratorState._reset_state()
+    GradientState._reset_state()
     accelerator = Accelerator(cpu=not alone, mixed_precision=precision, gradient_accumulation_steps=config.accumulate,
                               step_scheduler_with_optimizer=False,
                               dataloader_config=DataLoaderConfiguration(split_batches=True))
