@@ -19,7 +19,7 @@ from flatpose.codecs import build_codec
 from flatpose.config import AugmentConfig, BaselineConfig, HeatmapCodecConfig, TrainConfig
 from flatpose.data import load_coco, transforms
 from flatpose.data.loader import IMAGENET_MEAN, IMAGENET_STD, Crops, EpochSampler, normalise
-from flatpose.errors import RunError
+from flatpose.errors import RunError, SpecError
 from flatpose.losses import build_loss
 from flatpose.models import build_model
 from flatpose.optim import build_optimizer
@@ -161,10 +161,20 @@ def test_clipping_bounds_the_step(data, tmp_path):
     assert 0 < moved <= 2e-3 * trained.log[-1]["step"]
 
 
-def test_layer_decay_slows_the_first_layers():
-    model = build_model(BaselineConfig(backbone="resnet50", pretrained=False), HeatmapCodecConfig(), (64, 64), 17)
-    groups = build_optimizer(model, TrainConfig(layer_decay=0.5)).param_groups
-    assert len({group["lr_scale"] for group in groups}) > 1 and max(group["lr_scale"] for group in groups) == 1.0
+class TwoLayers(torch.nn.Sequential):
+    """A network that says what its layers are."""
+
+    def group_matcher(self, coarse: bool = False) -> dict:
+        return {"stem": r"^0", "blocks": r"^(\d+)"}
+
+
+def test_layer_decay_slows_the_first_layers_or_is_refused():
+    layers = torch.nn.Linear(2, 2), torch.nn.Linear(2, 2)
+    groups = build_optimizer(TwoLayers(*layers), TrainConfig(layer_decay=0.5)).param_groups
+    scale = {id(p): group["lr_scale"] for group in groups for p in group["params"]}
+    assert scale[id(layers[0].weight)] == 0.5 * scale[id(layers[1].weight)]
+    with pytest.raises(SpecError, match="no layer groups"):
+        build_optimizer(torch.nn.Sequential(*layers), TrainConfig(layer_decay=0.5))
 
 
 @pytest.mark.parametrize("options", [{"precision": "bf16"}, {"channels_last": False},
