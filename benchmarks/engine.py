@@ -130,19 +130,21 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--repeats", type=int, default=9)
     parser.add_argument("--steps", type=int, default=6)
+    parser.add_argument("--cases", type=int, default=len(CASES), help="only the first so many networks")
     parser.add_argument("--write", action="store_true")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     device = torch.cuda.get_device_name() if torch.cuda.is_available() else f"CPU, {platform.machine()}, one thread"
     lines = ["| network | bare step, ms | step of the loop, ms | overhead (range) |", "|---|--:|--:|--:|"]
-    for name, run in CASES.items():
+    for name, run in list(CASES.items())[:arguments.cases]:
         bare, loop, ratios = measure(run, arguments.repeats, arguments.steps)
         overhead = [100 * (ratio - 1) for ratio in ratios]
         lines.append(f"| {name} | {1e3 * bare:.1f} | {1e3 * loop:.1f} | {np.median(overhead):.1f} % "
                      f"({min(overhead):.1f}–{max(overhead):.1f}) |")
     text = "\n\n".join([
-        "# Engine overhead", f"`python benchmarks/engine.py --write`; {device}, torch {torch.__version__}; "
-        f"{arguments.repeats} turns of {arguments.steps} steps each, alternating, with EMA.", "\n".join(lines),
+        "# Engine overhead", f"`python benchmarks/engine.py --cases {arguments.cases} --repeats {arguments.repeats} "
+        f"--steps {arguments.steps} --write`; {device}, torch {torch.__version__}; {arguments.repeats} turns of "
+        f"{arguments.steps} steps each, alternating, with EMA.", "\n".join(lines),
         "The overhead is everything that the loop does beside forward, backward and optimiser step on a batch that is "
         "in memory: normalising, targets, accelerate, the check for NaN, schedule, EMA, log."])
     print(text)
