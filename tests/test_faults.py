@@ -290,10 +290,10 @@ from flatpose.progress import SILENT
 
 flatpose.train.CHECKPOINT_SECONDS = 0.0
 step = flatpose.train._step
-def dying(loop, batch, epoch):
+def dying(loop, batch, epoch, update):
     if epoch == 2 and os.environ["RANK"] == "1" and "DIE" in os.environ:
         os._exit(9)
-    return step(loop, batch, epoch)
+    return step(loop, batch, epoch, update)
 flatpose.train._step = dying
 run = RunConfig(data=DataConfig(source="disk"), image_size=(64, 64), codec=HeatmapCodecConfig(stride=32),
                 model=BaselineConfig(backbone="resnet_quick", pretrained=False, num_deconvs=0),
