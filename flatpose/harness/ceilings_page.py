@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from flatpose.harness import ceilings, ceilings_plot
-from flatpose.harness.render import pipe, to_csv, to_markdown
+from flatpose.harness.blocks import Block, Shown, markdown
+from flatpose.harness.render import pipe, to_csv
 from flatpose.harness.tables import Cell, Column, Line, Table
 
 Entry = dict[str, Any]
@@ -29,11 +30,24 @@ def files(reports: Path) -> dict[str, bytes]:
     entries = ceilings.load(reports)
     if not entries:
         return {}
-    code = ceilings.code_hash()
-    made = tables(entries, lambda e: e["code_hash"] != code)
-    digest = hashlib.sha256((reports / ceilings.DATA).read_bytes()).hexdigest()[:16]
-    return {"ceilings.md": page(entries, made, digest).encode(), "ceilings.svg": ceilings_plot.draw(entries),
+    made = _made(entries)
+    return {"ceilings.md": page(entries, made, _digest(reports)).encode(), "ceilings.svg": ceilings_plot.draw(entries),
             "ceilings.csv": to_csv([("", table) for table in made]).encode()}
+
+
+def parts(reports: Path) -> list[Block]:
+    """The blocks of the page; none where nothing was measured."""
+    entries = ceilings.load(reports)
+    return blocks(entries, _made(entries), _digest(reports)) if entries else []
+
+
+def _made(entries: Sequence[Entry]) -> list[Table]:
+    code = ceilings.code_hash()
+    return tables(entries, lambda e: e["code_hash"] != code)
+
+
+def _digest(reports: Path) -> str:
+    return hashlib.sha256((reports / ceilings.DATA).read_bytes()).hexdigest()[:16]
 
 
 def tables(entries: Sequence[Entry], stale: Callable[[Entry], bool]) -> list[Table]:
@@ -85,6 +99,11 @@ def _cell(entry: Entry | None, stale: Callable[[Entry], bool], metric: str) -> C
 
 def page(entries: Sequence[Entry], made: Sequence[Table], digest: str) -> str:
     """The page as markdown."""
+    return markdown(blocks(entries, made, digest))
+
+
+def blocks(entries: Sequence[Entry], made: Sequence[Table], digest: str) -> list[Block]:
+    """The page's text and tables in their order, for every renderer."""
     head = [
         "# ceilings: what the representation alone costs", "",
         "**Question.** How much of the heatmap's collapse on small feature maps (Fig. 1(b)), and of SimCC's "
@@ -100,8 +119,8 @@ def page(entries: Sequence[Entry], made: Sequence[Table], digest: str) -> str:
         "![Codec ceilings](ceilings.svg)", "",
         "*Left: by feature map; hollow circles are the paper's heatmap baseline, trained, on the whole of val2017. "
         "Middle and right: SimCC by bins per pixel and by the width of its label.*", ""]
-    body = [f"## {table.title}\n\n{to_markdown(table)}" for table in made]
-    return "\n".join([*head, *body, *_error_table(entries), *_foot(entries, digest)]) + "\n"
+    body = [block for table in made for block in (f"## {table.title}", Shown(table))]
+    return ["\n".join(head), *body, "\n".join(_error_table(entries)), "\n".join(_foot(entries, digest))]
 
 
 def _value(entries: Sequence[Entry], series: str, x: float | None, part: str = "map", task: str = "coco",
