@@ -17,13 +17,14 @@ from flatpose.harness.collect import RecordSet, Setting, Stale, part_of, setting
 from flatpose.harness.compare import measure
 from flatpose.harness.plots import CARD, COLOURS, GRID, INK, MARKERS, MUTED, PlotData, digest
 from flatpose.harness.spec import Experiment, Row, at_profile
+from flatpose.harness.svg import adaptive
 from flatpose.harness.tables import box_name
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 OURS = "flatpose"
-STYLE_VERSION = 1
+STYLE_VERSION = 2
 """Raise when the drawing changes, so that committed pictures count as outdated."""
 GFLOPS, MILLISECONDS = "multiply-adds (G), every matrix product", "batch-1 latency (ms), eager"
 LETTER, LINE = 0.56, 1.15  # of a label's box, in font sizes
@@ -135,7 +136,7 @@ def draw(data: PlotData, format: str = "svg") -> bytes:
         metadata = {"Date": None, "Creator": "flatpose-exp", "Title": "accuracy against cost",
                     "Description": f"matplotlib {matplotlib.__version__}, data {digest(data)}"}
         figure.savefig(buffer, format=format, facecolor=CARD, metadata=metadata if format == "svg" else None)
-    return buffer.getvalue()
+    return adaptive(buffer.getvalue()) if format == "svg" else buffer.getvalue()
 
 
 def _draw_panel(axes: Axes, panel: dict[str, Any], data: PlotData) -> None:
