@@ -21,8 +21,11 @@ from flatpose.harness.blocks import Block, Shown
 
 ALLOWED = re.compile(r"&lt;(/?(?:details|summary|br|sub|sup|b|i)\s*/?)&gt;")
 """Tags that a page's markdown may contain; every other one is shown as text."""
+LONG = 80
+"""Letters of a cell that holds sentences."""
 BUTTONS = (("+", "+", "zoom in"), ("-", "−", "zoom out"), ("0", "reset", "whole plot"))
-HINT = "Click, then wheel or pinch to zoom; drag to move; + − 0 and arrow keys; double-click to reset."
+HINTS = (("mouse", "Click, then the wheel or + − zooms; drag or arrow keys move; double-click or 0 resets."),
+         ("touch", "Pinch to zoom, drag to move, double-tap resets."))
 
 
 @dataclass
@@ -136,8 +139,9 @@ def _reader() -> MarkdownIt:
 
 
 def _prepare(core: Any) -> None:
-    """Ids for headings; pictures that stand alone are no paragraph."""
+    """Ids for headings; pictures that stand alone are no paragraph; tables of prose fold on phones."""
     state: _State = core.env["state"]
+    _prose(core.tokens)
     for before, token in zip(core.tokens, core.tokens[1:], strict=False):
         if token.type != "inline":
             continue
@@ -149,6 +153,22 @@ def _prepare(core: Any) -> None:
             before.hidden = True
     for token, after in zip(core.tokens, core.tokens[2:], strict=False):
         after.hidden |= token.type == "paragraph_open" and token.hidden
+
+
+def _prose(tokens: Sequence[Token]) -> None:
+    """Marks tables of sentences and names the column in each of their cells, for screens too narrow for columns."""
+    table: list[Token] = []
+    for token, inner in zip(tokens, [*tokens[1:], None], strict=True):
+        if token.type == "table_open":
+            table = [token]
+        if token.type in ("th_open", "td_open") and inner is not None:
+            token.meta["text"] = "".join(c.content for c in inner.children or ())
+            table.append(token)
+        if token.type == "table_close" and max((len(t.meta["text"]) for t in table[1:]), default=0) > LONG:
+            heads = [t.meta["text"] for t in table[1:] if t.type == "th_open"]
+            table[0].meta["prose"] = True
+            for index, cell in enumerate(t for t in table[1:] if t.type == "td_open"):
+                cell.meta["label"] = heads[index % len(heads)]
 
 
 def _slug(text: str, state: _State) -> str:
@@ -179,7 +199,8 @@ def _image(_: Any, tokens: Sequence[Token], index: int, __: Any, env: Any) -> st
     size = f' style="--w:{width[1]}"' if width else ""
     buttons = "".join(f'<button type="button" data-act="{key}" aria-label="{what}">{text}</button>'
                       for key, text, what in BUTTONS)
-    tools = f'<div class="tools">{buttons}<output></output><span class="hint">{HINT}</span></div>'
+    hints = "".join(f'<span class="hint {kind}">{text}</span>' for kind, text in HINTS)
+    tools = f'<div class="tools">{buttons}<output></output>{hints}</div>'
     return (f'<figure class="plot"><div class="view"{size} tabindex="0" role="group" aria-label="zoomable: {label}">'
             f"{drawn}</div>{tools}</figure>")
 
@@ -213,9 +234,10 @@ def resolve(href: str, site: Site) -> str | None:
     return "files.html" if any(name.startswith(f"{path}/") for name in site.assets) else None
 
 
-def _table(_: Any, __: Any, ___: int, ____: Any, env: Any) -> str:
+def _table(_: Any, tokens: Sequence[Token], index: int, __: Any, ___: Any) -> str:
+    prose = " prose" * bool(tokens[index].meta.get("prose"))
     return ('<div class="table"><div class="scroll" role="region" aria-label="table" tabindex="0">'
-            '<table class="sortable">\n')
+            f'<table class="sortable{prose}">\n')
 
 
 def _table_end(*_: Any) -> str:
@@ -231,7 +253,9 @@ def _head_end(*_: Any) -> str:
 
 
 def _cell(_: Any, tokens: Sequence[Token], index: int, __: Any, ___: Any) -> str:
-    return '<td class="num">' if _right(tokens[index]) else "<td>"
+    label = tokens[index].meta.get("label")
+    named = "" if label is None else f' data-label="{html.escape(label, quote=True)}"'
+    return f'<td class="num"{named}>' if _right(tokens[index]) else f"<td{named}>"
 
 
 def _right(token: Token) -> bool:

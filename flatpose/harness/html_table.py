@@ -8,6 +8,8 @@ from html import escape
 from flatpose.harness.render import STALE_NOTE, heading
 from flatpose.harness.tables import STALE_MARK, Cell, Column, Line, Table
 
+HARD = "\N{NO-BREAK SPACE}"
+
 
 def to_html(table: Table) -> str:
     """The table in a frame of its own that scrolls sideways, then footnotes and conditions."""
@@ -23,14 +25,15 @@ def to_html(table: Table) -> str:
     frame = (f'<div class="scroll" role="region" aria-label="{name}" tabindex="0"><table class="sortable">'
              f'<caption>{name}</caption><thead><tr>{"".join(heads)}</tr></thead>\n<tbody>\n'
              + "\n".join(body) + "\n</tbody></table></div>")
-    return f'<div class="table" id="t-{escape(table.id, quote=True)}">{frame}{_foot(table, notes)}</div>'
+    return f'<div class="table">{frame}{_foot(table, notes)}</div>'
 
 
 def head(title: str, numeric: bool, direction: str = "") -> str:
     """A heading that sorts; the better end comes first where one end is better."""
     first = ' data-first="descending"' if direction == "higher" else ""
     kind = ' class="num"' if numeric else ""
-    return (f'<th scope="col" aria-sort="none"{kind}{first}><button type="button">{escape(title)}'
+    text = escape(title).replace(" ↑", f"{HARD}↑").replace(" ↓", f"{HARD}↓")
+    return (f'<th scope="col" aria-sort="none"{kind}{first}><button type="button">{text}'
             '<span class="mark" aria-hidden="true"></span></button></th>')
 
 
