@@ -159,6 +159,8 @@ def test_a_tapped_cell_tells_its_condition(page, site):
     line = page.js("(document.querySelector('.detail[role=status]') || {}).textContent")
     assert line and "ground-truth boxes, with flip test, box x mean" in line and "n = 3" in line
     assert page.js("document.querySelector('.notes').checkVisibility()")
+    page.click(".sortable td.chosen")
+    assert not page.js("document.querySelector('.detail').checkVisibility()")
 
 
 def view(page) -> list[float]:

@@ -255,7 +255,8 @@ def _head_end(*_: Any) -> str:
 def _cell(_: Any, tokens: Sequence[Token], index: int, __: Any, ___: Any) -> str:
     label = tokens[index].meta.get("label")
     named = "" if label is None else f' data-label="{html.escape(label, quote=True)}"'
-    return f'<td class="num"{named}>' if _right(tokens[index]) else f"<td{named}>"
+    kind = html_table.column_class(_right(tokens[index]), tokens[index].meta.get("text", ""))
+    return f'<td class="{kind}"{named}>' if kind else f"<td{named}>"
 
 
 def _right(token: Token) -> bool:

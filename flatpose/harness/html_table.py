@@ -8,6 +8,8 @@ from html import escape
 from flatpose.harness.render import STALE_NOTE, heading
 from flatpose.harness.tables import STALE_MARK, Cell, Column, Line, Table
 
+LONG = 28
+"""Letters that need a wide column."""
 HARD = "\N{NO-BREAK SPACE}"
 
 
@@ -44,7 +46,8 @@ def _line(row: Line, columns: Sequence[Column], notes: dict[str, int]) -> str:
 
 
 def _cell(row: Line, column: Column, cell: Cell, notes: dict[str, int]) -> str:
-    kinds = " ".join([*(["num"] if column.numeric else []), *([] if cell.status == "done" else [_slug(cell.status)])])
+    kinds = " ".join([column_class(column.numeric, cell.display), *([] if cell.status == "done" else
+                                                                    [cell.status.replace(" ", "-")])]).strip()
     value = "" if cell.value is None else f' data-value="{escape(_plain(cell.value), quote=True)}"'
     mark = f" {STALE_MARK}" if cell.status == "stale" else ""
     if cell.note and not any(other.display == cell.note for other in row.cells):
@@ -58,8 +61,9 @@ def _plain(value: float | str) -> str:
     return f"{value:.10g}" if isinstance(value, float) else str(value)
 
 
-def _slug(text: str) -> str:
-    return text.replace(" ", "-")
+def column_class(numeric: bool, text: str) -> str:
+    """How a cell is set: numbers to the right, long texts with room on a phone."""
+    return "num" if numeric else "long" if len(text) > LONG else ""
 
 
 def tooltip(row: Line, column: Column, cell: Cell) -> str:

@@ -60,7 +60,7 @@
     });
   }
 
-  // A tapped or clicked cell tells what its tooltip says: phones have no pointer that hovers.
+  // A tapped or clicked cell tells what its tooltip says, and the same again ends it: phones have no hovering pointer.
   function details(table) {
     let line = null;
     table.addEventListener("click", (event) => {
@@ -72,9 +72,11 @@
         line.setAttribute("role", "status");
         table.closest(".scroll").after(line);
       }
+      const again = cell.classList.contains("chosen");
       table.querySelectorAll(".chosen").forEach((other) => other.classList.remove("chosen"));
-      cell.classList.add("chosen");
+      cell.classList.toggle("chosen", !again);
       line.textContent = cell.title;
+      line.hidden = again;
     });
   }
 
