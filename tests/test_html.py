@@ -32,6 +32,7 @@ See [below](stranger.md#finding-of-mine), [its data](data/fig1.json), [all](data
 
 | name | value | why |
 | --- | --: | --- |
+| b 11 | — | |
 | b 10 | 1,200 | `a` <br> and [b](fig1.md) |
 | b 9 | −3.5 ± 1 | a sentence that is long enough to be prose, so that phones show it below and not beside the others |
 

@@ -127,12 +127,17 @@ def test_a_keyboard_sorts_too(page, site):
 
 def test_tables_of_plain_markdown_sort_by_number(page, site):
     page.open(site / "stranger.html")
-    page.click(".sortable thead th:nth-child(2) button")
-    assert column(page, 0, 0) == ["b 9", "b 10"]
-    page.click(".sortable thead th:nth-child(1) button")
-    assert column(page, 0, 0) == ["b 9", "b 10"] and order(page, 0) == ["ascending", "none", "none"]
-    page.click(".sortable thead th:nth-child(1) button")
-    assert column(page, 0, 0) == ["b 10", "b 9"]
+    found = {}
+    for index in (1, 2, 3):
+        for direction in ("ascending", "descending"):
+            page.click(f".sortable thead th:nth-child({index}) button")
+            assert order(page, 0)[index - 1] == direction
+            found[index, direction] = column(page, 0, 0)
+    assert found[1, "ascending"] == ["b 9", "b 10", "b 11"] == found[1, "descending"][::-1]
+    assert found[2, "ascending"] == ["b 9", "b 10", "b 11"]  # −3.5 ± 1, 1,200, nothing
+    assert found[2, "descending"] == ["b 10", "b 9", "b 11"]
+    assert found[3, "ascending"] == ["b 10", "b 9", "b 11"]  # texts; nothing comes last here too
+    assert found[3, "descending"] == ["b 9", "b 10", "b 11"]
 
 
 def test_groups_dissolve_while_sorted(page, committed):
