@@ -188,6 +188,21 @@ def test_the_folder_may_be_left_out(words, expected):
     assert cli_site.whole(words) == expected
 
 
+def test_the_command_line(tmp_path, monkeypatch, capsys):
+    from fake_runs import Cli
+
+    cli = Cli(tmp_path, monkeypatch, capsys)
+    answer = cli("report", cli.spec, "--html", "out")
+    assert answer.code == 0 and "site: out/index.html" in answer.err
+    assert broken_links({p.relative_to("out").as_posix(): p.read_bytes() for p in Path("out").rglob("*.*")}) == []
+    assert cli("report", cli.spec, "--html", "out", "--check").code == 0
+    Path("out/index.html").write_text("another")
+    answer = cli("report", cli.spec, "--check", "--html", "out")
+    assert answer.code == 1 and "outdated: 1 files of out" in answer.err
+    answer = cli("report", "--html", "fig1")
+    assert answer.code == 2 and "report fig1 --html" in answer.err
+
+
 def test_pages_are_their_blocks():
     records = RecordSet("fig1", tuple(fake.full()), tuple(fake.costs()))
     blocks = page.blocks(CATALOG[0], records, {}, STALE)

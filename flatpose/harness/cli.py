@@ -282,9 +282,10 @@ def report(experiment: Annotated[str, typer.Argument(metavar="[ID|all]")] = "all
 
     Examples: flatpose-exp report fig1 · flatpose-exp report all --check · flatpose-exp report --html
     """
+    folder = None if html is None else cli_site.folder_of(html)
     _report("all" if experiment == "all" else [experiment], check)
-    if html is not None:
-        cli_site.site(html, check)
+    if folder is not None:
+        cli_site.site(folder, check)
 
 
 def _report(chosen: Any, check: bool) -> None:

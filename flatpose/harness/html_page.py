@@ -191,7 +191,7 @@ def _image(_: Any, tokens: Sequence[Token], index: int, __: Any, env: Any) -> st
     content = state.site.assets.get(path)
     if content is None:
         return f'<span class="outside" title="{html.escape(path, quote=True)}">[{label}]</span>'
-    drawn = svg.inline(content.decode(), f"p{state.plots}", label) if path.endswith(".svg") else None
+    drawn = svg.inline(content.decode(errors="replace"), f"p{state.plots}", label) if path.endswith(".svg") else None
     if drawn is None:
         return f'<img src="{html.escape(path, quote=True)}" alt="{label}" loading="lazy">'
     state.plots += 1
