@@ -5,7 +5,7 @@ from __future__ import annotations
 from html.parser import HTMLParser
 from posixpath import normpath
 
-VOID = {"meta", "link", "br", "img", "hr", "input", "path", "use"}
+VOID = {"meta", "link", "br", "img", "hr", "input", "path", "use", "image"}
 
 
 class Document(HTMLParser):

@@ -222,6 +222,17 @@ def test_active_pictures_are_shown_but_not_taken_in():
     assert '<img src="x.svg"' in text and "alert(1)" not in text
 
 
+def test_raster_pictures_zoom_too():
+    import cv2
+    import numpy as np
+
+    png = cv2.imencode(".png", np.zeros((30, 40, 3), np.uint8))[1].tobytes()
+    site = Site({"a": "A"}, {"x.png": png, "y.png": b"broken"})
+    text = to_html("a", ["# A\n\n![x](x.png)\n\n![y](y.png)"], site)
+    assert 'viewBox="0 0 40 30"' in text and '<image href="x.png" width="40" height="30"/>' in text
+    assert '<img src="y.png"' in text
+
+
 def contrast(first: str, second: str) -> float:
     """Of two colours, 1 to 21, as WCAG 2 defines it."""
     def luminance(colour: str) -> float:

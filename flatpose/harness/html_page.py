@@ -191,9 +191,11 @@ def _image(_: Any, tokens: Sequence[Token], index: int, __: Any, env: Any) -> st
     content = state.site.assets.get(path)
     if content is None:
         return f'<span class="outside" title="{html.escape(path, quote=True)}">[{label}]</span>'
-    drawn = svg.inline(content.decode(errors="replace"), f"p{state.plots}", label) if path.endswith(".svg") else None
+    source = html.escape(path, quote=True)
+    drawn = (svg.inline(content.decode(errors="replace"), f"p{state.plots}", label) if path.endswith(".svg")
+             else svg.around(content, source, label))
     if drawn is None:
-        return f'<img src="{html.escape(path, quote=True)}" alt="{label}" loading="lazy">'
+        return f'<img src="{source}" alt="{label}" loading="lazy">'
     state.plots += 1
     width = re.search(r'data-width="([\d.]+)"', drawn)
     size = f' style="--w:{width[1]}"' if width else ""

@@ -39,3 +39,12 @@ def inline(svg: str, prefix: str, label: str) -> str | None:
     head = re.sub(r'\s(width|height)="[^"]*"', "", head)
     size = f' data-width="{float(width[1]):g}"' if width else ""
     return f'{head} role="img" aria-label="{label}"{size}>{rest}'.strip()
+
+
+def around(png: bytes, path: str, label: str) -> str | None:
+    """A PNG file as an SVG element that shows it, so that it zooms like a plot; None for anything else."""
+    if png[:8] != b"\x89PNG\r\n\x1a\n" or len(png) < 24:
+        return None
+    width, height = (int.from_bytes(png[i:i + 4], "big") for i in (16, 20))
+    return (f'<svg viewBox="0 0 {width} {height}" role="img" aria-label="{label}" data-width="{width / 2:g}">'
+            f'<image href="{path}" width="{width}" height="{height}"/></svg>')
