@@ -48,7 +48,8 @@ def _same(path: Path, content: bytes) -> bool:
 
 def collected(reports: Path, known: Sequence[Experiment], stale: Stale | None = None) -> dict[str, list[Block]]:
     """Every page of reports/ by name, the index first; with its tables as objects where code of today makes it."""
-    found: dict[str, list[Block]] = {p.stem: [p.read_text(encoding="utf-8", errors="replace")] for p in sorted(reports.glob("*.md"))}
+    texts = ((p.stem, p.read_text(encoding="utf-8", errors="replace")) for p in sorted(reports.glob("*.md")))
+    found: dict[str, list[Block]] = {name: [text] for name, text in texts}
     for experiment in (e for e in known if e.id in found):
         records = collect.load(reports / "data" / f"{experiment.id}.json", experiment.id)
         pictures = report.picture_names(experiment, records)
