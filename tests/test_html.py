@@ -179,6 +179,15 @@ def test_write_and_check(reports, tmp_path):
         html_site.write(tmp_path / "nowhere", folder, CATALOG)
 
 
+def test_a_page_that_differs_from_its_records_is_shown_as_it_is(reports, tmp_path):
+    shutil.copytree(reports, tmp_path / "reports")
+    path = tmp_path / "reports/fig1.md"
+    assert any(not isinstance(b, str) for b in html_site.collected(path.parent, CATALOG, STALE)["fig1"])
+    path.write_text(path.read_text() + "\nWritten by hand.\n\n| a | b |\n| --- | --: |\n| **Part** | |\n| x | 1 |\n")
+    text = html_site.files(html_site.collected(path.parent, CATALOG, STALE), {})["fig1.html"].decode()
+    assert "Written by hand." in text and '<tr class="group">' in text and Document(text).faults == []
+
+
 @pytest.mark.parametrize("words, expected", [
     (["report", "--html"], ["report", "--html="]), (["report", "--html", "out"], ["report", "--html", "out"]),
     (["report", "--html", "--check"], ["report", "--html=", "--check"]), (["report"], ["report"])])

@@ -139,9 +139,10 @@ def _reader() -> MarkdownIt:
 
 
 def _prepare(core: Any) -> None:
-    """Ids for headings; pictures that stand alone are no paragraph; tables of prose fold on phones."""
+    """Ids for headings; pictures that stand alone are no paragraph; tables of sentences get names in their cells."""
     state: _State = core.env["state"]
     _prose(core.tokens)
+    _groups(core.tokens)
     for before, token in zip(core.tokens, core.tokens[1:], strict=False):
         if token.type != "inline":
             continue
@@ -169,6 +170,19 @@ def _prose(tokens: Sequence[Token]) -> None:
             table[0].meta["prose"] = True
             for index, cell in enumerate(t for t in table[1:] if t.type == "td_open"):
                 cell.meta["label"] = heads[index % len(heads)]
+
+
+def _groups(tokens: Sequence[Token]) -> None:
+    """A line with nothing but its first cell is the heading of a group."""
+    start: Token | None = None
+    cells: list[str] = []
+    for token in tokens:
+        if token.type == "tr_open":
+            start, cells = token, []
+        if token.type in ("th_open", "td_open"):
+            cells.append(str(token.meta["text"]))
+        if token.type == "tr_close" and start is not None and len(cells) > 1 and cells[0] and not any(cells[1:]):
+            start.attrSet("class", "group")
 
 
 def _slug(text: str, state: _State) -> str:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from flatpose.errors import SpecError
 from flatpose.harness import ceilings_page, collect, page, report
-from flatpose.harness.blocks import Block, Shown
+from flatpose.harness.blocks import Block, Shown, markdown
 from flatpose.harness.collect import Stale
 from flatpose.harness.html_page import Site, to_html
 from flatpose.harness.spec import Experiment
@@ -47,18 +47,28 @@ def _same(path: Path, content: bytes) -> bool:
 
 
 def collected(reports: Path, known: Sequence[Experiment], stale: Stale | None = None) -> dict[str, list[Block]]:
-    """Every page of reports/ by name, the index first; with its tables as objects where code of today makes it."""
-    texts = ((p.stem, p.read_text(encoding="utf-8", errors="replace")) for p in sorted(reports.glob("*.md")))
-    found: dict[str, list[Block]] = {name: [text] for name, text in texts}
-    for experiment in (e for e in known if e.id in found):
-        records = collect.load(reports / "data" / f"{experiment.id}.json", experiment.id)
-        pictures = report.picture_names(experiment, records)
-        names = {title: name for title, name in pictures.items() if (reports / name).exists()}
-        found[experiment.id] = page.blocks(experiment, records, names, stale or report.default_stale())
-    if "ceilings" in found:
-        found["ceilings"] = ceilings_page.parts(reports) or found["ceilings"]
-    order = ["index", *(e.id for e in known), *found]
-    return {name: found[name] for name in dict.fromkeys(order) if name in found}
+    """Every page of reports/ by name, the index first.
+
+    A page has its tables as objects (with tooltips) where today's code makes the same markdown from the records; any
+    other page is what its markdown says.
+    """
+    texts = {p.stem: p.read_text(encoding="utf-8", errors="replace") for p in sorted(reports.glob("*.md"))}
+    found: dict[str, list[Block]] = {}
+    for name in dict.fromkeys(["index", *(e.id for e in known), *texts]):
+        if name in texts:
+            experiment = next((e for e in known if e.id == name), None)
+            blocks = _blocks(name, experiment, reports, stale or report.default_stale())
+            found[name] = blocks if blocks and markdown(blocks) == texts[name] else [texts[name]]
+    return found
+
+
+def _blocks(name: str, experiment: Experiment | None, reports: Path, stale: Stale) -> list[Block]:
+    """What the page is made of; nothing for a page that only exists as markdown."""
+    if experiment is None:
+        return ceilings_page.parts(reports) if name == "ceilings" else []
+    records = collect.load(reports / "data" / f"{name}.json", name)
+    pictures = report.picture_names(experiment, records)
+    return page.blocks(experiment, records, {t: f for t, f in pictures.items() if (reports / f).exists()}, stale)
 
 
 def assets(reports: Path, folder: Path) -> dict[str, bytes]:
