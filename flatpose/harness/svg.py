@@ -46,5 +46,5 @@ def around(png: bytes, path: str, label: str) -> str | None:
     if png[:8] != b"\x89PNG\r\n\x1a\n" or len(png) < 24:
         return None
     width, height = (int.from_bytes(png[i:i + 4], "big") for i in (16, 20))
-    return (f'<svg viewBox="0 0 {width} {height}" role="img" aria-label="{label}" data-width="{width / 2:g}">'
+    return (f'<svg viewBox="0 0 {width} {height}" role="img" aria-label="{label}" data-width="{0.75 * width:g}">'
             f'<image href="{path}" width="{width}" height="{height}"/></svg>')
