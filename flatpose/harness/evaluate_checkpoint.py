@@ -19,6 +19,7 @@ from flatpose.config import RunConfig, spec_hash, to_dict
 from flatpose.errors import DataError, SpecError
 from flatpose.harness import provenance
 from flatpose.harness.collect import Record
+from flatpose.harness.compare import condition
 from flatpose.harness.record_form import checked
 from flatpose.harness.spec import Experiment, Profile, Row, at_profile
 from flatpose.harness.store import SCHEMA_VERSION
@@ -152,4 +153,5 @@ def _cells(record: Record, entry: dict[str, Any], metrics: Iterable[Column]) -> 
     values = [(c, entry["metrics"].get(c.key)) for c in metrics]
     return (text_cell(f"{file['file']} (sha256 {file['sha256'][:12]}, {file['names']})"),
             text_cell(record["data"]["label"]), text_cell(box_name(entry["box_source"])),
-            *(number_cell(None if v is None else 100 * v, c, f"{c.key} is not of this benchmark") for c, v in values))
+            *(replace(number_cell(None if v is None else 100 * v, c, f"{c.key} is not of this benchmark"),
+                      condition=condition(entry)) for c, v in values))

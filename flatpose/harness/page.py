@@ -7,9 +7,10 @@ import statistics
 from collections.abc import Iterable, Mapping, Sequence
 
 from flatpose.harness import boxes, evaluate_checkpoint, findings, stats, stopwatch
+from flatpose.harness.blocks import Block, Shown, markdown
 from flatpose.harness.collect import Record, RecordSet, Setting, Stale, orphans, part_of, run_id, settings
 from flatpose.harness.compare import against_paper, measure
-from flatpose.harness.render import escape, pipe, to_markdown
+from flatpose.harness.render import escape, pipe
 from flatpose.harness.spec import Experiment, at_profile
 from flatpose.harness.tables import (
     Table,
@@ -43,18 +44,25 @@ def tables(experiment: Experiment, records: RecordSet, stale: Stale | None = Non
 
 
 def page(experiment: Experiment, records: RecordSet, plots: dict[str, str], stale: Stale | None = None) -> str:
-    """The whole page. ``plots`` maps a setting's title ("" for none) to the file name of its picture."""
+    """The whole page as markdown. ``plots`` maps a setting's title ("" for none) to the file name of its picture."""
+    return markdown(blocks(experiment, records, plots, stale))
+
+
+def blocks(experiment: Experiment, records: RecordSet, plots: dict[str, str], stale: Stale | None = None
+           ) -> list[Block]:
+    """The page's text and tables in their order, for every renderer."""
     found, made = settings(experiment, records), tables(experiment, records, stale)
-    sections = [f"# {experiment.id}: {experiment.title}", f"**Question.** {experiment.question}",
-                f"**Source.** {experiment.source}", _finding(experiment, records, found),
-                _picture(experiment, plots, ""), _tradeoff(plots)]
+    sections: list[Block] = [
+        f"# {experiment.id}: {experiment.title}", f"**Question.** {experiment.question}",
+        f"**Source.** {experiment.source}", _finding(experiment, records, found), _picture(experiment, plots, ""),
+        _tradeoff(plots)]
     for setting in found:
         part, own = part_of(experiment, setting), [t for title, t in made if title == setting.title]
         sections += _setting(part, setting, own, plots)
-    sections += [f"## {table.title}\n\n{to_markdown(table)}" for title, table in made if not title]
-    sections += [_notes(experiment), _readings(experiment), _orphans(orphans(experiment, records)),
+    for table in (table for title, table in made if not title):
+        sections += [f"## {table.title}", Shown(table)]
+    return [*sections, _notes(experiment), _readings(experiment), _orphans(orphans(experiment, records)),
                  _reproduce(experiment, found), _provenance(experiment, records, found)]
-    return "\n\n".join(s.strip() for s in sections if s) + "\n"
 
 
 def _tradeoff(plots: dict[str, str]) -> str:
@@ -90,15 +98,14 @@ def _picture(experiment: Experiment, plots: dict[str, str], title: str) -> str:
     return f"![{experiment.title}: {what}]({plots[title]})" + (f"\n\n*{caption}*" if caption else "")
 
 
-def _setting(experiment: Experiment, setting: Setting, made: Sequence[Table], plots: dict[str, str]) -> list[str]:
+def _setting(experiment: Experiment, setting: Setting, made: Sequence[Table], plots: dict[str, str]) -> list[Block]:
     warning = ""
     if setting.profile == "smoke":
         warning = "> Smoke profile: it only proves that every step runs. Its numbers mean nothing."
     elif setting.incomparable:
         warning = f"> Not comparable with the paper's numbers: {setting.incomparable}."
     conditions_run = "\n".join(f"- {line}" for line in _what_was_run(experiment, setting))
-    bodies = [to_markdown(t) if t.id == experiment.headline else
-              f"<details><summary>{t.title}</summary>\n\n{to_markdown(t)}\n</details>" for t in made]
+    bodies = [Shown(t, folded=t.id != experiment.headline) for t in made]
     return [f"## {setting.title}", warning, conditions_run, _picture(experiment, plots, setting.title), *bodies,
             findings.ceiling_finding(experiment, setting), _detectable(experiment, setting), _failures(setting)]
 

@@ -45,7 +45,7 @@ def write(ids: Sequence[str] | Literal["all"], root: Path, *, check: bool = Fals
     """
     known = list(_catalog() if catalog is None else catalog)
     chosen = known if ids == "all" else [_find(i, known) for i in ids]
-    stale = stale or _default_stale()
+    stale = stale or default_stale()
     reports, runs_dir = root / "reports", runs_dir or root / "runs"
     found = collect.scan(runs_dir)
     files: dict[str, bytes] = {}
@@ -87,13 +87,19 @@ def render_files(experiment: Experiment, records: RecordSet, stale: Stale | None
     return files
 
 
+def picture_names(experiment: Experiment, records: RecordSet) -> dict[str, str]:
+    """Setting title -> file name of every picture that the page may have."""
+    names = {title: name for title, name, _ in _plots(experiment, records)} if experiment.figure else {}
+    return {**names, page.TRADEOFF: f"{experiment.id}.tradeoff.svg"} if experiment.tradeoff else names
+
+
 def comparisons(experiment: Experiment, root: Path, *, against: Path | None = None, runs_dir: Path | None = None,
                 stale: Stale | None = None) -> list[Comparison]:
     """The rows of ``compare ID``: against the paper, or against a runs directory or a reports/data file."""
     runs_dir = runs_dir or root / "runs"
     ours = _records(experiment, root / "reports", runs_dir, collect.scan(runs_dir))
     if against is None:
-        return against_paper(experiment, ours, stale or _default_stale())
+        return against_paper(experiment, ours, stale or default_stale())
     empty = RecordSet(experiment.id)
     theirs = (collect.merge(experiment, empty, collect.scan(against)) if against.is_dir()
               else collect.load(_existing(against), experiment.id))
@@ -155,7 +161,8 @@ def _catalog() -> list[Experiment]:
     return [catalog.load(i) for i in catalog.ids()]
 
 
-def _default_stale() -> Stale:
+def default_stale() -> Stale:
+    """A record is stale when flatpose.harness.identity says that it is not current."""
     from flatpose.harness import identity
 
     return collect.stale_check(identity.is_current)
