@@ -24,6 +24,8 @@ from flatpose.io import read_json
 Record = dict[str, Any]
 Stale = Callable[[Record], bool]
 SCHEMA_VERSION = 1
+OPTIONAL = ("checkpoints", "latencies", "drawings")
+"""Parts of a file that most experiments do not have."""
 PAPER_DATA = {"coco": "COCO 2017", "crowdpose": "CrowdPose", "mpii": "MPII"}
 """Label of the data the paper's numbers were measured on, by task."""
 
@@ -39,13 +41,15 @@ class RecordSet:
     """Files evaluated without training (flatpose.harness.evaluate_checkpoint)."""
     latencies: tuple[Record, ...] = ()
     """Per row, what the stopwatch said (flatpose.harness.stopwatch)."""
+    drawings: tuple[Record, ...] = ()
+    """What a picture shows and the table beside it (flatpose.harness.pictures)."""
 
     def dump(self) -> str:
         """Canonical JSON, the content of reports/data/<id>.json."""
         records = sorted(self.records, key=record_key)
         costs = sorted(self.costs, key=lambda c: str(c.get("row")))
         value = {"schema_version": SCHEMA_VERSION, "experiment": self.experiment, "records": records, "costs": costs}
-        value |= {name: list(found) for name in ("checkpoints", "latencies") if (found := getattr(self, name))}
+        value |= {name: list(found) for name in OPTIONAL if (found := getattr(self, name))}
         return json.dumps(value, indent=1, sort_keys=True, allow_nan=False) + "\n"
 
 
@@ -70,7 +74,7 @@ def load(path: Path, experiment: str) -> RecordSet:
     value = read_json(path)
     if not isinstance(value, dict) or value.get("schema_version") != SCHEMA_VERSION:
         raise DataError(f"not a record file of schema version {SCHEMA_VERSION}", where=str(path))
-    parts = {name: value.get(name, []) for name in ("records", "costs", "checkpoints", "latencies")}
+    parts = {name: value.get(name, []) for name in ("records", "costs", *OPTIONAL)}
     for name, part in parts.items():
         if not isinstance(part, list) or not all(isinstance(entry, dict) for entry in part):
             raise DataError(f"{name} is not a list of objects", where=str(path))
