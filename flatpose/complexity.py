@@ -28,10 +28,10 @@ from flatpose.errors import FlatPoseError
 # here nor counted is an error, so that no matrix product escapes.
 ELEMENTWISE = frozenset(f"aten::{name}" for name in (
     "abs", "add", "add_", "addcmul", "amax", "clamp_min", "div", "exp", "gelu", "hardsigmoid", "hardswish",
-    "hardswish_", "lerp", "linalg_vector_norm", "linspace", "log_softmax", "max_pool2d", "mean", "meshgrid", "mul",
-    "mul_", "neg", "norm", "pad", "pixel_shuffle", "pow", "rsqrt", "rsub", "scatter", "sigmoid", "sigmoid_", "silu",
-    "silu_", "softmax", "sqrt", "square", "sub", "sum", "tanh", "topk", "triu_indices", "unflatten",
-    "upsample_nearest2d", "where",
+    "hardswish_", "hardtanh", "hardtanh_", "lerp", "linalg_vector_norm", "linspace", "log_softmax", "max_pool2d",
+    "mean", "meshgrid", "mul", "mul_", "neg", "norm", "pad", "pixel_shuffle", "pow", "rsqrt", "rsub", "scatter",
+    "sigmoid", "sigmoid_", "silu", "silu_", "softmax", "sqrt", "square", "sub", "sum", "tanh", "topk",
+    "triu_indices", "unflatten", "upsample_nearest2d", "where",
 ))
 
 _RANDOM_FILLS = (torch.ops.aten.uniform_.default, torch.ops.aten.normal_.default, torch.ops.aten.erfinv_.default)
