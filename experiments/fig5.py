@@ -35,9 +35,9 @@ EXPERIMENT = Experiment(
         "height; a stride-32 map may have no such cell.",
         "Sharp is not right: the area above half the peak says how clear a peak is, the other columns whether it is "
         "in the right place. Appendix A's figure shows the first only.",
-        "A heatmap's Gaussian has a sigma of two cells whatever the stride, hence its area grows with the cells even "
-        "for a perfect network; SimCC's sigma of 6 bins (3 pixels) does not. The codec ceilings (ceilings) have the "
-        "same origin.",
+        "A heatmap's Gaussian has a sigma of two cells whatever the stride, so the training target itself spreads with "
+        "the cells (its own column); SimCC's sigma of 6 bins (3 pixels) does not. What appendix A shows as degradation "
+        "is first of all that choice; the codec ceilings (ceilings.md) have the same origin.",
         "An outer product cannot show two alternatives without their ghosts: two peaks in x and two in y make four.",
         "Why quick networks are this far off: docs/decisions/0004-quick-numbers-are-small.md.",
     ),

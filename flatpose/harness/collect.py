@@ -79,6 +79,9 @@ def load(path: Path, experiment: str) -> RecordSet:
         if not isinstance(part, list) or not all(isinstance(entry, dict) for entry in part):
             raise DataError(f"{name} is not a list of objects", where=str(path))
     records = tuple(_checked(r, path) for r in parts.pop("records"))
+    for drawing in parts["drawings"]:
+        if wrong := record_form.drawing_problem(drawing):
+            raise DataError(f"a drawing is damaged: {wrong}", where=str(path), hint="git checkout reports")
     return RecordSet(experiment, records, **{name: tuple(part) for name, part in parts.items()})
 
 

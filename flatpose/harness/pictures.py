@@ -20,6 +20,7 @@ from flatpose.harness import provenance
 from flatpose.harness.collect import Record, ended
 from flatpose.harness.identity import hash_of
 from flatpose.harness.plan import Plan, PlannedRun
+from flatpose.harness.record_form import drawing_problem
 from flatpose.harness.spec import Experiment
 from flatpose.harness.store import RunDir
 from flatpose.io import read_json, write_bytes, write_json
@@ -121,9 +122,16 @@ def merged(experiment: Experiment, committed: Sequence[Record], runs_dir: Path) 
 
     Only the default profile on embedded data is published: a picture shows images, and others' are not ours to show.
     """
-    drawn = [read_json(path) for path in sorted((runs_dir / FOLDER / experiment.id).glob("*.json"))]
+    drawn = [_checked(path) for path in sorted((runs_dir / FOLDER / experiment.id).glob("*.json"))]
     own = [d for d in (*committed, *drawn) if publishable(experiment, d)]
     return (max(own, key=ended),) if own else ()
+
+
+def _checked(path: Path) -> Record:
+    drawing = read_json(path)
+    if wrong := drawing_problem(drawing):
+        raise DataError(f"a drawing is damaged: {wrong}", where=str(path), hint="delete it and draw again")
+    return dict(drawing)
 
 
 def publishable(experiment: Experiment, drawing: Record) -> bool:

@@ -5,11 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from flatpose.config import to_dict
+from flatpose.errors import DataError
 from flatpose.harness import pictures, stats
 from flatpose.harness.collect import Record, Stale
 from flatpose.harness.spec import Experiment, Row, at_profile
 from flatpose.harness.tables import Cell, Column, Line, Table
 
+NEEDED = {"tokens": {"hit", "chance", "same", "different"}, "poses": {"oks", "good"},
+          "attention": {"focus", "chance", "effective", "adaptive", "moved", "bias", "content"},
+          "heatmaps": {"area", "target", "mass", "near", "error"}}
+"""What the sentences about each kind of picture speak of."""
 NO_VALUE = "this network has no such thing"
 
 
@@ -48,7 +53,9 @@ def _cell(found: Sequence[float], column: Column, runs: tuple[str, ...], old: bo
     if not found:
         return Cell(None, "—", "empty", NO_VALUE, runs)
     made = stats.estimate(found)
-    width = f" ± {made.half_width:.{column.decimals}f}" if made.half_width else ""  # equal values need none
+    width = ""
+    if made.half_width is not None and max(found) > min(found):
+        width = f" ± {made.half_width:.{column.decimals}f}"
     return Cell(made.mean, f"{made.mean:.{column.decimals}f}{width}", "stale" if old else "done", "", runs,
                 made.half_width, made.n)
 
@@ -86,7 +93,13 @@ def findings(experiment: Experiment, drawings: Sequence[Record]) -> list[str]:
     assert experiment.picture is not None
     say: dict[str, Callable[[Experiment, Record], list[str]]] = {
         "tokens": _tokens, "attention": _attention, "heatmaps": _heatmaps, "poses": _poses}
-    return [text for drawing in drawings for text in say[experiment.picture.kind](experiment, drawing)]
+    kind = experiment.picture.kind
+    for drawing in drawings:
+        missing = NEEDED[kind] - {measure["key"] for measure in drawing["measures"]}
+        if missing:
+            raise DataError(f"the drawing of {experiment.id} lacks {', '.join(sorted(missing))}: "
+                            "older code measured it", hint=f"flatpose-exp run {experiment.id} draws it anew")
+    return [text for drawing in drawings for text in say[kind](experiment, drawing)]
 
 
 def _parts(experiment: Experiment, drawing: Record) -> list[tuple[Row, str]]:
@@ -123,8 +136,8 @@ def _by_row(experiment: Experiment, drawing: Record) -> dict[str, tuple[Row, lis
 def _tokens(experiment: Experiment, drawing: Record) -> list[str]:
     """Is the selection about keypoints, and about the person?"""
     sides = [_beyond_chance(drawing, row, part) for row, part in _parts(experiment, drawing)]
-    head = (f"In {sides.count(1)} of {len(sides)} iterations the selected tokens hold keypoints more often than chance, "
-            f"in {sides.count(-1)} less often, in the others no difference is beyond the interval over seeds "
+    head = (f"In {sides.count(1)} of {len(sides)} iterations selected tokens hold keypoints more often than chance, "
+            f"in {sides.count(-1)} less often, in {sides.count(0)} the interval over seeds holds no difference too "
             f"({_ap(drawing)}).")
     if None in sides:
         head = f"One seed: no interval, so that nothing can be told from chance ({_ap(drawing)})."
@@ -138,7 +151,7 @@ def _tokens(experiment: Experiment, drawing: Record) -> list[str]:
 
 
 def _beyond_chance(drawing: Record, row: Row, part: str) -> int | None:
-    """1 or -1 where selected tokens hold more or fewer keypoints than any, by the interval over seeds; None at n = 1."""
+    """1 or -1 where selected tokens hold more or fewer keypoints than chance, by the interval; None for one seed."""
     hits, chances = (values(drawing, row.id, part, key) for key in ("hit", "chance"))
     made = stats.estimate([a - b for a, b in zip(hits, chances, strict=True)])
     if made.half_width is None:
@@ -158,8 +171,9 @@ def _attention(experiment: Experiment, drawing: Record) -> list[str]:
                      f"{said('chance')} % of the tokens; it spreads over {said('effective', 1)} tokens, and "
                      f"{said('adaptive')} % of its variance is between persons.")
         if values(drawing, row.id, parts[0], "moved"):
-            biased.append(f"{row.label}: the ICA bias moves {said('moved', 1)} % of the attention; over keys it deviates "
-                          f"by {said('bias', 3)}, the content scores by {said('content', 3)} ({_ap(drawing)}).")
+            biased.append(f"{row.label}: the ICA bias moves {said('moved', 1)} % of the attention; over keys it "
+                          f"deviates by {said('bias', 3)}, the content scores by {said('content', 3)} "
+                          f"({_ap(drawing)}).")
     return [*biased, *plain]
 
 
@@ -176,9 +190,10 @@ def _heatmaps(experiment: Experiment, drawing: Record) -> list[str]:
                 return " → ".join(f"{_mean(drawing, r, '', key):.{digits}f}" for r in ends)
 
             stride = " → ".join(f"{r.x:g}" for r in ends)
-            out.append(f"{series}, stride {stride}: the area above half the peak is {said('area', 1)} % of the map, "
-                       f"{said('mass', 0)} % of its mass and {said('near', 0)} % of the decoded keypoints lie near the "
-                       f"truth; median error {said('error', 1)} px.")
+            out.append(
+                f"{series}, stride {stride}: the area above half the peak is {said('area', 1)} % of the map (of the "
+                f"training target: {said('target', 1)} %), {said('mass', 0)} % of its mass and {said('near', 0)} % of "
+                f"the decoded keypoints lie near the truth; median error {said('error', 1)} px.")
     return [*out, f"These are {_ap(drawing)}."] if out else []
 
 

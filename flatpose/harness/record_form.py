@@ -59,6 +59,47 @@ class _Done(_Any):
     results: NotRequired[list[_Result]]
 
 
+class _Measure(TypedDict):
+    key: str
+    title: str
+    unit: str
+    decimals: Annotated[int, Field(ge=0)]
+    direction: Literal["higher", "lower", ""]
+
+
+class _Line(TypedDict):
+    row: str
+    seed: Annotated[int, Field(ge=0)]
+    part: str
+    values: dict[str, Optional[Number]]
+
+
+class _Network(TypedDict):
+    row: str
+    seed: Annotated[int, Field(ge=0)]
+    spec_hash: Name
+    data_id: Name
+    code_hash: Optional[str]
+    git_sha: Optional[str]
+    metrics: dict[str, Number]
+
+
+class _Drawing(TypedDict):
+    profile: str
+    data_id: Name
+    code_hash: str
+    data: dict[Literal["label", "source", "val_persons"], Union[str, int]]
+    file: Name
+    sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+    persons: list[dict[Literal["image", "person"], int]]
+    measured_on: Annotated[int, Field(ge=1)]
+    measures: Annotated[list[_Measure], Field(min_length=1)]
+    lines: Annotated[list[_Line], Field(min_length=1)]
+    networks: Annotated[list[_Network], Field(min_length=1)]
+    provenance: _Provenance
+
+
+_DRAWING: TypeAdapter[Any] = TypeAdapter(_Drawing)
 _FORM: TypeAdapter[Any] = TypeAdapter(Annotated[Union[_Failed, _Done], Field(discriminator="status")])
 
 
@@ -67,6 +108,21 @@ def problem(record: Any) -> str | None:
     try:
         _FORM.validate_python(record, strict=True)
     except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        return f"{'.'.join(str(part) for part in first['loc'][1:]) or 'record'}: {first['msg']}"
+        return _first(error, 1)
     return None
+
+
+def drawing_problem(drawing: Any) -> str | None:
+    """The same for the record of a picture."""
+    try:
+        _DRAWING.validate_python(drawing, strict=True)
+    except ValidationError as error:
+        return _first(error, 0)
+    keys = {measure["key"] for measure in drawing["measures"]}
+    odd = next((line for line in drawing["lines"] if set(line["values"]) != keys), None)
+    return odd and f"lines: {odd['row']} {odd['part']} has not the values that measures name"
+
+
+def _first(error: ValidationError, skip: int) -> str:
+    first = error.errors(include_url=False)[0]
+    return f"{'.'.join(str(part) for part in first['loc'][skip:]) or 'record'}: {first['msg']}"
