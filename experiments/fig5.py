@@ -38,6 +38,8 @@ EXPERIMENT = Experiment(
         "A heatmap's Gaussian has a sigma of two cells whatever the stride, so the training target itself spreads with "
         "the cells (its own column); SimCC's sigma of 6 bins (3 pixels) does not. What appendix A shows as degradation "
         "is first of all that choice; the codec ceilings (ceilings.md) have the same origin.",
+        "The grid pattern in SimCC's maps is noise from bin to bin in the two vectors. It makes the area above half "
+        "the peak smaller, down to less than at stride 4: a low value there is not yet a clear peak.",
         "An outer product cannot show two alternatives without their ghosts: two peaks in x and two in y make four.",
         "Why quick networks are this far off: docs/decisions/0004-quick-numbers-are-small.md.",
     ),

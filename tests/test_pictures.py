@@ -79,8 +79,8 @@ def test_sentences_of_the_other_figures():
     assert "the ICA bias moves 1.5 % of the attention; over keys it deviates by 0.020, the content scores" in text
     maps = {"error": [8.0], "near": [40.0], "mass": [20.0], "area": [5.0], "target": [4.0]}
     text = rendered("fig5", drawing("fig5", maps))
-    assert "heatmap, stride 4 → 32: the area above half the peak is 5.0 → 5.0 % of the map (of the training target: " \
-           "4.0 → 4.0 %), 20 → 20 % of its mass" in text and "FlatPose, stride 32: " in text
+    assert "Area above half the peak: heatmap, stride 4 → 32: 5.0 → 5.0 % (its training target: 4.0 → 4.0 %); SimCC," \
+        in text and "FlatPose, stride 32: 40 % (median error 8.0 px; 20 % of the map's mass)." in text
     text = rendered("fig6", drawing("fig6", {"oks": [0.5], "half": [50.0], "good": [20.0], "error": [3.0]}))
     assert "Mean OKS: SimpleBaseline (ResNet-152) 0.50" in text and "20.0 % of the persons at OKS ≥ 0.75" in text
 
@@ -201,6 +201,31 @@ def test_drawing_from_run_folders(tmp_path):
     assert len(record["lines"]) == 4 and record["code_hash"] == pictures.code_hash("tokens")
     assert str(tmp_path) not in path.with_suffix(".json").read_text()
     assert "> Smoke" not in rendered("fig3", record) and "smoke · embedded v1" in rendered("fig3", record)
+
+
+@pytest.mark.slow
+def test_run_trains_draws_and_names_what_is_missing(tmp_path, monkeypatch, capsys):
+    """``make fig3`` at the smallest scale, then one row alone, then without weights."""
+    from flatpose.harness.cli import main
+
+    def run(*options: str) -> tuple[int, str]:
+        monkeypatch.setattr("sys.argv", ["flatpose-exp", "run", "fig3", "--profile", "smoke", *options])
+        with pytest.raises(SystemExit) as stop:
+            main()
+        return stop.value.code or 0, capsys.readouterr().err
+
+    (tmp_path / "reports").mkdir()
+    monkeypatch.chdir(tmp_path)
+    code, said = run()
+    [picture] = (tmp_path / "runs/pictures/fig3").glob("smoke-*.png")
+    assert code == 0 and "drawn: " in said and picture.stat().st_size < 1 << 20
+    assert not (tmp_path / "reports/fig3.png").exists(), "a smoke picture is not published"
+    assert "Nothing has been drawn yet" in (tmp_path / "reports/fig3.md").read_text()
+    assert "nothing drawn: the picture shows every row" in run("--row", "k2")[1]
+    for weights in (tmp_path / "runs").glob("*/seed0/*/weights.safetensors"):
+        weights.unlink()
+    code, said = run()
+    assert code == 2 and "no trained weights of ours seed 0, k2 seed 0" in said and "--rerun all trains them" in said
 
 
 def test_rows_on_different_data_do_not_fit_one_picture(tmp_path):

@@ -247,7 +247,7 @@ def run(experiment: ExperimentArg, row: RowOpt = None, profile: ProfileOpt = Non
         code = slurm_sweep(made, sites.runs_dir(), data_root, slurm or [])
     else:
         code = sweep(made, sites.runs_dir(), data_root)
-    if made.experiment.picture is not None and not code:
+    if made.experiment.picture is not None and not code and not rank():
         _draw(made, row, data_root)
     if report_ and code != 2:
         _report([experiment], check=False)

@@ -137,15 +137,15 @@ def _tokens(experiment: Experiment, drawing: Record) -> list[str]:
     """Is the selection about keypoints, and about the person?"""
     sides = [_beyond_chance(drawing, row, part) for row, part in _parts(experiment, drawing)]
     head = (f"In {sides.count(1)} of {len(sides)} iterations selected tokens hold keypoints more often than chance, "
-            f"in {sides.count(-1)} less often, in {sides.count(0)} the interval over seeds holds no difference too "
+            f"in {sides.count(-1)} less often, in {sides.count(0)} no difference exceeds its interval over seeds "
             f"({_ap(drawing)}).")
     if None in sides:
         head = f"One seed: no interval, so that nothing can be told from chance ({_ap(drawing)})."
     out = []
     for row, parts in _by_row(experiment, drawing).values():
         hit, chance, same, different = (_range(drawing, row, parts, k) for k in ("hit", "chance", "same", "different"))
-        out.append(f"{row.label}: {hit} % of the selected tokens hold a labelled keypoint, as {chance} % of all tokens "
-                   f"do. Over {drawing['measured_on']} persons there are {different} different selections; {same} % of "
+        out.append(f"{row.label}: {hit} % of the selected tokens hold a labelled keypoint, of all tokens {chance} %. "
+                   f"Over {drawing['measured_on']} persons there are {different} different selections; {same} % of "
                    "the persons have the commonest.")
     return [head, *out]
 
@@ -167,8 +167,8 @@ def _attention(experiment: Experiment, drawing: Record) -> list[str]:
         def said(key: str, digits: int = 0, row: Row = row, parts: list[str] = parts) -> str:
             return _range(drawing, row, parts, key, digits)
 
-        plain.append(f"{row.label}: {said('focus')} % of the attention is on tokens that hold a keypoint, as are "
-                     f"{said('chance')} % of the tokens; it spreads over {said('effective', 1)} tokens, and "
+        plain.append(f"{row.label}: {said('focus')} % of the attention is on tokens that hold a keypoint, which are "
+                     f"{said('chance')} % of all tokens; it spreads over {said('effective', 1)} tokens, and "
                      f"{said('adaptive')} % of its variance is between persons.")
         if values(drawing, row.id, parts[0], "moved"):
             biased.append(f"{row.label}: the ICA bias moves {said('moved', 1)} % of the attention; over keys it "
@@ -178,8 +178,8 @@ def _attention(experiment: Experiment, drawing: Record) -> list[str]:
 
 
 def _heatmaps(experiment: Experiment, drawing: Record) -> list[str]:
-    """The ends of every curve; the sentence of appendix A is about peaks."""
-    out = []
+    """The ends of every curve: how clear the peak is (what appendix A shows), and whether it is in place."""
+    sharp, right = [], []
     for series in dict.fromkeys(row.series for row in experiment.rows):
         rows = sorted((r for r in experiment.rows if r.series == series), key=lambda r: r.x or 0.0)
         rows = [r for r in rows if values(drawing, r.id, "", "area")]
@@ -189,12 +189,14 @@ def _heatmaps(experiment: Experiment, drawing: Record) -> list[str]:
             def said(key: str, digits: int, ends: tuple[Row, ...] = ends) -> str:
                 return " → ".join(f"{_mean(drawing, r, '', key):.{digits}f}" for r in ends)
 
-            stride = " → ".join(f"{r.x:g}" for r in ends)
-            out.append(
-                f"{series}, stride {stride}: the area above half the peak is {said('area', 1)} % of the map (of the "
-                f"training target: {said('target', 1)} %), {said('mass', 0)} % of its mass and {said('near', 0)} % of "
-                f"the decoded keypoints lie near the truth; median error {said('error', 1)} px.")
-    return [*out, f"These are {_ap(drawing)}."] if out else []
+            name = f"{series}, stride {' → '.join(f'{r.x:g}' for r in ends)}"
+            sharp.append(f"{name}: {said('area', 1)} % (its training target: {said('target', 1)} %)")
+            right.append(f"{name}: {said('near', 0)} % (median error {said('error', 1)} px; {said('mass', 0)} % of the "
+                         "map's mass)")
+    if not sharp:
+        return []
+    return [f"Area above half the peak: {'; '.join(sharp)} ({_ap(drawing)}).",
+            f"Keypoints decoded near the truth: {'; '.join(right)}."]
 
 
 def _poses(experiment: Experiment, drawing: Record) -> list[str]:
