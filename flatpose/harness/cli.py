@@ -247,9 +247,24 @@ def run(experiment: ExperimentArg, row: RowOpt = None, profile: ProfileOpt = Non
         code = slurm_sweep(made, sites.runs_dir(), data_root, slurm or [])
     else:
         code = sweep(made, sites.runs_dir(), data_root)
+    if made.experiment.picture is not None and not code and not rank():
+        _draw(made, row, data_root)
     if report_ and code != 2:
         _report([experiment], check=False)
     raise typer.Exit(code)
+
+
+def _draw(made: Any, row: list[str] | None, data_root: Path | None) -> None:
+    from flatpose.harness import pictures
+    from flatpose.harness.console import make_reporter
+
+    name = made.experiment.id
+    if row is not None:
+        err.print(f"nothing drawn: the picture shows every row; flatpose-exp run {name} draws it", markup=False)
+        return
+    path = pictures.draw(made, sites.runs_dir(), data_root, make_reporter())
+    if not OPTIONS.quiet:
+        err.print(f"drawn: {path}", markup=False)
 
 
 def _evaluate_checkpoint(experiment: str, row: list[str] | None, profile: str | None, checkpoint: Path,

@@ -25,6 +25,8 @@ from flatpose.io import read_json
 Record = dict[str, Any]
 Stale = Callable[[Record], bool]
 SCHEMA_VERSION = 1
+OPTIONAL = ("checkpoints", "latencies", "drawings")
+"""Parts of a file that most experiments do not have."""
 PAPER_DATA = {"coco": "COCO 2017", "crowdpose": "CrowdPose", "mpii": "MPII"}
 """Label of the data the paper's numbers were measured on, by task."""
 
@@ -40,6 +42,8 @@ class RecordSet:
     """Files evaluated without training (flatpose.harness.evaluate_checkpoint)."""
     latencies: tuple[Record, ...] = ()
     """Per row, what the stopwatch said (flatpose.harness.stopwatch)."""
+    drawings: tuple[Record, ...] = ()
+    """What a picture shows and the table beside it (flatpose.harness.pictures)."""
 
     def dump(self) -> str:
         """Canonical JSON, the content of reports/data/<id>.json."""
@@ -50,7 +54,7 @@ class RecordSet:
         records = sorted(self.records, key=record_key)
         costs = sorted(self.costs, key=lambda c: str(c.get("row")))
         value = {"schema_version": SCHEMA_VERSION, "experiment": self.experiment, "records": records, "costs": costs}
-        value |= {name: list(found) for name in ("checkpoints", "latencies") if (found := getattr(self, name))}
+        value |= {name: list(found) for name in OPTIONAL if (found := getattr(self, name))}
         return json.dumps(value, indent=1, sort_keys=True, allow_nan=False) + "\n"
 
 
@@ -78,8 +82,7 @@ def load(path: Path, experiment: str) -> RecordSet:
     records = value.get("records", [])
     if not isinstance(records, list):
         raise DataError("records is not a list", where=str(path))
-    parts = {name: tuple(record_form.checked(name, value.get(name, []), path))
-             for name in ("costs", "checkpoints", "latencies")}
+    parts = {name: tuple(record_form.checked(name, value.get(name, []), path)) for name in ("costs", *OPTIONAL)}
     return RecordSet(experiment, tuple(_checked(r, path) for r in records), **parts)
 
 

@@ -6,7 +6,7 @@ import hashlib
 import statistics
 from collections.abc import Iterable, Mapping, Sequence
 
-from flatpose.harness import boxes, evaluate_checkpoint, findings, stats, stopwatch
+from flatpose.harness import boxes, evaluate_checkpoint, findings, pictures_table, stats, stopwatch
 from flatpose.harness.blocks import Block, Shown, markdown
 from flatpose.harness.collect import Record, RecordSet, Setting, Stale, orphans, part_of, run_id, settings
 from flatpose.harness.compare import against_paper, measure
@@ -28,6 +28,8 @@ TRADEOFF = "trade-off"
 
 def tables(experiment: Experiment, records: RecordSet, stale: Stale | None = None) -> list[tuple[str, Table]]:
     """Every table of the page with the title of its setting ("" for none): the one source of markdown and CSV."""
+    if experiment.picture is not None:
+        return pictures_table.tables(experiment, records.drawings, stale)
     made: list[tuple[str, Table | None]] = []
     for setting in settings(experiment, records):
         if experiment.headline == "boxes":
@@ -61,7 +63,7 @@ def blocks(experiment: Experiment, records: RecordSet, plots: dict[str, str], st
         sections += _setting(part, setting, own, plots)
     for table in (table for title, table in made if not title):
         sections += [f"## {table.title}", Shown(table)]
-    return [*sections, _notes(experiment), _readings(experiment), _orphans(orphans(experiment, records)),
+    return [*sections, notes(experiment), readings(experiment), _orphans(orphans(experiment, records)),
                  _reproduce(experiment, found), _provenance(experiment, records, found)]
 
 
@@ -122,7 +124,7 @@ def _what_was_run(experiment: Experiment, setting: Setting) -> list[str]:
     seconds = sorted(s for r in done if (s := (r.get("train") or {}).get("seconds")) is not None)
     time = f"; {statistics.median(seconds):.0f} s of training per run (median)" if seconds else ""
     device = _distinct(str((r.get("provenance") or {}).get("device")) for r in done)
-    lines += [f"**Network** `{small}` stands in for {name}" for name, small in _stand_ins(experiment, setting)]
+    lines += [f"**Network** `{small}` stands in for {name}" for name, small in stand_ins(experiment, setting.profile)]
     return [
         *lines,
         f"**Data** {setting.label}: {_same(done, 'data', 'train_persons')} training persons, "
@@ -136,9 +138,9 @@ def _what_was_run(experiment: Experiment, setting: Setting) -> list[str]:
     ]
 
 
-def _stand_ins(experiment: Experiment, setting: Setting) -> list[tuple[str, str]]:
+def stand_ins(experiment: Experiment, profile_name: str) -> list[tuple[str, str]]:
     """(backbone of the paper, backbone at this profile) where they differ, in the order of the rows."""
-    profile = experiment.profiles[setting.profile]
+    profile = experiment.profiles[profile_name]
     runs = [(row.run.model, at_profile(row.run, profile).model) for row in experiment.rows
             if row.id not in profile.left_out]
     pairs = dict.fromkeys((str(getattr(a, "backbone", "")), str(getattr(b, "backbone", ""))) for a, b in runs)
@@ -192,7 +194,8 @@ def _failures(setting: Setting) -> str:
     return "\n".join(["**Failures.**", "", *lines]) if lines else ""
 
 
-def _notes(experiment: Experiment) -> str:
+def notes(experiment: Experiment) -> str:
+    """What every reader must know: the experiment's notes, then those of its rows."""
     lines = [f"- {note}" for note in experiment.notes]
     for row in experiment.rows:
         lines += [f"- {row.label}: {row.note}"] if row.note else []
@@ -201,7 +204,8 @@ def _notes(experiment: Experiment) -> str:
     return "\n".join(["## Notes", "", *lines]) if lines else ""
 
 
-def _readings(experiment: Experiment) -> str:
+def readings(experiment: Experiment) -> str:
+    """Which readings of the paper the rows depend on."""
     used: dict[str, list[str]] = {}
     for row in experiment.rows:
         for reading in row.readings:
@@ -235,14 +239,15 @@ def _provenance(experiment: Experiment, records: RecordSet, found: Sequence[Sett
     digest, name = hashlib.sha256(records.dump().encode()).hexdigest()[:16], experiment.id
     groups: dict[str, list[Record]] = {}
     for record in (r for s in found for r in s.records):
-        groups.setdefault(_origin(record), []).append(record)
+        groups.setdefault(origin(record), []).append(record)
     head = (f"Rendered from [data/{name}.json](data/{name}.json) (sha256 {digest}…); every number with the runs behind "
             f"it: [{name}.csv]({name}.csv).")
-    lines = [f"- {len(made)} run{'s' * (len(made) != 1)}, {_dates(made)}: {origin}" for origin, made in groups.items()]
+    lines = [f"- {len(made)} run{'s' * (len(made) != 1)}, {_dates(made)}: {how}" for how, made in groups.items()]
     return "\n".join(["## Provenance", "", head, "", *lines])
 
 
-def _origin(record: Record) -> str:
+def origin(record: Record) -> str:
+    """Code, machine and versions of a record, in words."""
     p = record.get("provenance") or {}
     dirty = f" with uncommitted changes `{p['dirty_diff_hash'][:8]}`" if p.get("dirty_diff_hash") else ""
     git = f"git `{str(p['git_sha'])[:10]}`{dirty}" if p.get("git_sha") else "git revision unknown"
@@ -266,6 +271,9 @@ def index(entries: Sequence[tuple[Experiment, RecordSet]], others: Mapping[str, 
         state = state or f"0/{len(experiment.rows)} rows"
         texts = [f"{s.title}: {findings.finding(part, s)}" for s, part in found[:1]]
         texts.append(findings.comparison_finding(against_paper(experiment, records)))
+        if experiment.picture is not None:
+            state = "<br>".join(pictures_table.title(d) for d in records.drawings) or "not drawn"
+            texts = pictures_table.findings(experiment, records.drawings)[:1]
         text = escape(" ".join(t for t in texts if t)) or "nothing measured yet"
         link = f"[{experiment.id}: {escape(experiment.title)}]({experiment.id}.md)"
         lines.append(pipe([link, escape(experiment.source), state, text]))

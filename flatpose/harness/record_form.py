@@ -127,8 +127,49 @@ class _Latency(TypedDict):
     torch: Optional[str]
 
 
-_PARTS: dict[str, TypeAdapter[Any]] = {"costs": TypeAdapter(list[_Cost]), "checkpoints": TypeAdapter(list[_Checkpoint]),
-                                       "latencies": TypeAdapter(list[_Latency])}
+class _Measure(TypedDict):
+    key: str
+    title: str
+    unit: str
+    decimals: Annotated[int, Field(ge=0)]
+    direction: Literal["higher", "lower", ""]
+
+
+class _Line(TypedDict):
+    row: str
+    seed: Annotated[int, Field(ge=0)]
+    part: str
+    values: dict[str, Optional[Number]]
+
+
+class _Network(TypedDict):
+    row: str
+    seed: Annotated[int, Field(ge=0)]
+    spec_hash: Name
+    data_id: Name
+    code_hash: Optional[str]
+    git_sha: Optional[str]
+    metrics: dict[str, Number]
+
+
+class _Drawing(TypedDict):
+    profile: str
+    data_id: Name
+    code_hash: str
+    data: dict[Literal["label", "source", "val_persons"], Union[str, int]]
+    file: Name
+    sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+    persons: list[dict[Literal["image", "person"], int]]
+    measured_on: Annotated[int, Field(ge=1)]
+    measures: Annotated[list[_Measure], Field(min_length=1)]
+    lines: Annotated[list[_Line], Field(min_length=1)]
+    networks: Annotated[list[_Network], Field(min_length=1)]
+    provenance: _Provenance
+
+
+_PARTS: dict[str, TypeAdapter[Any]] = {
+    "costs": TypeAdapter(list[_Cost]), "checkpoints": TypeAdapter(list[_Checkpoint]),
+    "latencies": TypeAdapter(list[_Latency]), "drawings": TypeAdapter(list[_Drawing])}
 _FORM: TypeAdapter[Any] = TypeAdapter(Annotated[Union[_Failed, _Done], Field(discriminator="status")])
 
 
@@ -147,8 +188,14 @@ def _finite(value: Any) -> bool:
 
 
 def checked(part: str, entries: Any, path: Path) -> list[dict[str, Any]]:
-    """The same for what stands beside the records of runs: "costs", "checkpoints" or "latencies"; raises DataError."""
+    """The same for what stands beside the records of runs: "costs", "checkpoints", "latencies" or "drawings".
+
+    Raises:
+        DataError: They are damaged.
+    """
     wrong = _first(_PARTS[part], entries, 0) or (None if _finite(entries) else "a number in it is not finite")
+    if wrong is None and part == "drawings":
+        wrong = _odd_line(entries)
     if wrong:
         raise DataError(f"{part} are damaged: {wrong}", where=str(path), hint="delete it or restore it")
     return entries
@@ -161,4 +208,14 @@ def _first(form: TypeAdapter[Any], value: Any, skip: int) -> str | None:
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         return f"{'.'.join(str(part) for part in first['loc'][skip:]) or 'record'}: {first['msg']}"
+    return None
+
+
+def _odd_line(drawings: list[dict[str, Any]]) -> str | None:
+    """The first line of a picture's table that has other values than its measures name."""
+    for drawing in drawings:
+        keys = {measure["key"] for measure in drawing["measures"]}
+        for line in drawing["lines"]:
+            if set(line["values"]) != keys:
+                return f"lines: {line['row']} {line['part']} has not the values that measures name"
     return None

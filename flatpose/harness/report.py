@@ -13,6 +13,8 @@ from flatpose.harness import (
     collect,
     evaluate_checkpoint,
     page,
+    pictures,
+    pictures_page,
     plots,
     record_form,
     render,
@@ -53,6 +55,7 @@ def write(ids: Sequence[str] | Literal["all"], root: Path, *, check: bool = Fals
     for experiment in chosen:
         fresh[experiment.id] = _records(experiment, reports, runs_dir, found)
         files |= render_files(experiment, fresh[experiment.id], stale)
+        files |= pictures.files(experiment, fresh[experiment.id].drawings, reports, runs_dir)
     entries = [(e, fresh.get(e.id) or collect.load(reports / "data" / f"{e.id}.json", e.id)) for e in known]
     if ids == "all":
         files |= ceilings_page.files(reports)
@@ -82,7 +85,9 @@ def render_files(experiment: Experiment, records: RecordSet, stale: Stale | None
         pictures[name], names[page.TRADEOFF] = tradeoff.draw(tradeoffs), name
     files = {f"{experiment.id}.md": page.page(experiment, records, names, stale).encode(),
              f"{experiment.id}.csv": render.to_csv(page.tables(experiment, records, stale)).encode(), **pictures}
-    if records.records or records.costs or records.checkpoints or records.latencies:
+    if experiment.picture is not None:
+        files[f"{experiment.id}.md"] = pictures_page.page(experiment, records, stale).encode()
+    if records.records or records.costs or records.checkpoints or records.latencies or records.drawings:
         files[f"data/{experiment.id}.json"] = records.dump().encode()
     return files
 
@@ -114,6 +119,8 @@ def _existing(path: Path) -> Path:
 def _records(experiment: Experiment, reports: Path, runs_dir: Path, found: Iterable[Record]) -> RecordSet:
     """Committed records, newer ones from runs/, and costs computed on this machine (runs/costs/<id>.json)."""
     committed = collect.load(reports / "data" / f"{experiment.id}.json", experiment.id)
+    if experiment.picture is not None:
+        return replace(committed, drawings=pictures.merged(experiment, committed.drawings, runs_dir))
     costs = runs_dir / "costs" / f"{experiment.id}.json"
     records = collect.merge(experiment, committed, found, _costs(costs))
     evaluated = evaluate_checkpoint.merged(experiment, committed.checkpoints, evaluate_checkpoint.scan(runs_dir))
@@ -139,7 +146,8 @@ def _slug(text: str) -> str:
 
 
 def _pictures(reports: Path, experiment_id: str) -> list[Path]:
-    return [p for p in (reports / f"{experiment_id}.svg", *reports.glob(f"{experiment_id}.*.svg")) if p.exists()]
+    names = (f"{experiment_id}.svg", f"{experiment_id}.png")
+    return [p for p in (*map(reports.joinpath, names), *reports.glob(f"{experiment_id}.*.svg")) if p.exists()]
 
 
 def _current(path: Path, content: bytes) -> bool:
