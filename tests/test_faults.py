@@ -215,9 +215,9 @@ def test_an_image_that_vanishes_in_mid_epoch_blocks_and_the_next_run_goes_on(rea
     image = next((real.data / "coco" / "train2017").iterdir())
     kept, read = image.read_bytes(), loader.read_image
 
-    def vanishing(path):
+    def vanishing(path, *options):
         image.unlink(missing_ok=True)  # the first image that is read takes this one away
-        return read(path)
+        return read(path, *options)
 
     monkeypatch.setattr(loader, "read_image", vanishing)
     answer = real.run("--row", "tame")
