@@ -100,10 +100,15 @@ def _onnx(module: Exported, crops: Tensor, path: Path) -> Answer:
     program = torch.onnx.export(module, (crops,), dynamo=True, verbose=False, input_names=[INPUT], output_names=names,
                                 dynamic_shapes={"crops": {0: torch.export.Dim("batch")}})
     assert program is not None  # None is the answer of the old exporter
-    write_bytes(path, program.model_proto.SerializeToString())
+    content = program.model_proto.SerializeToString()
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3
-    session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
+    fixed = session.get_inputs()[0].shape[0]
+    if isinstance(fixed, int):  # the exporter gave up on the name without a word
+        raise FlatPoseError(f"the exporter fixed the batch at {fixed} crops; a file that only runs so is not written",
+                            where=str(path), hint="-o model.pt2 keeps to torch.export, which says where")
+    write_bytes(path, content)
     return lambda batch: list(session.run(names, {INPUT: batch.numpy()}))
 
 
