@@ -97,8 +97,8 @@ def _onnx(module: Exported, crops: Tensor, path: Path) -> Answer:
     import onnxruntime
 
     names = ["keypoints", "scores", *module.names]
-    program = torch.onnx.export(module, (crops,), dynamo=True, verbose=False, input_names=[INPUT], output_names=names,
-                                dynamic_shapes={"crops": {0: torch.export.Dim("batch")}})
+    program = torch.onnx.export(_program(module, crops), dynamo=True, verbose=False, input_names=[INPUT],
+                                output_names=names)
     assert program is not None  # None is the answer of the old exporter
     content = program.model_proto.SerializeToString()
     options = onnxruntime.SessionOptions()
@@ -112,10 +112,19 @@ def _onnx(module: Exported, crops: Tensor, path: Path) -> Answer:
     return lambda batch: list(session.run(names, {INPUT: batch.numpy()}))
 
 
+def _program(module: Exported, crops: Tensor) -> torch.export.ExportedProgram:
+    """The graph with a free batch: by tracing, else by reading the bytecode, for which ``len(tensor)`` stays a name."""
+    options: dict[str, Any] = {"dynamic_shapes": {"crops": {0: torch.export.Dim("batch")}}}
+    try:
+        return torch.export.export(module, (crops,), strict=False, **options)
+    except Exception:  # of many classes; the second attempt's own error is the one worth showing
+        return torch.export.export(module, (crops,), strict=True, **options)
+
+
 def _torch(module: Exported, crops: Tensor, path: Path) -> Answer:
     import io
 
-    program = torch.export.export(module, (crops,), dynamic_shapes={"crops": {0: torch.export.Dim("batch")}})
+    program = _program(module, crops)
     content = io.BytesIO()
     torch.export.save(program, content)
     write_bytes(path, content.getvalue())
