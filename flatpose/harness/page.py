@@ -24,8 +24,6 @@ from flatpose.harness.tables import (
 
 TRADEOFF = "trade-off"
 """Names the picture that belongs to no setting."""
-
-
 DIFFERENCES = (0.1, 0.2, 0.3, 0.5, 1.0)
 """In points of the metric; the paper's ablations differ by 0.1 to 1.3."""
 FLOOR = 0.01
