@@ -62,7 +62,7 @@ SYNTH = Profile(
     eval={"box_sources": ("gt", "det")}, gpu=True, minutes_per_run=60.0,
 )
 PAPER = Profile(name="paper", description="real data and the paper's recipe, on 8 GPUs", gpu=True,
-                minutes_per_run=720.0)
+                train={"eval_every": 10}, minutes_per_run=720.0)
 
 # Real images on a CPU: a small network that has seen ImageNet (flatpose.imagenet), the strongest recipe of CPU minutes.
 MINI = Profile(

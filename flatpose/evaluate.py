@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -51,12 +52,16 @@ def score(predictions: Predictions, data: PoseData, config: EvalConfig, codec: A
                    nms=config.nms, nms_threshold=config.nms_threshold)
 
 
-@torch.inference_mode()
+@torch.no_grad()  # not inference_mode: buffers that it touches could not be trained any further
 def predict(network: nn.Module, codec: Codec, persons: list[Person], data: PoseData, run: RunConfig,
             accelerator: Accelerator, reporter: Reporter) -> Predictions:
     """Keypoints of every person in image pixels; over several processes each person is predicted once."""
     crops = Crops(persons, data.keypoint_set, run.image_size, udp=run.codec.udp)
-    loader = DataLoader(crops, run.eval.batch_size, sampler=EpochSampler(len(crops), shuffle=False), **loader_options())
+    processes = accelerator.num_processes  # each takes an equal part of a batch
+    batch_size = math.ceil(run.eval.batch_size / processes) * processes
+    # One pass: workers that stayed for another would only pile up.
+    options = {**loader_options(), "persistent_workers": False}
+    loader = DataLoader(crops, batch_size, sampler=EpochSampler(len(crops), shuffle=False), **options)
     loader = accelerator.prepare(loader)
     flip_index = torch.as_tensor(data.keypoint_set.flip_index, device=accelerator.device)
     network = network.to(accelerator.device).eval()

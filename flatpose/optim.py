@@ -11,6 +11,7 @@ from torch import nn
 from torch.optim import Optimizer
 
 from flatpose.config import TrainConfig
+from flatpose.errors import SpecError
 
 
 class FlatCosineLRScheduler(CosineLRScheduler):
@@ -27,7 +28,14 @@ class FlatCosineLRScheduler(CosineLRScheduler):
 
 
 def build_optimizer(model: nn.Module, config: TrainConfig) -> Optimizer:
-    """The optimiser with no weight decay on biases and norms, and layer-wise decay where asked for."""
+    """The optimiser with no weight decay on biases and norms, and layer-wise decay where asked for.
+
+    Raises:
+        SpecError: Layer-wise decay of a network that does not say what its layers are: timm would ignore it.
+    """
+    if config.layer_decay is not None and not hasattr(model, "group_matcher"):
+        raise SpecError(f"{type(model).__name__} has no layer groups", where="train.layer_decay",
+                        hint="set train.layer_decay=None; ViTPose and SHaRPose have them")
     return create_optimizer_v2(model, opt=config.optimizer, lr=config.lr, weight_decay=config.weight_decay,
                                layer_decay=config.layer_decay, fused=True)
 

@@ -3,29 +3,31 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import torch
 from accelerate import Accelerator
 from accelerate.utils import set_seed
-from safetensors.torch import save
 from torch import nn
 
 from flatpose.ceiling import ceiling
-from flatpose.codecs import build_codec
+from flatpose.codecs import Codec, build_codec
 from flatpose.complexity import measure
 from flatpose.config import AugmentConfig, RunConfig, TrainConfig
 from flatpose.data import PoseData, load
 from flatpose.data.loader import Crops
 from flatpose.evaluate import evaluate
-from flatpose.io import write_bytes
 from flatpose.losses import build_loss
 from flatpose.models import build_model
 from flatpose.progress import Reporter
-from flatpose.train import LogRow, Trained, build_accelerator, train
+from flatpose.train import Judge, build_accelerator, save_weights, step_batch, train
+from flatpose.training_log import LogRow
 
 WEIGHTS = "weights.safetensors"
+METRIC = {"mpii": "PCKh@0.5"}
+"""By which the best epoch is chosen; AP for the others."""
 
 
 def execute(run: RunConfig, *, seed: int, data_root: Path | None, work_dir: Path, reporter: Reporter) -> dict[str, Any]:
@@ -45,16 +47,19 @@ def execute(run: RunConfig, *, seed: int, data_root: Path | None, work_dir: Path
     model = build_model(run.model, run.codec, run.image_size, len(data.keypoint_set))
     cost = measure(model, run.image_size)
     crops = Crops(data.train.persons, data.keypoint_set, run.image_size, udp=run.codec.udp, augment=run.augment,
-                  seed=seed, final=_final_augment(run))
+                  seed=seed, final=_final_augment(run), by_image=run.data.by_image,
+                  reduced_decode=run.data.reduced_decode)
     set_seed(seed)  # the counters above may have drawn random numbers
     loss = build_loss(run.loss, run.codec)
-    trained = train(run.train, crops, codec, loss, model, accelerator, work_dir, seed, reporter)
-    networks = _networks(trained)
+    batch = _batch_facts(run.train, len(crops), accelerator)
+    reporter.message(_in_words(batch))
+    judge = _judge(run, data, codec, accelerator, reporter) if run.train.eval_every else None
+    trained = train(run.train, crops, codec, loss, model, accelerator, work_dir, seed, reporter, judge)
     if accelerator.is_main_process:
-        _save_weights(work_dir / WEIGHTS, next(iter(networks.values())))
-    results = evaluate(run, data, codec, networks, accelerator, reporter)
+        save_weights(work_dir / WEIGHTS, next(iter(trained.networks.values())))
+    results = evaluate(run, data, codec, trained.networks, accelerator, reporter)
     return {"data": _data_facts(data, run),
-            "train": _train_facts(run.train, trained.log, accelerator, precision_reason),
+            "train": {**batch, **_train_facts(run.train, trained.log, accelerator, precision_reason)},
             "cost": {"params_m": cost.params_m, "gflops": cost.gflops}, "results": [*results, _ceiling(run, data)]}
 
 
@@ -71,15 +76,16 @@ def _ceiling(run: RunConfig, data: PoseData) -> dict[str, Any]:
             "images": len(data.val.image_ids), "predictions": len(data.val.persons)}
 
 
-def _networks(trained: Trained) -> dict[str, nn.Module]:
-    """What is evaluated: the averaged weights first, where there are any, then the raw ones."""
-    averaged = {} if trained.ema is None else {"ema": trained.ema}
-    return {**averaged, "raw": trained.model}
+def _judge(run: RunConfig, data: PoseData, codec: Codec, accelerator: Accelerator, reporter: Reporter) -> Judge:
+    """Evaluation while training: the first box source alone."""
+    first = replace(run, eval=replace(run.eval, box_sources=run.eval.box_sources[:1]))
 
+    def judge(networks: dict[str, nn.Module]) -> float:
+        best = dict(list(networks.items())[:1])
+        (result,) = evaluate(first, data, codec, best, accelerator, reporter)
+        return float(result["metrics"][METRIC.get(data.task, "AP")])
 
-def _save_weights(path: Path, network: nn.Module) -> None:
-    """The weights that were evaluated first, for ``predict`` and for whoever wants the network."""
-    write_bytes(path, save({name: value.contiguous().cpu() for name, value in network.state_dict().items()}))
+    return judge
 
 
 def _data_facts(data: PoseData, run: RunConfig) -> dict[str, Any]:
@@ -89,13 +95,29 @@ def _data_facts(data: PoseData, run: RunConfig) -> dict[str, Any]:
             "detector_file": data.detector_file.name if data.detector_file else None}
 
 
+def _batch_facts(config: TrainConfig, persons: int, accelerator: Accelerator) -> dict[str, Any]:
+    """The batch as it is, which fewer persons than the spec's batch make smaller."""
+    together = step_batch(config, persons, accelerator.num_processes)
+    return {"effective_batch": together * config.accumulate, "accumulate": config.accumulate,
+            "batch_per_process": together // accelerator.num_processes, "processes": accelerator.num_processes,
+            "lr": config.lr,
+            "lr_rule": "the spec's rate at the spec's batch; batches are split over processes, never scaled"}
+
+
+def _in_words(batch: dict[str, Any]) -> str:
+    return (f"effective batch {batch['effective_batch']} = {batch['processes']} processes x "
+            f"{batch['batch_per_process']} persons x {batch['accumulate']} accumulated; "
+            f"learning rate {batch['lr']:g}: {batch['lr_rule']}")
+
+
 def _train_facts(config: TrainConfig, log: list[LogRow], accelerator: Accelerator, reason: str) -> dict[str, Any]:
     seconds, images = sum(row["seconds"] for row in log), sum(row["images"] for row in log)
-    return {"effective_batch": config.batch_size, "lr": config.lr, "epochs": config.epochs,
-            "lr_rule": "the spec's rate at the spec's batch; batches are split over processes, never scaled",
-            "steps": int(log[-1]["step"]), "seconds": round(seconds, 1), "images_per_s": round(images / seconds, 1),
+    judged = {row["metric"]: int(row["epoch"]) for row in reversed(log) if "metric" in row}
+    best = {"best_epoch": judged[max(judged)], "best_metric": max(judged)} if judged else {}
+    return {"epochs": config.epochs, **best, "steps": int(log[-1]["step"]), "seconds": round(seconds, 1),
+            "images_per_s": round(images / seconds, 1),
             "peak_memory_mb": round(_peak_memory_mb()), "loss_first": log[0]["loss"], "loss_last": log[-1]["loss"],
-            "processes": accelerator.num_processes, "precision": accelerator.mixed_precision,
+            "precision": accelerator.mixed_precision,
             "precision_reason": reason}
 
 

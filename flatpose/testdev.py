@@ -39,9 +39,10 @@ def load_test_dev(root: Path) -> PoseData:
     info, detector = folder / "annotations" / IMAGE_INFO, _detector(folder / "person_detection_results")
     images = coco.image_folder(folder, "test")
     try:
-        names = {image["id"]: images / Path(image["file_name"]).name for image in read_json(info)["images"]}
-    except (KeyError, TypeError):
-        raise DataError("no list 'images' of objects with id and file_name", where=str(info)) from None
+        names = {coco.plain_id(image["id"]): images / Path(coco.plain_name(image["file_name"])).name
+                 for image in read_json(info)["images"]}
+    except (KeyError, TypeError, ValueError) as error:
+        raise DataError(f"no list 'images' of objects with id and file_name ({error!r})", where=str(info)) from None
     split = Split([], info, sorted(names))
     return PoseData("coco", "COCO test-dev2017", coco.fingerprint([info, detector]), COCO17, split, split, root,
                     _persons(detector, names), detector)
@@ -58,14 +59,14 @@ def _detector(folder: Path) -> Path:
 def _persons(path: Path, names: dict[int, Path]) -> list[Person]:
     """Person boxes (category 1) of a detector's results file, in its order."""
     empty = np.zeros((len(COCO17), 2)), np.zeros(len(COCO17))
-    persons = []
-    for position, entry in enumerate(read_json(path)):
+    entries, persons = read_json(path), []
+    if not isinstance(entries, list):
+        raise DataError("a detector file is a list of {image_id, category_id, bbox, score}", where=str(path))
+    for position, entry in enumerate(entries):
         try:
-            box, score = np.asarray(entry["bbox"], dtype=np.float64), float(entry["score"])
             if entry["category_id"] != 1 or entry["image_id"] not in names:
                 continue
-            if box.shape != (4,) or not np.isfinite(box).all():
-                raise ValueError("bbox is not four finite numbers")
+            box, (score,) = coco.numbers(entry["bbox"], 4), coco.numbers([entry["score"]], 1).tolist()
         except (KeyError, TypeError, ValueError) as error:
             raise DataError(f"bad detection ({error!r})", where=f"{path}: [{position}]") from None
         if (box[2:] > 0).all():

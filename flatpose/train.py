@@ -5,13 +5,16 @@ from __future__ import annotations
 import math
 import os
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 from accelerate import Accelerator
+from accelerate.state import AcceleratorState, GradientState
 from accelerate.utils import DataLoaderConfiguration, broadcast
+from safetensors.torch import save
 from timm.scheduler.scheduler import Scheduler
 from timm.utils import ModelEmaV3
 from torch import Tensor, nn
@@ -23,14 +26,16 @@ from flatpose.codecs.base import Encoder
 from flatpose.config import TrainConfig
 from flatpose.data.loader import Crops, EpochSampler, normalise
 from flatpose.errors import RunError
-from flatpose.io import write_text
+from flatpose.io import write_bytes
 from flatpose.losses import Loss
 from flatpose.optim import build_optimizer, build_scheduler
 from flatpose.progress import Reporter
-
-LogRow = dict[str, float]
+from flatpose.training_log import LOG, LogRow, start_trackers, stop_trackers, track, write_log
 
 CHECKPOINT_SECONDS = 20.0  # short epochs are cheaper to repeat than to save
+BEST = "best.safetensors"
+Judge = Callable[[dict[str, nn.Module]], float]
+"""The main metric of the first of some networks, higher is better."""
 
 
 @dataclass(frozen=True)
@@ -40,6 +45,11 @@ class Trained:
     model: nn.Module
     ema: nn.Module | None
     log: list[LogRow]
+
+    @property
+    def networks(self) -> dict[str, nn.Module]:
+        """What is evaluated: the averaged weights first, where there are any, then the raw ones."""
+        return _networks(self.model, self.ema)
 
 
 @dataclass(frozen=True)
@@ -88,6 +98,9 @@ def build_accelerator(config: TrainConfig) -> tuple[Accelerator, str]:
         precision, reason = ("bf16", "the GPU has bfloat16") if bf16 else ("no", "no GPU with bfloat16")
     # Without a GPU accelerate takes the ranks of torchrun for strangers, each writing the same files, unless told so.
     alone = torch.cuda.is_available() or int(os.environ.get("WORLD_SIZE", "1")) == 1
+    # Both are singletons that outlive a run: the next one of a sweep may have another precision or accumulation.
+    AcceleratorState._reset_state()
+    GradientState._reset_state()
     accelerator = Accelerator(cpu=not alone, mixed_precision=precision, gradient_accumulation_steps=config.accumulate,
                               step_scheduler_with_optimizer=False,
                               dataloader_config=DataLoaderConfiguration(split_batches=True))
@@ -95,12 +108,17 @@ def build_accelerator(config: TrainConfig) -> tuple[Accelerator, str]:
 
 
 def train(config: TrainConfig, crops: Crops, codec: Encoder, loss: Loss, model: nn.Module, accelerator: Accelerator,
-          work_dir: Path, seed: int, reporter: Reporter) -> Trained:
+          work_dir: Path, seed: int, reporter: Reporter, judge: Judge | None = None) -> Trained:
     """Train ``model``, going on from the checkpoint in ``work_dir`` when there is one.
 
+    ``judge`` is asked every ``config.eval_every`` epochs and after the last one; the weights that it liked best are
+    kept as ``best.safetensors``.
+
     Raises:
-        RunError: The loss is no longer finite; the message names the epoch and the persons of the batch.
+        RunError: The loss is no longer finite; the message names the step and the persons of the batch. Or the batch
+            cannot be split over the processes.
     """
+    start_trackers(accelerator, work_dir)
     loop = _prepare(config, crops, codec, loss, model, accelerator, seed)
     checkpoints = TrainState(work_dir, accelerator)
     log: list[LogRow] = (checkpoints.restore() or {"log": []})["log"]
@@ -109,13 +127,52 @@ def train(config: TrainConfig, crops: Crops, codec: Encoder, loss: Loss, model: 
     saved = time.monotonic()
     for epoch in range(len(log), config.epochs):
         log.append(_epoch(loop, epoch, reporter))
+        if judge is not None and config.eval_every and ((epoch + 1) % config.eval_every == 0
+                                                        or epoch + 1 == config.epochs):
+            _judge(loop, judge, log, work_dir)
+            reporter.start("train", config.epochs * len(loop.loader))
+            reporter.advance((epoch + 1) * len(loop.loader))
+        track(accelerator, log[-1])
         if epoch + 1 == config.epochs or _due(time.monotonic() - saved, accelerator):
             checkpoints.save({"log": log})
             saved = time.monotonic()
             if accelerator.is_main_process:
-                write_log(work_dir / "log.csv", log)
+                write_log(work_dir / LOG, log)
     reporter.finish()
+    stop_trackers(accelerator)
+    _share_buffers(loop)
     return Trained(loop.model, loop.ema.module if loop.ema else None, log)
+
+
+def _networks(model: nn.Module, ema: nn.Module | None) -> dict[str, nn.Module]:
+    return {**({} if ema is None else {"ema": ema}), "raw": model}
+
+
+def _judge(loop: _Loop, judge: Judge, log: list[LogRow], work_dir: Path) -> None:
+    """Add the metric to the epoch's row, and keep the weights when no epoch before was as good."""
+    _share_buffers(loop)
+    networks = _networks(loop.model, loop.ema.module if loop.ema else None)
+    before = [row["metric"] for row in log[:-1] if "metric" in row]
+    log[-1]["metric"] = found = judge(networks)
+    if loop.accelerator.is_main_process and found > max(before, default=-math.inf):
+        save_weights(work_dir / BEST, next(iter(networks.values())))
+
+
+def save_weights(path: Path, network: nn.Module) -> None:
+    """The weights and buffers of a network as one file."""
+    write_bytes(path, save({name: value.contiguous().cpu() for name, value in network.state_dict().items()}))
+
+
+def _share_buffers(loop: _Loop) -> None:
+    """Every process goes on with the first one's batch statistics.
+
+    Each has seen its own part of the last batch, and would evaluate its share of the persons with a network that is
+    not quite the one that is saved.
+    """
+    if loop.accelerator.num_processes > 1:
+        for network in _networks(loop.model, loop.ema.module if loop.ema else None).values():
+            for buffer in network.buffers():
+                buffer.copy_(broadcast(buffer))
 
 
 def _due(seconds: float, accelerator: Accelerator) -> bool:
@@ -125,8 +182,9 @@ def _due(seconds: float, accelerator: Accelerator) -> bool:
 
 def _prepare(config: TrainConfig, crops: Crops, codec: Encoder, loss: Loss, model: nn.Module, accelerator: Accelerator,
              seed: int) -> _Loop:
-    sampler = EpochSampler(len(crops), shuffle=True, seed=seed)
-    batch = min(config.batch_size // config.accumulate, len(crops))
+    groups = crops.image_numbers() if crops.by_image else None
+    sampler = EpochSampler(len(crops), shuffle=True, seed=seed, groups=groups)
+    batch = step_batch(config, len(crops), accelerator.num_processes)
     loader = accelerator.prepare(DataLoader(crops, batch, sampler=sampler, drop_last=True, **loader_options()))
     model = model.to(accelerator.device)
     if config.channels_last:
@@ -138,6 +196,16 @@ def _prepare(config: TrainConfig, crops: Crops, codec: Encoder, loss: Loss, mode
     if ema is not None:
         accelerator.register_for_checkpointing(_EmaState(ema))
     return _Loop(config, accelerator, sampler, loader, codec, loss, model, net, optimizer, scheduler, ema, crops)
+
+
+def step_batch(config: TrainConfig, persons: int, processes: int) -> int:
+    """Persons of one forward and backward pass over all processes; raises RunError when they do not share evenly."""
+    batch = min(config.batch_size // config.accumulate, persons)
+    if batch < 1 or batch % processes:
+        raise RunError(f"a batch of {config.batch_size} in {config.accumulate} steps is {batch} persons, which "
+                       f"{processes} processes cannot share", where="train.batch_size",
+                       hint="use a number of processes that divides it")
+    return batch
 
 
 def loader_options() -> dict[str, Any]:
@@ -155,7 +223,7 @@ def _epoch(loop: _Loop, epoch: int, reporter: Reporter) -> LogRow:
     updates = epoch * loop.steps_per_epoch
     for batch in loop.loader:
         with loop.accelerator.accumulate(loop.net):
-            value = _step(loop, batch, epoch)
+            value = _step(loop, batch, epoch, updates + 1)
         if loop.accelerator.sync_gradients:
             updates += 1
             loop.scheduler.step_update(updates)
@@ -168,8 +236,8 @@ def _epoch(loop: _Loop, epoch: int, reporter: Reporter) -> LogRow:
             "lr": loop.optimizer.param_groups[-1]["lr"], "images": images, "seconds": time.perf_counter() - started}
 
 
-def _step(loop: _Loop, batch: dict[str, Tensor], epoch: int) -> float:
-    """Forward, backward and (when gradients are complete) one optimiser step; returns the loss."""
+def _step(loop: _Loop, batch: dict[str, Tensor], epoch: int, step: int) -> float:
+    """Forward, backward and, when gradients are complete, optimiser step number ``step``; returns the loss."""
     targets = loop.codec.encode(batch["keypoints"], batch["weights"])
     targets["progress"] = torch.tensor(epoch / loop.config.epochs)
     with loop.accelerator.autocast():
@@ -177,7 +245,8 @@ def _step(loop: _Loop, batch: dict[str, Tensor], epoch: int) -> float:
     loss = loop.loss(outputs, targets)
     value = loss.item()
     if not math.isfinite(value):
-        raise RunError(f"the loss is {value} in epoch {epoch + 1}", where=_batch_names(loop.crops, batch["index"]),
+        raise RunError(f"the loss is {value} in epoch {epoch + 1}, step {step}",
+                       where=_batch_names(loop.crops, batch["index"]),
                        hint="lower train.lr, set train.clip_grad, or use precision 'no'; the last checkpoint is kept")
     loop.accelerator.backward(loss)
     if loop.config.clip_grad is not None and loop.accelerator.sync_gradients:
@@ -190,10 +259,3 @@ def _step(loop: _Loop, batch: dict[str, Tensor], epoch: int) -> float:
 def _batch_names(crops: Crops, index: Tensor) -> str:
     persons = [crops.persons[i] for i in index.tolist()]
     return "batch of annotations " + ", ".join(str(p.person_id) for p in persons)
-
-
-def write_log(path: Path, log: list[LogRow]) -> None:
-    """The log as CSV, rewritten whole after every epoch."""
-    names = list(log[-1])  # rows that were read from a checkpoint have their fields in another order
-    lines = [",".join(names), *(",".join(f"{row[name]:.6g}" for name in names) for row in log)]
-    write_text(path, "\n".join(lines) + "\n")

@@ -128,6 +128,14 @@ def test_a_failed_write_leaves_the_old_file(tmp_path, monkeypatch):
         assert path.read_bytes() == b"old" and os.listdir(tmp_path) == ["record.json"]
 
 
+def test_what_a_killed_writer_left_is_removed_by_the_next_run(cli):
+    cli.run("--row", "one")
+    torn = cli.folder(1) / ".record.json.x1y2.tmp"
+    torn.write_text('{"schema_ver')
+    assert cli.states()["one"] == ("done", False) and cli("report", cli.spec).code == 0
+    assert cli.run("--row", "one", "--rerun", "all").code == 0 and not torn.exists()
+
+
 class _Earlier(datetime.datetime):
     @classmethod
     def now(cls, tz=None):
@@ -207,9 +215,9 @@ def test_an_image_that_vanishes_in_mid_epoch_blocks_and_the_next_run_goes_on(rea
     image = next((real.data / "coco" / "train2017").iterdir())
     kept, read = image.read_bytes(), loader.read_image
 
-    def vanishing(path):
+    def vanishing(path, *options):
         image.unlink(missing_ok=True)  # the first image that is read takes this one away
-        return read(path)
+        return read(path, *options)
 
     monkeypatch.setattr(loader, "read_image", vanishing)
     answer = real.run("--row", "tame")
@@ -282,10 +290,10 @@ from flatpose.progress import SILENT
 
 flatpose.train.CHECKPOINT_SECONDS = 0.0
 step = flatpose.train._step
-def dying(loop, batch, epoch):
+def dying(loop, batch, epoch, update):
     if epoch == 2 and os.environ["RANK"] == "1" and "DIE" in os.environ:
         os._exit(9)
-    return step(loop, batch, epoch)
+    return step(loop, batch, epoch, update)
 flatpose.train._step = dying
 run = RunConfig(data=DataConfig(source="disk"), image_size=(64, 64), codec=HeatmapCodecConfig(stride=32),
                 model=BaselineConfig(backbone="resnet_quick", pretrained=False, num_deconvs=0),

@@ -38,8 +38,8 @@ def die():
 
 if moment.startswith("epoch"):
     step = flatpose.train._step
-    def dying_step(loop, batch, number):
-        value = step(loop, batch, number)
+    def dying_step(loop, batch, number, update):
+        value = step(loop, batch, number, update)
         return die() if number == int(moment[5:]) else value
     flatpose.train._step = dying_step
 elif moment:
@@ -52,20 +52,54 @@ elif moment:
 main()
 '''
 
+# Twenty deaths in one go: the children of a process that has loaded everything, each killed at its n-th event (an
+# optimiser step, a checkpoint, a rename), n drawn by chance. Then a last one that may live.
+MANY = '''
+import os, random, signal, sys
+import flatpose.pipeline, flatpose.train
+from flatpose.harness.cli import main
+
+flatpose.train.CHECKPOINT_SECONDS = 0.0
+chance, deaths = random.Random(0), 0
+
+def live(left):
+    def counted(action):
+        def call(*args, **options):
+            nonlocal left
+            left -= 1
+            if left == 0:
+                os.kill(os.getpid(), signal.SIGKILL)
+            return action(*args, **options)
+        return call
+    flatpose.train._step, os.replace = counted(flatpose.train._step), counted(os.replace)
+    os.rename = counted(os.rename)
+    main()
+
+while deaths < 20:
+    child = os.fork()
+    if child == 0:
+        live(chance.randint(1, 9))
+    ended = os.waitpid(child, 0)[1]
+    if not os.WIFSIGNALED(ended):
+        sys.exit(f"the run ended after {deaths} deaths: give it more epochs")
+    deaths += 1
+live(0)
+'''
+
 
 class Machine:
     """One runs folder, one tiny COCO tree, and the command."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, epochs: int = 6) -> None:
         self.runs = folder / "runs"
         self.spec = folder / "killed.py"
         folder.mkdir(exist_ok=True)
-        self.spec.write_text(SPEC)
+        self.spec.write_text(SPEC.replace("epochs=6", f"epochs={epochs}"))
         self.data = write_coco(folder / "data")
 
-    def run(self, kill: str = "") -> int:
+    def run(self, kill: str = "", script: str = SCRIPT) -> int:
         environment = {**os.environ, "FLATPOSE_RUNS": str(self.runs), "KILL": kill, "OMP_NUM_THREADS": "1"}
-        command = [sys.executable, "-c", SCRIPT, "run", str(self.spec), "--data-root", str(self.data), "--no-report"]
+        command = [sys.executable, "-c", script, "run", str(self.spec), "--data-root", str(self.data), "--no-report"]
         return subprocess.run(command, env=environment, cwd=self.spec.parent, capture_output=True).returncode
 
     def record(self) -> dict[str, Any] | None:
@@ -90,3 +124,13 @@ def test_the_same_command_after_kill_9_gives_the_same_numbers(tmp_path, uninterr
     assert machine.record()["results"] == uninterrupted["results"]
     assert machine.record()["train"]["loss_last"] == uninterrupted["train"]["loss_last"]
     assert machine.record()["train"]["steps"] == uninterrupted["train"]["steps"]
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+def test_twenty_random_kills_in_a_row_end_in_the_same_numbers(tmp_path):
+    whole, machine = Machine(tmp_path / "whole", epochs=30), Machine(tmp_path / "killed", epochs=30)
+    assert whole.run() == 0
+    assert machine.run(script=MANY) == 0
+    assert machine.record()["results"] == whole.record()["results"]
+    assert machine.record()["train"]["loss_last"] == whole.record()["train"]["loss_last"]

@@ -16,7 +16,7 @@ from tiny import write_coco
 
 from flatpose.errors import SpecError
 from flatpose.harness import catalog
-from flatpose.harness.launch_slurm import LEDGER, SUBMISSIONS, Job, launch, parse_options
+from flatpose.harness.launch_slurm import LEDGER, SUBMISSIONS, Job, _join_tasks, launch, parse_options
 from flatpose.harness.plan import Plan, make_plan
 from flatpose.harness.store import LOCK, RunDir
 from flatpose.io import write_json
@@ -141,6 +141,24 @@ def test_options_are_names_and_values():
     assert parse_options(["timeout_min=5", "slurm_partition=gpu"]) == {"timeout_min": 5, "slurm_partition": "gpu"}
     with pytest.raises(SpecError, match="NAME=VALUE"):
         parse_options(["partition"])
+
+
+def test_a_given_address_of_the_first_node_wins(monkeypatch):
+    helpers = pytest.importorskip("submitit.helpers")
+
+    class Exported:
+        def export(self) -> None:
+            assert "MASTER_ADDR" not in os.environ, "submitit refuses what is set already"
+            os.environ.update(MASTER_ADDR="n1", RANK="1")
+
+    monkeypatch.setattr(helpers, "TorchDistributedEnvironment", Exported)
+    monkeypatch.setattr(os, "environ", dict(os.environ))
+    for given, used in ((None, "n1"), ("10.0.0.7", "10.0.0.7")):
+        os.environ.pop("MASTER_ADDR", None)
+        if given:
+            os.environ["MASTER_ADDR"] = given
+        _join_tasks()
+        assert os.environ["MASTER_ADDR"] == used and os.environ["RANK"] == "1"
 
 
 @pytest.fixture

@@ -123,7 +123,7 @@ def test_the_loss_falls_and_the_average_differs_from_the_raw_weights(crops, tmp_
 
 
 def test_a_loss_that_is_not_finite_names_the_batch(crops, tmp_path):
-    with pytest.raises(RunError, match=r"batch of annotations \d+.*the loss is nan in epoch 1"):
+    with pytest.raises(RunError, match=r"batch of annotations \d+.*the loss is nan in epoch 1, step 1"):
         fit(RUN, crops, tmp_path, lambda outputs, targets: outputs["heatmap"].mean() * float("nan"))
 
 

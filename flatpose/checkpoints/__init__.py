@@ -8,13 +8,14 @@ from torch import nn
 
 from flatpose.checkpoints.common import State, canonical, differences, feed_bgr
 from flatpose.checkpoints.convert_cnn import CNN_CONVERTERS, trained_on_bgr
+from flatpose.checkpoints.convert_vit import VIT_CONVERTERS
 from flatpose.checkpoints.files import load_file
 from flatpose.config import ModelConfig
 from flatpose.errors import FlatPoseError, nearest
 
 __all__ = ["convert", "load_file", "load_into"]
 
-CONVERTERS = {**CNN_CONVERTERS}
+CONVERTERS = {**CNN_CONVERTERS, **VIT_CONVERTERS}
 
 
 def convert(config: ModelConfig, state: State) -> State:

@@ -9,5 +9,6 @@ from typing_extensions import dataclass_transform
 
 @dataclass_transform(frozen_default=True, kw_only_default=True)
 def config(cls: type) -> type:
-    """Class decorator: a frozen, keyword-only pydantic dataclass that refuses unknown fields."""
-    return _dataclass(frozen=True, kw_only=True, config=ConfigDict(extra="forbid", use_attribute_docstrings=True))(cls)
+    """Class decorator: a frozen, keyword-only pydantic dataclass that refuses unknown fields and infinite numbers."""
+    options = ConfigDict(extra="forbid", use_attribute_docstrings=True, allow_inf_nan=False)
+    return _dataclass(frozen=True, kw_only=True, config=options)(cls)

@@ -36,6 +36,10 @@ class DataConfig:
     max_train_persons: Optional[PositiveInt] = None
     """Use only the first so many training persons (in annotation order)."""
     max_val_images: Optional[PositiveInt] = None
+    by_image: bool = False
+    """Train on the persons of one image one after the other: one decode, for data larger than memory."""
+    reduced_decode: bool = False
+    """While training, decode JPEGs at a half, quarter or eighth where the crop is that much larger than the input."""
 
 
 @config
@@ -97,7 +101,7 @@ class TrainConfig:
     channels_last: bool = True
     compile: bool = False
     eval_every: Optional[PositiveInt] = None
-    """Evaluate every so many epochs as well as at the end (ground-truth boxes, chooses ``best``)."""
+    """Evaluate every so many epochs as well as at the end (first box source); the best weights so far are kept."""
 
 
 @config

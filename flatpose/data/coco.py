@@ -74,7 +74,7 @@ def load_split(path: Path, images: Path, keypoint_set: KeypointSet) -> Split:
         try:
             if image["id"] in files:
                 raise ValueError(f"id {image['id']} a second time")
-            files[_id(image["id"])] = images / plain_name(image["file_name"])
+            files[plain_id(image["id"])] = images / plain_name(image["file_name"])
             sizes[image["id"]] = _image_size(image)
         except (KeyError, TypeError, ValueError) as error:
             raise DataError(f"bad image entry ({error!r})", where=f"{path}: images[{position}]") from None
@@ -100,7 +100,7 @@ def load_detections(path: Path, split: Split, images: Path, keypoint_set: Keypoi
         try:
             if entry["category_id"] != 1 or entry["image_id"] not in names:
                 continue
-            box, (score,) = _numbers(entry["bbox"], 4), _numbers([entry["score"]], 1).tolist()
+            box, (score,) = numbers(entry["bbox"], 4), numbers([entry["score"]], 1).tolist()
         except (KeyError, TypeError, ValueError) as error:
             raise DataError(f"bad detection ({error!r})", where=f"{path}: [{position}]") from None
         if (box[2:] > 0).all():
@@ -136,7 +136,7 @@ def plain_name(name: str) -> str:
     return name
 
 
-def _id(value: Any) -> int:
+def plain_id(value: Any) -> int:
     """An id as the evaluators and numpy can hold it."""
     if type(value) is not int or abs(value) >= 2**63:
         raise ValueError(f"id {str(value)[:40]!r} is not an integer")
@@ -145,13 +145,13 @@ def _id(value: Any) -> int:
 
 def _image_size(image: dict[str, Any]) -> np.ndarray:
     """(2,) width and height."""
-    size = _numbers([image["width"], image["height"]], 2)
+    size = numbers([image["width"], image["height"]], 2)
     if (size <= 0).any():
         raise ValueError("width and height are not positive")
     return size
 
 
-def _numbers(values: Any, count: int, largest: float = LARGEST) -> np.ndarray:
+def numbers(values: Any, count: int, largest: float = LARGEST) -> np.ndarray:
     """(count,) floats from a flat JSON list; raises ValueError for anything else in it: text, NaN, absurd values."""
     if not isinstance(values, list) or len(values) != count or not {type(v) for v in values} <= {int, float}:
         raise ValueError(f"expected {count} numbers")
@@ -162,7 +162,7 @@ def _numbers(values: Any, count: int, largest: float = LARGEST) -> np.ndarray:
 
 def _area(entry: dict[str, Any]) -> float:
     """The mask's area, 0 where the file does not tell."""
-    area = float(_numbers([entry.get("area") or 0.0], 1, LARGEST**2)[0])
+    area = float(numbers([entry.get("area") or 0.0], 1, LARGEST**2)[0])
     if area < 0:
         raise ValueError("area is negative")
     return area
@@ -178,9 +178,9 @@ def _person(entry: Any, files: dict[int, Path], sizes: dict[int, np.ndarray], ke
             return None
         image_id = entry["image_id"]
         width, height = sizes[image_id]
-        triples = _numbers(entry["keypoints"], 3 * len(keypoint_set)).reshape(-1, 3)
-        box, area = _numbers(entry["bbox"], 4), _area(entry)
-        person_id = _id(entry.get("id", 0))
+        triples = numbers(entry["keypoints"], 3 * len(keypoint_set)).reshape(-1, 3)
+        box, area = numbers(entry["bbox"], 4), _area(entry)
+        person_id = plain_id(entry.get("id", 0))
     except KeyError as error:
         raise DataError(f"no field or no image {error}", where=where) from None
     except (TypeError, ValueError) as error:

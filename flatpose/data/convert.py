@@ -152,6 +152,8 @@ def _official_people(path: Path) -> Iterator[dict[str, Any]]:
     try:
         release = loadmat(path, struct_as_record=False, squeeze_me=True)["RELEASE"]
         pictures, training = np.atleast_1d(release.annolist), np.atleast_1d(release.img_train)
+        if len(pictures) != len(training):
+            raise ValueError(f"{len(pictures)} images, {len(training)} marks of img_train")
     except Exception as error:  # scipy raises a different type for every way in which a file can be damaged
         raise DataError(f"not MPII's official .mat ({error!r})", where=str(path),
                         hint="mpii_human_pose_v1_u12_1.mat holds one struct RELEASE") from None
@@ -164,11 +166,23 @@ def _official_people(path: Path) -> Iterator[dict[str, Any]]:
             if not points or None in numbers:
                 continue
             x, y, scale, *head = numbers
-            joints, visible = np.full((16, 2), -1.0), np.zeros(16, dtype=int)
-            for point in points:
-                joints[int(point.id)], visible[int(point.id)] = (point.x, point.y), 1
-            yield {"image": str(picture.image.name), "center": [x, y], "scale": scale, "joints": joints.tolist(),
+            try:
+                name, joints, visible = str(picture.image.name), *_joints(points)
+            except (AttributeError, IndexError, TypeError, ValueError, OverflowError) as error:
+                raise DataError(f"a person without an image or with a bad joint ({error})", where=str(path)) from None
+            yield {"image": name, "center": [x, y], "scale": scale, "joints": joints.tolist(),
                    "joints_vis": visible.tolist(), "head": [head[:2], head[2:]]}
+
+
+def _joints(points: list[Any]) -> tuple[np.ndarray, np.ndarray]:
+    """(16, 2) pixels counted from 1, -1 where there is none, and (16,) whether there is one."""
+    joints, visible = np.full((16, 2), -1.0), np.zeros(16, dtype=int)
+    for point in points:
+        number = int(point.id)
+        if not 0 <= number < 16:
+            raise ValueError(f"joint {number}, expected 0 to 15")
+        joints[number], visible[number] = (float(point.x), float(point.y)), 1
+    return joints, visible
 
 
 def _each(value: Any) -> list[Any]:

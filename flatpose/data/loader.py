@@ -15,10 +15,13 @@ from torch.utils.data import Dataset, Sampler
 from flatpose.config import AugmentConfig
 from flatpose.data import transforms
 from flatpose.data.instances import Person
+from flatpose.data.packed import PackedPersons
 from flatpose.errors import DataError
 from flatpose.keypoints import KeypointSet
 
 CACHE_BYTES = 1 << 30
+DECODE = {1: cv2.IMREAD_COLOR_RGB,  # the flags called REDUCED_COLOR mean BGR and exclude RGB; these are size alone
+          **{r: cv2.IMREAD_COLOR_RGB | getattr(cv2, f"IMREAD_REDUCED_GRAYSCALE_{r}") for r in (2, 4, 8)}}
 IMAGENET_MEAN = (123.675, 116.28, 103.53)
 IMAGENET_STD = (58.395, 57.12, 57.375)
 
@@ -28,22 +31,27 @@ class ImageCache:
 
     def __init__(self, max_bytes: int = CACHE_BYTES) -> None:
         self.max_bytes, self.bytes = max_bytes, 0
-        self.images: OrderedDict[Path, np.ndarray] = OrderedDict()
+        self.images: OrderedDict[tuple[Path, int], np.ndarray] = OrderedDict()
 
-    def read(self, path: Path) -> np.ndarray:
-        """The image as (h, w, 3) uint8 RGB; raises DataError when it is missing or cannot be decoded."""
-        if path in self.images:
-            self.images.move_to_end(path)
-            return self.images[path]
-        image = self.images[path] = read_image(path)
+    def read(self, path: Path, reduction: int = 1) -> np.ndarray:
+        """The image as :func:`read_image` gives it; raises DataError when it is missing or cannot be decoded."""
+        key = path, reduction
+        if key in self.images:
+            self.images.move_to_end(key)
+            return self.images[key]
+        image = self.images[key] = read_image(path, reduction)
         self.bytes += image.nbytes
         while self.bytes > self.max_bytes and len(self.images) > 1:
             self.bytes -= self.images.popitem(last=False)[1].nbytes
         return image
 
 
-def read_image(path: Path) -> np.ndarray:
-    """Decode an image file to (h, w, 3) uint8 RGB; raises DataError naming the file."""
+def read_image(path: Path, reduction: int = 1) -> np.ndarray:
+    """Decode an image file to (h, w, 3) uint8 RGB at 1 / ``reduction`` (1, 2, 4, 8) of its size, rounded up.
+
+    Raises:
+        DataError: It is missing or cannot be decoded; the message names the file.
+    """
     try:
         encoded = np.fromfile(path, dtype=np.uint8)
     except (OSError, ValueError) as error:  # ValueError: a name with a zero byte
@@ -51,7 +59,7 @@ def read_image(path: Path) -> np.ndarray:
         raise DataError(f"image cannot be read ({reason})", where=str(path),
                         hint="flatpose-exp data check --data-root DIR lists every missing image") from None
     try:
-        image = cv2.imdecode(encoded, cv2.IMREAD_COLOR_RGB) if encoded.size else None
+        image = cv2.imdecode(encoded, DECODE[reduction]) if encoded.size else None
     except cv2.error as error:
         raise DataError(f"image is refused by OpenCV ({_reason(error)})", where=str(path),
                         hint="it says that it is huge, or is damaged: replace it") from None
@@ -76,23 +84,29 @@ class Crops(Dataset):
     """Crops of persons; an item is addressed by (epoch, index), so the data set itself has no state to resume.
 
     Items: ``image`` (H, W, 3) uint8 RGB, ``keypoints`` (K, 2) crop pixels, ``weights`` (K,), ``index``.
-    ``final``: the epoch from which another augmentation applies, and that one.
+    ``final``: the epoch from which another augmentation applies, and that one. ``by_image``, ``reduced_decode``: see
+    DataConfig; what an item is never depends on what was read before it.
     """
 
     def __init__(self, persons: list[Person], keypoint_set: KeypointSet, image_size: tuple[int, int], *,
                  udp: bool, augment: AugmentConfig | None = None, seed: int = 0,
-                 final: tuple[int, AugmentConfig] | None = None) -> None:
-        self.persons, self.keypoint_set, self.image_size = persons, keypoint_set, image_size
+                 final: tuple[int, AugmentConfig] | None = None, by_image: bool = False,
+                 reduced_decode: bool = False) -> None:
+        self.persons, self.keypoint_set, self.image_size = PackedPersons(persons), keypoint_set, image_size
         self.udp, self.augment, self.seed, self.final = udp, augment, seed, final
+        self.by_image, self.reduced_decode = by_image, reduced_decode
         self.cache = ImageCache()
 
     def __len__(self) -> int:
         return len(self.persons)
 
+    def image_numbers(self) -> np.ndarray:
+        """(N,) a number per person, the same for those of one image."""
+        return np.unique([str(person.image_path) for person in self.persons], return_inverse=True)[1]
+
     def __getitem__(self, address: tuple[int, int]) -> dict[str, np.ndarray | int]:
         epoch, index = address
         person = self.persons[index]
-        image = self.cache.read(person.image_path)
         augment = self.final[1] if self.final and epoch >= self.final[0] else self.augment
         if augment is None:
             view = transforms.plain_view(person, self.image_size)
@@ -100,7 +114,9 @@ class Crops(Dataset):
             rng = np.random.default_rng((self.seed, epoch, index))
             view = transforms.random_view(person, self.image_size, augment, self.keypoint_set, rng)
         mat = transforms.view_matrix(view, self.image_size, udp=self.udp)
-        pixels = transforms.crop(image, mat, self.image_size)
+        reduction = transforms.reduction(view, self.image_size) if self.reduced_decode else 1
+        image = self.cache.read(person.image_path, reduction)
+        pixels = transforms.crop(image, transforms.from_reduced(mat, reduction), self.image_size)
         if augment is not None:
             pixels = transforms.change_pixels(pixels, augment, rng)
         keypoints, weights = transforms.crop_keypoints(person, view, mat, self.keypoint_set)
@@ -110,12 +126,14 @@ class Crops(Dataset):
 class EpochSampler(Sampler):
     """(epoch, index) pairs: a permutation drawn from (seed, epoch), or the plain order when not shuffling.
 
+    ``groups`` (size,): members of one group follow each other, in the order in which the first of each was drawn.
+
     The trainer sets ``epoch``. There is no ``set_epoch`` on purpose: accelerate would call it with its own count,
     which starts at 0 again after a resume.
     """
 
-    def __init__(self, size: int, *, shuffle: bool, seed: int = 0) -> None:
-        self.size, self.shuffle, self.seed, self.epoch = size, shuffle, seed, 0
+    def __init__(self, size: int, *, shuffle: bool, seed: int = 0, groups: np.ndarray | None = None) -> None:
+        self.size, self.shuffle, self.seed, self.groups, self.epoch = size, shuffle, seed, groups, 0
 
     def __len__(self) -> int:
         return self.size
@@ -124,11 +142,20 @@ class EpochSampler(Sampler):
         order = np.arange(self.size)
         if self.shuffle:
             np.random.default_rng((self.seed, self.epoch)).shuffle(order)
+        if self.groups is not None:
+            order = _together(order, self.groups)
         return ((self.epoch, int(i)) for i in order)
+
+
+def _together(order: np.ndarray, groups: np.ndarray) -> np.ndarray:
+    """``order`` with every member of a group moved up behind the first one."""
+    _, first, member = np.unique(groups[order], return_index=True, return_inverse=True)
+    return order[np.argsort(first[member], kind="stable")]
 
 
 def normalise(images: Tensor) -> Tensor:
     """(B, H, W, 3) uint8 to (B, 3, H, W) float with ImageNet's mean and deviation, in channels-last memory."""
-    mean = torch.tensor(IMAGENET_MEAN, device=images.device)
-    std = torch.tensor(IMAGENET_STD, device=images.device)
+    # Whole rows of constants: with three of them the inner loop would have three turns, at several times the cost.
+    mean, std = (torch.tensor(values, device=images.device).repeat(images.shape[2], 1)
+                 for values in (IMAGENET_MEAN, IMAGENET_STD))
     return images.to(torch.float32).sub_(mean).div_(std).permute(0, 3, 1, 2)

@@ -11,6 +11,7 @@ from typing import Any
 from flatpose.data import coco
 from flatpose.errors import DataError
 from flatpose.io import read_json, write_json
+from flatpose.keypoints import COCO17
 
 
 def make_subset(root: Path, target: Path, counts: dict[str, int]) -> Path:
@@ -30,7 +31,9 @@ def make_subset(root: Path, target: Path, counts: dict[str, int]) -> Path:
     kept = {split: _cut_split(folder, parts / "coco", split, count) for split, count in counts.items()}
     detector = coco.detector_path(folder)
     if detector is not None:
-        boxes = [entry for entry in read_json(detector) if entry.get("image_id") in kept["val"]]
+        path, images = coco.annotation_path(folder, "val"), coco.image_folder(folder, "val")
+        coco.load_detections(detector, coco.load_split(path, images, COCO17), images, COCO17)  # says what is wrong
+        boxes = [entry for entry in read_json(detector) if _image_of(entry) in kept["val"]]
         write_json(_in(parts / "coco" / detector.parent.name) / detector.name, boxes)
     parts.rename(target)
     return target
@@ -39,11 +42,12 @@ def make_subset(root: Path, target: Path, counts: dict[str, int]) -> Path:
 def _cut_split(folder: Path, target: Path, split: str, count: int) -> set[int]:
     """Annotations and images of one split; returns the ids of its images."""
     path = coco.annotation_path(folder, split)
+    source, place = coco.image_folder(folder, split), target / f"{split}2017"
+    coco.load_split(path, source, COCO17)  # names are data: none may leave the folder that is written to
     content = coco.read_annotations(path)
     chosen = _chosen(content, count, labelled=split == "train")
     images = [image for image in content["images"] if image["id"] in chosen]
-    entries = [entry for entry in content["annotations"] if entry["image_id"] in chosen]
-    source, place = coco.image_folder(folder, split), _in(target / f"{split}2017")
+    entries = [entry for entry in content["annotations"] if _image_of(entry) in chosen]
     for image in images:
         _link(source / image["file_name"], place / image["file_name"])
     write_json(_in(target / "annotations") / f"person_keypoints_{split}2017.json",
@@ -54,12 +58,18 @@ def _cut_split(folder: Path, target: Path, split: str, count: int) -> set[int]:
 def _chosen(content: dict[str, Any], count: int, *, labelled: bool) -> set[int]:
     ids = {image["id"] for image in content["images"]}
     if labelled:
-        ids &= {e["image_id"] for e in content["annotations"] if e.get("num_keypoints") and not e.get("iscrowd")}
+        ids &= {_image_of(e) for e in content["annotations"] if e.get("num_keypoints") and not e.get("iscrowd")}
     return set(sorted(ids, key=lambda i: hashlib.sha256(str(i).encode()).digest())[:count])
+
+
+def _image_of(entry: dict[str, Any]) -> int | None:
+    """None for what cannot be an id: entries that training leaves out (crowds) were not looked at more closely."""
+    return entry["image_id"] if type(entry.get("image_id")) is int else None
 
 
 def _link(source: Path, target: Path) -> None:
     """A hard link, which no later change of the tree's layout breaks; a copy on another file system."""
+    _in(target.parent)
     try:
         os.link(source, target)
     except FileNotFoundError:

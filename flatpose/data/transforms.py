@@ -18,6 +18,8 @@ cv2.setNumThreads(0)  # the loader's workers are the parallelism; OpenCV's own t
 HALF_BODY_MIN_KEYPOINTS = 8
 HALF_BODY_PADDING = 1.5
 SHIFT_PROBABILITY = 0.3
+LEVELS = np.arange(256, dtype=np.uint8)
+"""Changes of single pixel values are made once per value, then looked up."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +79,20 @@ def crop(image: np.ndarray, mat: np.ndarray, image_size: tuple[int, int]) -> np.
     return cv2.warpAffine(image, mat, image_size, flags=cv2.INTER_LINEAR)
 
 
+def reduction(view: View, image_size: tuple[int, int]) -> int:
+    """1, 2, 4 or 8: the factor at which an image can be decoded without a crop pixel being larger than its own."""
+    zoom = float((view.scale / image_size).min())
+    return max(r for r in (1, 2, 4, 8) if r == 1 or r <= zoom)
+
+
+def from_reduced(mat: np.ndarray, reduction: int) -> np.ndarray:
+    """The 2x3 matrix for an image decoded at 1 / ``reduction``: pixel i lies at ``(i + 0.5) * reduction - 0.5``."""
+    if reduction == 1:
+        return mat
+    linear = mat[:, :2] * reduction
+    return np.concatenate([linear, mat[:, 2:] + mat[:, :2].sum(1, keepdims=True) * (reduction - 1) / 2], axis=1)
+
+
 def crop_keypoints(person: Person, view: View, mat: np.ndarray, keypoint_set: KeypointSet
                    ) -> tuple[np.ndarray, np.ndarray]:
     """Keypoints (K, 2) in crop pixels and weights (K,): 1 where labelled. Mirroring swaps left and right."""
@@ -92,7 +108,8 @@ def change_pixels(pixels: np.ndarray, config: AugmentConfig, rng: np.random.Gene
     draw = rng.random(7)
     if config.brightness:
         gain, offset = 1 + config.brightness * (2 * draw[0] - 1), 128 * config.brightness * (2 * draw[1] - 1)
-        pixels = np.clip(pixels * np.float32(gain) + np.float32(offset), 0, 255).astype(np.uint8)
+        table = np.clip(LEVELS * np.float32(gain) + np.float32(offset), 0, 255).astype(np.uint8)
+        pixels = cv2.LUT(pixels, table)
     if draw[2] < config.cutout:
         height, width = pixels.shape[:2]
         size = (0.2 + 0.2 * draw[3:5]) * (width, height)
@@ -106,9 +123,9 @@ def change_pixels(pixels: np.ndarray, config: AugmentConfig, rng: np.random.Gene
 def _shift_hsv(pixels: np.ndarray, limits: tuple[float, float, float], rng: np.random.Generator) -> np.ndarray:
     """Add one random number to each of hue (circular), saturation and value, each with probability one half."""
     shift = (np.array(limits) * (2 * rng.random(3) - 1) * (rng.random(3) < 0.5)).astype(np.int16)
-    hue, saturation, value = np.moveaxis(cv2.cvtColor(pixels, cv2.COLOR_RGB2HSV).astype(np.int16) + shift, -1, 0)
-    hsv = np.stack([hue % 180, np.clip(saturation, 0, 255), np.clip(value, 0, 255)], axis=-1)
-    return cv2.cvtColor(hsv.astype(np.uint8), cv2.COLOR_HSV2RGB)
+    hue, saturation, value = LEVELS.astype(np.int16) + shift[:, None]
+    table = np.stack([hue % 180, np.clip(saturation, 0, 255), np.clip(value, 0, 255)], axis=-1).astype(np.uint8)
+    return cv2.cvtColor(cv2.LUT(cv2.cvtColor(pixels, cv2.COLOR_RGB2HSV), table[None]), cv2.COLOR_HSV2RGB)
 
 
 def _blur(pixels: np.ndarray, probability: float, rng: np.random.Generator) -> np.ndarray:

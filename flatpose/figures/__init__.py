@@ -10,11 +10,11 @@ from importlib import import_module
 from typing import Literal
 
 from flatpose.data.instances import PoseData
-from flatpose.figures.sight import Drawing, Network
+from flatpose.figures.sight import Drawing, Line, Measure, Network
 
 Kind = Literal["tokens", "attention", "heatmaps", "poses"]
 
-__all__ = ["Drawing", "Kind", "Network", "draw"]
+__all__ = ["Drawing", "Kind", "Line", "Measure", "Network", "draw"]
 
 
 def draw(kind: Kind, networks: Sequence[Network], data: PoseData, persons: int) -> Drawing:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import textwrap
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -12,24 +13,27 @@ from flatpose.keypoints import KeypointSet
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from torch import Tensor
 
-LEFT, RIGHT, MIDDLE, TRUTH = "#0072B2", "#D55E00", "#F0E442", "#FFFFFF"  # Okabe and Ito: told apart by all eyes
-CARD, INK, MUTED = "#FFFFFF", "#24292F", "#57606A"
-LABEL, TITLE, GAP, DPI = 1.25, 0.42, 0.05, 100  # inches; dots per inch
+LEFT, RIGHT, MIDDLE = "#0072B2", "#D55E00", "#F0E442"  # Okabe and Ito: told apart by all eyes
+TRUTH, DECODED = "#FFFFFF", "#56B4E9"
+CARD, INK = "#FFFFFF", "#24292F"
+LABEL, TITLE, GAP, DPI = 1.85, 0.42, 0.05, 100  # inches; dots per inch
+PANEL, CHARACTERS = 1.1, 29  # width of a panel in inches; letters on a line of a row's label
 
 
 class Canvas:
     """Panels of one size, rows x columns, with a text left of each row and above each column.
 
-    ``panel`` is the width and height of a panel in inches.
+    ``size`` is the width and height of the images, whose aspect the panels have.
     """
 
-    def __init__(self, rows: Sequence[str], columns: Sequence[str], panel: tuple[float, float]) -> None:
+    def __init__(self, rows: Sequence[str], columns: Sequence[str], size: tuple[int, int]) -> None:
         import matplotlib
         from matplotlib.backends.backend_agg import FigureCanvasAgg
         from matplotlib.figure import Figure
 
-        width, height = panel
+        width, height = panel = PANEL, PANEL * size[1] / size[0]
         total = LABEL + len(columns) * (width + GAP), TITLE + len(rows) * (height + GAP)
         self.style: Any = {**matplotlib.rcParamsDefault, "font.size": 8, "text.color": INK}
         with matplotlib.rc_context(self.style):
@@ -38,7 +42,7 @@ class Canvas:
             self.axes = [[self._panel(r, c, panel, total) for c in range(len(columns))] for r in range(len(rows))]
             for r, text in enumerate(rows):
                 y = 1 - (TITLE + r * (height + GAP) + height / 2) / total[1]
-                self.figure.text(0.04 / total[0], y, text, va="center", ha="left", linespacing=1.3)
+                self.figure.text(0.04 / total[0], y, _wrapped(text), va="center", ha="left", linespacing=1.3)
             for c, text in enumerate(columns):
                 x = (LABEL + c * (width + GAP) + width / 2) / total[0]
                 self.figure.text(x, 1 - TITLE / 2 / total[1], text, va="center", ha="center", linespacing=1.2)
@@ -50,16 +54,22 @@ class Canvas:
         axes.set_axis_off()
         return axes
 
+    def note(self, axes: Axes, text: str) -> None:
+        """A number in the corner of a panel."""
+        axes.text(0.03, 0.03, text, transform=axes.transAxes, fontsize=7, color=INK, zorder=6,
+                  bbox={"facecolor": CARD, "alpha": 0.8, "linewidth": 0, "pad": 1.0})
+
     def png(self) -> bytes:
-        """The picture; without a date or a version in it. Colours are reduced to a palette, which halves the file."""
+        """The picture, without a date or a version in it; colours in 32 levels per channel, which halves the file."""
         import matplotlib
         from PIL import Image
 
         with matplotlib.rc_context(self.style):
             self.figure.canvas.draw()
         pixels = np.asarray(self.figure.canvas.buffer_rgba())[..., :3]  # type: ignore[attr-defined]
+        pixels = pixels & 0xF8 | pixels >> 5
         buffer = io.BytesIO()
-        Image.fromarray(pixels).quantize(256, dither=Image.Dither.NONE).save(buffer, format="png", optimize=True)
+        Image.fromarray(pixels).save(buffer, format="png", optimize=True)
         return buffer.getvalue()
 
 
@@ -73,13 +83,35 @@ def show(axes: Axes, pixels: np.ndarray, *, grey: bool = False) -> None:
     axes.set_aspect("equal")
 
 
-def overlay(axes: Axes, values: np.ndarray, size: tuple[int, int], *, low: float | None = None,
-            high: float | None = None, smooth: bool = False, alpha: float = 0.6) -> None:
-    """A map (h, w) stretched over an image of ``size`` (width, height)."""
-    axes.imshow(values, extent=(-0.5, size[0] - 0.5, size[1] - 0.5, -0.5), cmap="inferno", vmin=low, vmax=high,
-                alpha=alpha, interpolation="bilinear" if smooth else "nearest", zorder=2)
+def overlay(axes: Axes, values: np.ndarray, size: tuple[int, int], *, pitch: tuple[float, float] | None = None,
+            low: float | None = None, high: float | None = None, diverging: bool = False) -> None:
+    """A map (h, w) over an image of ``size`` (width, height): stretched, or with cell i around pixel i * ``pitch``."""
+    left, right, bottom, top = -0.5, size[0] - 0.5, size[1] - 0.5, -0.5
+    if pitch is not None:
+        (rows, columns), (x, y) = values.shape, pitch
+        left, right, bottom, top = -0.5 * x, (columns - 0.5) * x, (rows - 0.5) * y, -0.5 * y
+    axes.imshow(values, extent=(left, right, bottom, top), cmap="RdBu_r" if diverging else "inferno", vmin=low,
+                vmax=high, alpha=0.65, interpolation="nearest", zorder=2)
     axes.set_xlim(-0.5, size[0] - 0.5)
     axes.set_ylim(size[1] - 0.5, -0.5)
+
+
+def marks(axes: Axes, truth: Sequence[float], decoded: Sequence[float]) -> None:
+    """A white ring where the keypoint is annotated and a blue cross where it was decoded."""
+    axes.plot(*truth, marker="o", markersize=7, markerfacecolor="none", markeredgecolor=TRUTH, zorder=4)
+    axes.plot(*decoded, marker="x", markersize=5, markeredgecolor=DECODED, markeredgewidth=1.6, zorder=5)
+
+
+def annotation(canvas: Canvas, crops: np.ndarray, keypoints: Tensor, labelled: Tensor,
+               keypoint_set: KeypointSet) -> None:
+    """Fill the first row: crops (N, h, w, 3) with their annotated skeletons, keypoints (N, K, 2), labelled (N, K)."""
+    for column, axes in enumerate(canvas.axes[0]):
+        show(axes, crops[column])
+        skeleton(axes, keypoints[column].numpy(), labelled[column].numpy(), keypoint_set)
+
+
+def _wrapped(text: str) -> str:
+    return "\n".join(line for part in text.split("\n") for line in textwrap.wrap(part, CHARACTERS))
 
 
 def cell(axes: Axes, token: int, grid: tuple[int, int], stride: int, colour: str, text: str = "") -> None:

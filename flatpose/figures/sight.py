@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -22,7 +22,7 @@ from flatpose.models import build_model
 from flatpose.models.flatpose import STRIDE, FlatPose
 
 MEASURED = 512
-"""Persons that the table beside a picture is measured on, at most."""
+"""Persons that the table beside a picture is measured on, at most: evenly spaced over the validation split."""
 ENOUGH = 10
 """Labelled keypoints of a person that is worth showing."""
 BATCH = 64
@@ -31,24 +31,45 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Network:
-    """A row's network: its run and the file of its trained weights."""
+    """A row's network: its run, the seed of that run and the file of its trained weights."""
 
     row: str
     label: str
     run: RunConfig
+    seed: int
     weights: Path
 
 
 @dataclass(frozen=True)
+class Measure:
+    """A column of the table beside a picture; ``direction`` is "higher" or "lower" where one is better."""
+
+    key: str
+    title: str
+    unit: str = "%"
+    decimals: int = 1
+    direction: str = ""
+
+
+@dataclass(frozen=True)
+class Line:
+    """What was measured on one network (or ``part`` of it): values by ``Measure.key``, None where there is none."""
+
+    row: str
+    seed: int
+    part: str
+    values: dict[str, float | None]
+
+
+@dataclass(frozen=True)
 class Drawing:
-    """A PNG, the persons on it, and a table measured on ``measured_on`` persons (numbers as they are, not x 100)."""
+    """A PNG, the persons on it, and a table measured on ``measured_on`` persons."""
 
     png: bytes
     persons: list[Person]
-    columns: list[str]
-    lines: list[list[Any]]
+    measures: tuple[Measure, ...]
+    lines: list[Line]
     measured_on: int
-    findings: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -82,6 +103,24 @@ class Sight:
         inside = self.labelled & (cell >= 0).all(-1) & (cell[..., 0] < columns) & (cell[..., 1] < rows)
         number = (cell[..., 1] * columns + cell[..., 0]).clamp(0, columns * rows - 1)
         return torch.zeros(len(cell), columns * rows).scatter_add(1, number, inside.float()) > 0
+
+
+    def extremity(self) -> Tensor:
+        """(N,) number of the labelled keypoint inside the crop that is farthest from the middle of the others.
+
+        A hand or a foot, mostly: what is hardest to place, chosen without looking. 0 where none is labelled.
+        """
+        size = torch.tensor(self.size)
+        inside = self.labelled & (self.keypoints >= 0).all(-1) & (self.keypoints < size).all(-1)
+        count = inside.sum(1).clamp(min=1)[:, None]
+        middle = (self.keypoints * inside[..., None]).sum(1) / count
+        distance = (self.keypoints - middle[:, None]).norm(dim=-1)
+        return torch.where(inside, distance, -1.0).argmax(1)
+
+
+def first_seed(networks: Sequence[Network]) -> list[Network]:
+    """One network per row, of the first seed: those that the picture shows."""
+    return [network for network in networks if network.seed == networks[0].seed]
 
 
 def spread(items: Sequence[T], count: int) -> list[T]:

@@ -81,16 +81,18 @@ def _cells(setting: Setting, row: Row, det: str, stale: Stale | None) -> tuple[C
         empty = Cell(None, "—", "empty", both[0].reason or "one box source is missing", both[0].runs)
         return (*(metric_cell(m, c) for m, c in zip(both, COLUMNS, strict=False)), *[empty] * (len(COLUMNS) - 2))
     gain = stats.estimate([p.gain() for p in found])
+    conditions = {"gt": both[0].condition, "det": both[1].condition}
+    paired = "; ".join(conditions.values())
     widths = [w for p in found if (w := p.image_half_width) is not None]
 
-    def number(value: float | None, why: str = "", sign: str = "") -> Cell:
+    def number(value: float | None, why: str = "", sign: str = "", condition: str = paired) -> Cell:
         if value is None:
             return Cell(None, "—", "empty", why, runs)
-        return Cell(100 * value, f"{100 * value:{sign}.1f}", run_ids=runs)
+        return Cell(100 * value, f"{100 * value:{sign}.1f}", run_ids=runs, condition=condition)
 
     def mean(source: str, metric: str, minus: str | None = None) -> Cell:
         values = [m[metric] - (m[minus] if minus else 0.0) for m in (getattr(p, source)["metrics"] for p in found)]
-        return number(statistics.fmean(values))
+        return number(statistics.fmean(values), condition=conditions[source])
 
     return (*(metric_cell(m, c) for m, c in zip(both, COLUMNS, strict=False)), number(gain.mean, sign="+"),
             number(gain.half_width, "one seed"), number(statistics.fmean(widths) if widths else None, "no bootstrap"),

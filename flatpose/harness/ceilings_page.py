@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from flatpose.harness import ceilings, ceilings_plot
-from flatpose.harness.render import pipe, to_csv, to_markdown
+from flatpose.harness.blocks import Block, Shown, markdown
+from flatpose.harness.render import to_csv
 from flatpose.harness.tables import Cell, Column, Line, Table
 
 Entry = dict[str, Any]
@@ -18,6 +19,8 @@ PUBLISHED = {4: 71.8, 32: 17.2}
 """AP of the heatmap baseline in Fig. 1(b), by pixels per cell at 256x192."""
 BENDING = ("argmax", "expectation", "argmax, 2 bins per pixel", "expectation, 2 bins per pixel")
 """The curves whose bends are told; those at fewer bins per pixel bend at the same width."""
+CONDITION = "ground-truth boxes, ground truth encoded and decoded, every score 1, no flip test"
+NOT_MEASURED = Cell(None, "—", "empty", "not measured: other codecs and inputs say the same")
 BEND = 1.0
 """A curve bends where it first lies this many points of AP below its best."""
 PLAIN, FINE, DARK, PER_CELL, SIMCC = ("heatmap as in HRNet", "heatmap, unrounded, quarter step", "heatmap, DARK",
@@ -29,11 +32,29 @@ def files(reports: Path) -> dict[str, bytes]:
     entries = ceilings.load(reports)
     if not entries:
         return {}
-    code = ceilings.code_hash()
-    made = tables(entries, lambda e: e["code_hash"] != code)
-    digest = hashlib.sha256((reports / ceilings.DATA).read_bytes()).hexdigest()[:16]
-    return {"ceilings.md": page(entries, made, digest).encode(), "ceilings.svg": ceilings_plot.draw(entries),
+    made = _made(entries)
+    return {"ceilings.md": page(entries, made, _digest(reports)).encode(), "ceilings.svg": ceilings_plot.draw(entries),
             "ceilings.csv": to_csv([("", table) for table in made]).encode()}
+
+
+def parts(reports: Path) -> list[Block]:
+    """The blocks of the page; none where nothing was measured."""
+    entries = ceilings.load(reports)
+    return blocks(entries, _made(entries), _digest(reports)) if entries else []
+
+
+def _made(entries: Sequence[Entry]) -> list[Table]:
+    code = ceilings.code_hash()
+
+    def stale(entry: Entry) -> bool:
+        return bool(entry["code_hash"] != code)
+
+    made, errors = tables(entries, stale), _error_table(entries, stale)
+    return [*made, errors] if errors.rows else made
+
+
+def _digest(reports: Path) -> str:
+    return hashlib.sha256((reports / ceilings.DATA).read_bytes()).hexdigest()[:16]
 
 
 def tables(entries: Sequence[Entry], stale: Callable[[Entry], bool]) -> list[Table]:
@@ -56,7 +77,8 @@ def _map_table(task: str, size: tuple[int, int], rows: Sequence[Entry], stale: C
     strides = sorted({e["x"] for e in rows if e["x"]})
     columns = [Column(f"s{x:g}", f"{size[1] / x:g}×{size[0] / x:g}", "x 100", direction="higher") for x in strides]
     title = f"{NAMES[task]} at {size[1]}×{size[0]}: {METRIC[task]} by feature map ({rows[0]['data']})"
-    return Table(f"{task}_{size[1]}x{size[0]}", title, tuple(columns), _lines(rows, strides, stale, METRIC[task]),
+    return Table(f"{task}_{size[1]}x{size[0]}", title, tuple(columns),
+                 _lines(rows, strides, lambda e: _cell(e, stale, METRIC[task])),
                  (f"{100 * rows[0]['outside']:.1f} % of the labelled keypoints lie outside the crop",
                   "a codec without cells has the same ceiling at every map"))
 
@@ -64,27 +86,36 @@ def _map_table(task: str, size: tuple[int, int], rows: Sequence[Entry], stale: C
 def _sweep_table(part: str, title: str, unit: str, rows: Sequence[Entry], stale: Callable[[Entry], bool]) -> Table:
     xs = sorted({e["x"] for e in rows})
     columns = [Column(f"{x:g}", f"{x:.3g}", "x 100", direction="higher") for x in xs]
-    return Table(part, title, tuple(columns), _lines(rows, xs, stale, "AP"), (f"columns: {unit}; values: AP",))
+    return Table(part, title, tuple(columns), _lines(rows, xs, lambda e: _cell(e, stale, "AP")),
+                 (f"columns: {unit}; values: AP",))
 
 
-def _lines(rows: Sequence[Entry], xs: Sequence[float], stale: Callable[[Entry], bool], metric: str) -> tuple[Line, ...]:
+def _lines(rows: Sequence[Entry], xs: Sequence[float], cell: Callable[[Entry], Cell]) -> tuple[Line, ...]:
     """One line per codec; an entry without x stands in every column."""
     lines = []
     for name in dict.fromkeys(e["series"] for e in rows):
         own = {e["x"]: e for e in rows if e["series"] == name}
-        lines.append(Line(name, name, tuple(_cell(own.get(x, own.get(None)), stale, metric) for x in xs)))
+        found = (own.get(x, own.get(None)) for x in xs)
+        lines.append(Line(name, name, tuple(NOT_MEASURED if e is None else cell(e) for e in found)))
     return tuple(lines)
 
 
-def _cell(entry: Entry | None, stale: Callable[[Entry], bool], metric: str) -> Cell:
-    if entry is None:
-        return Cell(None, "—", "empty", "not measured: other codecs and inputs say the same")
+def _cell(entry: Entry, stale: Callable[[Entry], bool], metric: str) -> Cell:
     value = 100 * entry["metrics"][metric]
-    return Cell(value, f"{value:.1f}", "stale" if stale(entry) else "done")
+    return Cell(value, f"{value:.1f}", _status(entry, stale), condition=CONDITION)
+
+
+def _status(entry: Entry, stale: Callable[[Entry], bool]) -> str:
+    return "stale" if stale(entry) else "done"
 
 
 def page(entries: Sequence[Entry], made: Sequence[Table], digest: str) -> str:
     """The page as markdown."""
+    return markdown(blocks(entries, made, digest))
+
+
+def blocks(entries: Sequence[Entry], made: Sequence[Table], digest: str) -> list[Block]:
+    """The page's text and tables in their order, for every renderer."""
     head = [
         "# ceilings: what the representation alone costs", "",
         "**Question.** How much of the heatmap's collapse on small feature maps (Fig. 1(b)), and of SimCC's "
@@ -100,8 +131,8 @@ def page(entries: Sequence[Entry], made: Sequence[Table], digest: str) -> str:
         "![Codec ceilings](ceilings.svg)", "",
         "*Left: by feature map; hollow circles are the paper's heatmap baseline, trained, on the whole of val2017. "
         "Middle and right: SimCC by bins per pixel and by the width of its label.*", ""]
-    body = [f"## {table.title}\n\n{to_markdown(table)}" for table in made]
-    return "\n".join([*head, *body, *_error_table(entries), *_foot(entries, digest)]) + "\n"
+    body = [block for table in made for block in (f"## {table.title}", Shown(table))]
+    return ["\n".join(head), *body, "\n".join(_foot(entries, digest))]
 
 
 def _value(entries: Sequence[Entry], series: str, x: float | None, part: str = "map", task: str = "coco",
@@ -184,16 +215,14 @@ def _bends(entries: Sequence[Entry], part: str, what: str) -> list[str]:
     return out
 
 
-def _error_table(entries: Sequence[Entry]) -> list[str]:
+def _error_table(entries: Sequence[Entry], stale: Callable[[Entry], bool]) -> Table:
     """How far off decoded keypoints are, in input pixels, where AP is too coarse to tell."""
     rows = _of(entries, "coco", "map", (192, 256))
     xs = sorted({e["x"] for e in rows if e["x"]})
-    lines = [pipe(["codec", *(f"{256 / x:g}×{192 / x:g}" for x in xs)]), pipe(["---", *["--:"] * len(xs)])]
-    for name in dict.fromkeys(e["series"] for e in rows):
-        own = {e["x"]: e["error_px"] for e in rows if e["series"] == name}
-        lines.append(pipe([name, *(f"{own.get(x, own.get(None)):.2f}" for x in xs)]))
-    title = "## Mean error of the keypoints inside the crop, in input pixels (COCO at 256×192)"
-    return [title, "", *lines, ""] if rows else []
+    columns = tuple(Column(f"s{x:g}", f"{256 / x:g}×{192 / x:g}", "pixels", 2, "lower") for x in xs)
+    return Table("error", "Mean error of the keypoints inside the crop, in input pixels (COCO at 256×192)", columns,
+                 _lines(rows, xs, lambda e: Cell(e["error_px"], f"{e['error_px']:.2f}", _status(e, stale),
+                                                 condition=CONDITION)))
 
 
 def _foot(entries: Sequence[Entry], digest: str) -> list[str]:

@@ -8,12 +8,13 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 from flatpose.harness.plots import CARD, COLOURS, GRID, INK, MARKERS, MUTED, digest
+from flatpose.harness.svg import adaptive
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 Curve = dict[str, Any]
-STYLE_VERSION = 1
+STYLE_VERSION = 2
 PUBLISHED = ((4, 71.8), (32, 17.2))
 SHORT = {"heatmap as in HRNet": "heatmap (HRNet)", "heatmap, unrounded, quarter step": "heatmap, unrounded",
          "heatmap, DARK": "DARK", "heatmap, DARK, UDP": "DARK, UDP", "SimCC, one bin per cell": "SimCC, bin per cell",
@@ -63,7 +64,7 @@ def draw(entries: Sequence[dict[str, Any]], format: str = "svg") -> bytes:
         metadata = {"Date": None, "Creator": "flatpose-exp", "Title": "Codec ceilings",
                     "Description": f"matplotlib {matplotlib.__version__}, data {digest(data)}"}
         figure.savefig(buffer, format=format, facecolor=CARD, metadata=metadata if format == "svg" else None)
-    return buffer.getvalue()
+    return adaptive(buffer.getvalue()) if format == "svg" else buffer.getvalue()
 
 
 def _map_panel(axes: Axes, data: dict[str, Any]) -> None:

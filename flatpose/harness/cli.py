@@ -14,7 +14,7 @@ import typer
 
 import flatpose
 from flatpose.errors import FlatPoseError, SpecError
-from flatpose.harness import catalog, cli_tools, sites
+from flatpose.harness import catalog, cli_site, cli_tools, sites
 from flatpose.harness.console import OPTIONS, err, minutes, out, print_json, table
 
 HELP = """Reproduce FlatPose's experiments: measure, train, evaluate, compare with the paper, report.
@@ -247,9 +247,24 @@ def run(experiment: ExperimentArg, row: RowOpt = None, profile: ProfileOpt = Non
         code = slurm_sweep(made, sites.runs_dir(), data_root, slurm or [])
     else:
         code = sweep(made, sites.runs_dir(), data_root)
+    if made.experiment.picture is not None and not code and not rank():
+        _draw(made, row, data_root)
     if report_ and code != 2:
         _report([experiment], check=False)
     raise typer.Exit(code)
+
+
+def _draw(made: Any, row: list[str] | None, data_root: Path | None) -> None:
+    from flatpose.harness import pictures
+    from flatpose.harness.console import make_reporter
+
+    name = made.experiment.id
+    if row is not None:
+        err.print(f"nothing drawn: the picture shows every row; flatpose-exp run {name} draws it", markup=False)
+        return
+    path = pictures.draw(made, sites.runs_dir(), data_root, make_reporter())
+    if not OPTIONS.quiet:
+        err.print(f"drawn: {path}", markup=False)
 
 
 def _evaluate_checkpoint(experiment: str, row: list[str] | None, profile: str | None, checkpoint: Path,
@@ -274,13 +289,18 @@ def _evaluate_checkpoint(experiment: str, row: list[str] | None, profile: str | 
 
 @app.command()
 def report(experiment: Annotated[str, typer.Argument(metavar="[ID|all]")] = "all",
-           check: Annotated[bool, typer.Option("--check", help="Only tell whether the pages are current.")] = False
+           check: Annotated[bool, typer.Option("--check", help="Only tell whether the pages are current.")] = False,
+           html: Annotated[Optional[str], typer.Option("--html", metavar="[DIR]", help="Also the browsable site of all "
+                           "pages, one folder of plain files in DIR (default: site/ beside reports/).")] = None
            ) -> None:
     """Render reports/ from the records, or prove that it is what the records say.
 
-    Examples: flatpose-exp report fig1 · flatpose-exp report all --check
+    Examples: flatpose-exp report fig1 · flatpose-exp report all --check · flatpose-exp report --html
     """
+    folder = None if html is None else cli_site.folder_of(html)
     _report("all" if experiment == "all" else [experiment], check)
+    if folder is not None:
+        cli_site.site(folder, check)
 
 
 def _report(chosen: Any, check: bool) -> None:
@@ -301,7 +321,7 @@ app.add_typer(cli_tools.app)
 
 def main() -> None:
     """Entry point: errors of the user's making are one message and exit code 2."""
-    given = sys.argv[1:]
+    given = cli_site.whole(sys.argv[1:])
     try:
         app(args=[*(a for a in given if a in ANYWHERE), *(a for a in given if a not in ANYWHERE)])
     except BrokenPipeError:

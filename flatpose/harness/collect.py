@@ -7,6 +7,7 @@ the experiment's profiles, so rows that ask for the same run share it, and an ed
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -24,6 +25,8 @@ from flatpose.io import read_json
 Record = dict[str, Any]
 Stale = Callable[[Record], bool]
 SCHEMA_VERSION = 1
+OPTIONAL = ("checkpoints", "latencies", "drawings")
+"""Parts of a file that most experiments do not have."""
 PAPER_DATA = {"coco": "COCO 2017", "crowdpose": "CrowdPose", "mpii": "MPII"}
 """Label of the data the paper's numbers were measured on, by task."""
 
@@ -39,13 +42,19 @@ class RecordSet:
     """Files evaluated without training (flatpose.harness.evaluate_checkpoint)."""
     latencies: tuple[Record, ...] = ()
     """Per row, what the stopwatch said (flatpose.harness.stopwatch)."""
+    drawings: tuple[Record, ...] = ()
+    """What a picture shows and the table beside it (flatpose.harness.pictures)."""
 
     def dump(self) -> str:
         """Canonical JSON, the content of reports/data/<id>.json."""
+        return self._text
+
+    @cached_property
+    def _text(self) -> str:
         records = sorted(self.records, key=record_key)
         costs = sorted(self.costs, key=lambda c: str(c.get("row")))
         value = {"schema_version": SCHEMA_VERSION, "experiment": self.experiment, "records": records, "costs": costs}
-        value |= {name: list(found) for name in ("checkpoints", "latencies") if (found := getattr(self, name))}
+        value |= {name: list(found) for name in OPTIONAL if (found := getattr(self, name))}
         return json.dumps(value, indent=1, sort_keys=True, allow_nan=False) + "\n"
 
 
@@ -70,12 +79,11 @@ def load(path: Path, experiment: str) -> RecordSet:
     value = read_json(path)
     if not isinstance(value, dict) or value.get("schema_version") != SCHEMA_VERSION:
         raise DataError(f"not a record file of schema version {SCHEMA_VERSION}", where=str(path))
-    parts = {name: value.get(name, []) for name in ("records", "costs", "checkpoints", "latencies")}
-    for name, part in parts.items():
-        if not isinstance(part, list) or not all(isinstance(entry, dict) for entry in part):
-            raise DataError(f"{name} is not a list of objects", where=str(path))
-    records = tuple(_checked(r, path) for r in parts.pop("records"))
-    return RecordSet(experiment, records, **{name: tuple(part) for name, part in parts.items()})
+    records = value.get("records", [])
+    if not isinstance(records, list):
+        raise DataError("records is not a list", where=str(path))
+    parts = {name: tuple(record_form.checked(name, value.get(name, []), path)) for name in ("costs", *OPTIONAL)}
+    return RecordSet(experiment, tuple(_checked(r, path) for r in records), **parts)
 
 
 def scan(runs_dir: Path) -> list[Record]:
@@ -214,14 +222,15 @@ class Setting:
 
 def settings(experiment: Experiment, records: RecordSet) -> list[Setting]:
     """The settings found in the records: default profile first, embedded data before real."""
-    keys = wanted(experiment)
+    keys, labels = wanted(experiment), _labels(records)
     found: dict[tuple[str, str], Setting] = {}
     for record in sorted(records.records, key=lambda r: (r["seed"], record_key(r))):
         for row, profile in keys.get(record["spec_hash"], ()):
             key = profile, str(record["data_id"])
-            setting = found.setdefault(key, Setting(
-                *key, _label(records, record["data_id"]), left_out=experiment.profiles[profile].left_out))
-            setting.rows.setdefault(row.id, []).append(record)
+            if key not in found:
+                label = labels.get(key[1], f"data {key[1][:8]}")
+                found[key] = Setting(*key, label, left_out=experiment.profiles[profile].left_out)
+            found[key].rows.setdefault(row.id, []).append(record)
     order = [experiment.default_profile, *(p for p in experiment.profiles if p != experiment.default_profile)]
     return sorted(found.values(), key=lambda s: (order.index(s.profile), not s.label.startswith("embedded"), s.label,
                                                  s.data_id))
@@ -234,14 +243,11 @@ def part_of(experiment: Experiment, setting: Setting) -> Experiment:
     return replace(experiment, rows=rows, metric=metric)
 
 
-def _label(records: RecordSet, data_id: str | None) -> str:
-    """The name of a data set, told by any record of it; two different sets of one name get their id as well."""
+def _labels(records: RecordSet) -> dict[str, str]:
+    """Data id -> the name of the data set, as any of its records tells it; different sets of one name get their id."""
     labels = {str(r["data_id"]): r["data"]["label"] for r in records.records if (r.get("data") or {}).get("label")}
-    label = labels.get(str(data_id))
-    if label is None:
-        return f"data {str(data_id)[:8]}"
-    twins = [i for i, other in labels.items() if other == label]
-    return label if len(twins) == 1 else f"{label} {str(data_id)[:8]}"
+    counts = Counter(labels.values())
+    return {i: label if counts[label] == 1 else f"{label} {i[:8]}" for i, label in labels.items()}
 
 
 def stale_check(is_current: Callable[[Record, Any], bool]) -> Stale:

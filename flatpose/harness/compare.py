@@ -31,6 +31,8 @@ class Measured:
     stale: bool = False
     failures: tuple[str, ...] = ()
     """One line per failed seed, also when others succeeded."""
+    condition: str = ""
+    """Box source, flip test and score rule of the values; several when seeds differ."""
 
     @property
     def estimate(self) -> stats.Estimate:
@@ -65,6 +67,8 @@ class Comparison:
     tolerance: float
     verdict: str
     reason: str
+    condition: str = ""
+    """Under which the measured number came about."""
 
     def to_dict(self) -> dict[str, Any]:
         """JSON form; the reference is called "published" only when it is the paper's."""
@@ -75,6 +79,25 @@ class Comparison:
     def outcome(self) -> str:
         """Verdict with its reason."""
         return f"{self.verdict} ({self.reason})" if self.reason else self.verdict
+
+
+def box_name(source: str | None) -> str:
+    """"gt" -> "ground-truth boxes", "det:person.json" -> "detector boxes (person.json)"."""
+    if source is None or source == "gt":
+        return "ground-truth boxes"
+    return f"detector boxes ({source.partition(':')[2]})"
+
+
+def condition(entry: Record) -> str:
+    """Everything besides the network that decides an entry of a record's results."""
+    if entry["kind"] == "ceiling":
+        return "ground truth encoded and decoded, no network"
+    return ", ".join((box_name(entry["box_source"]), flip(entry), entry["score_rule"]))
+
+
+def flip(entry: Record) -> str:
+    """With or without flip test, in words."""
+    return "with flip test" if entry["flip_test"] else "without flip test"
 
 
 def result(record: Record, box_source: str | None, kind: str = "trained", weights: str | None = None) -> Record | None:
@@ -92,11 +115,13 @@ def measure(setting: Setting, row: Row, metric: str, box_source: str | None, *, 
     failures = tuple(f"seed {r['seed']} failed: {r.get('reason') or 'no reason recorded'}"
                      for r in records if r["status"] != "done")
     pairs = [(r, result(r, box_source, kind, weights)) for r in records if r["status"] == "done"]
-    have = [(r, found["metrics"][metric]) for r, found in pairs if found and found["metrics"].get(metric) is not None]
+    have = [(r, found) for r, found in pairs if found and found["metrics"].get(metric) is not None]
     if have:
         done = [r for r, _ in have]
-        return Measured("done", values=tuple(v for _, v in have), seeds=tuple(r["seed"] for r in done),
-                        runs=tuple(map(run_id, done)), stale=bool(stale and any(map(stale, done))), failures=failures)
+        return Measured("done", values=tuple(e["metrics"][metric] for _, e in have),
+                        seeds=tuple(r["seed"] for r in done), runs=tuple(map(run_id, done)),
+                        stale=bool(stale and any(map(stale, done))), failures=failures,
+                        condition="; ".join(sorted({condition(e) for _, e in have})))
     runs = tuple(map(run_id, records))
     if failures and not pairs:
         return Measured("failed", "; ".join(failures), runs=runs, failures=failures)
@@ -146,7 +171,8 @@ def _metric(experiment: Experiment, row: Row, metric: str, setting: Setting, box
     verdict = judge(found.estimate, reference, tolerance)
     if found.stale and not verdict.reason:
         verdict = Verdict(verdict.verdict, "measured by older code")
-    return _comparison(experiment, row, metric, setting.title, box, reference, tolerance, found.estimate, verdict)
+    return _comparison(experiment, row, metric, setting.title, box, reference, tolerance, found.estimate, verdict,
+                       condition=found.condition)
 
 
 def _no_metric(experiment: Experiment, row: Row, metric: str, found: list[Setting]) -> Comparison:
@@ -186,14 +212,14 @@ def _costs(experiment: Experiment, row: Row, records: RecordSet) -> Iterator[Com
 
 def _comparison(experiment: Experiment, row: Row, quantity: str, setting: str | None, box: str | None, reference: float,
                 tolerance: float, estimate: stats.Estimate | None, verdict: Verdict,
-                against: str = "paper") -> Comparison:
+                against: str = "paper", condition: str = "") -> Comparison:
     return Comparison(
         experiment=experiment.id, row=row.id, label=row.label, quantity=quantity, setting=setting, box_source=box,
         against=against, reference=reference,
         source=row.published.source if row.published and against == "paper" else against,
         measured=estimate.mean if estimate else None, half_width=estimate.half_width if estimate else None,
         n=estimate.n if estimate else 0, difference=estimate.mean - reference if estimate else None,
-        tolerance=tolerance, verdict=verdict.verdict, reason=verdict.reason)
+        tolerance=tolerance, verdict=verdict.verdict, reason=verdict.reason, condition=condition)
 
 
 def against_records(experiment: Experiment, ours: RecordSet, theirs: RecordSet, name: str) -> list[Comparison]:
@@ -225,7 +251,7 @@ def _pair(experiment: Experiment, row: Row, setting: Setting, other: Setting, bo
         unlike = _unlike(setting, other, row)
         verdict = Verdict(NOT_COMPARABLE, unlike) if unlike else judge(estimate, reference, tolerance)
     return _comparison(experiment, row, experiment.metric, setting.title, box, reference, tolerance, estimate, verdict,
-                       name)
+                       name, a.condition)
 
 
 def _unlike(setting: Setting, other: Setting, row: Row) -> str:

@@ -21,7 +21,7 @@ from flatpose.data.synthetic import root_folder
 from flatpose.errors import DataError
 
 PACKAGE = "flatpose-exp"
-MODULES = {"opencv-python-headless": "cv2"}  # where the module is not named like its distribution
+MODULES = {"markdown-it-py": "markdown_it", "opencv-python-headless": "cv2"}  # named unlike their distributions
 OPTIONAL = {"xtcocotools": "CrowdPose is scored by faster-coco-eval, which gives the same numbers"}
 FREE_GB = 5
 

@@ -19,6 +19,8 @@ from flatpose.config import RunConfig, spec_hash, to_dict
 from flatpose.errors import DataError, SpecError
 from flatpose.harness import provenance
 from flatpose.harness.collect import Record
+from flatpose.harness.compare import condition
+from flatpose.harness.record_form import checked
 from flatpose.harness.spec import Experiment, Profile, Row, at_profile
 from flatpose.harness.store import SCHEMA_VERSION
 from flatpose.harness.tables import Cell, Column, Line, Table, box_name, number_cell, text_cell
@@ -27,6 +29,8 @@ from flatpose.progress import Reporter
 
 if TYPE_CHECKING:
     from torch import nn
+
+    from flatpose.complexity import Cost
 
 FOLDER = "checkpoints"
 KIND = "checkpoint"
@@ -56,16 +60,14 @@ def evaluate_checkpoint(experiment: Experiment, row: Row, profile: Profile | Non
     from accelerate import Accelerator
 
     from flatpose.codecs import build_codec
-    from flatpose.complexity import measure
     from flatpose.data import load
     from flatpose.evaluate import evaluate
 
     started, clock = provenance.now(), time.monotonic()
     run = _run(experiment, row, profile, data_root)
-    network, note = _network(run, checkpoint)
+    network, note, cost = _network(run, checkpoint)
     data = load(run.data, data_root, reporter=reporter)
     codec = build_codec(run.codec, run.image_size, len(data.keypoint_set))
-    cost = measure(network, run.image_size)
     results = evaluate(run, data, codec, {"file": network}, Accelerator(), reporter)
     digest = hashlib.sha256(checkpoint.read_bytes()).hexdigest()
     record: Record = {
@@ -93,13 +95,16 @@ def _run(experiment: Experiment, row: Row, profile: Profile | None, data_root: P
     return replace(run, data=replace(small or run.data, task=run.data.task, source="embedded"))
 
 
-def _network(run: RunConfig, checkpoint: Path) -> tuple[nn.Module, str]:
+def _network(run: RunConfig, checkpoint: Path) -> tuple[nn.Module, str, Cost]:
+    """The network with the file's weights, what was recognised, and its cost (without the file's order of colours)."""
     from flatpose.checkpoints import load_into
+    from flatpose.complexity import measure
     from flatpose.harness.cost import NUM_KEYPOINTS
     from flatpose.models import build_model
 
     network = build_model(run.model, run.codec, run.image_size, NUM_KEYPOINTS[run.data.task], pretrained=False)
-    return network.eval(), load_into(network, run.model, checkpoint)
+    cost = measure(network.eval(), run.image_size)
+    return network, load_into(network, run.model, checkpoint), cost
 
 
 def _submission(row: Row, run: RunConfig, network: nn.Module, data_root: Path | None, checkpoint: Path, folder: Path,
@@ -121,7 +126,8 @@ def _submission(row: Row, run: RunConfig, network: nn.Module, data_root: Path | 
 
 def scan(runs_dir: Path) -> list[Record]:
     """Every record of an evaluated checkpoint below a runs directory."""
-    return [read_json(path) for path in sorted((runs_dir / FOLDER).glob("*/*/*/record.json"))]
+    return [entry for path in sorted((runs_dir / FOLDER).glob("*/*/*/record.json"))
+            for entry in checked("checkpoints", [read_json(path)], path)]
 
 
 def merged(experiment: Experiment, committed: Iterable[Record], found: Iterable[Record]) -> list[Record]:
@@ -150,4 +156,5 @@ def _cells(record: Record, entry: dict[str, Any], metrics: Iterable[Column]) -> 
     values = [(c, entry["metrics"].get(c.key)) for c in metrics]
     return (text_cell(f"{file['file']} (sha256 {file['sha256'][:12]}, {file['names']})"),
             text_cell(record["data"]["label"]), text_cell(box_name(entry["box_source"])),
-            *(number_cell(None if v is None else 100 * v, c, f"{c.key} is not of this benchmark") for c, v in values))
+            *(replace(number_cell(None if v is None else 100 * v, c, f"{c.key} is not of this benchmark"),
+                      condition=condition(entry)) for c, v in values))

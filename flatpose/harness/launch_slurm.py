@@ -54,9 +54,7 @@ class Job:
     def __call__(self) -> str:
         """Run it; returns the status. Several tasks of one job train together, as under torchrun."""
         if int(os.environ.get("SLURM_NTASKS", "1")) > 1:
-            import submitit
-
-            submitit.helpers.TorchDistributedEnvironment().export()
+            _join_tasks()
         return run_plan(self.plan, self.runs_dir, self.data_root, SILENT)[0].status
 
     def checkpoint(self) -> Any:
@@ -97,6 +95,20 @@ class Slurm:
         except (OSError, subprocess.TimeoutExpired):
             return ids
         return ids if answer.returncode else ids & set(answer.stdout.split())
+
+
+def _join_tasks() -> None:
+    """torch's variables for the tasks of this job.
+
+    A MASTER_ADDR of the launcher's environment wins over the first node's name: some clusters' nodes cannot look each
+    other's names up, others have several networks. submitit would refuse it.
+    """
+    import submitit
+
+    address = os.environ.pop("MASTER_ADDR", None)
+    submitit.helpers.TorchDistributedEnvironment().export()
+    if address:
+        os.environ["MASTER_ADDR"] = address
 
 
 def parse_options(given: list[str]) -> dict[str, Any]:

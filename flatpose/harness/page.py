@@ -6,10 +6,11 @@ import hashlib
 import statistics
 from collections.abc import Iterable, Mapping, Sequence
 
-from flatpose.harness import boxes, evaluate_checkpoint, findings, stats, stopwatch
+from flatpose.harness import boxes, evaluate_checkpoint, findings, pictures_table, stats, stopwatch
+from flatpose.harness.blocks import Block, Shown, markdown
 from flatpose.harness.collect import Record, RecordSet, Setting, Stale, orphans, part_of, run_id, settings
 from flatpose.harness.compare import against_paper, measure
-from flatpose.harness.render import escape, pipe, to_markdown
+from flatpose.harness.render import escape, pipe
 from flatpose.harness.spec import Experiment, at_profile
 from flatpose.harness.tables import (
     Table,
@@ -23,10 +24,15 @@ from flatpose.harness.tables import (
 
 TRADEOFF = "trade-off"
 """Names the picture that belongs to no setting."""
+DIFFERENCES = (0.1, 0.2, 0.3, 0.5, 1.0)
+"""In points of the metric; the paper's ablations differ by 0.1 to 1.3."""
+FLOOR = 0.01
 
 
 def tables(experiment: Experiment, records: RecordSet, stale: Stale | None = None) -> list[tuple[str, Table]]:
     """Every table of the page with the title of its setting ("" for none): the one source of markdown and CSV."""
+    if experiment.picture is not None:
+        return pictures_table.tables(experiment, records.drawings, stale)
     made: list[tuple[str, Table | None]] = []
     for setting in settings(experiment, records):
         if experiment.headline == "boxes":
@@ -43,18 +49,25 @@ def tables(experiment: Experiment, records: RecordSet, stale: Stale | None = Non
 
 
 def page(experiment: Experiment, records: RecordSet, plots: dict[str, str], stale: Stale | None = None) -> str:
-    """The whole page. ``plots`` maps a setting's title ("" for none) to the file name of its picture."""
+    """The whole page as markdown. ``plots`` maps a setting's title ("" for none) to the file name of its picture."""
+    return markdown(blocks(experiment, records, plots, stale))
+
+
+def blocks(experiment: Experiment, records: RecordSet, plots: dict[str, str], stale: Stale | None = None
+           ) -> list[Block]:
+    """The page's text and tables in their order, for every renderer."""
     found, made = settings(experiment, records), tables(experiment, records, stale)
-    sections = [f"# {experiment.id}: {experiment.title}", f"**Question.** {experiment.question}",
-                f"**Source.** {experiment.source}", _finding(experiment, records, found),
-                _picture(experiment, plots, ""), _tradeoff(plots)]
+    sections: list[Block] = [
+        f"# {experiment.id}: {experiment.title}", f"**Question.** {experiment.question}",
+        f"**Source.** {experiment.source}", _finding(experiment, records, found), _picture(experiment, plots, ""),
+        _tradeoff(plots)]
     for setting in found:
         part, own = part_of(experiment, setting), [t for title, t in made if title == setting.title]
         sections += _setting(part, setting, own, plots)
-    sections += [f"## {table.title}\n\n{to_markdown(table)}" for title, table in made if not title]
-    sections += [_notes(experiment), _readings(experiment), _orphans(orphans(experiment, records)),
+    for table in (table for title, table in made if not title):
+        sections += [f"## {table.title}", Shown(table)]
+    return [*sections, notes(experiment), readings(experiment), _orphans(orphans(experiment, records)),
                  _reproduce(experiment, found), _provenance(experiment, records, found)]
-    return "\n\n".join(s.strip() for s in sections if s) + "\n"
 
 
 def _tradeoff(plots: dict[str, str]) -> str:
@@ -90,15 +103,14 @@ def _picture(experiment: Experiment, plots: dict[str, str], title: str) -> str:
     return f"![{experiment.title}: {what}]({plots[title]})" + (f"\n\n*{caption}*" if caption else "")
 
 
-def _setting(experiment: Experiment, setting: Setting, made: Sequence[Table], plots: dict[str, str]) -> list[str]:
+def _setting(experiment: Experiment, setting: Setting, made: Sequence[Table], plots: dict[str, str]) -> list[Block]:
     warning = ""
     if setting.profile == "smoke":
         warning = "> Smoke profile: it only proves that every step runs. Its numbers mean nothing."
     elif setting.incomparable:
         warning = f"> Not comparable with the paper's numbers: {setting.incomparable}."
     conditions_run = "\n".join(f"- {line}" for line in _what_was_run(experiment, setting))
-    bodies = [to_markdown(t) if t.id == experiment.headline else
-              f"<details><summary>{t.title}</summary>\n\n{to_markdown(t)}\n</details>" for t in made]
+    bodies = [Shown(t, folded=t.id != experiment.headline) for t in made]
     return [f"## {setting.title}", warning, conditions_run, _picture(experiment, plots, setting.title), *bodies,
             findings.ceiling_finding(experiment, setting), _detectable(experiment, setting), _failures(setting)]
 
@@ -115,7 +127,7 @@ def _what_was_run(experiment: Experiment, setting: Setting) -> list[str]:
     seconds = sorted(s for r in done if (s := (r.get("train") or {}).get("seconds")) is not None)
     time = f"; {statistics.median(seconds):.0f} s of training per run (median)" if seconds else ""
     device = _distinct(str((r.get("provenance") or {}).get("device")) for r in done)
-    lines += [f"**Network** `{small}` stands in for {name}" for name, small in _stand_ins(experiment, setting)]
+    lines += [f"**Network** `{small}` stands in for {name}" for name, small in stand_ins(experiment, setting.profile)]
     return [
         *lines,
         f"**Data** {setting.label}: {_same(done, 'data', 'train_persons')} training persons, "
@@ -129,9 +141,9 @@ def _what_was_run(experiment: Experiment, setting: Setting) -> list[str]:
     ]
 
 
-def _stand_ins(experiment: Experiment, setting: Setting) -> list[tuple[str, str]]:
+def stand_ins(experiment: Experiment, profile_name: str) -> list[tuple[str, str]]:
     """(backbone of the paper, backbone at this profile) where they differ, in the order of the rows."""
-    profile = experiment.profiles[setting.profile]
+    profile = experiment.profiles[profile_name]
     runs = [(row.run.model, at_profile(row.run, profile).model) for row in experiment.rows
             if row.id not in profile.left_out]
     pairs = dict.fromkeys((str(getattr(a, "backbone", "")), str(getattr(b, "backbone", ""))) for a, b in runs)
@@ -175,7 +187,22 @@ def _detectable(experiment: Experiment, setting: Setting) -> str:
         return "One seed: no interval; no difference between rows can be called significant." if setting.done else ""
     return (f"Detectable difference: seeds of one row scatter by {100 * sd:.1f} {experiment.metric} (pooled standard "
             f"deviation); with n = {n}, two rows must differ by {100 * smallest:.1f} {experiment.metric} to be told "
-            "apart with 80 % power (two-sample t-test, 5 %).")
+            f"apart with 80 % power (two-sample t-test, 5 %). {_seeds_needed(experiment.metric, sd)}{_floor(samples)}")
+
+
+def _seeds_needed(metric: str, sd: float) -> str:
+    """For differences as small as the paper's."""
+    needed = [f"{stats.seeds_needed(sd, size / 100)} seeds for {size:.1f}" for size in DIFFERENCES]
+    return f"At this scatter a row needs {', '.join(needed)} {metric}."
+
+
+def _floor(samples: Sequence[Sequence[float]]) -> str:
+    """A warning where most networks find next to nothing, and therefore scatter by next to nothing."""
+    low = sum(statistics.mean(values) < FLOOR for values in samples)
+    if 2 * low <= len(samples):
+        return ""
+    return (f" But {low} of {len(samples)} rows are below {100 * FLOOR:.0f}: at that floor rows differ little because "
+            "none finds much, and neither their scatter nor these counts carry over to networks that work.")
 
 
 def _failures(setting: Setting) -> str:
@@ -185,7 +212,8 @@ def _failures(setting: Setting) -> str:
     return "\n".join(["**Failures.**", "", *lines]) if lines else ""
 
 
-def _notes(experiment: Experiment) -> str:
+def notes(experiment: Experiment) -> str:
+    """What every reader must know: the experiment's notes, then those of its rows."""
     lines = [f"- {note}" for note in experiment.notes]
     for row in experiment.rows:
         lines += [f"- {row.label}: {row.note}"] if row.note else []
@@ -194,7 +222,8 @@ def _notes(experiment: Experiment) -> str:
     return "\n".join(["## Notes", "", *lines]) if lines else ""
 
 
-def _readings(experiment: Experiment) -> str:
+def readings(experiment: Experiment) -> str:
+    """Which readings of the paper the rows depend on."""
     used: dict[str, list[str]] = {}
     for row in experiment.rows:
         for reading in row.readings:
@@ -228,14 +257,15 @@ def _provenance(experiment: Experiment, records: RecordSet, found: Sequence[Sett
     digest, name = hashlib.sha256(records.dump().encode()).hexdigest()[:16], experiment.id
     groups: dict[str, list[Record]] = {}
     for record in (r for s in found for r in s.records):
-        groups.setdefault(_origin(record), []).append(record)
+        groups.setdefault(origin(record), []).append(record)
     head = (f"Rendered from [data/{name}.json](data/{name}.json) (sha256 {digest}…); every number with the runs behind "
             f"it: [{name}.csv]({name}.csv).")
-    lines = [f"- {len(made)} run{'s' * (len(made) != 1)}, {_dates(made)}: {origin}" for origin, made in groups.items()]
+    lines = [f"- {len(made)} run{'s' * (len(made) != 1)}, {_dates(made)}: {how}" for how, made in groups.items()]
     return "\n".join(["## Provenance", "", head, "", *lines])
 
 
-def _origin(record: Record) -> str:
+def origin(record: Record) -> str:
+    """Code, machine and versions of a record, in words."""
     p = record.get("provenance") or {}
     dirty = f" with uncommitted changes `{p['dirty_diff_hash'][:8]}`" if p.get("dirty_diff_hash") else ""
     git = f"git `{str(p['git_sha'])[:10]}`{dirty}" if p.get("git_sha") else "git revision unknown"
@@ -259,6 +289,9 @@ def index(entries: Sequence[tuple[Experiment, RecordSet]], others: Mapping[str, 
         state = state or f"0/{len(experiment.rows)} rows"
         texts = [f"{s.title}: {findings.finding(part, s)}" for s, part in found[:1]]
         texts.append(findings.comparison_finding(against_paper(experiment, records)))
+        if experiment.picture is not None:
+            state = "<br>".join(pictures_table.title(d) for d in records.drawings) or "not drawn"
+            texts = pictures_table.findings(experiment, records.drawings)[:1]
         text = escape(" ".join(t for t in texts if t)) or "nothing measured yet"
         link = f"[{experiment.id}: {escape(experiment.title)}]({experiment.id}.md)"
         lines.append(pipe([link, escape(experiment.source), state, text]))

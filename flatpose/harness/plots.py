@@ -16,13 +16,14 @@ from flatpose.config.run import RunConfig
 from flatpose.harness.collect import PAPER_DATA, Setting, Stale
 from flatpose.harness.compare import measure
 from flatpose.harness.spec import Experiment, Row, at_profile
+from flatpose.harness.svg import adaptive
 from flatpose.harness.tables import box_name
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 PlotData = dict[str, Any]
-STYLE_VERSION = 2
+STYLE_VERSION = 3
 """Raise when the drawing changes, so that committed pictures count as outdated."""
 COLOURS = ("#D55E00", "#0072B2", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")  # Okabe and Ito: told apart by all eyes
 MARKERS = ("o", "s", "^", "D", "v", "P")
@@ -132,7 +133,7 @@ def draw(data: PlotData, format: str = "svg") -> bytes:
         metadata = {"Date": None, "Creator": "flatpose-exp", "Title": data["title"] or "published values",
                     "Description": f"matplotlib {matplotlib.__version__}, data {digest(data)}"}
         figure.savefig(buffer, format=format, facecolor=CARD, metadata=metadata if format == "svg" else None)
-    return buffer.getvalue()
+    return adaptive(buffer.getvalue()) if format == "svg" else buffer.getvalue()
 
 
 def _draw_measured(axes: Axes, data: PlotData) -> None:

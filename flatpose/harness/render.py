@@ -14,13 +14,15 @@ if TYPE_CHECKING:
 
 SUPERSCRIPTS = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
 ARROWS = {"higher": " ↑", "lower": " ↓", "": ""}
-CSV_HEAD = ("table", "setting", "row", "label", "column", "unit", "value", "half_width", "n", "status", "note", "runs")
+STALE_NOTE = f"{STALE_MARK} measured by older code; `--rerun stale` measures it again"
+CSV_HEAD = ("table", "setting", "row", "label", "column", "unit", "value", "half_width", "n", "condition",
+            "status", "note", "runs")
 
 
 def to_markdown(table: Table) -> str:
     """A pipe table with group rows, † marks and numbered footnotes."""
     notes: dict[str, int] = {}
-    lines = [pipe(["row", *map(_heading, table.columns)]),
+    lines = [pipe(["row", *map(heading, table.columns)]),
              pipe(["---", *("--:" if c.numeric else "---" for c in table.columns)])]
     group = ""
     for row in table.rows:
@@ -30,11 +32,12 @@ def to_markdown(table: Table) -> str:
         lines.append(pipe([escape(row.label), *(_show(row, cell, notes) for cell in row.cells)]))
     foot = [*table.notes, *(f"{_superscript(i)} {text}" for text, i in notes.items())]
     if any(cell.status == "stale" for row in table.rows for cell in row.cells):
-        foot.append(f"{STALE_MARK} measured by older code; `--rerun stale` measures it again")
+        foot.append(STALE_NOTE)
     return "\n".join([*lines, "", *(["<br>\n".join(map(escape, foot)), ""] if foot else [])])
 
 
-def _heading(column: Column) -> str:
+def heading(column: Column) -> str:
+    """Title, unit where it is not plain, and which way is better."""
     unit = f" ({column.unit})" if column.unit in ("M", "s") else ""
     return f"{column.title}{unit}{ARROWS[column.direction]}"
 
@@ -69,8 +72,8 @@ def to_csv(tables: Sequence[tuple[str, Table]]) -> str:
         for row in table.rows:
             for column, cell in zip(table.columns, row.cells, strict=True):
                 numbers = map(_plain, (cell.value, cell.half_width, cell.n))
-                writer.writerow([table.id, setting, row.id, row.label, column.key, column.unit, *numbers, cell.status,
-                                 cell.note, " ".join(cell.run_ids)])
+                writer.writerow([table.id, setting, row.id, row.label, column.key, column.unit, *numbers,
+                                 cell.condition, cell.status, cell.note, " ".join(cell.run_ids)])
     return buffer.getvalue()
 
 
@@ -88,7 +91,7 @@ def to_rich(table: Table) -> RichTable:
     made = RichTable(title=table.title)
     made.add_column("row")
     for column in table.columns:
-        made.add_column(_heading(column), justify="right" if column.numeric else "left")
+        made.add_column(heading(column), justify="right" if column.numeric else "left")
     for row in table.rows:
         made.add_row(Text(row.label), *(Text(_show(row, cell, {})) for cell in row.cells))
     return made

@@ -8,7 +8,19 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
-from flatpose.harness import ceilings_page, collect, evaluate_checkpoint, page, plots, render, stopwatch, tradeoff
+from flatpose.harness import (
+    ceilings_page,
+    collect,
+    evaluate_checkpoint,
+    page,
+    pictures,
+    pictures_page,
+    plots,
+    record_form,
+    render,
+    stopwatch,
+    tradeoff,
+)
 from flatpose.harness.collect import Record, RecordSet, Setting, Stale
 from flatpose.harness.compare import Comparison, against_paper, against_records
 from flatpose.harness.spec import Experiment
@@ -35,7 +47,7 @@ def write(ids: Sequence[str] | Literal["all"], root: Path, *, check: bool = Fals
     """
     known = list(_catalog() if catalog is None else catalog)
     chosen = known if ids == "all" else [_find(i, known) for i in ids]
-    stale = stale or _default_stale()
+    stale = stale or default_stale()
     reports, runs_dir = root / "reports", runs_dir or root / "runs"
     found = collect.scan(runs_dir)
     files: dict[str, bytes] = {}
@@ -43,6 +55,7 @@ def write(ids: Sequence[str] | Literal["all"], root: Path, *, check: bool = Fals
     for experiment in chosen:
         fresh[experiment.id] = _records(experiment, reports, runs_dir, found)
         files |= render_files(experiment, fresh[experiment.id], stale)
+        files |= pictures.files(experiment, fresh[experiment.id].drawings, reports, runs_dir)
     entries = [(e, fresh.get(e.id) or collect.load(reports / "data" / f"{e.id}.json", e.id)) for e in known]
     if ids == "all":
         files |= ceilings_page.files(reports)
@@ -72,9 +85,17 @@ def render_files(experiment: Experiment, records: RecordSet, stale: Stale | None
         pictures[name], names[page.TRADEOFF] = tradeoff.draw(tradeoffs), name
     files = {f"{experiment.id}.md": page.page(experiment, records, names, stale).encode(),
              f"{experiment.id}.csv": render.to_csv(page.tables(experiment, records, stale)).encode(), **pictures}
-    if records.records or records.costs or records.checkpoints or records.latencies:
+    if experiment.picture is not None:
+        files[f"{experiment.id}.md"] = pictures_page.page(experiment, records, stale).encode()
+    if records.records or records.costs or records.checkpoints or records.latencies or records.drawings:
         files[f"data/{experiment.id}.json"] = records.dump().encode()
     return files
+
+
+def picture_names(experiment: Experiment, records: RecordSet) -> dict[str, str]:
+    """Setting title -> file name of every picture that the page may have."""
+    names = {title: name for title, name, _ in _plots(experiment, records)} if experiment.figure else {}
+    return {**names, page.TRADEOFF: f"{experiment.id}.tradeoff.svg"} if experiment.tradeoff else names
 
 
 def comparisons(experiment: Experiment, root: Path, *, against: Path | None = None, runs_dir: Path | None = None,
@@ -83,7 +104,7 @@ def comparisons(experiment: Experiment, root: Path, *, against: Path | None = No
     runs_dir = runs_dir or root / "runs"
     ours = _records(experiment, root / "reports", runs_dir, collect.scan(runs_dir))
     if against is None:
-        return against_paper(experiment, ours, stale or _default_stale())
+        return against_paper(experiment, ours, stale or default_stale())
     empty = RecordSet(experiment.id)
     theirs = (collect.merge(experiment, empty, collect.scan(against)) if against.is_dir()
               else collect.load(_existing(against), experiment.id))
@@ -98,11 +119,17 @@ def _existing(path: Path) -> Path:
 def _records(experiment: Experiment, reports: Path, runs_dir: Path, found: Iterable[Record]) -> RecordSet:
     """Committed records, newer ones from runs/, and costs computed on this machine (runs/costs/<id>.json)."""
     committed = collect.load(reports / "data" / f"{experiment.id}.json", experiment.id)
+    if experiment.picture is not None:
+        return replace(committed, drawings=pictures.merged(experiment, committed.drawings, runs_dir))
     costs = runs_dir / "costs" / f"{experiment.id}.json"
-    records = collect.merge(experiment, committed, found, read_json(costs) if costs.exists() else ())
+    records = collect.merge(experiment, committed, found, _costs(costs))
     evaluated = evaluate_checkpoint.merged(experiment, committed.checkpoints, evaluate_checkpoint.scan(runs_dir))
     timed = stopwatch.merged(experiment, committed.latencies, stopwatch.load(experiment.id, runs_dir))
     return replace(records, checkpoints=tuple(evaluated), latencies=tuple(timed))
+
+
+def _costs(path: Path) -> list[Record]:
+    return record_form.checked("costs", read_json(path), path) if path.exists() else []
 
 
 def _plots(experiment: Experiment, records: RecordSet) -> list[tuple[str, str, Setting | None]]:
@@ -119,7 +146,8 @@ def _slug(text: str) -> str:
 
 
 def _pictures(reports: Path, experiment_id: str) -> list[Path]:
-    return [p for p in (reports / f"{experiment_id}.svg", *reports.glob(f"{experiment_id}.*.svg")) if p.exists()]
+    names = (f"{experiment_id}.svg", f"{experiment_id}.png")
+    return [p for p in (*map(reports.joinpath, names), *reports.glob(f"{experiment_id}.*.svg")) if p.exists()]
 
 
 def _current(path: Path, content: bytes) -> bool:
@@ -141,7 +169,8 @@ def _catalog() -> list[Experiment]:
     return [catalog.load(i) for i in catalog.ids()]
 
 
-def _default_stale() -> Stale:
+def default_stale() -> Stale:
+    """A record is stale when flatpose.harness.identity says that it is not current."""
     from flatpose.harness import identity
 
     return collect.stale_check(identity.is_current)

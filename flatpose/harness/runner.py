@@ -115,7 +115,8 @@ def _clear(folder: RunDir, planned: PlannedRun, code: str) -> None:
     A number from two codes would mean nothing. A failed or killed run of today's code goes on where it was.
     """
     folder.discard_record()
-    (folder.path / ERROR).unlink(missing_ok=True)
+    for path in (folder.path / ERROR, *folder.path.glob(".*.tmp")):  # the latter are what a killed writer left
+        path.unlink(missing_ok=True)
     marker = folder.path / CODE
     other_code = marker.is_file() and marker.read_text() != code
     if planned.status in ("done", "stale") or other_code:
@@ -129,8 +130,28 @@ def measure(run: RunConfig, seed: int, data_root: Path | None, work_dir: Path, r
     from flatpose.imagenet import prepare
     from flatpose.pipeline import execute
 
+    _refuse_code(work_dir)
     prepare(run, data_root)
     return execute(run, seed=seed, data_root=data_root, work_dir=work_dir, reporter=reporter)
+
+
+def _refuse_code(work_dir: Path) -> None:
+    """A runs folder may come from a stranger, and accelerate unpickles one part of a checkpoint, the averaged weights.
+
+    Raises:
+        RunError: That part holds more than tensors. The checkpoint is removed before anything of it is loaded.
+    """
+    from flatpose.checkpoints import load_file
+
+    for path in sorted(work_dir.glob("checkpoint*/*.pkl")):
+        if path.name.startswith("custom_checkpoint"):
+            try:
+                load_file(path)
+            except FlatPoseError as error:
+                if not rank():
+                    shutil.rmtree(path.parent, ignore_errors=True)
+                raise RunError(f"the checkpoint is not to be trusted ({error.what}) and has been removed",
+                               where=path.parent.name, hint="run again: it starts afresh") from None
 
 
 def _record(run: RunConfig, seed: int, data_id: str, data_root: Path | None, work_dir: Path, reporter: Reporter

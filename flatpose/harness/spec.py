@@ -104,6 +104,16 @@ class Figure:
 
 
 @config
+class Picture:
+    """What is drawn from the rows' trained networks: Figs. 3 to 6 (flatpose.figures)."""
+
+    kind: Literal["tokens", "attention", "heatmaps", "poses"]
+    persons: PositiveInt = 6
+    """Columns of the picture."""
+    caption: str = ""
+
+
+@config
 class Ceiling:
     """One codec at one input size, measured on ground truth alone: encoded, decoded, scored. Nothing is trained."""
 
@@ -134,6 +144,8 @@ class Experiment:
     seeds: tuple[int, ...] = (0,)
     metric: Metric = "AP"
     figure: Optional[Figure] = None
+    picture: Optional[Picture] = None
+    """The answer is a picture drawn from the rows' networks, and a table measured on them, instead of their metric."""
     headline: Literal["measured", "boxes"] = "measured"
     """The table that answers the question: the metrics, or ground-truth against detector boxes."""
     tradeoff: bool = False

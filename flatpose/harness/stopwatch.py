@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from flatpose.config import RunConfig
 from flatpose.harness import catalog, provenance
 from flatpose.harness.collect import Record
+from flatpose.harness.record_form import checked
 from flatpose.harness.spec import Experiment, Row
 from flatpose.harness.tables import Cell, Column, Line, Table, number_cell
 from flatpose.io import read_json, write_json
@@ -79,7 +80,7 @@ def _path(experiment: str, runs_dir: Path) -> Path:
 def load(experiment: str, runs_dir: Path) -> list[Record]:
     """What was timed on this machine."""
     path = _path(experiment, runs_dir)
-    return read_json(path) if path.exists() else []
+    return checked("latencies", read_json(path), path) if path.exists() else []
 
 
 def merged(experiment: Experiment, committed: Iterable[Record], found: Iterable[Record]) -> list[Record]:

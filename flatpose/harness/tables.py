@@ -6,8 +6,8 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from flatpose.harness.collect import Record, RecordSet, Setting, Stale
-from flatpose.harness.compare import Comparison, Measured, measure, result
+from flatpose.harness.collect import RecordSet, Setting, Stale
+from flatpose.harness.compare import Comparison, Measured, box_name, flip, measure, result
 from flatpose.harness.spec import Experiment, Row
 
 STALE_MARK = "†"
@@ -26,6 +26,8 @@ class Cell:
     run_ids: tuple[str, ...] = ()
     half_width: float | None = None
     n: int | None = None
+    condition: str = ""
+    """Box source, flip test and score rule under which the number holds; empty where none of them enters."""
 
 
 @dataclass(frozen=True)
@@ -77,14 +79,7 @@ def metric_cell(found: Measured, column: Column) -> Cell:
         display += f" ± {100 * estimate.half_width:.{digits}f}"
     width = None if estimate.half_width is None else 100 * estimate.half_width
     return Cell(100 * estimate.mean, display, "stale" if found.stale else "done", "; ".join(found.failures), found.runs,
-                width, estimate.n)
-
-
-def box_name(source: str | None) -> str:
-    """"gt" -> "ground-truth boxes", "det:person.json" -> "detector boxes (person.json)"."""
-    if source is None or source == "gt":
-        return "ground-truth boxes"
-    return f"detector boxes ({source.partition(':')[2]})"
+                width, estimate.n, found.condition)
 
 
 def short_box(source: str) -> str:
@@ -100,11 +95,7 @@ def metrics_of(experiment: Experiment) -> list[str]:
 def conditions(setting: Setting) -> list[tuple[str, str, str]]:
     """The distinct (box source, flip test, score rule) under which this setting was evaluated."""
     entries = [r for record in setting.done for r in record["results"] if r["kind"] == "trained"]
-    return sorted({(box_name(r["box_source"]), _flip(r), r["score_rule"]) for r in entries})
-
-
-def _flip(entry: Record) -> str:
-    return "with flip test" if entry["flip_test"] else "without flip test"
+    return sorted({(box_name(r["box_source"]), flip(r), r["score_rule"]) for r in entries})
 
 
 def measured_table(experiment: Experiment, setting: Setting, stale: Stale | None = None) -> Table:
@@ -143,12 +134,13 @@ def _ceiling_cell(experiment: Experiment, setting: Setting, row: Row) -> Cell:
     found = measure(setting, row, experiment.metric, None, kind="ceiling")
     if not found.values:
         return Cell(None, "—", "empty", found.reason or "no ceiling recorded", found.runs)
-    return number_cell(100 * found.estimate.mean, Column("ceiling", ""), "", found.runs)
+    return replace(number_cell(100 * found.estimate.mean, Column("ceiling", ""), "", found.runs),
+                   condition=found.condition)
 
 
 def _condition_cell(setting: Setting, row: Row, head: Measured) -> Cell:
     results = [e for r in setting.rows.get(row.id, []) if r["status"] == "done" for e in r["results"]]
-    texts = sorted({f"{_flip(e)}, {e['score_rule']}" for e in results if e["kind"] == "trained"})
+    texts = sorted({f"{flip(e)}, {e['score_rule']}" for e in results if e["kind"] == "trained"})
     return text_cell("; ".join(texts)) if texts else Cell(None, "—", "empty", head.reason)
 
 
@@ -194,14 +186,15 @@ def _comparison_cells(c: Comparison) -> tuple[Cell, ...]:
             return Cell(None, "—", "empty", c.outcome)
         return Cell(scale * value, f"{scale * value:{sign}.{digits}f}")
 
-    measured = number(c.measured)
+    measured = replace(number(c.measured), condition=c.condition)
     if c.half_width is not None and c.measured is not None:
         width = scale * c.half_width
         display = f"{measured.display} ± {width:.{digits}f} (n = {c.n})"
         measured = replace(measured, display=display, half_width=width, n=c.n)
     name = {"params_m": "params (M)", "gflops": "GFLOPs"}.get(c.quantity, c.quantity)
     boxes = "none needed" if cost else "—" if c.box_source is None else short_box(c.box_source)
-    return (text_cell(name), number(c.reference), measured, number(c.difference, "+"),
+    return (text_cell(name), number(c.reference), measured,
+            replace(number(c.difference, "+"), condition=c.condition),
             replace(number(c.tolerance), display=f"± {scale * c.tolerance:.{digits}f}"), text_cell(boxes),
             text_cell(c.outcome), text_cell(c.source))
 

@@ -17,16 +17,17 @@ from flatpose.harness.collect import RecordSet, Setting, Stale, part_of, setting
 from flatpose.harness.compare import measure
 from flatpose.harness.plots import CARD, COLOURS, GRID, INK, MARKERS, MUTED, PlotData, digest
 from flatpose.harness.spec import Experiment, Row, at_profile
+from flatpose.harness.svg import adaptive
 from flatpose.harness.tables import box_name
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 OURS = "flatpose"
-STYLE_VERSION = 1
+STYLE_VERSION = 2
 """Raise when the drawing changes, so that committed pictures count as outdated."""
 GFLOPS, MILLISECONDS = "multiply-adds (G), every matrix product", "batch-1 latency (ms), eager"
-LETTER, LINE = 0.56, 1.15  # of a label's box, in font sizes
+LETTER, BOLD, LINE = 0.56, 0.66, 1.15  # of a label's box, in font sizes
 PLACES = ((7, 0, "left"), (-7, 0, "right"), (0, 10, "center"), (0, -10, "center"), (7, 8, "left"), (7, -8, "left"),
           (-7, 8, "right"), (-7, -8, "right"), (9, 16, "left"), (9, -16, "left"), (-9, 16, "right"), (-9, -16, "right"),
           (0, 22, "center"), (0, -22, "center"))
@@ -135,7 +136,7 @@ def draw(data: PlotData, format: str = "svg") -> bytes:
         metadata = {"Date": None, "Creator": "flatpose-exp", "Title": "accuracy against cost",
                     "Description": f"matplotlib {matplotlib.__version__}, data {digest(data)}"}
         figure.savefig(buffer, format=format, facecolor=CARD, metadata=metadata if format == "svg" else None)
-    return buffer.getvalue()
+    return adaptive(buffer.getvalue()) if format == "svg" else buffer.getvalue()
 
 
 def _draw_panel(axes: Axes, panel: dict[str, Any], data: PlotData) -> None:
@@ -202,7 +203,8 @@ def _label(axes: Axes, points: Sequence[dict[str, Any]], families: Sequence[str]
     taken = [*((x - 5, y - 5, x + 5, y + 5) for x, y in centres.values()),
              *((x - 2, y - 2, x + 2, y + 2) for x, y in lines)]
     for p in sorted(points, key=lambda p: (p["x"], p["y"])):
-        boxes = [(_box(p["name"], centres[p["id"]], place), place) for place in PLACES]
+        letter = BOLD if p["family"] == OURS else LETTER
+        boxes = [(_box(letter * len(p["name"]), centres[p["id"]], place), place) for place in PLACES]
         box, (dx, dy, align) = min(boxes, key=lambda b: sum(_overlap(b[0], t) for t in taken) + _outside(b[0], walls))
         taken.append(box)
         colour, ours = _colour(p["family"], families), p["family"] == OURS
@@ -221,9 +223,10 @@ def _lines(points: Iterable[dict[str, Any]], best: Sequence[dict[str, Any]]) -> 
 Box = tuple[float, float, float, float]
 
 
-def _box(text: str, centre: Any, place: tuple[int, int, str]) -> Box:
+def _box(length: float, centre: Any, place: tuple[int, int, str]) -> Box:
+    """Where a label of this length (in font sizes) lies."""
     dx, dy, align = place
-    width, height = LETTER * FONT * len(text), LINE * FONT
+    width, height = FONT * length, LINE * FONT
     left = centre[0] + dx - {"left": 0.0, "center": width / 2, "right": width}[align]
     return left, centre[1] + dy - height / 2, left + width, centre[1] + dy + height / 2
 

@@ -15,6 +15,7 @@ from flatpose.harness.spec import Experiment, Row, at_profile
 from flatpose.io import read_json
 
 LARGEST_SIDE, LARGEST_BATCH = 4096, 1 << 16  # beyond these a run is a mistake that would fill the memory
+LARGEST_EPOCHS = 100_000  # and beyond this it would never end
 
 
 def examine(name: str) -> list[str]:
@@ -85,6 +86,8 @@ def _run_problems(run: RunConfig) -> list[str]:
         found.append(f"image_size {run.image_size} is not a multiple of 32")
     if max(run.image_size) > LARGEST_SIDE:
         found.append(f"image_size {run.image_size} is larger than {LARGEST_SIDE}")
+    if run.train.epochs > LARGEST_EPOCHS:
+        found.append(f"more than {LARGEST_EPOCHS} epochs")
     if max(run.train.batch_size, run.eval.batch_size) > LARGEST_BATCH:
         found.append(f"a batch of {max(run.train.batch_size, run.eval.batch_size)} is larger than {LARGEST_BATCH}")
     return found

@@ -1,0 +1,42 @@
+"""Fig. 3: which tokens does salience select, and are they where the keypoints are?
+
+Source: Fig. 3, section 3.3.1, eq. 11: one drawing, no measurement. Command: ``make fig3``. Expected: selected tokens on
+the body. Cost: seconds after ``make table5``, whose runs these are; else two runs of a minute (quick).
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from experiments.table5 import EXPERIMENT as TABLE5
+from flatpose.harness.spec import Experiment, Picture, Row
+
+LABELS = {"ours": "FlatPose-B, K = 4", "k2": "FlatPose-B, K = 2"}
+
+
+def rows(labels: dict[str, str]) -> tuple[Row, ...]:
+    """Rows of Table 5 by their ids, under other labels and without published numbers, which a picture does not have."""
+    known = {row.id: row for row in TABLE5.rows}
+    return tuple(replace(known[name], label=label, published=None, group="") for name, label in labels.items())
+
+
+EXPERIMENT = Experiment(
+    id="fig3",
+    title="Tokens selected for refinement",
+    source="Fig. 3, section 3.3.1",
+    question="Are the tokens that salience selects those that hold keypoints, and do they depend on the person?",
+    rows=rows(LABELS),
+    profiles=TABLE5.profiles,
+    picture=Picture(kind="tokens", caption=(
+        "Tokens coloured by their salience (each panel on its own scale: black lowest, yellow highest), the K selected "
+        "ones framed and numbered by rank.")),
+    notes=(
+        "The paper's drawing shows tokens on the person; it gives no number. Chance is the share of all tokens whose "
+        "cell holds a labelled keypoint: what random tokens would hit.",
+        "The literal text of section 3.3 passes no gradient to the salience head (reading R6). Here it is trained by "
+        "a gate: the sigmoid of a token's score mixes its old and its refined value. The column \"mean gate\" is how "
+        "much of the refined value is used.",
+        "At `quick` an input of 128x96 has 12 tokens, not 48: half of them hold a keypoint, and K = 4 selects a third "
+        "of all. K = 2 is the closest to the paper's ratio of 4 in 48 that Table 5 has.",
+    ),
+)

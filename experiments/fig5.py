@@ -1,0 +1,46 @@
+"""Fig. 5: a heatmap against the outer product of SimCC vectors, as the feature map shrinks.
+
+Source: Fig. 5, appendix A: SimCC's map "maintains clear and localizable peaks", the heatmap degrades; one drawing, no
+measurement. Command: ``make fig5``. Cost: under a minute after ``make fig1``, whose runs these are; else nine runs of a
+minute (quick).
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from experiments.fig1 import EXPERIMENT as FIG1
+from flatpose.harness.spec import Experiment, Picture, Row
+
+
+def _rows() -> tuple[Row, ...]:
+    """Fig. 1's heatmaps and SimCC at every stride, and FlatPose where it really is."""
+    chosen = (row for row in FIG1.rows if row.series != "FlatPose" or row.x == 32)
+    return tuple(replace(row, published=None) for row in chosen)
+
+
+EXPERIMENT = Experiment(
+    id="fig5",
+    title="Heatmaps and reconstructed SimCC maps by resolution",
+    source="Fig. 5, appendix A",
+    question="Does SimCC's reconstructed map keep a clear peak where the heatmap loses it, and is the peak in place?",
+    rows=_rows(),
+    profiles=FIG1.profiles,
+    picture=Picture(kind="heatmaps", caption=(
+        "One keypoint per person, the outermost labelled one (its name is above the column). White ring: annotated; "
+        "blue cross: decoded. SimCC's map is softmax(y) times softmax(x). Each panel on its own scale.")),
+    notes=(
+        "A map is taken as a distribution: the positive part of a heatmap, the outer product of SimCC's two softmaxes, "
+        "each of sum 1. Its mass near the truth is that of the cells whose centre lies within 1/16 of the crop's "
+        "height; a stride-32 map may have no such cell.",
+        "Sharp is not right: the area above half the peak says how clear a peak is, the other columns whether it is "
+        "in the right place. Appendix A's figure shows the first only.",
+        "A heatmap's Gaussian has a sigma of two cells whatever the stride, so the training target itself spreads with "
+        "the cells (its own column); SimCC's sigma of 6 bins (3 pixels) does not. What appendix A shows as degradation "
+        "is first of all that choice; the codec ceilings (ceilings.md) have the same origin.",
+        "The grid pattern in SimCC's maps is noise from bin to bin in the two vectors. It makes the area above half "
+        "the peak smaller, down to less than at stride 4: a low value there is not yet a clear peak.",
+        "An outer product cannot show two alternatives without their ghosts: two peaks in x and two in y make four.",
+        "Why quick networks are this far off: docs/decisions/0004-quick-numbers-are-small.md.",
+    ),
+)

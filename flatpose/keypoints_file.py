@@ -1,0 +1,83 @@
+"""A keypoint set of one's own: ``keypoints.json`` beside a COCO-like tree says what its keypoints mean."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from flatpose.errors import DataError, nearest
+from flatpose.io import read_json
+from flatpose.keypoints import KeypointSet
+
+DEFAULT_SIGMA = 0.05  # a joint of the face or a wrist in COCO is about as easy to place
+MOST = 1000
+Name = Annotated[str, Field(min_length=1, max_length=64)]
+
+
+class _File(BaseModel):
+    """The form of the file; everything refers to keypoints by name."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    name: Annotated[str, Field(pattern=r"^[\w.-]{1,64}$")]
+    keypoints: Annotated[list[Name], Field(min_length=1, max_length=MOST)]
+    flip_pairs: list[Annotated[list[Name], Field(min_length=2, max_length=2)]] = []
+    skeleton: list[Annotated[list[Name], Field(min_length=2, max_length=2)]] = []
+    upper_body: list[Name] = []
+    sigmas: list[Annotated[float, Field(gt=0, le=1, allow_inf_nan=False)]] | None = None
+
+
+def read_keypoint_set(path: Path) -> KeypointSet:
+    """The set that a file describes.
+
+    ``{"name": "dog6", "keypoints": [names], "flip_pairs": [[left, right], ...], "skeleton": [[a, b], ...],
+    "sigmas": [one per keypoint], "upper_body": [names]}``; all but the first two may be left out. Without sigmas
+    every keypoint has 0.05 (in units of the square root of the object's area).
+
+    Raises:
+        DataError: The file is missing, is not JSON, has another form, or names keypoints that it does not list.
+    """
+    if not path.is_file():
+        raise DataError("no keypoint set for custom data", where=str(path),
+                        hint='write {"name": ..., "keypoints": [...], "flip_pairs": [...], "sigmas": [...]}')
+    content = read_json(path)
+    try:
+        found = _File.model_validate(content)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        field = ".".join(str(part) for part in first["loc"]) or "the whole file"
+        known = nearest(str(first["loc"][-1]), _File.model_fields) if first["type"] == "extra_forbidden" else None
+        raise DataError(f"not a keypoint set: {field}: {first['msg']}", where=str(path), hint=known) from None
+    return _resolve(found, path)
+
+
+def _resolve(found: _File, path: Path) -> KeypointSet:
+    """Names to indices, with every rule that the form alone cannot say."""
+    names = found.keypoints
+    double = next((name for i, name in enumerate(names) if name in names[:i]), None)
+    if double is not None:
+        raise DataError(f"keypoints: {double!r} is named twice", where=str(path))
+    if found.sigmas is not None and len(found.sigmas) != len(names):
+        raise DataError(f"sigmas: {len(found.sigmas)} values for {len(names)} keypoints", where=str(path))
+    flips = _pairs("flip_pairs", found.flip_pairs, names, path)
+    mirrored = [index for pair in flips for index in pair]
+    twice = next((names[i] for n, i in enumerate(mirrored) if i in mirrored[:n]), None)
+    if twice is not None:
+        raise DataError(f"flip_pairs: {twice!r} stands in two places", where=str(path),
+                        hint="a keypoint has one mirror image, and none when it lies in the middle")
+    return KeypointSet(name=found.name, names=tuple(names), flip_pairs=flips,
+                       sigmas=tuple(found.sigmas or [DEFAULT_SIGMA] * len(names)),
+                       skeleton=_pairs("skeleton", found.skeleton, names, path),
+                       upper_body=tuple(_index("upper_body", name, names, path) for name in found.upper_body))
+
+
+def _pairs(field: str, pairs: list[list[str]], names: list[str], path: Path) -> tuple[tuple[int, int], ...]:
+    return tuple((_index(field, a, names, path), _index(field, b, names, path)) for a, b in pairs)
+
+
+def _index(field: str, name: str, names: list[str], path: Path) -> int:
+    if name not in names:
+        raise DataError(f"{field}: {name!r} is not among the keypoints", where=str(path), hint=nearest(name, names))
+    return names.index(name)

@@ -1,0 +1,185 @@
+"""Options of data and engine: what they promise, and that the faster way to a pixel is the same pixel."""
+
+from __future__ import annotations
+
+import csv
+from dataclasses import replace
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+from test_train import RUN, fit
+from tiny import write_coco
+
+import flatpose.train
+from flatpose.codecs import build_codec
+from flatpose.config import AugmentConfig, BaselineConfig, HeatmapCodecConfig, TrainConfig
+from flatpose.data import load_coco, transforms
+from flatpose.data.loader import IMAGENET_MEAN, IMAGENET_STD, Crops, EpochSampler, normalise
+from flatpose.errors import RunError, SpecError
+from flatpose.losses import build_loss
+from flatpose.models import build_model
+from flatpose.optim import build_optimizer
+from flatpose.progress import SILENT
+from flatpose.train import BEST, build_accelerator, step_batch, train
+from flatpose.training_log import TRACKERS
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory):
+    return load_coco(write_coco(tmp_path_factory.mktemp("tiny"), images={"train": 12, "val": 3}))
+
+
+def crops_of(data, **options) -> Crops:
+    return Crops(data.train.persons, data.keypoint_set, RUN.image_size, udp=False, augment=RUN.augment, **options)
+
+
+def test_by_image_keeps_the_persons_of_an_image_together(data):
+    crops = crops_of(data, by_image=True)
+    numbers = crops.image_numbers()
+    sampler = EpochSampler(len(crops), shuffle=True, seed=3, groups=numbers)
+    order = [index for _, index in sampler]
+    assert sorted(order) == list(range(len(crops)))
+    changes = 1 + np.count_nonzero(np.diff(numbers[order]))
+    assert changes == len(set(numbers)) < len(crops)
+    sampler.epoch = 1
+    assert [index for _, index in sampler] != order
+
+
+def test_a_reduced_image_gives_the_same_crop_and_keypoints(data, tmp_path):
+    wide = cv2.GaussianBlur(np.random.default_rng(0).integers(0, 256, (480, 640, 3)).astype(np.uint8), (0, 0), 9)
+    path = tmp_path / "wide.jpg"
+    cv2.imwrite(str(path), wide, [cv2.IMWRITE_JPEG_QUALITY, 98])
+    person = replace(data.train.persons[0], image_path=path, bbox_xywh=np.array([50.0, 40, 500, 400]),
+                     keypoints=data.train.persons[0].keypoints * 4)
+    full, reduced = (Crops([person], data.keypoint_set, (64, 64), udp=False, augment=RUN.augment,
+                           reduced_decode=choice) for choice in (False, True))
+    for epoch in range(8):
+        a, b = full[epoch, 0], reduced[epoch, 0]
+        assert np.array_equal(a["keypoints"], b["keypoints"])
+        assert np.abs(a["image"].astype(float) - b["image"]).mean() < 1.5
+    assert all(factor > 1 for _, factor in reduced.cache.images)
+
+
+def test_colour_tables_equal_the_arithmetic():
+    pixels = np.random.default_rng(0).integers(0, 256, (40, 30, 3)).astype(np.uint8)
+    for seed in range(20):
+        rng = np.random.default_rng(seed)
+        draw = rng.random(7)
+        gain, offset = np.float32(1 + 0.4 * (2 * draw[0] - 1)), np.float32(128 * 0.4 * (2 * draw[1] - 1))
+        expected = np.clip(pixels * gain + offset, 0, 255).astype(np.uint8)
+        shift = (np.array((5, 30, 30)) * (2 * rng.random(3) - 1) * (rng.random(3) < 0.5)).astype(np.int16)
+        hsv = cv2.cvtColor(expected, cv2.COLOR_RGB2HSV).astype(np.int16) + shift
+        hsv[..., 0] %= 180
+        expected = cv2.cvtColor(np.clip(hsv, 0, 255).astype(np.uint8), cv2.COLOR_HSV2RGB)
+        config = AugmentConfig(brightness=0.4, hsv=(5, 30, 30))
+        assert np.array_equal(transforms.change_pixels(pixels, config, np.random.default_rng(seed)), expected)
+
+
+def test_normalise_is_its_formula_to_the_bit():
+    images = torch.arange(256, dtype=torch.uint8).view(1, 16, 16, 1).repeat(2, 1, 1, 3)
+    expected = (images.float() - torch.tensor(IMAGENET_MEAN)) / torch.tensor(IMAGENET_STD)
+    assert torch.equal(normalise(images), expected.permute(0, 3, 1, 2))
+
+
+def judged(crops: Crops, folder: Path, answers: list[float]) -> tuple[list[dict], flatpose.train.Trained]:
+    """Train with a judge that gives these answers and keeps what it was shown."""
+    config, shown, given = replace(RUN.train, eval_every=1), [], iter(answers)
+
+    def judge(networks: dict[str, torch.nn.Module]) -> float:
+        name, network = next(iter(networks.items()))
+        assert name == "ema"
+        shown.append({key: value.clone() for key, value in network.state_dict().items()})
+        return next(given)
+
+    torch.manual_seed(0)
+    model = build_model(RUN.model, RUN.codec, RUN.image_size, 17)
+    codec, loss = build_codec(RUN.codec, RUN.image_size, 17), build_loss(RUN.loss, RUN.codec)
+    return shown, train(config, crops, codec, loss, model, build_accelerator(config)[0], folder, 0, SILENT, judge)
+
+
+def test_the_best_weights_are_kept(data, tmp_path):
+    shown, trained = judged(crops_of(data), tmp_path, [0.1, 0.5, 0.3])
+    best = load_file(tmp_path / BEST)
+    assert all(torch.equal(best[name], value) for name, value in shown[1].items())
+    assert not all(torch.equal(best[name], value) for name, value in shown[2].items())
+    assert [row["metric"] for row in trained.log] == [0.1, 0.5, 0.3]
+
+
+def test_the_csv_has_losses_rate_and_throughput_and_trackers_get_the_same(data, tmp_path, monkeypatch):
+    pytest.importorskip("tensorboard")
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    monkeypatch.setenv(TRACKERS, "tensorboard")
+    trained = fit(RUN, crops_of(data), tmp_path)
+    with open(tmp_path / "log.csv", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [float(row["loss"]) for row in rows] == pytest.approx([row["loss"] for row in trained.log], rel=1e-5)
+    assert all(float(row["images_per_s"]) > 0 and float(row["lr"]) > 0 for row in rows)
+    events = EventAccumulator(str(tmp_path / "tracker")).Reload()
+    assert [e.value for e in events.Scalars("train/loss")] == pytest.approx([row["loss"] for row in trained.log])
+
+
+def test_a_tracker_that_is_not_there_is_named(data, tmp_path, monkeypatch):
+    monkeypatch.setenv(TRACKERS, "tensorbord")
+    with pytest.raises(RunError, match="tensorbord"):
+        fit(RUN, crops_of(data), tmp_path)
+
+
+def test_a_batch_that_processes_cannot_share_is_refused():
+    assert step_batch(TrainConfig(batch_size=12, accumulate=2), 100, 3) == 6
+    assert step_batch(TrainConfig(batch_size=12), 5, 1) == 5
+    with pytest.raises(RunError, match="8 persons, which 3 processes cannot share"):
+        step_batch(TrainConfig(batch_size=8), 100, 3)
+
+
+def test_accumulating_two_halves_is_one_step(data, tmp_path):
+    """Without batch statistics; the loss is a plain mean."""
+    base = replace(RUN, codec=HeatmapCodecConfig(stride=32),
+                   model=BaselineConfig(backbone="convnext_quick", pretrained=False, num_deconvs=0),
+                   train=replace(RUN.train, epochs=1, batch_size=8, ema_decay=None, optimizer="sgd", lr=0.1,
+                                 warmup_epochs=0))
+    one = fit(base, crops_of(data), tmp_path / "one")
+    two = fit(replace(base, train=replace(base.train, accumulate=2)), crops_of(data), tmp_path / "two")
+    assert one.log[-1]["step"] == two.log[-1]["step"] == 2
+    for a, b in zip(one.model.parameters(), two.model.parameters(), strict=True):
+        torch.testing.assert_close(a, b, rtol=1e-3, atol=1e-6)
+
+
+def test_clipping_bounds_the_step(data, tmp_path):
+    config = replace(RUN.train, epochs=1, batch_size=18, optimizer="sgd", lr=1.0, warmup_epochs=0, clip_grad=1e-3,
+                     weight_decay=0, ema_decay=None, schedule="step")
+    torch.manual_seed(0)
+    before = build_model(RUN.model, RUN.codec, RUN.image_size, 17).state_dict()
+    run = replace(RUN, train=config)
+    trained = fit(run, crops_of(data), tmp_path, lambda outputs, targets: 1e4 * outputs["heatmap"].square().mean())
+    distances = [(p.detach() - before[name]).square().sum() for name, p in trained.model.named_parameters()]
+    moved = float(torch.stack(distances).sum().sqrt())
+    assert 0 < moved <= 2e-3 * trained.log[-1]["step"]
+
+
+class TwoLayers(torch.nn.Sequential):
+    """A network that says what its layers are."""
+
+    def group_matcher(self, coarse: bool = False) -> dict:
+        return {"stem": r"^0", "blocks": r"^(\d+)"}
+
+
+def test_layer_decay_slows_the_first_layers_or_is_refused():
+    layers = torch.nn.Linear(2, 2), torch.nn.Linear(2, 2)
+    groups = build_optimizer(TwoLayers(*layers), TrainConfig(layer_decay=0.5)).param_groups
+    scale = {id(p): group["lr_scale"] for group in groups for p in group["params"]}
+    assert scale[id(layers[0].weight)] == 0.5 * scale[id(layers[1].weight)]
+    with pytest.raises(SpecError, match="no layer groups"):
+        build_optimizer(torch.nn.Sequential(*layers), TrainConfig(layer_decay=0.5))
+
+
+@pytest.mark.parametrize("options", [{"precision": "bf16"}, {"channels_last": False},
+                                     pytest.param({"compile": True}, marks=pytest.mark.slow)], ids=str)
+def test_precision_memory_format_and_compiling_reach_nearly_the_same_loss(data, tmp_path, options):
+    plain = fit(RUN, crops_of(data), tmp_path / "plain")
+    other = fit(replace(RUN, train=replace(RUN.train, **options)), crops_of(data), tmp_path / "other")
+    assert other.log[-1]["loss"] == pytest.approx(plain.log[-1]["loss"], rel=0.05)

@@ -1,0 +1,92 @@
+"""A keypoint set of one's own: read, refused, trained on."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from tiny import write_coco
+
+from flatpose.config import BaselineConfig, DataConfig, EvalConfig, HeatmapCodecConfig, RunConfig, TrainConfig
+from flatpose.data import load
+from flatpose.errors import DataError
+from flatpose.keypoints_file import DEFAULT_SIGMA, read_keypoint_set
+from flatpose.pipeline import execute
+from flatpose.progress import SILENT
+
+SIX = {"name": "six", "keypoints": ["head", "neck", "left_hand", "right_hand", "left_foot", "right_foot"],
+       "flip_pairs": [["left_hand", "right_hand"], ["left_foot", "right_foot"]],
+       "skeleton": [["head", "neck"], ["neck", "left_hand"]], "upper_body": ["head", "neck"],
+       "sigmas": [0.03, 0.05, 0.06, 0.06, 0.09, 0.09]}
+
+
+def written(folder: Path, content: object) -> Path:
+    path = folder / "keypoints.json"
+    path.write_text(json.dumps(content))
+    return path
+
+
+def test_names_become_indices(tmp_path):
+    found = read_keypoint_set(written(tmp_path, SIX))
+    assert found.flip_index.tolist() == [0, 1, 3, 2, 5, 4]
+    assert found.skeleton == ((0, 1), (1, 2)) and found.lower_body == (2, 3, 4, 5)
+    assert found.sigmas == tuple(SIX["sigmas"])
+
+
+def test_only_name_and_keypoints_are_needed(tmp_path):
+    found = read_keypoint_set(written(tmp_path, {"name": "one", "keypoints": ["tip"]}))
+    assert found.sigmas == (DEFAULT_SIGMA,) and found.flip_index.tolist() == [0]
+
+
+@pytest.mark.parametrize(("change", "message"), [
+    ({"keypoints": []}, "keypoints: List should have at least 1"),
+    ({"keypoints": ["a", "a"]}, "'a' is named twice"),
+    ({"sigmas": [0.1]}, "1 values for 6 keypoints"),
+    ({"sigmas": [0.0] * 6}, "sigmas.0"),
+    ({"flip_pairs": [["left_hand", "right_hnad"]]}, "right_hand"),
+    ({"flip_pairs": [["left_hand"]]}, "flip_pairs.0"),
+    ({"flip_pairs": [["left_hand", "left_hand"]]}, "two places"),
+    ({"upper_body": ["torso"]}, "'torso' is not among"),
+    ({"name": "../up"}, "name"),
+    ({"skelton": []}, "skeleton"),
+])
+def test_what_is_wrong_is_named(tmp_path, change, message):
+    with pytest.raises(DataError) as caught:
+        read_keypoint_set(written(tmp_path, {**SIX, **change}))
+    assert message in str(caught.value) and "keypoints.json" in str(caught.value)
+
+
+def test_a_missing_file_says_what_to_write(tmp_path):
+    with pytest.raises(DataError, match="write"):
+        read_keypoint_set(tmp_path / "keypoints.json")
+
+
+@pytest.fixture
+def own_tree(tmp_path) -> Path:
+    """A COCO-like tree whose persons keep six of their keypoints."""
+    root = write_coco(tmp_path / "data", images={"train": 4, "val": 2})
+    for path in root.rglob("person_keypoints_*.json"):
+        content = json.loads(path.read_text())
+        for entry in content["annotations"]:
+            entry["keypoints"] = entry["keypoints"][:18]
+            entry["num_keypoints"] = sum(v > 0 for v in entry["keypoints"][2::3])
+        for category in content["categories"]:
+            category["keypoints"] = SIX["keypoints"]
+        path.write_text(json.dumps(content))
+    written(root, SIX)
+    return root
+
+
+def test_it_trains_and_is_scored_with_its_own_sigmas(own_tree, tmp_path):
+    data = DataConfig(source="disk", task="custom")
+    assert load(data, own_tree).keypoint_set.name == "six"
+    run = RunConfig(data=data, image_size=(64, 64), codec=HeatmapCodecConfig(),
+                    model=BaselineConfig(backbone="resnet_quick", pretrained=False, deconv_dim=16),
+                    eval=EvalConfig(box_sources=("gt",)),
+                    train=replace(TrainConfig(), epochs=1, batch_size=4, ema_decay=None, warmup_epochs=0))
+    measured = execute(run, seed=0, data_root=own_tree, work_dir=tmp_path / "run", reporter=SILENT)
+    assert measured["data"]["task"] == "custom"
+    ceiling = next(r for r in measured["results"] if r["kind"] == "ceiling")
+    assert 0 < ceiling["metrics"]["AP"] <= 1

@@ -1,0 +1,160 @@
+"""The transformer-based peer systems: the official function, name by name; their counts; that they train."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from test_peers_cnn import SIZE, compare, four_persons, one_thread  # noqa: F401
+from torch import nn
+
+from experiments import systems_vit as systems
+from flatpose.checkpoints import convert
+from flatpose.codecs import build_codec
+from flatpose.complexity import ShapesOnly, measure
+from flatpose.config import GatedUniPoseConfig, HeatmapCodecConfig, SHaRPoseConfig, TokenPoseConfig, ViTPoseConfig
+from flatpose.config.run import from_dict, to_dict
+from flatpose.errors import FlatPoseError
+from flatpose.losses import build_loss
+from flatpose.models import build_model
+from flatpose.optim import build_optimizer
+
+ALL_REFINED = {"threshold": None}
+PACKS = {
+    "tokenpose_b_256x192": TokenPoseConfig(),
+    "tokenpose_l_d24_256x192": systems.tokenpose("L/D24").model,
+    "vitpose_s_256x192": systems.vitpose("S").model,
+    "vitpose_b_256x192": systems.vitpose("B").model,
+    "mmpose_vitpose_s_256x192": systems.vitpose("S").model,
+    "mmpose_vitpose_b_256x192": systems.vitpose("B").model,
+    "sharpose_small_256x192": replace(systems.sharpose("Small").model, **ALL_REFINED),
+    "sharpose_base_256x192": replace(systems.sharpose("Base").model, **ALL_REFINED),
+    "sharpose_base_384x288": replace(systems.sharpose("Base", systems.HIGH).model, **ALL_REFINED),
+}
+BIG = ("l_d24", "_b_", "base")
+
+
+def _slow(name: str) -> list[pytest.MarkDecorator]:
+    return [pytest.mark.slow] if any(word in name for word in BIG) and name != "tokenpose_b_256x192" else []
+
+
+@pytest.mark.parametrize("name", [pytest.param(name, marks=_slow(name)) for name in PACKS])
+def test_equal_to_official_code(compare, name):  # noqa: F811
+    pack, config = compare.load(name), PACKS[name]
+    height, width = pack["input_hw"]
+    with ShapesOnly():
+        model = build_model(config, HeatmapCodecConfig(), (width, height), 17, pretrained=False)
+    ours = convert(config, compare.weights(pack))
+    model.eval().load_state_dict(ours)  # strict: nothing missing, nothing left over
+    with torch.inference_mode():
+        outputs = model(compare.input(pack))
+    expected = {key for key in pack["arrays"] if not key.startswith("const:")}
+    errors = compare.report(pack, {key: value for key, value in outputs.items() if key in expected})
+    assert set(errors) == expected
+    assert max(errors.values()) < 1e-4
+    epsilons = {m.eps for m in model.modules() if isinstance(m, nn.LayerNorm)}
+    assert {eps for kind, eps in pack["norm_eps"] if kind == "LayerNorm"} == epsilons
+
+
+@pytest.mark.parametrize("name", [pytest.param(name, marks=_slow(name)) for name in PACKS])
+def test_every_official_key_is_accounted_for(compare, name):  # noqa: F811
+    state = compare.weights(compare.load(name))
+    with pytest.raises(FlatPoseError, match="surprise"):
+        convert(PACKS[name], {**state, "surprise.weight": torch.zeros(1)})
+
+
+# run, parameters in millions, multiply-adds / 1e9, and the same by HRNet's tool (peers.md section 1, measured)
+COUNTS = {
+    "tokenpose-b": (systems.tokenpose(), 13.51, 6.31, 5.66),
+    "tokenpose-l": (systems.tokenpose("L/D24"), 27.53, 12.24, 10.98),
+    "tokenpose-l-384": (systems.tokenpose("L/D24", systems.HIGH), 29.86, 24.11, 22.14),
+    "vitpose-s": (systems.vitpose("S"), 24.29, 5.61, 5.61),
+    "vitpose-b": (systems.vitpose("B"), 89.99, 18.54, 8.22),
+    "vitpose-b-384": (systems.vitpose("B", systems.HIGH), 90.18, 43.63, 26.5),
+    "sharpose-small": (systems.sharpose("Small"), 28.48, 4.84, None),
+    "sharpose-base": (systems.sharpose(), 94.12, 17.06, None),
+    "sharpose-base-384": (systems.sharpose("Base", systems.HIGH), 118.54, 32.71, None),
+}
+
+
+@pytest.mark.parametrize("name", [pytest.param(n, marks=[pytest.mark.slow] if "384" in n or "-l" in n else [])
+                                  for n in COUNTS])
+def test_counts(name):
+    run, params_m, gflops, hrnet_tool = COUNTS[name]
+    with ShapesOnly():
+        model = build_model(run.model, run.codec, run.image_size, 17, pretrained=False)
+    cost = measure(model, run.image_size)
+    assert cost.params_m == pytest.approx(params_m, rel=0.001)
+    assert cost.gflops == pytest.approx(gflops, rel=0.01)
+    assert hrnet_tool is None or cost.gflops_hrnet_tool == pytest.approx(hrnet_tool, rel=0.01)
+
+
+CODEC = HeatmapCodecConfig(encode="exact", decode="dark", udp=True, flip_shift=False)
+# model, loss, steps, largest share of the first loss that may be left, largest mean error in pixels afterwards
+TRAINED = {
+    "tokenpose": (TokenPoseConfig(backbone="hrnet_quick", embed_dim=48, depth=2, num_heads=4, patch_size=(2, 2)),
+                  systems.tokenpose().loss, 80, 0.2, 3.0),
+    "tokenpose_groups": (TokenPoseConfig(backbone="hrnet_quick", embed_dim=48, depth=3, groups=3, head_hidden=None,
+                                         num_heads=4, patch_size=(2, 2)), systems.tokenpose().loss, 80, 0.2, 3.0),
+    "vitpose": (ViTPoseConfig(backbone="vit_quick", num_heads=4, drop_path=0.0, deconv_dim=48),
+                systems.vitpose().loss, 80, 0.2, 3.0),
+    "sharpose": (SHaRPoseConfig(backbone="vit_quick", num_heads=4, drop_path=0.0, threshold=None),
+                 systems.sharpose().loss, 250, 0.5, 4.0),
+    "gatedunipose": (GatedUniPoseConfig(backbone="unireplknet_quick", drop_path=0.0, embed_dim=32),
+                     systems.gatedunipose().loss, 80, 0.2, 3.0),
+}
+
+
+@pytest.mark.parametrize("name", TRAINED)
+def test_learns_four_persons_by_heart_under_its_own_loss(four_persons, one_thread, name):  # noqa: F811
+    images, keypoints, weights = four_persons
+    config, loss_config, steps, left, pixels = TRAINED[name]
+    torch.manual_seed(0)
+    model = build_model(config, CODEC, SIZE, 17, pretrained=False)
+    codec, loss = build_codec(CODEC, SIZE, 17), build_loss(loss_config, CODEC)
+    targets = codec.encode(keypoints, weights)
+    optimizer = build_optimizer(model, replace(systems.tokenpose().train, optimizer="adamw", lr=2e-3))
+    values = []
+    for step in range(steps):
+        value = loss(model(images), {**targets, "progress": torch.tensor(step / steps)})
+        optimizer.zero_grad()
+        value.backward()
+        optimizer.step()
+        values.append(value.item())
+    assert np.isfinite(values).all() and values[-1] < left * values[0], (values[0], values[-1])
+    with torch.inference_mode():
+        found, scores = codec.decode(model.eval()(images))
+    assert (found - keypoints).norm(dim=-1)[targets["weights"] > 0].mean() < pixels
+    assert scores.shape == weights.shape
+
+
+RECIPES = [systems.tokenpose("B", task="crowdpose"), systems.tokenpose("L/D24", systems.HIGH),
+           systems.tokenpose("L/D6", systems.SQUARE, "mpii"), systems.vitpose("S"), systems.vitpose("B", systems.HIGH),
+           systems.sharpose("Small"), systems.sharpose("Base", systems.HIGH), systems.gatedunipose()]
+
+
+@pytest.mark.parametrize("run", RECIPES, ids=lambda run: f"{run.model.kind}-{run.data.task}-{run.image_size[1]}")
+def test_recipes_fit_together(run):
+    """Model, codec and loss of each recipe agree at its own size, and the recipe survives JSON."""
+    keypoints = {"coco": 17, "crowdpose": 14, "mpii": 16}[run.data.task]
+    with ShapesOnly():
+        build_model(run.model, run.codec, run.image_size, keypoints, pretrained=False)
+    build_loss(run.loss, run.codec)
+    build_codec(run.codec, run.image_size, keypoints)
+    assert from_dict(to_dict(run)) == run
+
+
+def test_sharpose_refines_only_persons_of_low_quality():
+    """At test time a person whose predicted quality reaches the threshold keeps the coarse answer."""
+    torch.manual_seed(0)
+    images, made = torch.randn(4, 3, 64, 64), {}
+    for threshold in (None, -1e9):
+        torch.manual_seed(1)
+        config = SHaRPoseConfig(backbone="vit_quick", num_heads=4, drop_path=0.0, threshold=threshold)
+        with torch.inference_mode():
+            made[threshold] = build_model(config, CODEC, (64, 64), 17, pretrained=False).eval()(images)
+    kept, refined = made[-1e9], made[None]
+    assert torch.equal(kept["heatmap"], kept["heatmap_coarse"])
+    assert not torch.equal(refined["heatmap"], refined["heatmap_coarse"])
