@@ -63,6 +63,7 @@ def test_nothing_to_verify(cli):
 def test_several_codes_are_accepted_at_once(tmp_path):
     """Each finding is kept; none takes the place of another."""
     (tmp_path / "data").mkdir()
-    verdicts = [Verdict(f"{old}/seed0/d", "baseline", old, new, {}) for old, new in (("a", "x"), ("b", "x"), ("c", "y"))]
+    pairs = (("a", "x"), ("b", "x"), ("c", "y"))
+    verdicts = [Verdict(f"{old}/seed0/d", "baseline", old, new, {}) for old, new in pairs]
     accept([*verdicts, Verdict("d/seed0/d", "baseline", "d", "x", {"AP": (0.1, 0.2)})], tmp_path)
     assert {old: known["code"] for old, known in equivalents(tmp_path).items()} == {"a": "x", "b": "x", "c": "y"}
