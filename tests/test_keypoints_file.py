@@ -82,8 +82,8 @@ def own_tree(tmp_path) -> Path:
 def test_it_trains_and_is_scored_with_its_own_sigmas(own_tree, tmp_path):
     data = DataConfig(source="disk", task="custom")
     assert load(data, own_tree).keypoint_set.name == "six"
-    run = RunConfig(data=data, image_size=(64, 64), codec=HeatmapCodecConfig(stride=32),
-                    model=BaselineConfig(backbone="resnet_quick", pretrained=False, num_deconvs=0),
+    run = RunConfig(data=data, image_size=(64, 64), codec=HeatmapCodecConfig(),
+                    model=BaselineConfig(backbone="resnet_quick", pretrained=False, deconv_dim=16),
                     eval=EvalConfig(box_sources=("gt",)),
                     train=replace(TrainConfig(), epochs=1, batch_size=4, ema_decay=None, warmup_epochs=0))
     measured = execute(run, seed=0, data_root=own_tree, work_dir=tmp_path / "run", reporter=SILENT)

@@ -44,3 +44,12 @@ def test_detectable_difference():
     assert stats.detectable_difference(1.0, 3) == pytest.approx(3.717410 * math.sqrt(2 / 3), abs=1e-5)
     assert stats.detectable_difference(1.0, 1) is None
     assert stats.detectable_difference(1.0, 10) < stats.detectable_difference(1.0, 5)
+
+
+def test_as_many_seeds_as_needed_and_not_one_more():
+    for sd, smallest in ((0.002, 0.001), (0.01, 0.02), (0.0001, 0.05)):
+        n = stats.seeds_needed(sd, smallest)
+        assert stats.detectable_difference(sd, n) <= smallest
+        assert n == 2 or stats.detectable_difference(sd, n - 1) > smallest
+    with pytest.raises(ValueError, match="nothing"):
+        stats.seeds_needed(0.1, 0.0)

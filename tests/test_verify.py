@@ -5,6 +5,9 @@ import json
 import pytest
 from fake_runs import Cli
 
+from flatpose.harness.identity import equivalents
+from flatpose.harness.verify import Verdict, accept
+
 
 @pytest.fixture
 def cli(tmp_path, monkeypatch, capsys) -> Cli:
@@ -55,3 +58,12 @@ def test_code_that_does_not_leaves_it_stale(cli):
 def test_nothing_to_verify(cli):
     answer = verify(cli, "--seed", "7")
     assert answer.code == 2 and "no finished records of seed 7" in answer.err
+
+
+def test_several_codes_are_accepted_at_once(tmp_path):
+    """Each finding is kept; none takes the place of another."""
+    (tmp_path / "data").mkdir()
+    pairs = (("a", "x"), ("b", "x"), ("c", "y"))
+    verdicts = [Verdict(f"{old}/seed0/d", "baseline", old, new, {}) for old, new in pairs]
+    accept([*verdicts, Verdict("d/seed0/d", "baseline", "d", "x", {"AP": (0.1, 0.2)})], tmp_path)
+    assert {old: known["code"] for old, known in equivalents(tmp_path).items()} == {"a": "x", "b": "x", "c": "y"}

@@ -30,6 +30,8 @@ from flatpose.progress import Reporter
 if TYPE_CHECKING:
     from torch import nn
 
+    from flatpose.complexity import Cost
+
 FOLDER = "checkpoints"
 KIND = "checkpoint"
 """Of the results: every table of trained rows asks for another kind."""
@@ -58,16 +60,14 @@ def evaluate_checkpoint(experiment: Experiment, row: Row, profile: Profile | Non
     from accelerate import Accelerator
 
     from flatpose.codecs import build_codec
-    from flatpose.complexity import measure
     from flatpose.data import load
     from flatpose.evaluate import evaluate
 
     started, clock = provenance.now(), time.monotonic()
     run = _run(experiment, row, profile, data_root)
-    network, note = _network(run, checkpoint)
+    network, note, cost = _network(run, checkpoint)
     data = load(run.data, data_root, reporter=reporter)
     codec = build_codec(run.codec, run.image_size, len(data.keypoint_set))
-    cost = measure(network, run.image_size)
     results = evaluate(run, data, codec, {"file": network}, Accelerator(), reporter)
     digest = hashlib.sha256(checkpoint.read_bytes()).hexdigest()
     record: Record = {
@@ -95,13 +95,16 @@ def _run(experiment: Experiment, row: Row, profile: Profile | None, data_root: P
     return replace(run, data=replace(small or run.data, task=run.data.task, source="embedded"))
 
 
-def _network(run: RunConfig, checkpoint: Path) -> tuple[nn.Module, str]:
+def _network(run: RunConfig, checkpoint: Path) -> tuple[nn.Module, str, Cost]:
+    """The network with the file's weights, what was recognised, and its cost (without the file's order of colours)."""
     from flatpose.checkpoints import load_into
+    from flatpose.complexity import measure
     from flatpose.harness.cost import NUM_KEYPOINTS
     from flatpose.models import build_model
 
     network = build_model(run.model, run.codec, run.image_size, NUM_KEYPOINTS[run.data.task], pretrained=False)
-    return network.eval(), load_into(network, run.model, checkpoint)
+    cost = measure(network.eval(), run.image_size)
+    return network, load_into(network, run.model, checkpoint), cost
 
 
 def _submission(row: Row, run: RunConfig, network: nn.Module, data_root: Path | None, checkpoint: Path, folder: Path,

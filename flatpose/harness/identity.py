@@ -103,9 +103,13 @@ def _imports(path: Path) -> tuple[Path, ...]:
 
 
 def _inside(name: str) -> bool:
-    """Ours, and able to move a number: configuration is data (and is compared as such), the registry of models too."""
-    apart = name == "flatpose.models" or name.startswith(("flatpose.harness", "flatpose.config"))
-    return name.startswith("flatpose.") and not apart
+    """Ours, and able to move a number: configuration is data (and is compared as such), the registry of models too.
+
+    So is a keypoint set of one's own: its file is part of the identity of the data.
+    """
+    apart = name in ("flatpose.models", "flatpose.keypoints_file")
+    return name.startswith("flatpose.") and not (apart or name.startswith(("flatpose.harness", "flatpose.config",
+                                                                           "flatpose.keypoints_file.")))
 
 
 def _file_of(name: str) -> Path:

@@ -24,6 +24,9 @@ from flatpose.harness.tables import (
 
 TRADEOFF = "trade-off"
 """Names the picture that belongs to no setting."""
+DIFFERENCES = (0.1, 0.2, 0.3, 0.5, 1.0)
+"""In points of the metric; the paper's ablations differ by 0.1 to 1.3."""
+FLOOR = 0.01
 
 
 def tables(experiment: Experiment, records: RecordSet, stale: Stale | None = None) -> list[tuple[str, Table]]:
@@ -184,7 +187,22 @@ def _detectable(experiment: Experiment, setting: Setting) -> str:
         return "One seed: no interval; no difference between rows can be called significant." if setting.done else ""
     return (f"Detectable difference: seeds of one row scatter by {100 * sd:.1f} {experiment.metric} (pooled standard "
             f"deviation); with n = {n}, two rows must differ by {100 * smallest:.1f} {experiment.metric} to be told "
-            "apart with 80 % power (two-sample t-test, 5 %).")
+            f"apart with 80 % power (two-sample t-test, 5 %). {_seeds_needed(experiment.metric, sd)}{_floor(samples)}")
+
+
+def _seeds_needed(metric: str, sd: float) -> str:
+    """For differences as small as the paper's."""
+    needed = [f"{stats.seeds_needed(sd, size / 100)} seeds for {size:.1f}" for size in DIFFERENCES]
+    return f"At this scatter a row needs {', '.join(needed)} {metric}."
+
+
+def _floor(samples: Sequence[Sequence[float]]) -> str:
+    """A warning where most networks find next to nothing, and therefore scatter by next to nothing."""
+    low = sum(statistics.mean(values) < FLOOR for values in samples)
+    if 2 * low <= len(samples):
+        return ""
+    return (f" But {low} of {len(samples)} rows are below {100 * FLOOR:.0f}: at that floor rows differ little because "
+            "none finds much, and neither their scatter nor these counts carry over to networks that work.")
 
 
 def _failures(setting: Setting) -> str:

@@ -78,3 +78,17 @@ def detectable_difference(sd: float, n: int, *, level: float = 0.95, power: floa
         return None
     df = 2 * n - 2
     return (t_quantile((1 + level) / 2, df) + t_quantile(power, df)) * sd * math.sqrt(2 / n)
+
+
+def seeds_needed(sd: float, smallest: float, *, level: float = 0.95, power: float = 0.8) -> int:
+    """How many seeds a row a two-sample t-test needs to find the difference ``smallest`` with the given power.
+
+    Raises:
+        ValueError: ``smallest`` is not positive.
+    """
+    if smallest <= 0:
+        raise ValueError("a difference of nothing cannot be found")
+    n = max(2, round(2 * ((t_quantile((1 + level) / 2, 1e6) + t_quantile(power, 1e6)) * sd / smallest) ** 2) - 2)
+    while (detectable_difference(sd, n, level=level, power=power) or math.inf) > smallest:
+        n += 1
+    return n

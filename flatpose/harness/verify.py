@@ -99,12 +99,13 @@ def accept(verdicts: Iterable[Verdict], reports: Path) -> list[str]:
     grouped: dict[tuple[str, str], list[Verdict]] = {}
     for verdict in verdicts:
         grouped.setdefault((verdict.recorded_code, verdict.code), []).append(verdict)
-    notes = []
+    known, notes = dict(equivalents(reports)), []
     for (old, new), group in grouped.items():
         if old != new and not any(v.differences for v in group):
-            known = {**equivalents(reports), old: {"code": new, "runs": [v.run_id for v in group],
-                                                   "cpu": provenance.cpu(), "verified": provenance.now()}}
-            write_json(reports / "data" / EQUIVALENT, {"schema_version": 1, "equivalent": known})
+            known[old] = {"code": new, "runs": [v.run_id for v in group], "cpu": provenance.cpu(),
+                          "verified": provenance.now()}
             notes.append(f"code {old} and {new} give the same numbers ({len(group)} runs made again)")
+    if notes:
+        write_json(reports / "data" / EQUIVALENT, {"schema_version": 1, "equivalent": known})
     equivalents.cache_clear()
     return notes

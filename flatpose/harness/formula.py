@@ -1,0 +1,113 @@
+"""Formulas over cells of tables: what a sentence of the paper says about numbers, kept apart from which numbers.
+
+A formula is data. It is evaluated over published cells (each known to half a unit of its last digit, so the result is
+an interval), over our computed costs, or over metrics measured here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+COSTS = ("params_m", "gflops")
+
+
+@dataclass(frozen=True)
+class Interval:
+    """A number with everything it may have been before it was rounded."""
+
+    low: float
+    mid: float
+    high: float
+
+    @classmethod
+    def exact(cls, value: float) -> Interval:
+        return cls(value, value, value)
+
+    @classmethod
+    def printed(cls, value: float, decimals: int = 1) -> Interval:
+        half = 0.5 * 10.0**-decimals
+        return cls(value - half, value, value + half)
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One number of one row: a metric in points (75.4), ``params_m`` in M or ``gflops`` in G."""
+
+    experiment: str
+    row: str
+    quantity: str
+
+    def __str__(self) -> str:
+        return f"{self.experiment}/{self.row}.{self.quantity}"
+
+
+Op = Literal["difference", "reduction", "increase", "highest", "lowest"]
+
+
+@dataclass(frozen=True)
+class Term:
+    """``difference`` a - b; ``reduction`` 100 (1 - a/b) %; ``increase`` 100 (a/b - 1) %; highest or lowest of all."""
+
+    op: Op
+    args: tuple[Formula, ...]
+
+    def __str__(self) -> str:
+        parts = list(map(str, self.args))
+        if self.op == "difference":
+            return f"{parts[0]} − {parts[1]}"
+        return f"{self.op}({', '.join(parts)})"
+
+
+Formula = Cell | Term
+Lookup = Callable[[Cell], Interval | None]
+
+
+def difference(a: Formula, b: Formula) -> Term:
+    return Term("difference", (a, b))
+
+
+def reduction(a: Formula, b: Formula) -> Term:
+    """By how many per cent a lies below b."""
+    return Term("reduction", (a, b))
+
+
+def increase(a: Formula, b: Formula) -> Term:
+    """By how many per cent a lies above b."""
+    return Term("increase", (a, b))
+
+
+def highest(*args: Formula) -> Term:
+    return Term("highest", args)
+
+
+def lowest(*args: Formula) -> Term:
+    return Term("lowest", args)
+
+
+def cells(formula: Formula) -> tuple[Cell, ...]:
+    """Every cell once, in the order of reading."""
+    if isinstance(formula, Cell):
+        return (formula,)
+    return tuple(dict.fromkeys(c for arg in formula.args for c in cells(arg)))
+
+
+def evaluate(formula: Formula, lookup: Lookup) -> Interval | None:
+    """The value, or None when a cell has none or a ratio has no positive denominator."""
+    if isinstance(formula, Cell):
+        return lookup(formula)
+    found = [evaluate(arg, lookup) for arg in formula.args]
+    values = [v for v in found if v is not None]
+    if len(values) < len(found):
+        return None
+    if formula.op in ("highest", "lowest"):
+        pick = max if formula.op == "highest" else min
+        return Interval(pick(v.low for v in values), pick(v.mid for v in values), pick(v.high for v in values))
+    a, b = values
+    if formula.op == "difference":
+        return Interval(a.low - b.high, a.mid - b.mid, a.high - b.low)
+    if b.low <= 0:
+        return None
+    ratio = [100 * (x / y - 1) for x, y in ((a.low, b.high), (a.mid, b.mid), (a.high, b.low))]
+    return Interval(*ratio) if formula.op == "increase" else Interval(-ratio[2], -ratio[1], -ratio[0])
