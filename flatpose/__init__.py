@@ -3,6 +3,21 @@
 __version__ = "0.1.0"
 
 import os
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from flatpose.predict import Pose
+
+__all__ = ["Pose", "__version__"]
 
 # A few kilobytes of PNG can ask for gigabytes of pixels. OpenCV reads its limit once, when it is imported.
 os.environ.setdefault("OPENCV_IO_MAX_IMAGE_PIXELS", str(1 << 27))
+
+
+def __getattr__(name: str) -> Any:
+    """``flatpose.Pose``, with torch behind it only when it is asked for."""
+    if name == "Pose":
+        from flatpose.predict import Pose
+
+        return Pose
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

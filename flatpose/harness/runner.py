@@ -13,13 +13,13 @@ from pathlib import Path
 from typing import Any
 
 from flatpose.config import DataConfig, RunConfig, spec_hash, to_dict
-from flatpose.data import identity, load
+from flatpose.data import KEYPOINTS_FILE, find_root, identity, load
 from flatpose.errors import DataError, FlatPoseError, RunError
 from flatpose.harness import provenance
 from flatpose.harness.identity import code_hash
 from flatpose.harness.plan import Plan, PlannedRun, Status
 from flatpose.harness.store import ERROR, Busy, RunDir, rank
-from flatpose.io import read_json, write_text
+from flatpose.io import read_json, write_bytes, write_text
 from flatpose.progress import Reporter
 
 CODE = "code"  # names the code that began the run in this folder
@@ -132,7 +132,15 @@ def measure(run: RunConfig, seed: int, data_root: Path | None, work_dir: Path, r
 
     _refuse_code(work_dir)
     prepare(run, data_root)
+    _keep_keypoints(run, data_root, work_dir)
     return execute(run, seed=seed, data_root=data_root, work_dir=work_dir, reporter=reporter)
+
+
+def _keep_keypoints(run: RunConfig, data_root: Path | None, work_dir: Path) -> None:
+    """A keypoint set of one's own lies with the data; `pack` needs it with the weights."""
+    root = find_root(data_root)
+    if run.data.task == "custom" and root is not None and not rank():
+        write_bytes(work_dir / KEYPOINTS_FILE, (root / KEYPOINTS_FILE).read_bytes())
 
 
 def _refuse_code(work_dir: Path) -> None:

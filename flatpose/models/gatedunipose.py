@@ -93,7 +93,7 @@ def _halve(in_channels: int, out_channels: int) -> nn.Sequential:
 
 def _trunk(layout: Trunk, drop_path: float) -> nn.ModuleList:
     """Four stages at strides 4, 8, 16, 32, each beginning with its downsampling."""
-    rates = iter(torch.linspace(0, drop_path, sum(map(len, layout.kernels))).tolist())
+    rates = iter(torch.linspace(0, drop_path, sum(map(len, layout.kernels)), device="cpu").tolist())
     stages, channels = [], 3
     for number, (width, kernels) in enumerate(zip(layout.widths, layout.kernels, strict=True)):
         down = _halve(channels, width)

@@ -1,0 +1,121 @@
+"""Exported networks answer as PyTorch does, for every system, at any batch size."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import torch
+
+from flatpose.config import RunConfig, spec_hash
+from flatpose.errors import FlatPoseError
+from flatpose.harness import catalog
+from flatpose.harness.cost import NUM_KEYPOINTS
+from flatpose.harness.spec import at_profile
+from flatpose.keypoints import KEYPOINT_SETS
+from flatpose.models import build_model
+from flatpose.pose_checkpoint import Checkpoint, load_checkpoint, save_checkpoint
+from flatpose.predict import Pose
+
+ROOT = Path(__file__).parents[1]
+
+
+def reduced() -> dict[str, RunConfig]:
+    """One size-reduced member of every system, by its kind."""
+    runs: dict[str, RunConfig] = {}
+    for name in catalog.ids():
+        found = catalog.load(name)
+        profile = found.profiles.get("smoke")
+        for row in found.rows if profile else ():
+            if row.id not in profile.left_out:
+                run = at_profile(row.run, profile)
+                runs.setdefault(run.model.kind, run)
+    return runs
+
+
+def untrained(run: RunConfig) -> Checkpoint:
+    torch.manual_seed(0)
+    points = next(k for k in KEYPOINT_SETS.values() if len(k) == NUM_KEYPOINTS[run.data.task])
+    network = build_model(run.model, run.codec, run.image_size, len(points), pretrained=False)
+    return Checkpoint(run, points, network.eval(), {})
+
+
+def test_every_system_has_a_reduced_member():
+    from flatpose.models import BUILDERS
+
+    assert set(reduced()) == set(BUILDERS)
+    assert len({spec_hash(run) for run in reduced().values()}) == len(BUILDERS)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", sorted(reduced()))
+def test_onnx_of_every_system(kind, tmp_path):
+    pytest.importorskip("onnxruntime")
+    pytest.importorskip("onnxscript")
+    from flatpose.export import export
+
+    save_checkpoint(untrained(reduced()[kind]), tmp_path)
+    facts = export(load_checkpoint(tmp_path), tmp_path / "model.onnx")
+    assert facts["parity"]["batches"] == [1, 3]
+    assert facts["parity"]["max_abs_difference"] < 1e-3
+    assert facts["parity"]["max_keypoint_difference_px"] < 0.5
+
+
+def test_onnx_and_the_example_without_torch(tmp_path):
+    pytest.importorskip("onnxruntime")
+    pytest.importorskip("onnxscript")
+    from flatpose.export import export
+
+    path = tmp_path / "pose.onnx"
+    facts = export(load_checkpoint(), path)
+    assert json.loads((tmp_path / "pose.onnx.json").read_text()) == facts
+    assert facts["parity"]["max_abs_difference"] < 1e-3
+    image = np.random.default_rng(0).integers(0, 255, (12, 16, 3), dtype=np.uint8)
+    image = cv2.resize(image, (160, 120), interpolation=cv2.INTER_CUBIC)
+    cv2.imwrite(str(tmp_path / "a.png"), image[..., ::-1])
+    code = (f"import sys, runpy; sys.argv = ['x', {str(path)!r}, {str(tmp_path / 'a.png')!r}, '--out', "
+            f"{str(tmp_path / 'b.jpg')!r}, '--box', '20', '10', '60', '90']\n"
+            f"runpy.run_path({str(ROOT / 'examples' / 'onnx_pose.py')!r}, run_name='__main__')\n"
+            "assert not {'torch', 'flatpose'} & set(sys.modules)")
+    answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=tmp_path)
+    assert answer.returncode == 0, answer.stderr
+    found = json.loads(answer.stdout)
+    keypoints, scores = Pose.load()(image, [[20, 10, 60, 90]])
+    assert np.abs(np.array(found["keypoints"]) - keypoints).max() < 0.05
+    assert np.abs(np.array(found["scores"]) - scores).max() < 1e-3
+    assert (tmp_path / "b.jpg").is_file()
+
+
+def test_torch_export(tmp_path):
+    from flatpose.export import export
+
+    facts = export(load_checkpoint(), tmp_path / "pose.pt2")
+    assert facts["parity"]["max_abs_difference"] < 1e-4 and facts["parity"]["max_keypoint_difference_px"] < 0.01
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(shutil.which("c++") is None, reason="needs a C++ compiler")
+def test_machine_code(tmp_path):
+    from flatpose.export import export
+
+    facts = export(load_checkpoint(), tmp_path / "pose.pt2", compiled=True)
+    assert facts["parity"]["max_abs_difference"] < 1e-4 and facts["parity"]["max_keypoint_difference_px"] < 0.01
+    with pytest.raises(FlatPoseError, match=r"only a \.pt2"):
+        export(load_checkpoint(), tmp_path / "pose.onnx", compiled=True)
+
+
+def test_a_wrong_ending_and_a_missing_package(tmp_path, monkeypatch):
+    from flatpose import export as module
+
+    with pytest.raises(FlatPoseError, match=r"no export to \.txt"):
+        module.export(load_checkpoint(), tmp_path / "pose.txt")
+    monkeypatch.setattr(module.importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(FlatPoseError, match="onnx, onnxscript, onnxruntime not installed"):
+        module.export(load_checkpoint(), tmp_path / "pose.onnx")
+    assert list(tmp_path.iterdir()) == []
