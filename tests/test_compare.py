@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+import subprocess
 from dataclasses import replace
 
 import fake_reports as fake
 import pytest
 
-from flatpose.harness import collect, compare, stats
+from flatpose.errors import SpecError
+from flatpose.harness import collect, compare, report, stats
 from flatpose.harness.collect import RecordSet
 from flatpose.harness.spec import Published
 
@@ -108,3 +110,36 @@ def test_unlike_records_are_not_judged(changes, reason):
     found = compare.against_records(EXPERIMENT, RecordSet("fig1", (fake.record(run),)),
                                     RecordSet("fig1", (fake.record(run, **changes),)), "other")
     assert {(c.verdict, c.reason) for c in found} == {(compare.NOT_COMPARABLE, reason)}
+
+
+def test_other_boxes_or_another_rule_are_not_judged():
+    run = fake.run_of(ROW)
+    ours, theirs = fake.record(run), fake.record(run)
+    for result in theirs["results"]:
+        result["box_source"] = result["box_source"].replace("det:person_boxes", "det:other_boxes")
+        if result["box_source"] == "gt":
+            result["score_rule"] = "another rule"
+    found = compare.against_records(EXPERIMENT, RecordSet("fig1", (ours,)), RecordSet("fig1", (theirs,)), "other")
+    assert [(c.box_source, c.verdict) for c in found] == [("gt", compare.NOT_COMPARABLE),
+                                                          ("det:other_boxes.json", compare.NOT_COMPARABLE)]
+    assert found[0].reason == "flip test or score rule differs" and found[1].reason.startswith("boxes differ: ours are")
+
+
+def test_against_an_earlier_commit(tmp_path):
+    def git(*words):
+        subprocess.run(["git", "-C", str(tmp_path), "-c", "user.name=a", "-c", "user.email=a@b", *words], check=True,
+                       capture_output=True)
+
+    data = tmp_path / "reports" / "data" / "fig1.json"
+    data.parent.mkdir(parents=True)
+    run = fake.run_of(ROW)
+    git("init")
+    for ap in (0.40, 0.50):
+        data.write_text(RecordSet("fig1", tuple(fake.record(run, seed=s, ap=ap + s / 1000) for s in (0, 1, 2))).dump())
+        git("add", "-A")
+        git("commit", "-m", "x")
+    old = report.comparisons(EXPERIMENT, tmp_path, revision="HEAD~1", stale=lambda record: False)[0]
+    assert old.verdict == compare.OUTSIDE and old.difference == pytest.approx(0.1) and old.against == "HEAD~1"
+    for revision in ("HEAD~7", "--output=x", "nothing"):
+        with pytest.raises(SpecError, match="no records there"):
+            report.comparisons(EXPERIMENT, tmp_path, revision=revision, stale=lambda record: False)

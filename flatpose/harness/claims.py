@@ -22,6 +22,10 @@ HOLDS, ROUNDING, FAILS, NOT_PRINTED = "holds", "holds within rounding", "fails",
 DIRECTION = "fails, same direction"
 UNDECIDED, NOT_TESTED = "undecided", "not tested"
 
+SCALES = ("paper", "synth", "mini", "quick")
+FLOOR = 1.0
+"""Points of the metric: networks that find next to nothing differ by next to nothing."""
+
 Entries = Mapping[str, tuple[Experiment, RecordSet]]
 
 
@@ -123,8 +127,13 @@ def on_published(claim: Claim, value: Interval | None) -> Verdict:
     if claim.prints is not None:
         low, high = _printed_range(claim.prints)
         if value.low <= high and value.high >= low:
-            return Verdict(ROUNDING, value.mid, f"the cells give {value.mid:.1f}")
-    return Verdict(FAILS, value.mid, f"the cells give {value.mid:.1f}")
+            return Verdict(ROUNDING, value.mid, f"the cells give {plain(value.mid)}")
+    return Verdict(FAILS, value.mid, f"the cells give {plain(value.mid)}")
+
+
+def plain(value: float, decimals: int = 1) -> str:
+    """The number without the sign of a rounded zero."""
+    return f"{round(value, decimals) + 0.0:.{decimals}f}"
 
 
 def _printed_range(text: str) -> tuple[float, float]:
@@ -152,8 +161,8 @@ def _cost_verdict(claim: Claim, entries: Entries) -> Verdict:
     if _true(claim, value.mid):
         return Verdict(HOLDS, value.mid)
     if claim.prints is not None and isinstance(claim.formula, Term) and value.mid * float(claim.prints) > 0:
-        return Verdict(DIRECTION, value.mid, f"we count {value.mid:.1f}")
-    return Verdict(FAILS, value.mid, f"we count {value.mid:.2f}")
+        return Verdict(DIRECTION, value.mid, f"we count {plain(value.mid)}")
+    return Verdict(FAILS, value.mid, f"we count {plain(value.mid, 2)}")
 
 
 def _metric_verdict(claim: Claim, entries: Entries) -> Verdict:
@@ -172,9 +181,20 @@ def _metric_verdict(claim: Claim, entries: Entries) -> Verdict:
         rows = {c.row for c in cells(claim.formula)}
         split = next((r.published.split for r in experiment.rows if r.id in rows and r.published), "")
         return Verdict(NOT_TESTED, reason=f"needs {split}, whose truth is not public" if split else
-                       found[0][1].reason if found else "no run of these rows here")
+                       _why(found, rows))
     comparable = [v for s, v in tested if s.incomparable is None]
-    return (comparable or [v for _, v in sorted(tested, key=lambda t: t[1].verdict == UNDECIDED)])[0]
+    return (comparable or [v for _, v in sorted(tested, key=lambda t: (t[1].verdict == UNDECIDED, _rank(t[0])))])[0]
+
+
+def _rank(setting: Setting) -> int:
+    """The larger scale says more."""
+    return SCALES.index(setting.profile) if setting.profile in SCALES else len(SCALES)
+
+
+def _why(found: Sequence[tuple[Setting, Verdict]], rows: set[str]) -> str:
+    """Why nothing tells: of a setting that has some of the rows, if there is one."""
+    near = [v.reason for s, v in found if rows & s.rows.keys()]
+    return (near or [v.reason for _, v in found] or ["no run of these rows here"])[0]
 
 
 def _measured(claim: Claim, experiment: Experiment, setting: Setting, box: str) -> tuple[Setting, Verdict]:
@@ -190,9 +210,11 @@ def _measured(claim: Claim, experiment: Experiment, setting: Setting, box: str) 
     value, half = with_interval(claim.formula, values)
     if value is None:
         return setting, Verdict(NOT_TESTED, reason=f"a ratio to an AP of 0 at {setting.title}")
+    if setting.incomparable and max(math.fsum(v) / len(v) for v in values.values()) < FLOOR:
+        return setting, Verdict(UNDECIDED, value, f"every network of it is below {FLOOR:g} at {setting.title}")
     n = min(map(len, values.values()))
     width = "" if half is None else f" ± {half:.1f}"
-    where = f"{value:.1f}{width} (n = {n}) at {setting.title}, {'GT' if box == 'gt' else 'detector'} boxes"
+    where = f"{plain(value)}{width} (n = {n}) at {setting.title}, {'GT' if box == 'gt' else 'detector'} boxes"
     small = f", reduced scale ({setting.incomparable})" if setting.incomparable else ""
     return setting, Verdict(_by_interval(claim, value, half, bool(small)), value, where + small)
 
@@ -203,6 +225,8 @@ def _by_interval(claim: Claim, value: float, half: float | None, reduced: bool) 
         return UNDECIDED
     if claim.prints is not None and not reduced:
         low, high = _printed_range(claim.prints)
+    elif claim.between is not None and reduced:
+        return UNDECIDED
     elif claim.prints is not None:
         if not isinstance(claim.formula, Term) or float(claim.prints) == 0:
             return UNDECIDED  # a level, or "no difference": neither carries over to another scale

@@ -14,7 +14,7 @@ import typer
 
 import flatpose
 from flatpose.errors import FlatPoseError, SpecError
-from flatpose.harness import catalog, cli_predict, cli_site, cli_tools, sites
+from flatpose.harness import catalog, cli_claims, cli_predict, cli_site, cli_tools, sites
 from flatpose.harness.console import OPTIONS, err, minutes, out, print_json, table
 
 HELP = """Reproduce FlatPose's experiments: measure, train, evaluate, compare with the paper, report.
@@ -318,6 +318,7 @@ def _report(chosen: Any, check: bool) -> None:
 
 app.add_typer(cli_tools.app)
 app.add_typer(cli_predict.app)
+app.add_typer(cli_claims.app)
 
 
 def main() -> None:

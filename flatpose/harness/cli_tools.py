@@ -27,18 +27,27 @@ BENCHMARKS = ("coco", "crowdpose", "mpii")
 def compare(experiment: ExperimentArg,
             strict: Annotated[bool, typer.Option("--strict", help="Exit 1 when a number is out of tolerance.")] = False,
             against: Annotated[Optional[Path], typer.Option(help="A runs folder or a reports/data file.")] = None,
+            git: Annotated[Optional[str], typer.Option(metavar="REV", help="The records of an earlier commit.")] = None,
             json_: JsonOpt = False) -> None:
-    """Published and measured numbers side by side, with difference and verdict."""
+    """Published and measured numbers side by side, with difference and verdict.
+
+    Against other records a difference is judged only where data, boxes, score rule and code are the same.
+
+    Examples: flatpose-exp compare table5 · flatpose-exp compare fig1 --git HEAD~5 · flatpose-exp compare fig1 --against
+    ../other/runs
+    """
     from flatpose.harness import compare as comparing
     from flatpose.harness import render, tables
     from flatpose.harness.report import comparisons
 
     found = catalog.load(experiment)
-    rows = comparisons(found, sites.root(), against=against, runs_dir=sites.runs_dir())
+    if against and git:
+        raise SpecError("two things to compare with", where="--against and --git", hint="give one of them")
+    rows = comparisons(found, sites.root(), against=against, revision=git, runs_dir=sites.runs_dir())
     if json_:
         print_json([r.to_dict() for r in rows])
     else:
-        reference = str(against) if against else "the paper"
+        reference = str(against) if against else git or "the paper"
         out.print(render.to_rich(tables.comparison_table(rows, f"{found.id} against {reference}", reference)))
     if strict and any(r.verdict == comparing.OUTSIDE for r in rows):
         raise typer.Exit(1)

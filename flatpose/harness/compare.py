@@ -243,19 +243,23 @@ def _pair(experiment: Experiment, row: Row, setting: Setting, other: Setting, bo
     if b.status != "done":
         return None
     estimate, reference, tolerance = None, b.estimate.mean, row.tolerance.metric / 100
-    if a.status != "done":
+    if box not in setting.box_sources:
+        verdict = Verdict(NOT_COMPARABLE, f"boxes differ: ours are {', '.join(map(box_name, setting.box_sources))}")
+    elif a.status != "done":
         verdict = Verdict(FAILED if a.status == "failed" else NOT_RUN, a.reason)
     else:
         gap = stats.difference(a.values, b.values)
         estimate = stats.Estimate(a.estimate.mean, gap.n, gap.half_width)
-        unlike = _unlike(setting, other, row)
+        unlike = _unlike(setting, other, row, (a, b))
         verdict = Verdict(NOT_COMPARABLE, unlike) if unlike else judge(estimate, reference, tolerance)
     return _comparison(experiment, row, experiment.metric, setting.title, box, reference, tolerance, estimate, verdict,
                        name, a.condition)
 
 
-def _unlike(setting: Setting, other: Setting, row: Row) -> str:
+def _unlike(setting: Setting, other: Setting, row: Row, pair: tuple[Measured, Measured]) -> str:
     """What besides chance could explain a difference between two sets of records."""
     codes = [{r.get("code_hash") for r in s.rows[row.id] if r["status"] == "done"} for s in (setting, other)]
     reasons = ["data differ"] if setting.data_id != other.data_id else []
-    return ", ".join([*reasons, "code differs"] if codes[0] != codes[1] else reasons)
+    reasons += ["code differs"] if codes[0] != codes[1] else []
+    reasons += ["flip test or score rule differs"] if pair[0].condition != pair[1].condition else []
+    return ", ".join(reasons)

@@ -83,8 +83,16 @@ def comparison_finding(comparisons: Sequence[Comparison]) -> str:
     judged = [c for c in comparisons if c.verdict in (WITHIN, OUTSIDE)]
     if not judged:
         return ""
-    worst = max(judged, key=lambda c: abs(c.difference or 0.0) / c.tolerance)
-    scale, digits = (1, 2) if worst.quantity in ("params_m", "gflops") else (100, 1)
     within = sum(c.verdict == WITHIN for c in judged)
     return (f"{within} of {len(judged)} comparable published numbers are within tolerance; the worst deviation is "
-            f"{scale * (worst.difference or 0):+.{digits}f} ({worst.quantity}, {worst.label}).")
+            f"{worst_deviation(judged)}.")
+
+
+def worst_deviation(comparisons: Sequence[Comparison]) -> str:
+    """"-0.10 (gflops, row)": largest in units of its tolerance; empty when nothing was comparable."""
+    judged = [c for c in comparisons if c.verdict in (WITHIN, OUTSIDE)]
+    if not judged:
+        return ""
+    worst = max(judged, key=lambda c: abs(c.difference or 0.0) / c.tolerance)
+    scale, digits = (1, 2) if worst.quantity in ("params_m", "gflops") else (100, 1)
+    return f"{scale * (worst.difference or 0):+.{digits}f} ({worst.quantity}, {worst.label})"

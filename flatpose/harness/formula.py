@@ -56,7 +56,8 @@ class Term:
     def __str__(self) -> str:
         parts = list(map(str, self.args))
         if self.op == "difference":
-            return f"{parts[0]} − {parts[1]}"
+            nested = isinstance(self.args[1], Term) and self.args[1].op == "difference"
+            return f"{parts[0]} − ({parts[1]})" if nested else f"{parts[0]} − {parts[1]}"
         return f"{self.op}({', '.join(parts)})"
 
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from flatpose.errors import SpecError
-from flatpose.harness import ceilings_page, collect, page, report
+from flatpose.harness import ceilings_page, claims_page, collect, page, report
 from flatpose.harness.blocks import Block, Shown, markdown
 from flatpose.harness.collect import Stale
 from flatpose.harness.html_page import Site, to_html
@@ -57,9 +57,15 @@ def collected(reports: Path, known: Sequence[Experiment], stale: Stale | None = 
     for name in dict.fromkeys(["index", *(e.id for e in known), *texts]):
         if name in texts:
             experiment = next((e for e in known if e.id == name), None)
-            blocks = _blocks(name, experiment, reports, stale or report.default_stale())
+            blocks = (_claims(known, reports) if name == "claims" else
+                      _blocks(name, experiment, reports, stale or report.default_stale()))
             found[name] = blocks if blocks and markdown(blocks) == texts[name] else [texts[name]]
     return found
+
+
+def _claims(known: Sequence[Experiment], reports: Path) -> list[Block]:
+    entries = {e.id: (e, collect.load(reports / "data" / f"{e.id}.json", e.id)) for e in known}
+    return claims_page.parts(entries, reports) if entries.keys() >= claims_page.EXPERIMENTS else []
 
 
 def _blocks(name: str, experiment: Experiment | None, reports: Path, stale: Stale) -> list[Block]:

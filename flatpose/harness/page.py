@@ -1,16 +1,16 @@
-"""Experiment + records -> reports/<id>.md and the index. Pure: equal records give equal bytes, and no clock is read."""
+"""Experiment + records -> reports/<id>.md. Pure: equal records give equal bytes, and no clock is read."""
 
 from __future__ import annotations
 
 import hashlib
 import statistics
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 
 from flatpose.harness import boxes, evaluate_checkpoint, findings, pictures_table, stats, stopwatch
 from flatpose.harness.blocks import Block, Shown, markdown
 from flatpose.harness.collect import Record, RecordSet, Setting, Stale, orphans, part_of, run_id, settings
 from flatpose.harness.compare import against_paper, measure
-from flatpose.harness.render import escape, pipe
+from flatpose.harness.render import escape
 from flatpose.harness.spec import Experiment, at_profile
 from flatpose.harness.tables import (
     Table,
@@ -278,24 +278,3 @@ def origin(record: Record) -> str:
 def _dates(records: Sequence[Record]) -> str:
     days = sorted({str(r["provenance"]["ended"])[:10] for r in records if (r.get("provenance") or {}).get("ended")})
     return " to ".join(dict.fromkeys((days[0], days[-1]))) if days else "date unknown"
-
-
-def index(entries: Sequence[tuple[Experiment, RecordSet]], others: Mapping[str, str] | None = None) -> str:
-    """reports/index.md: every experiment with what has been measured and found, and the ``others`` by name."""
-    lines = [pipe(["experiment", "source", "measured", "finding"]), pipe(["---"] * 4)]
-    for experiment, records in entries:
-        found = [(s, part_of(experiment, s)) for s in settings(experiment, records) if s.profile != "smoke"]
-        state = "<br>".join(f"{s.title}: {progress(part, s)}" for s, part in found)
-        state = state or f"0/{len(experiment.rows)} rows"
-        texts = [f"{s.title}: {findings.finding(part, s)}" for s, part in found[:1]]
-        texts.append(findings.comparison_finding(against_paper(experiment, records)))
-        if experiment.picture is not None:
-            state = "<br>".join(pictures_table.title(d) for d in records.drawings) or "not drawn"
-            texts = pictures_table.findings(experiment, records.drawings)[:1]
-        text = escape(" ".join(t for t in texts if t)) or "nothing measured yet"
-        link = f"[{experiment.id}: {escape(experiment.title)}]({experiment.id}.md)"
-        lines.append(pipe([link, escape(experiment.source), state, text]))
-    foot = "Rendered from the records in [data](data) by `flatpose-exp report all`; `--check` proves them current."
-    more = [f"- [{name}]({name}.md): {text}" for name, text in (others or {}).items()]
-    more = ["Without training:", "", *more, ""] if more else []
-    return "\n".join(["# Experiments", "", *lines, "", *more, foot, ""])

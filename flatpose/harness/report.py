@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import tempfile
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
+from flatpose.errors import SpecError
 from flatpose.harness import (
     ceilings_page,
+    claims_page,
     collect,
     evaluate_checkpoint,
+    index_page,
     page,
     pictures,
     pictures_page,
@@ -59,8 +64,7 @@ def write(ids: Sequence[str] | Literal["all"], root: Path, *, check: bool = Fals
     entries = [(e, fresh.get(e.id) or collect.load(reports / "data" / f"{e.id}.json", e.id)) for e in known]
     if ids == "all":
         files |= ceilings_page.files(reports)
-    others = {name: text for name, text in OTHERS.items() if (reports / "data" / f"{name}.json").exists()}
-    files["index.md"] = page.index(entries, others).encode()
+    files |= overview(entries, reports, whole=catalog is None)
     leftover = [p for e in chosen for p in _pictures(reports, e.id) if p.name not in files]
     changed = [reports / name for name, content in files.items() if not _current(reports / name, content)]
     if not check:
@@ -69,6 +73,23 @@ def write(ids: Sequence[str] | Literal["all"], root: Path, *, check: bool = Fals
         for path in leftover:
             path.unlink()
     return sorted(p.relative_to(root) for p in (*changed, *leftover))
+
+
+def overview(entries: Sequence[tuple[Experiment, RecordSet]], reports: Path, *, whole: bool) -> dict[str, bytes]:
+    """The index, and (``whole``: the experiments are the paper's) what needs all of them: the claims."""
+    others = {name: text for name, text in OTHERS.items() if (reports / "data" / f"{name}.json").exists()}
+    if not whole:
+        return {"index.md": index_page.index(entries, others).encode()}
+    by_id = {experiment.id: (experiment, records) for experiment, records in entries}
+    judged = claims_page.judge_all(by_id, reports)
+    found = [s for s in collect.settings(*by_id["fig1"]) if s.profile != "smoke"]
+    shrinks = index_page.finding(*by_id["fig1"], found)
+    answers = {"Does FlatPose's cost claim hold?": claims_page.cost_answer(judged, by_id),
+               "Does its accuracy claim hold?": claims_page.accuracy_answer(judged),
+               "Does the heatmap collapse as its map shrinks, and SimCC not?": shrinks}
+    more = {"claims": "does each number that the paper states hold?", **others}
+    return {**claims_page.files(judged, by_id),
+            "index.md": index_page.index(entries, more, answers, "table2.tradeoff.svg").encode()}
 
 
 def render_files(experiment: Experiment, records: RecordSet, stale: Stale | None = None) -> dict[str, bytes]:
@@ -98,17 +119,34 @@ def picture_names(experiment: Experiment, records: RecordSet) -> dict[str, str]:
     return {**names, page.TRADEOFF: f"{experiment.id}.tradeoff.svg"} if experiment.tradeoff else names
 
 
-def comparisons(experiment: Experiment, root: Path, *, against: Path | None = None, runs_dir: Path | None = None,
-                stale: Stale | None = None) -> list[Comparison]:
-    """The rows of ``compare ID``: against the paper, or against a runs directory or a reports/data file."""
+def comparisons(experiment: Experiment, root: Path, *, against: Path | None = None, revision: str | None = None,
+                runs_dir: Path | None = None, stale: Stale | None = None) -> list[Comparison]:
+    """The rows of ``compare ID``: against the paper, a runs directory, a reports/data file, or a commit's records."""
     runs_dir = runs_dir or root / "runs"
     ours = _records(experiment, root / "reports", runs_dir, collect.scan(runs_dir))
+    if revision is not None:
+        return against_records(experiment, ours, _at(root, revision, experiment.id), revision)
     if against is None:
         return against_paper(experiment, ours, stale or default_stale())
     empty = RecordSet(experiment.id)
     theirs = (collect.merge(experiment, empty, collect.scan(against)) if against.is_dir()
               else collect.load(_existing(against), experiment.id))
     return against_records(experiment, ours, theirs, str(against))
+
+
+def _at(root: Path, revision: str, name: str) -> RecordSet:
+    """The records of one experiment as a commit has them."""
+    file = f"reports/data/{name}.json"
+    shown = subprocess.run(["git", "-C", str(root), "show", "--end-of-options", f"{revision}:{file}"],
+                           capture_output=True)
+    if shown.returncode:
+        said = shown.stderr.decode(errors="replace").strip().splitlines()[:1]
+        raise SpecError(f"no records there ({''.join(said)})", where=f"--git {revision}",
+                        hint=f"git log --oneline -- {file}")
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / f"{name}.json"
+        write_bytes(path, shown.stdout)
+        return collect.load(path, name)
 
 
 def _existing(path: Path) -> Path:

@@ -1,0 +1,51 @@
+"""Alternatives: what each open reading of the paper would change, one row for each alternative of experiments/readings.
+
+Source: none in the paper; our own. Commands: ``flatpose-exp cost alternatives``, ``flatpose-exp run alternatives``.
+The base is the FlatPose of Fig. 1 at stride 8: FlatPose-B itself finds next to nothing at `quick`, where it has twelve
+tokens. Cost: 17 runs of about a minute on two CPU cores (quick).
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+from experiments import fig1
+from experiments.readings import READINGS, Reading
+from experiments.recipes import PROFILES
+from flatpose.config import RunConfig
+from flatpose.harness.spec import Experiment, Row
+
+BASE = next(row for row in fig1.EXPERIMENT.rows if row.id == "flatpose_s8").run
+APART = ("R10", "R15", "R16", "R17", "R18", "R19", "R20")
+"""About another row, about boxes, or about a value that the scale of a profile replaces."""
+
+
+def changed(run: RunConfig, field: str, value: Any) -> RunConfig:
+    """The run with one nested field ("model.gamma") set."""
+    part, name = field.split(".")
+    return replace(run, **{part: replace(getattr(run, part), **{name: value})})
+
+
+def _row(reading: Reading, value: Any) -> Row:
+    assert reading.field is not None
+    name = f"{reading.id}_{value}".lower().replace(".", "_")
+    return Row(id=name, label=f"{reading.field} = {value}", run=changed(BASE, reading.field, value),
+               group=f"{reading.id}: {reading.question}", readings=(reading.id,))
+
+
+EXPERIMENT = Experiment(
+    id="alternatives",
+    title="What each open reading would change",
+    source="none: our own, over the readings of the paper",
+    question="Which of the things that the paper leaves open matter?",
+    rows=(Row(id="base", label="as we read the paper (Fig. 1's FlatPose, stride 8)", run=BASE),
+          *(_row(reading, value) for reading in READINGS if reading.field and reading.id not in APART
+            for value in reading.alternatives)),
+    profiles=PROFILES,
+    notes=(
+        "Each row differs from the base in one field. Costs are those of the network at the paper's size.",
+        "At `quick` every network is far from convergence: a difference here shows that a reading matters early in "
+        "training, no difference shows nothing.",
+    ),
+)

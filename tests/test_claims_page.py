@@ -1,0 +1,99 @@
+"""The claims of the paper as entries: each refers to real cells, and a wrong number planted anywhere is noticed."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from experiments.claims import CLAIMS
+from flatpose.harness import catalog, claims, claims_page, collect, report
+from flatpose.harness.claims import FAILS, HOLDS
+from flatpose.harness.formula import COSTS, cells
+
+ROOT = Path(__file__).parents[1]
+REPORTS = ROOT / "reports"
+
+
+@pytest.fixture(scope="module")
+def entries():
+    return {name: (catalog.load(name), collect.load(REPORTS / "data" / f"{name}.json", name)) for name in catalog.ids()}
+
+
+def find(name: str) -> claims.Claim:
+    return next(c for c in CLAIMS if c.id == name)
+
+
+def test_entries_are_whole(entries):
+    assert len({c.id for c in CLAIMS}) == len(CLAIMS) >= 40
+    assert {c.experiment for claim in CLAIMS for c in cells(claim.formula)} <= claims_page.EXPERIMENTS
+    for claim in CLAIMS:
+        for cell in cells(claim.formula):
+            claims.published_cell(cell, entries)  # KeyError names a row that does not exist
+
+
+def test_every_number_in_a_sentence_with_a_number_is_printed_in_a_table(entries):
+    judged = claims_page.judge_all(entries, REPORTS)
+    assert {j.claim.id for j in judged if j.published.verdict == claims.NOT_PRINTED} == {"simcc_robust",
+                                                                                          "flatpose_robust"}
+    assert {j.claim.id for j in judged if j.published.verdict == FAILS} == {"k_cost"}
+
+
+def planted(entries, experiment: str, row: str, quantity: str, by: float):
+    """The entries with one published number changed."""
+    spec, records = entries[experiment]
+
+    def change(published):
+        if quantity in COSTS:
+            return replace(published, **{quantity: getattr(published, quantity) + by})
+        return replace(published, metrics={**published.metrics, quantity: published.metrics[quantity] + by})
+
+    rows = tuple(replace(r, published=change(r.published)) if r.id == row else r for r in spec.rows)
+    return {**entries, experiment: (replace(spec, rows=rows), records)}
+
+
+@pytest.mark.parametrize(("name", "experiment", "row", "quantity", "by"), [
+    ("l_vitpose_ap", "table2", "vitpose_b", "AP", 0.2), ("l_simcc_gflops", "table2", "simcc", "gflops", 2.0),
+    ("testdev_sar", "table3", "sar", "AP", 0.3), ("ica_ap", "table5", "no_ica", "AP", -0.3),
+    ("crowd_hrnet", "table4", "hrnet_w32_crowdpose", "AP", 1.0), ("heatmap_coarse", "fig1", "heatmap_s32", "AP", 0.3)])
+def test_a_wrong_number_planted_in_a_spec_fails_its_claims(entries, name, experiment, row, quantity, by):
+    assert claims.judge(find(name), entries).published.verdict == HOLDS
+    assert claims.judge(find(name), planted(entries, experiment, row, quantity, by)).published.verdict == FAILS
+
+
+def test_a_wrong_count_planted_in_a_record_fails_its_claims(entries):
+    spec, records = entries["table2"]
+    costs = tuple({**c, "gflops": 2 * c["gflops"]} if c["row"] == "flatpose_b" else c for c in records.costs)
+    wrong = {**entries, "table2": (spec, replace(records, costs=costs))}
+    for name in ("b_gflops", "b_rtmpose_gflops", "cheapest_256"):
+        assert claims.judge(find(name), entries).ours.verdict == HOLDS
+        assert claims.judge(find(name), wrong).ours.verdict != HOLDS
+
+
+def test_the_headline_counts_every_claim_once(entries):
+    judged = claims_page.judge_all(entries, REPORTS)
+    for verdicts in ([j.published for j in judged], [j.ours for j in judged]):
+        counted = [int(part.split()[0]) for part in claims_page.counts(verdicts).replace("but in", "").split(", ")
+                   if part.split()[0].isdecimal()]
+        assert sum(counted) == len(judged)
+    assert json.loads((REPORTS / "data" / "claims.json").read_text()) == json.loads(
+        json.dumps([j.to_dict() for j in judged]))
+
+
+@pytest.mark.parametrize("path, old, new", [
+    ("claims.md", "hold", "hald"), ("index.md", "cost claim hold?** In direction yes", "cost claim hold?** No"),
+    ("table2.md", "2.80", "2.70"), ("table5.csv", "done", "dona"), ("data/table2.json", '"gflops": 2.', '"gflops": 1.'),
+    ("data/fig1.json", '"AP": 0.0', '"AP": 0.1')])
+def test_a_wrong_number_planted_in_a_page_or_a_record_is_found(tmp_path, path, old, new):
+    shutil.copytree(REPORTS, tmp_path / "reports")
+    file = tmp_path / "reports" / path
+    text = file.read_text()
+    assert old in text
+    file.write_text(text.replace(old, new, 1))
+    outdated = {p.name for p in report.write("all", tmp_path, check=True, runs_dir=tmp_path / "runs")}
+    expected = {"claims.md": "claims.md", "index.md": "index.md", "table2.md": "table2.md", "table5.csv": "table5.csv",
+                "data/table2.json": "table2.md", "data/fig1.json": "fig1.md"}[path]
+    assert expected in outdated
