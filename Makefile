@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 EXPERIMENTS := $(filter fig% table% boxes,$(basename $(notdir $(wildcard experiments/*.py))))
 
-.PHONY: help setup test test-slow lint clean $(EXPERIMENTS)
+.PHONY: help setup test test-slow lint docs clean $(EXPERIMENTS)
 
 help:  ## this list
 	@grep -hE '^[a-z%][^:]*:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
@@ -36,6 +36,9 @@ test-slow: setup  ## the others
 lint: setup  ## ruff and mypy
 	$(BIN)/ruff check .
 	$(BIN)/mypy
+
+docs: setup  ## docs/cli.md, from the program
+	$(BIN)/typer flatpose.harness.cli utils docs --name flatpose-exp --output docs/cli.md
 
 clean:  ## remove the environment and unfinished runs (records in reports/ stay)
 	rm -rf $(VENV) runs

@@ -26,6 +26,7 @@ from torch import Tensor
 import flatpose.train as engine
 from flatpose.codecs import build_codec
 from flatpose.config import BaselineConfig, HeatmapCodecConfig, RunConfig, TrainConfig
+from flatpose.data.instances import Person
 from flatpose.data.loader import Crops, normalise
 from flatpose.io import write_text
 from flatpose.keypoints import COCO17
@@ -72,7 +73,8 @@ def build(run: RunConfig) -> Case:
     accelerator, _ = engine.build_accelerator(run.train)
     codec, loss = build_codec(run.codec, run.image_size, len(COCO17)), build_loss(run.loss, run.codec)
     batch = resident_batch(run, accelerator.device)
-    crops = Crops([None] * run.train.batch_size, COCO17, run.image_size, udp=False)  # type: ignore[list-item]
+    nobody = Person(1, Path("none.jpg"), 1, np.ones(4), np.zeros((17, 2)), np.zeros(17), 1.0)  # never looked at
+    crops = Crops([nobody] * run.train.batch_size, COCO17, run.image_size, udp=False)
     torch.manual_seed(0)
     trained = build_model(run.model, run.codec, run.image_size, len(COCO17))
     loop = engine._prepare(run.train, crops, codec, loss, trained, accelerator, 0)

@@ -15,12 +15,13 @@ import torch
 from torch import Tensor, nn
 from torch.profiler import ProfilerActivity, profile
 
-REFERENCE = "resnet50"
+REFERENCE, REFERENCE_SIZE = "resnet50", (192, 256)
+"""One input size for every model: ratios of different inputs must be comparable."""
 
 
 def latency(model: nn.Module, image_size: tuple[int, int], *, batch: int, compiled: bool = False,
             repeats: int = 5) -> dict[str, float | int | bool | str]:
-    """Median time of a forward pass of ``batch`` images, its ratio to the reference trunk, and peak memory.
+    """Median time of a forward pass of ``batch`` images, its ratio to the reference trunk at 256x192, and peak memory.
 
     Args:
         model: Moved to the GPU where there is one.
@@ -31,8 +32,8 @@ def latency(model: nn.Module, image_size: tuple[int, int], *, batch: int, compil
     """
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     reference = timm.create_model(REFERENCE, pretrained=False, features_only=True, out_indices=(-1,))
-    images = torch.randn(batch, 3, image_size[1], image_size[0], device=device)
-    passes = [_forward(network.to(device).eval(), images, compiled) for network in (model, reference)]
+    passes = [_forward(network.to(device).eval(), torch.randn(batch, 3, height, width, device=device), compiled)
+              for network, (width, height) in ((model, image_size), (reference, REFERENCE_SIZE))]
     for run in passes:
         run()
     pairs = [[_seconds(run, device) for run in passes] for _ in range(repeats)]

@@ -155,7 +155,8 @@ def model_card(facts: dict[str, Any]) -> str:
              f"{record.get('cost', {}).get('gflops', '?')} G multiply-adds for one forward pass",
              f"- **Made by** `{made.get('command', 'not recorded')}` at {made.get('git_sha', 'an unknown commit')}, "
              f"{made.get('ended', '')}",
-             f"- **Stored** in {facts['stored']}; the numbers below were measured before that, in 32 bits",
+             f"- **Stored** in {facts['stored']}" + (
+                 "; the numbers below were measured before that, in 32 bits" if facts["stored"] == HALF else ""),
              "", "## Measured", "", *_measured(record), "",
              "Numbers hold for these data, boxes and score rule only. A `quick` or `mini` number is not comparable "
              "with a published one, and a network of that size misses most poses in the wild.", "", "## Use", "",

@@ -53,3 +53,8 @@ def test_as_many_seeds_as_needed_and_not_one_more():
         assert n == 2 or stats.detectable_difference(sd, n - 1) > smallest
     with pytest.raises(ValueError, match="nothing"):
         stats.seeds_needed(0.1, 0.0)
+
+
+def test_seeds_that_do_not_scatter_need_no_more_than_two():
+    """Networks that find nothing all have 0 AP: this once never came to an end."""
+    assert stats.seeds_needed(0.0, 0.01) == 2

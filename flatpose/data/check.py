@@ -92,7 +92,7 @@ def check(root: Path, task: str) -> list[Finding]:
     Raises:
         SpecError: The task does not exist.
     """
-    tasks = {"coco": _check_coco, "crowdpose": _check_crowdpose, "mpii": _check_mpii}
+    tasks = {"coco": _check_coco, "crowdpose": _check_crowdpose, "mpii": _check_mpii, "custom": _check_custom}
     if task not in tasks:
         raise SpecError(f"unknown task {task!r}", where="--task", hint=nearest(task, tasks))
     if not root.is_dir():
@@ -108,7 +108,32 @@ def _of(error: DataError, where: str) -> Finding:
     return Finding("error", error.where or where, error.what, hint)
 
 
-def _check_coco(root: Path) -> list[Finding]:
+def _check_custom(root: Path) -> list[Finding]:
+    """A COCO-like tree with its own keypoints: their file first, because everything else is judged by it."""
+    from flatpose.data import KEYPOINTS_FILE
+    from flatpose.keypoints_file import read_keypoint_set
+
+    found = read_keypoint_set(root / KEYPOINTS_FILE)
+    text = f"{found.name}: {len(found)} keypoints, {len(found.flip_pairs)} mirror pairs"
+    return [Finding("ok", str(root / KEYPOINTS_FILE), text), *_check_coco(root, found), *_check_names(root, found)]
+
+
+def _check_names(root: Path, found: KeypointSet) -> list[Finding]:
+    """A category that lists its keypoints must list these, in this order."""
+    out, folder = [], coco.coco_folder(root)
+    for path in (coco.annotation_path(folder, split) for split in ("train", "val")):
+        content = read_json(path) if path.is_file() else {}
+        for category in content.get("categories", []) if isinstance(content, dict) else []:
+            names = category.get("keypoints") if isinstance(category, dict) else None
+            if names and list(names) != list(found.names):
+                first = next((i for i, (a, b) in enumerate(zip(names, found.names, strict=False)) if a != b),
+                             min(len(names), len(found)))
+                text = f"its keypoints differ from {found.name}'s from number {first + 1} on"
+                out.append(Finding("error", str(path), text, "same names in the same order in both files"))
+    return out
+
+
+def _check_coco(root: Path, keypoints: KeypointSet = COCO17) -> list[Finding]:
     folder = coco.coco_folder(root)
     out = []
     for split in ("train", "val"):
@@ -117,7 +142,7 @@ def _check_coco(root: Path) -> list[Finding]:
         except DataError as error:
             out.append(_of(error, str(folder)))
             images = None
-        out += _check_file(coco.annotation_path(folder, split), images, COCO17)
+        out += _check_file(coco.annotation_path(folder, split), images, keypoints)
     detector = coco.detector_path(folder)
     looked = folder / "person_detection_results"
     return out + _check_detector(detector, coco.annotation_path(folder, "val"), looked)

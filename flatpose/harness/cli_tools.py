@@ -268,8 +268,9 @@ def data_subset(target: Annotated[Path, typer.Argument(metavar="DIR", help="Wher
 
 @data_app.command("check")
 def data_check(data_root: RootOpt = None,
-               task: Annotated[Optional[str], typer.Option(help="coco, crowdpose or mpii; default: all that have a "
-                                                                "folder below the root, else coco.")] = None,
+               task: Annotated[Optional[str], typer.Option(help="coco, crowdpose, mpii or custom; default: all that "
+                                                                "have a folder below the root, custom where "
+                                                                "keypoints.json is there, else coco.")] = None,
                json_: JsonOpt = False) -> None:
     """Say what was found below a data root, what is missing or wrong, and where it was looked for.
 
@@ -279,7 +280,7 @@ def data_check(data_root: RootOpt = None,
     from flatpose.data.check import check
 
     place = _existing_root(data_root)
-    tasks = [task] if task else [t for t in BENCHMARKS if (place / t).is_dir()] or ["coco"]
+    tasks = [task] if task else _tasks(place)
     findings = [{"task": t, **{name: getattr(f, name) for name in ("severity", "where", "what", "hint")}}
                 for t in tasks for f in check(place, t)]
     if json_:
@@ -288,6 +289,12 @@ def data_check(data_root: RootOpt = None,
         _print_findings([(f["severity"], f["where"], f["what"], f["hint"]) for f in findings])
     if any(f["severity"] == "error" for f in findings):
         raise typer.Exit(2)
+
+
+def _tasks(place: Path) -> list[str]:
+    """What a data root seems to hold."""
+    found = [t for t in BENCHMARKS if (place / t).is_dir()] or ["coco"]
+    return ["custom"] if (place / "keypoints.json").is_file() else found
 
 
 @data_app.command("convert")

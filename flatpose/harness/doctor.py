@@ -19,11 +19,14 @@ from flatpose.config import EmbeddedConfig
 from flatpose.data import coco, find_root
 from flatpose.data.synthetic import root_folder
 from flatpose.errors import DataError
+from flatpose.harness import sites
 
 PACKAGE = "flatpose-exp"
 MODULES = {"markdown-it-py": "markdown_it", "opencv-python-headless": "cv2"}  # named unlike their distributions
 OPTIONAL = {"xtcocotools": "CrowdPose is scored by faster-coco-eval, which gives the same numbers"}
 FREE_GB = 5
+TOLERANCE = 0.5
+"""Pixels by which a keypoint may differ between devices: a bin of the small network is larger."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +45,10 @@ class Finding:
 
 def examine(data_root: Path | None) -> list[Finding]:
     """Everything a run depends on, in the order in which it would fail."""
-    return [_python(), *_packages(), _git(), _device(), _cache(), _data(data_root)]
+    cache = root_folder(EmbeddedConfig()).parent
+    return [_python(), *_packages(), _git(), _device(), *_agreement(),
+            _room("cache", cache, "export FLATPOSE_CACHE=a writable folder"),
+            _room("runs", sites.runs_dir(), "export FLATPOSE_RUNS=a writable folder"), _data(data_root)]
 
 
 def _python() -> Finding:
@@ -101,14 +107,45 @@ def _device() -> Finding:
     return Finding("device", "note", f"no GPU; {cpu}: profiles smoke and quick are made for this")
 
 
-def _cache() -> Finding:
-    folder = root_folder(EmbeddedConfig()).parent
+def _agreement() -> Iterator[Finding]:
+    """The small network that comes along, on every device of this machine, against its answer on the CPU."""
+    try:
+        import numpy as np
+        import torch
+
+        from flatpose.predict import Pose
+
+        image = np.random.default_rng(0).integers(0, 256, (160, 120, 3), dtype=np.uint8)
+        here = Pose.load(device="cpu")(image)
+    except Exception as error:  # whatever keeps the smallest prediction from working
+        yield Finding("prediction", "error", f"the small network gives no answer ({type(error).__name__}: {error})",
+                      "flatpose-exp doctor --debug, and pip install -e . again")
+        return
+    found = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+    yield Finding("prediction", "ok", "the small network answers on the CPU" + (
+        "" if any(found.values()) else "; there is no other device to compare with"))
+    for device in (name for name, there in found.items() if there):
+        yield _device_agrees(device, here[0], Pose.load(device=device)(image)[0])
+
+
+def _device_agrees(device: str, here: Any, there: Any) -> Finding:
+    """Keypoints in pixels of the image; half a bin of the small network is a third of a pixel."""
+    apart = float(abs(here - there).max())
+    if apart < TOLERANCE:
+        return Finding(device, "ok", f"answers as the CPU does (keypoints within {apart:.2g} px)")
+    return Finding(device, "error", f"answers otherwise than the CPU (keypoints {apart:.2g} px apart)",
+                   "update the device's driver and torch; until then --device is not to be trusted: hide it with "
+                   "CUDA_VISIBLE_DEVICES=")
+
+
+def _room(name: str, folder: Path, mend: str) -> Finding:
+    """Whether a folder can be written, and what its disk has left."""
     existing = next(p for p in (folder, *folder.parents) if p.exists())
     free = shutil.disk_usage(existing).free / 1e9
     if not os.access(existing, os.W_OK):
-        return Finding("cache", "error", f"{folder} cannot be written", "export FLATPOSE_CACHE=a writable folder")
+        return Finding(name, "error", f"{folder} cannot be written", mend)
     state: Literal["ok", "note"] = "ok" if free > FREE_GB else "note"
-    return Finding("cache", state, f"{folder}, {free:.0f} GB free", "" if state == "ok" else "make room")
+    return Finding(name, state, f"{folder}, {free:.0f} GB free", "" if state == "ok" else f"make room, or {mend}")
 
 
 def _data(data_root: Path | None) -> Finding:

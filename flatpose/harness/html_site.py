@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from flatpose.errors import SpecError
-from flatpose.harness import ceilings_page, claims_page, collect, page, report
+from flatpose.harness import ceilings_page, claims_page, collect, page, readings_index, report
 from flatpose.harness.blocks import Block, Shown, markdown
 from flatpose.harness.collect import Stale
 from flatpose.harness.html_page import Site, to_html
@@ -57,15 +57,19 @@ def collected(reports: Path, known: Sequence[Experiment], stale: Stale | None = 
     for name in dict.fromkeys(["index", *(e.id for e in known), *texts]):
         if name in texts:
             experiment = next((e for e in known if e.id == name), None)
-            blocks = (_claims(known, reports) if name == "claims" else
-                      _blocks(name, experiment, reports, stale or report.default_stale()))
+            blocks = (_blocks(name, experiment, reports, stale or report.default_stale())
+                      or _of_all(name, known, reports))
             found[name] = blocks if blocks and markdown(blocks) == texts[name] else [texts[name]]
     return found
 
 
-def _claims(known: Sequence[Experiment], reports: Path) -> list[Block]:
+def _of_all(name: str, known: Sequence[Experiment], reports: Path) -> list[Block]:
+    """A page that needs every experiment; nothing for others, or where the experiments are not the paper's."""
+    needed = {*claims_page.EXPERIMENTS, readings_index.SENSITIVITY}
+    if name not in ("claims", "readings") or not needed <= {e.id for e in known}:
+        return []
     entries = {e.id: (e, collect.load(reports / "data" / f"{e.id}.json", e.id)) for e in known}
-    return claims_page.parts(entries, reports) if entries.keys() >= claims_page.EXPERIMENTS else []
+    return claims_page.parts(entries, reports) if name == "claims" else readings_index.parts(entries)
 
 
 def _blocks(name: str, experiment: Experiment | None, reports: Path, stale: Stale) -> list[Block]:

@@ -6,7 +6,7 @@ import hashlib
 import statistics
 from collections.abc import Iterable, Sequence
 
-from flatpose.harness import boxes, evaluate_checkpoint, findings, pictures_table, stats, stopwatch
+from flatpose.harness import boxes, catalog, evaluate_checkpoint, findings, pictures_table, stats, stopwatch
 from flatpose.harness.blocks import Block, Shown, markdown
 from flatpose.harness.collect import Record, RecordSet, Setting, Stale, orphans, part_of, run_id, settings
 from flatpose.harness.compare import against_paper, measure
@@ -241,13 +241,14 @@ def _orphans(found: Sequence[Record]) -> str:
 
 
 def _reproduce(experiment: Experiment, found: Sequence[Setting]) -> str:
+    name = experiment.id if experiment.id in catalog.ids() else f"{experiment.id}.py"
     commands = []
     for s in found:
         root = "" if s.label.startswith("embedded") else " --data-root DIR"
         seeds = ",".join(map(str, s.seeds or experiment.seeds))
-        commands.append(f"flatpose-exp run {experiment.id} --profile {s.profile}{root} --seeds {seeds}")
-    commands = list(dict.fromkeys(commands)) or [f"flatpose-exp run {experiment.id}"]
-    return "\n".join(["## Reproduce", "", "```bash", *commands, f"flatpose-exp report {experiment.id}", "```"])
+        commands.append(f"flatpose-exp run {name} --profile {s.profile}{root} --seeds {seeds}")
+    commands = list(dict.fromkeys(commands)) or [f"flatpose-exp run {name}"]
+    return "\n".join(["## Reproduce", "", "```bash", *commands, f"flatpose-exp report {name}", "```"])
 
 
 def _provenance(experiment: Experiment, records: RecordSet, found: Sequence[Setting]) -> str:

@@ -21,6 +21,7 @@ from flatpose.harness import (
     pictures,
     pictures_page,
     plots,
+    readings_index,
     record_form,
     render,
     stopwatch,
@@ -64,7 +65,8 @@ def write(ids: Sequence[str] | Literal["all"], root: Path, *, check: bool = Fals
     entries = [(e, fresh.get(e.id) or collect.load(reports / "data" / f"{e.id}.json", e.id)) for e in known]
     if ids == "all":
         files |= ceilings_page.files(reports)
-    files |= overview(entries, reports, whole=catalog is None)
+    files |= overview(entries, reports, whole=catalog is None and any(
+        records.costs or records.records for e, records in entries if e.id in claims_page.EXPERIMENTS))
     leftover = [p for e in chosen for p in _pictures(reports, e.id) if p.name not in files]
     changed = [reports / name for name, content in files.items() if not _current(reports / name, content)]
     if not check:
@@ -87,8 +89,9 @@ def overview(entries: Sequence[tuple[Experiment, RecordSet]], reports: Path, *, 
     answers = {"Does FlatPose's cost claim hold?": claims_page.cost_answer(judged, by_id),
                "Does its accuracy claim hold?": claims_page.accuracy_answer(judged),
                "Does the heatmap collapse as its map shrinks, and SimCC not?": shrinks}
-    more = {"claims": "does each number that the paper states hold?", **others}
-    return {**claims_page.files(judged, by_id),
+    more = {"claims": "does each number that the paper states hold?",
+            "readings": "what the paper leaves open, what we chose, and what the choice changes", **others}
+    return {**claims_page.files(judged, by_id), **readings_index.files(by_id),
             "index.md": index_page.index(entries, more, answers, "table2.tradeoff.svg").encode()}
 
 

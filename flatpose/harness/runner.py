@@ -15,7 +15,7 @@ from typing import Any
 from flatpose.config import DataConfig, RunConfig, spec_hash, to_dict
 from flatpose.data import KEYPOINTS_FILE, find_root, identity, load
 from flatpose.errors import DataError, FlatPoseError, RunError
-from flatpose.harness import provenance
+from flatpose.harness import provenance, run_page
 from flatpose.harness.identity import code_hash
 from flatpose.harness.plan import Plan, PlannedRun, Status
 from flatpose.harness.store import ERROR, Busy, RunDir, rank
@@ -104,6 +104,7 @@ def _run_one(planned: PlannedRun, runs_dir: Path, data_root: Path | None, report
             _clear(folder, planned, code_hash(run))
             record = _record(run, planned.seed, data_id, data_root, folder.path, reporter)
             folder.save(record)
+            run_page.write(folder.path, record)
     except Busy as busy:
         return Outcome(planned, "running", busy.what)
     return Outcome(planned, record["status"], record["reason"] or "", time.monotonic() - started)

@@ -89,6 +89,8 @@ def seeds_needed(sd: float, smallest: float, *, level: float = 0.95, power: floa
     if smallest <= 0:
         raise ValueError("a difference of nothing cannot be found")
     n = max(2, round(2 * ((t_quantile((1 + level) / 2, 1e6) + t_quantile(power, 1e6)) * sd / smallest) ** 2) - 2)
-    while (detectable_difference(sd, n, level=level, power=power) or math.inf) > smallest:
+    while True:
+        found = detectable_difference(sd, n, level=level, power=power)
+        if found is not None and found <= smallest:
+            return n
         n += 1
-    return n

@@ -108,7 +108,8 @@ def table(experiment: Experiment, records: Iterable[Record]) -> Table | None:
     where = any_entry["latency"][0]
     machine = any_entry["cpu"] if where["device"] == "CPU" else where["device"]
     notes = (f"forward pass at the paper's size, {machine}, {where['threads']} threads, torch {any_entry['torch']}; "
-             "x B: times the cost of FlatPose-B, both relative to a ResNet-50 timed in turn in the same process",)
+             "x B: times the cost of FlatPose-B, both relative to a ResNet-50 at 256×192 timed in turn in the same "
+             "process",)
     return Table("latency", "Stopwatch: time of a forward pass against FlatPose-B", tuple(columns), tuple(lines), notes)
 
 
