@@ -22,6 +22,7 @@ from flatpose.data.loader import IMAGENET_MEAN, IMAGENET_STD, Crops, EpochSample
 from flatpose.errors import RunError, SpecError
 from flatpose.losses import build_loss
 from flatpose.models import build_model
+from flatpose.models.backbones import build_backbone
 from flatpose.optim import build_optimizer
 from flatpose.progress import SILENT
 from flatpose.train import BEST, build_accelerator, step_batch, train
@@ -177,9 +178,21 @@ def test_layer_decay_slows_the_first_layers_or_is_refused():
         build_optimizer(torch.nn.Sequential(*layers), TrainConfig(layer_decay=0.5))
 
 
-@pytest.mark.parametrize("options", [{"precision": "bf16"}, {"channels_last": False},
+@pytest.mark.parametrize("options", [{"precision": "bf16"}, {"precision": "fp16"}, {"channels_last": False},
                                      pytest.param({"compile": True}, marks=pytest.mark.slow)], ids=str)
 def test_precision_memory_format_and_compiling_reach_nearly_the_same_loss(data, tmp_path, options):
     plain = fit(RUN, crops_of(data), tmp_path / "plain")
     other = fit(replace(RUN, train=replace(RUN.train, **options)), crops_of(data), tmp_path / "other")
     assert other.log[-1]["loss"] == pytest.approx(plain.log[-1]["loss"], rel=0.05)
+
+
+def test_drop_path_skips_blocks_in_training_alone():
+    """Each sample loses its own blocks; evaluation has all of them."""
+    torch.manual_seed(0)
+    trunk, _ = build_backbone("convnextv2_atto", False, drop_path=0.9)
+    plain, _ = build_backbone("convnextv2_atto", False)
+    plain.load_state_dict(trunk.state_dict())
+    images = torch.randn(1, 3, 64, 64).expand(8, -1, -1, -1)
+    torch.testing.assert_close(trunk.eval()(images), plain.eval()(images))
+    apart = trunk.train()(images).std(dim=0).max()
+    assert apart > 1e-3 and plain.train()(images).std(dim=0).max() < 1e-5
