@@ -10,10 +10,12 @@ import time
 from pathlib import Path
 
 import pytest
+import typer
 from fake_runs import SPEC, Cli
 
 import flatpose
 from flatpose.harness import catalog, console, provenance
+from flatpose.harness import cli as cli_module
 
 ROOT = Path(__file__).parents[1]
 
@@ -220,3 +222,14 @@ def _seconds(*arguments: str) -> float:
     started = time.monotonic()
     process(*arguments)
     return time.monotonic() - started
+
+
+def test_every_command_shows_an_example():
+    def lacking(group, path):
+        for name, command in group.commands.items():
+            if hasattr(command, "commands"):
+                yield from lacking(command, [*path, name])
+            elif "Example" not in (command.help or ""):
+                yield " ".join([*path, name])
+
+    assert list(lacking(typer.main.get_command(cli_module.app), [])) == []

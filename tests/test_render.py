@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import fake_reports as fake
 
-from flatpose.harness import page, render
+from flatpose.harness import index_page, page, render
 from flatpose.harness.collect import RecordSet, stale_check
 from flatpose.harness.tables import Cell, Column, Line, Table
 
@@ -117,6 +117,6 @@ def test_smoke_is_watermarked():
 def test_page_without_records_and_index():
     text = rendered(RecordSet("fig1"))
     assert "Nothing has been measured yet." in text and "not run (needs COCO)" in text
-    text = page.index([(EXPERIMENT, records()), (replace(EXPERIMENT, id="other"), RecordSet("other"))])
+    text = index_page.index([(EXPERIMENT, records()), (replace(EXPERIMENT, id="other"), RecordSet("other"))])
     assert "[fig1: Accuracy against feature-map resolution](fig1.md)" in text
-    assert "11/12 rows, 3 seeds, 1 row failed" in text and "0/12 rows" in text and "nothing measured yet" in text
+    assert "11/12 rows, 3 seeds, 1 row failed" in text and "0/12 rows" in text and "nothing trained yet" in text

@@ -82,7 +82,10 @@ def _global(
 
 @app.command("list")
 def list_experiments(json_: JsonOpt = False) -> None:
-    """The experiments and how many rows each has."""
+    """The experiments and how many rows each has.
+
+    Example: flatpose-exp list --json
+    """
     found = [catalog.load(i) for i in catalog.ids()]
     if json_:
         print_json([{"id": e.id, "title": e.title, "source": e.source, "rows": len(e.rows),
@@ -93,7 +96,10 @@ def list_experiments(json_: JsonOpt = False) -> None:
 
 @app.command()
 def show(experiment: ExperimentArg, profile: ProfileOpt = None, json_: JsonOpt = False) -> None:
-    """The question, rows, profiles and published numbers; with --json each row's whole configuration at a profile."""
+    """The question, rows, profiles and published numbers; with --json each row's whole configuration at a profile.
+
+    Examples: flatpose-exp show table2 · flatpose-exp show fig1 --profile paper --json
+    """
     found = catalog.load(experiment)
     chosen = catalog.find_profile(found, profile)
     if json_:
@@ -132,6 +138,8 @@ def validate(experiment: Annotated[Optional[str], typer.Argument(metavar="[ID|PA
 
     A spec file given by its path is Python code and is executed. A stranger's spec is better checked as data: what
     `show ID --json` prints, or one row's "run" of it, with --json-spec FILE.
+
+    Examples: flatpose-exp validate · flatpose-exp validate my_table.py · flatpose-exp validate --json-spec theirs.json
     """
     from flatpose.harness.validate import examine, examine_json
 
@@ -197,7 +205,10 @@ def _seeds(text: str | None) -> tuple[int, ...] | None:
 
 @app.command()
 def status(json_: JsonOpt = False) -> None:
-    """How far each experiment is, in every setting (profile and data) that has runs."""
+    """How far each experiment is, in every setting (profile and data) that has runs.
+
+    Example: flatpose-exp status --json
+    """
     from flatpose.harness.status import overview
 
     rows = overview(sites.root(), sites.runs_dir())

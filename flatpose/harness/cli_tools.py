@@ -91,7 +91,10 @@ def cost(experiment: ExperimentArg, row: Annotated[Optional[str], typer.Option(h
          latency: Annotated[bool, typer.Option("--latency", help="Also time each row against FlatPose-B: eager and "
                                                             "compiled, one image and a batch.")] = False,
          json_: JsonOpt = False) -> None:
-    """Parameters and multiply-adds of each row at the paper's size. Needs no weights, data or GPU."""
+    """Parameters and multiply-adds of each row at the paper's size. Needs no weights, data or GPU.
+
+    Examples: flatpose-exp cost table5 · flatpose-exp cost table2 --latency
+    """
     from flatpose.harness.cost import cost_rows
 
     rows = cost_rows(catalog.load(experiment), row=row, latency=latency, runs_dir=sites.runs_dir(),
@@ -241,7 +244,10 @@ def _run_on_test_dev(run_dir: Path, data_root: Path, out_dir: Path, name: str) -
 
 @data_app.command("make")
 def data_make(experiment: Annotated[str, typer.Argument(metavar="[ID]")] = "fig1", profile: ProfileOpt = None) -> None:
-    """Generate the embedded data of an experiment now instead of on its first run; prints where it is."""
+    """Generate the embedded data of an experiment now instead of on its first run; prints where it is.
+
+    Example: flatpose-exp data make fig1 --profile quick
+    """
     from flatpose.data import synthetic
     from flatpose.harness.spec import at_profile
 
@@ -276,6 +282,8 @@ def data_check(data_root: RootOpt = None,
 
     Without --data-root: $FLATPOSE_DATA, else ./data. Each broken rule is one line: how often, the first places, and
     what to do. Exit code 2 when the data cannot be used as they are.
+
+    Examples: flatpose-exp data check --data-root /data · flatpose-exp data check --data-root mine --task custom
     """
     from flatpose.data.check import check
 
@@ -324,6 +332,8 @@ def doctor(data_root: RootOpt = None, json_: JsonOpt = False) -> None:
     """Versions, optional parts, data, disk, devices, and the command that mends each complaint.
 
     Exit code 0 when everything that is needed is there, else 1.
+
+    Example: flatpose-exp doctor --data-root /data
     """
     from flatpose.harness.doctor import examine
 
