@@ -45,9 +45,9 @@ def _run(task: Task, image_size: Size) -> RunConfig:
     return RunConfig(data=DataConfig(task=task, source="disk"), image_size=image_size, eval=boxes)
 
 
-def _udp_heatmap(image_size: Size) -> HeatmapCodecConfig:
-    """Unrounded centres, DARK decoding, the (size - 1) geometry, which needs no shift in the flip test."""
-    return HeatmapCodecConfig(sigma=3.0 if max(image_size) > 256 else 2.0, encode="exact", decode="dark", udp=True,
+def _udp_heatmap(image_size: Size, decode: Literal["dark", "dark_udp"] = "dark_udp") -> HeatmapCodecConfig:
+    """Unrounded centres in the (size - 1) geometry, which needs no shift in the flip test; TokenPose decodes by DARK."""
+    return HeatmapCodecConfig(sigma=3.0 if max(image_size) > 256 else 2.0, encode="exact", decode=decode, udp=True,
                               flip_shift=False)
 
 
@@ -61,7 +61,7 @@ def tokenpose(variant: Literal["B", "L/D24", "L/D6"] = "B", image_size: Size = L
     train = TrainConfig(epochs=300, batch_size=256 if image_size == HIGH else 128, optimizer="adam", lr=1e-3,
                         weight_decay=0.0, schedule="step", milestones=(200 / 300, 260 / 300), warmup_epochs=0.0,
                         warmup_lr=1e-3, ema_decay=None)
-    return replace(_run(task, image_size), model=model, codec=_udp_heatmap(image_size), train=train,
+    return replace(_run(task, image_size), model=model, codec=_udp_heatmap(image_size, "dark"), train=train,
                    augment=AUGMENT_HRNET_MPII if task == "mpii" else AUGMENT_HRNET)
 
 

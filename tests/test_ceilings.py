@@ -35,13 +35,16 @@ def test_the_grid_covers_every_codec_map_and_input_size():
     rows = ceilings.declared()
     assert len({r.id for r in rows}) == len(rows)
     assert {r.codec.kind for r in rows} == {"heatmap", "simcc", "regression", "sar"}
-    for size in ((192, 256), (288, 384)):
-        for task in ("coco", "crowdpose"):
-            maps = {(size[1] / r.x, size[0] / r.x) for r in rows if r.part == "map" and r.image_size == size and r.x
-                    and task in r.tasks}
-            assert maps >= {(64, 48), (32, 24), (16, 12), (8, 6)}
-    decoders = {(r.codec.decode, r.codec.udp) for r in rows if isinstance(r.codec, HeatmapCodecConfig)}
-    assert decoders == {("quarter", False), ("dark", False), ("dark", True)}
+    gridded = {(r.codec.encode, r.codec.decode, r.codec.udp) for r in rows if isinstance(r.codec, HeatmapCodecConfig)}
+    assert gridded == {("rounded", "quarter", False), ("exact", "quarter", False), ("exact", "dark", False),
+                       ("exact", "dark", True), ("exact", "dark_udp", True)}
+    for task, size in (("coco", (192, 256)), ("coco", (288, 384)), ("crowdpose", (192, 256)),
+                       ("crowdpose", (288, 384)), ("mpii", (256, 256))):
+        found = {(r.series, size[1] / r.x) for r in rows
+                 if r.part == "map" and r.image_size == size and r.x and task in r.tasks}
+        codecs = {series for series, _ in found}
+        assert len(codecs) == len(gridded) + 1  # and SimCC with one bin per cell
+        assert found >= {(series, cells) for series in codecs for cells in (64, 32, 16, 8)}
 
 
 @pytest.fixture

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import cv2
+import numpy as np
 import pytest
 import torch
 
@@ -18,6 +20,7 @@ HEATMAPS = {
     "quarter_exact": (HeatmapCodecConfig(encode="exact"), 1.0),
     "dark": (HeatmapCodecConfig(encode="exact", decode="dark"), 0.3),
     "udp": (HeatmapCodecConfig(encode="exact", decode="dark", udp=True), 0.3),
+    "dark_udp": (HeatmapCodecConfig(encode="exact", decode="dark_udp", udp=True), 0.3),
     "stride32": (HeatmapCodecConfig(stride=32, decode="argmax"), 16.0),
 }
 SIMCC = {
@@ -159,6 +162,52 @@ def test_quarter_step_goes_towards_the_higher_neighbour():
     heatmap[0, 0, 10, 20], heatmap[0, 0, 10, 21], heatmap[0, 0, 9, 20] = 1.0, 0.5, 0.5
     decoded, score = codec.decode({"heatmap": heatmap})
     assert decoded.tolist() == [[[20.25 * 4, 9.75 * 4]]] and score.item() == 1.0
+
+
+def wavy(height: int, width: int) -> torch.Tensor:
+    """A map for every cell (1, height * width, height, width) with its peak there and uneven neighbours."""
+    noise = 0.4 * torch.rand(height * width, height * width, generator=torch.Generator().manual_seed(2))
+    return (noise + 0.6 * torch.eye(height * width)).view(1, -1, height, width)
+
+
+@pytest.mark.parametrize("cells", [(4, 3), (8, 6), (16, 12)])
+def test_quarter_step_is_the_one_of_hrnets_decoder_in_every_cell(cells):
+    maps = wavy(*cells)
+    codec = build_codec(HeatmapCodecConfig(stride=1), cells[::-1], maps.shape[1])
+    decoded = codec.decode({"heatmap": maps})[0][0].numpy()
+    for index, grid in enumerate(maps[0].numpy()):
+        y, x = divmod(index, cells[1])
+        expected = [float(x), float(y)]
+        if 1 < x < cells[1] - 1 and 1 < y < cells[0] - 1:  # HRNet's condition, which spares the second cell as well
+            expected[0] += 0.25 * np.sign(grid[y, x + 1] - grid[y, x - 1])
+            expected[1] += 0.25 * np.sign(grid[y + 1, x] - grid[y - 1, x])
+        assert decoded[index].tolist() == expected, (x, y)
+
+
+def udp_reference(grid: np.ndarray, x: int, y: int, kernel: int = 11) -> np.ndarray:
+    """UDP's decoder for one map, by OpenCV and numpy."""
+    padded = cv2.GaussianBlur(np.pad(grid, kernel // 2), (kernel, kernel), 0)
+    blurred = padded[kernel // 2:-(kernel // 2), kernel // 2:-(kernel // 2)]
+    around = np.pad(np.log(np.clip(blurred * grid.max() / blurred.max(), 1e-3, 50)), 1, mode="edge")[y:y + 3, x:x + 3]
+    slope = np.array([around[1, 2] - around[1, 0], around[2, 1] - around[0, 1]]) / 2
+    mixed = (around[2, 2] - around[1, 2] - around[2, 1] + 2 * around[1, 1] - around[1, 0] - around[0, 1]
+             + around[0, 0]) / 2
+    curvature = np.array([[around[1, 2] - 2 * around[1, 1] + around[1, 0], mixed],
+                          [mixed, around[2, 1] - 2 * around[1, 1] + around[0, 1]]])
+    return np.array([x, y]) - np.linalg.solve(curvature + np.finfo(np.float32).eps * np.eye(2), slope)
+
+
+def test_udps_own_step_equals_its_decoder_up_to_the_border():
+    codec = build_codec(HeatmapCodecConfig(encode="exact", decode="dark_udp", udp=True), SIZE, 17)
+    unit = torch.rand(4, 17, 2, generator=torch.Generator().manual_seed(3), dtype=torch.float64)
+    keypoints = unit * (torch.tensor(SIZE) - 1)
+    keypoints[0, :2] = torch.tensor([[0.0, 255.0], [191.0, 3.0]])
+    maps = codec.encode(keypoints, torch.ones(4, 17))["heatmap"]
+    decoded = codec.decode({"heatmap": maps})[0].reshape(-1, 2).numpy()
+    for grid, point in zip(maps.flatten(0, 1).float().numpy(), decoded, strict=True):
+        y, x = np.unravel_index(grid.argmax(), grid.shape)
+        expected = udp_reference(grid.astype(np.float64), int(x), int(y)) * [191 / 47, 255 / 63]
+        assert np.abs(point - expected).max() < 2e-2
 
 
 def test_simcc_scores_follow_their_rule():

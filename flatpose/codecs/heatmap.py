@@ -1,7 +1,8 @@
 """One 2-D Gaussian map per keypoint.
 
-Quarter offset: Newell et al., Stacked Hourglass, ECCV 2016. DARK: Zhang et al., Distribution-Aware Coordinate
-Representation, CVPR 2020. UDP geometry: Huang et al., The Devil is in the Details, CVPR 2020.
+Quarter offset: Newell et al., Stacked Hourglass, ECCV 2016, with the borders of HRNet's decoder. DARK: Zhang et al.,
+Distribution-Aware Coordinate Representation, CVPR 2020. UDP, its geometry and its variant of the DARK step: Huang et
+al., The Devil is in the Details, CVPR 2020.
 """
 
 from __future__ import annotations
@@ -12,6 +13,10 @@ from torch import Tensor
 
 from flatpose.codecs.base import Outputs, inside, mean_of
 from flatpose.config import HeatmapCodecConfig
+
+
+UDP_RANGE = (1e-3, 50.0)
+"""Heights outside are cut off before UDP's decoder takes their logarithm."""
 
 
 class HeatmapCodec:
@@ -54,7 +59,10 @@ class HeatmapCodec:
         if self.config.decode == "quarter":
             position = position + 0.25 * _sign_of_slope(heatmap, cell)
         elif self.config.decode == "dark":
-            position = position + _taylor_step(_blurred_log(heatmap, self.config.dark_kernel), cell)
+            position = position + _taylor_step(_blurred(heatmap, self.config.dark_kernel).clamp(min=1e-10).log(), cell)
+        elif self.config.decode == "dark_udp":
+            blurred = _blurred(heatmap, self.config.dark_kernel).clamp(*UDP_RANGE)
+            position = position + _udp_step(blurred.log(), cell)
         return position * self._pixels_per_cell(position), scores
 
     def flip(self, outputs: Outputs, flip_index: Tensor) -> Outputs:
@@ -77,22 +85,25 @@ def _neighbour(heatmap: Tensor, cell: Tensor, dx: int, dy: int) -> Tensor:
     return heatmap.flatten(2).gather(-1, (y * width + x)[..., None])[..., 0]
 
 
-def _interior(heatmap: Tensor, cell: Tensor, margin: int) -> Tensor:
-    """(B, K, 1) true where the cell is at least ``margin`` cells away from the border."""
+def _interior(heatmap: Tensor, cell: Tensor, before: int, behind: int) -> Tensor:
+    """(B, K, 1) true where ``before`` cells lie left of and above the cell, and ``behind`` right of and below it."""
     height, width = heatmap.shape[-2:]
     x, y = cell.unbind(-1)
-    return ((x >= margin) & (y >= margin) & (x < width - margin) & (y < height - margin))[..., None]
+    return ((x >= before) & (y >= before) & (x < width - behind) & (y < height - behind))[..., None]
 
 
 def _sign_of_slope(heatmap: Tensor, cell: Tensor) -> Tensor:
-    """Per axis -1, 0 or 1: the side whose neighbour is higher; 0 at the border (as HRNet's decoder has it)."""
+    """Per axis -1, 0 or 1: the side whose neighbour is higher.
+
+    0 in the last row and column and in the first two, as in HRNet's decoder, whose condition is ``1 < x < width - 1``.
+    """
     slope = torch.stack([_neighbour(heatmap, cell, 1, 0) - _neighbour(heatmap, cell, -1, 0),
                          _neighbour(heatmap, cell, 0, 1) - _neighbour(heatmap, cell, 0, -1)], dim=-1)
-    return slope.sign() * _interior(heatmap, cell, 1)
+    return slope.sign() * _interior(heatmap, cell, 2, 1)
 
 
-def _blurred_log(heatmap: Tensor, kernel: int) -> Tensor:
-    """Log of the Gaussian-blurred map, rescaled to its old maximum (DARK's modulation)."""
+def _blurred(heatmap: Tensor, kernel: int) -> Tensor:
+    """The Gaussian-blurred map, rescaled to its old maximum (DARK's modulation)."""
     sigma = 0.3 * ((kernel - 1) * 0.5 - 1) + 0.8  # OpenCV's rule for a kernel given without its sigma
     offsets = torch.arange(kernel, device=heatmap.device, dtype=heatmap.dtype) - kernel // 2
     weights = torch.exp(-0.5 * (offsets / sigma) ** 2)
@@ -103,7 +114,7 @@ def _blurred_log(heatmap: Tensor, kernel: int) -> Tensor:
     maps = F.conv2d(maps, weights.view(1, 1, -1, 1), padding=(kernel // 2, 0))
     blurred = maps.reshape(batch, keypoints, height, width)
     peak = heatmap.amax((2, 3), keepdim=True) / blurred.amax((2, 3), keepdim=True).clamp(min=1e-12)
-    return (blurred * peak).clamp(min=1e-10).log()
+    return blurred * peak
 
 
 def _taylor_step(logmap: Tensor, cell: Tensor) -> Tensor:
@@ -118,6 +129,20 @@ def _taylor_step(logmap: Tensor, cell: Tensor) -> Tensor:
     determinant = hxx * hyy - hxy**2
     safe = torch.where(determinant == 0, torch.ones_like(determinant), determinant)
     step = -torch.stack([hyy * gx - hxy * gy, hxx * gy - hxy * gx], dim=-1) / safe[..., None]
-    usable = _interior(logmap, cell, 2) & (determinant != 0)[..., None]
+    usable = _interior(logmap, cell, 2, 2) & (determinant != 0)[..., None]
     # A flat or noisy map can ask for a step of many cells; the peak cell is then the better answer.
     return torch.where(usable & (step.abs() <= 2.0), step, torch.zeros_like(step))
+
+
+def _udp_step(logmap: Tensor, cell: Tensor) -> Tensor:
+    """Newton step -(H + eps)^-1 g as UDP takes it, per keypoint (B, K, 2): the map goes on unchanged beyond its border."""
+    def at(dx: int, dy: int) -> Tensor:
+        return _neighbour(logmap, cell, dx, dy)
+
+    tiny = torch.finfo(torch.float32).eps
+    gx, gy = 0.5 * (at(1, 0) - at(-1, 0)), 0.5 * (at(0, 1) - at(0, -1))
+    hxx = at(1, 0) - 2 * at(0, 0) + at(-1, 0) + tiny
+    hyy = at(0, 1) - 2 * at(0, 0) + at(0, -1) + tiny
+    hxy = 0.5 * (at(1, 1) + at(-1, -1) + 2 * at(0, 0) - at(1, 0) - at(-1, 0) - at(0, 1) - at(0, -1))
+    determinant = hxx * hyy - hxy**2
+    return -torch.stack([hyy * gx - hxy * gy, hxx * gy - hxy * gx], dim=-1) / determinant[..., None]

@@ -14,8 +14,8 @@ class HeatmapCodecConfig:
     """One 2-D Gaussian map per keypoint.
 
     ``encode``: "rounded" puts the peak on the nearest cell (HRNet), "exact" keeps the sub-cell centre (DARK, UDP).
-    ``decode``: "argmax", "quarter" (quarter-cell shift towards the higher neighbour) or "dark" (Taylor step on the
-    blurred log map). ``udp`` uses the (size - 1) geometry, which needs no flip shift.
+    ``decode``: "argmax", "quarter" (quarter-cell shift towards the higher neighbour), "dark" (Taylor step on the
+    blurred log map) or "dark_udp" (UDP's own variant of that step, up to the border). ``udp`` uses the (size - 1) geometry, which needs no flip shift.
     """
 
     kind: Literal["heatmap"] = "heatmap"
@@ -24,7 +24,7 @@ class HeatmapCodecConfig:
     sigma: PositiveFloat = 2.0
     """Standard deviation of the Gaussian, in cells."""
     encode: Literal["rounded", "exact"] = "rounded"
-    decode: Literal["argmax", "quarter", "dark"] = "quarter"
+    decode: Literal["argmax", "quarter", "dark", "dark_udp"] = "quarter"
     dark_kernel: PositiveInt = 11
     """Blur kernel of the DARK decoder, in cells (odd)."""
     udp: bool = False
