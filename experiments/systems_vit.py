@@ -46,7 +46,7 @@ def _run(task: Task, image_size: Size) -> RunConfig:
 
 
 def _udp_heatmap(image_size: Size, decode: Literal["dark", "dark_udp"] = "dark_udp") -> HeatmapCodecConfig:
-    """Unrounded centres in the (size - 1) geometry, which needs no shift in the flip test; TokenPose decodes by DARK."""
+    """Unrounded centres, the (size - 1) geometry, which needs no flip shift; TokenPose decodes by DARK."""
     return HeatmapCodecConfig(sigma=3.0 if max(image_size) > 256 else 2.0, encode="exact", decode=decode, udp=True,
                               flip_shift=False)
 

@@ -14,7 +14,6 @@ from torch import Tensor
 from flatpose.codecs.base import Outputs, inside, mean_of
 from flatpose.config import HeatmapCodecConfig
 
-
 UDP_RANGE = (1e-3, 50.0)
 """Heights outside are cut off before UDP's decoder takes their logarithm."""
 
@@ -135,7 +134,7 @@ def _taylor_step(logmap: Tensor, cell: Tensor) -> Tensor:
 
 
 def _udp_step(logmap: Tensor, cell: Tensor) -> Tensor:
-    """Newton step -(H + eps)^-1 g as UDP takes it, per keypoint (B, K, 2): the map goes on unchanged beyond its border."""
+    """Newton step -(H + eps)^-1 g as UDP takes it, per keypoint (B, K, 2): the map goes on beyond its border."""
     def at(dx: int, dy: int) -> Tensor:
         return _neighbour(logmap, cell, dx, dy)
 

@@ -15,7 +15,8 @@ class HeatmapCodecConfig:
 
     ``encode``: "rounded" puts the peak on the nearest cell (HRNet), "exact" keeps the sub-cell centre (DARK, UDP).
     ``decode``: "argmax", "quarter" (quarter-cell shift towards the higher neighbour), "dark" (Taylor step on the
-    blurred log map) or "dark_udp" (UDP's own variant of that step, up to the border). ``udp`` uses the (size - 1) geometry, which needs no flip shift.
+    blurred log map) or "dark_udp" (UDP's own variant of that step, up to the border). ``udp`` uses the (size - 1)
+    geometry, which needs no flip shift.
     """
 
     kind: Literal["heatmap"] = "heatmap"

@@ -17,9 +17,9 @@ Curve = dict[str, Any]
 STYLE_VERSION = 2
 PUBLISHED = ((4, 71.8), (32, 17.2))
 SHORT = {"heatmap as in HRNet": "heatmap (HRNet)", "heatmap, unrounded, quarter step": "heatmap, unrounded",
-         "heatmap, DARK": "DARK", "heatmap, DARK, UDP": "DARK, UDP", "heatmap, UDP's own step": "UDP",
+         "heatmap, DARK": "DARK", "heatmap, UDP's own step": "UDP",
          "SimCC, one bin per cell": "SimCC, bin per cell", "SimCC, 2 bins per pixel": "SimCC, 2 per pixel"}
-LINES = ("-", "--", "-.", "--", "-.", ":", "-")
+LINES = ("-", "--", "-.", "--", ":", "-")
 LABELS = {"argmax": "highest bin", "expectation": "expected bin"}
 
 
