@@ -159,3 +159,29 @@ def test_real_data_have_no_error(shared_data, task):
     found = check(shared_data, task)
     assert worst(shared_data, task) == set()
     assert "1829 images, 2065 persons, 1942 with keypoints" in {f.what for f in found}
+
+
+@pytest.mark.parametrize("split, use", [("train", "enough for `score` and `ceilings`, not for `run`"),
+                                        ("valid", "not enough for `run`")])
+def test_mpii_with_one_of_its_files_is_checked_as_far_as_it_is_there(mpii_tree, tmp_path, split, use):  # noqa: F811
+    shutil.copytree(mpii_tree / "mpii" / "annot", tmp_path / "annot")
+    (tmp_path / "images").symlink_to(mpii_tree / "mpii" / "images")
+    (tmp_path / "annot" / f"{split}.json").unlink()
+    other = {"train": "valid", "valid": "train"}[split]
+    found = check(tmp_path, "mpii")
+    assert found[0].what == f"annot/{other}.json found, annot/{split}.json missing: {use}"
+    assert [f.severity for f in found[1:]] == ["ok"] * (2 if split == "train" else 1)  # persons, head sizes
+
+
+def test_crowdpose_with_one_of_its_files_is_checked_as_far_as_it_is_there(crowdpose_tree, tmp_path):  # noqa: F811
+    shutil.copytree(crowdpose_tree / "crowdpose" / "json", tmp_path / "crowdpose" / "json")
+    (tmp_path / "crowdpose" / "json" / "crowdpose_trainval.json").unlink()
+    found = check(tmp_path, "crowdpose")
+    assert found[0].what.startswith("json/crowdpose_test.json found, json/crowdpose_trainval.json missing: enough for")
+    assert any(f.severity == "ok" and "persons" in f.what for f in found)
+
+
+def test_the_list_of_places_is_short(tmp_path):
+    for task in ("mpii", "crowdpose"):
+        (found,) = check(tmp_path, task)
+        assert found.what.count(str(tmp_path)) == 3 and "looked for" in found.what  # the root and its two folders

@@ -164,7 +164,7 @@ DAMAGE = {
     "scale as text": (lambda f: spoil(f / "train.json", lambda r: r[0].update(scale="big")), "scale must be a number"),
     "path": (lambda f: spoil(f / "train.json", lambda r: r[0].update(image="../a.jpg")), "not a plain file name"),
     "a dict": (lambda f: (f / "train.json").write_text("{}"), "is a list of"),
-    "no file": (lambda f: (f / "train.json").unlink(), "looked for"),
+    "no file": (lambda f: (f / "train.json").unlink(), r"valid\.json found, .*train\.json missing"),
     "nobody visible": (lambda f: spoil(f / "train.json", lambda r: [e.update(joints_vis=[0] * 16) for e in r]),
                        "no person"),
     "no images": (lambda f: (f.parent / "images").unlink(), "no MPII images"),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Container
+from collections.abc import Container, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from flatpose.data import coco, crowdpose, mpii
+from flatpose.data.layouts import Layout, closest, missing, whole
 from flatpose.errors import DataError, SpecError, nearest
 from flatpose.io import read_json
 from flatpose.keypoints import COCO17, CROWDPOSE14, KeypointSet
@@ -148,33 +149,47 @@ def _check_coco(root: Path, keypoints: KeypointSet = COCO17) -> list[Finding]:
     return out + _check_detector(detector, coco.annotation_path(folder, "val"), looked)
 
 
+def _layout(layouts: Sequence[Layout], name: str, root: Path) -> tuple[Layout, list[Finding]]:
+    """The nearest layout, with a finding where it lacks a file; raises DataError when nothing of any is there."""
+    found = closest(layouts)
+    if found is None or len(found.present) == 2:
+        return whole(layouts, name, root, ""), []
+    return found, [Finding("error", str(found.folder), missing(found), "put the missing file there")]
+
+
 def _check_crowdpose(root: Path) -> list[Finding]:
-    folder, train, test = crowdpose.annotation_files(root)
-    images = folder / "images"
-    out = [] if images.is_dir() else [Finding("error", str(images), NO_IMAGES)]
-    for path in (train, test):
+    layout, out = _layout(crowdpose.layouts(root), "CrowdPose", root)
+    images = layout.folder / "images"
+    out += [] if images.is_dir() else [Finding("error", str(images), NO_IMAGES)]
+    for path in layout.present:
         out += _check_file(path, images if images.is_dir() else None, CROWDPOSE14)
-    return out + _check_detector(crowdpose.detector_file(folder), test, folder / crowdpose.DETECTORS[0])
+    if layout.val not in layout.present:
+        return out
+    looked = layout.folder / crowdpose.DETECTORS[0]
+    return out + _check_detector(crowdpose.detector_file(layout.folder), layout.val, looked)
 
 
 def _check_mpii(root: Path) -> list[Finding]:
-    folder, *files = mpii.annotation_files(root)
-    images, out = folder / "images", []
+    layout, out = _layout(mpii.layouts(root), "MPII", root)
+    images = layout.folder / "images"
     present = _files_in(images)
-    if not images.is_dir():
-        out.append(Finding("error", str(images), NO_IMAGES))
-    for path in files:
+    out += [] if images.is_dir() else [Finding("error", str(images), NO_IMAGES)]
+    for path in layout.present:
         try:
             out += _check_mpii_file(path, present if images.is_dir() else None)
         except DataError as error:
             out.append(_of(error, str(path)))
+    return out + (_check_truth(layout.val) if layout.val in layout.present else [])
+
+
+def _check_truth(path: Path) -> list[Finding]:
+    """Joints and head sizes beside MPII's validation file."""
     try:
-        truth = mpii.read_truth(files[1])
-        out.append(Finding("ok", str(mpii.truth_path(files[1])), f"head sizes of {len(truth.head_size)} persons, "
-                           f"median {np.median(truth.head_size):.1f} pixels"))
+        truth = mpii.read_truth(path)
     except DataError as error:
-        out.append(_of(error, str(files[1])))
-    return out
+        return [_of(error, str(path))]
+    return [Finding("ok", str(mpii.truth_path(path)), f"head sizes of {len(truth.head_size)} persons, "
+                    f"median {np.median(truth.head_size):.1f} pixels")]
 
 
 def _check_mpii_file(path: Path, present: dict[str, int] | None) -> list[Finding]:

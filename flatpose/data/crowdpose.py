@@ -7,6 +7,7 @@ from pathlib import Path
 
 from flatpose.data import coco
 from flatpose.data.instances import PoseData, Split
+from flatpose.data.layouts import Layout, whole
 from flatpose.errors import DataError
 from flatpose.keypoints import CROWDPOSE14
 
@@ -20,16 +21,15 @@ DETECTORS = ("annotations/det_for_crowd_test_0.1_0.5.json", "json/det_for_crowd_
 CHECK = "flatpose-exp data check --task crowdpose --data-root DIR says what is expected where"
 
 
-def annotation_files(root: Path) -> tuple[Path, Path, Path]:
-    """(folder of CrowdPose, trainval file, test file) below a data root; raises DataError naming where it looked."""
-    looked = []
-    for folder in (root / "crowdpose", root):
-        for pattern in PATTERNS:
-            train, test = (folder / pattern.format(name) for name in SPLITS.values())
-            if train.is_file() and test.is_file():
-                return folder, train, test
-            looked += [str(train), str(test)]
-    raise DataError(f"no CrowdPose annotations under {root}: looked for {', '.join(looked)}", hint=CHECK)
+def layouts(root: Path) -> list[Layout]:
+    """Where the annotations may lie below a data root."""
+    return [Layout(folder, *(folder / pattern.format(name) for name in SPLITS.values()))
+            for folder in (root / "crowdpose", root) for pattern in PATTERNS]
+
+
+def annotation_files(root: Path) -> Layout:
+    """(folder of CrowdPose, trainval file, test file) below a data root; raises DataError naming what is missing."""
+    return whole(layouts(root), "CrowdPose", root, CHECK)
 
 
 def detector_file(folder: Path) -> Path | None:

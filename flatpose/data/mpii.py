@@ -14,6 +14,7 @@ import numpy as np
 
 from flatpose.data.coco import LARGEST, fingerprint
 from flatpose.data.instances import Person, PoseData, Split
+from flatpose.data.layouts import Layout, whole
 from flatpose.errors import DataError
 from flatpose.io import read_json
 from flatpose.keypoints import MPII16
@@ -108,16 +109,15 @@ def _are_numbers(value: Any, shape: tuple[int, ...]) -> bool:
     return found.shape == shape and found.dtype.kind in "if" and bool((np.abs(found) <= LARGEST).all())
 
 
-def annotation_files(root: Path) -> tuple[Path, Path, Path]:
-    """(folder of MPII, train file, validation file) below a data root; raises DataError naming what was looked for."""
-    looked = []
-    for folder in (root / "mpii", root):
-        for inner, names in LAYOUTS.items():
-            paths = [folder / inner / name for name in names]
-            if all(p.is_file() for p in paths):
-                return folder, paths[0], paths[1]
-            looked += [str(p) for p in paths]
-    raise DataError(f"no MPII annotations under {root}: looked for {', '.join(looked)}", hint=CHECK)
+def layouts(root: Path) -> list[Layout]:
+    """Where the annotations may lie below a data root."""
+    return [Layout(folder, *(folder / inner / name for name in names))
+            for folder in (root / "mpii", root) for inner, names in LAYOUTS.items()]
+
+
+def annotation_files(root: Path) -> Layout:
+    """(folder of MPII, train file, validation file) below a data root; raises DataError naming what is missing."""
+    return whole(layouts(root), "MPII", root, CHECK)
 
 
 def load_split(path: Path, images: Path, head_size: np.ndarray | None = None) -> Split:
