@@ -71,7 +71,7 @@ class OneBatch(list[dict[str, Tensor]]):
 def build(run: RunConfig) -> Case:
     """Both networks start from the same weights."""
     accelerator, _ = engine.build_accelerator(run.train)
-    codec, loss = build_codec(run.codec, run.image_size, len(COCO17)), build_loss(run.loss, run.codec)
+    codec, loss = build_codec(run.codec, run.image_size, len(COCO17)), build_loss(run.loss, run.codec, COCO17)
     batch = resident_batch(run, accelerator.device)
     nobody = Person(1, Path("none.jpg"), 1, np.ones(4), np.zeros((17, 2)), np.zeros(17), 1.0)  # never looked at
     crops = Crops([nobody] * run.train.batch_size, COCO17, run.image_size, udp=False)

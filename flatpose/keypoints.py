@@ -7,7 +7,7 @@ from functools import cached_property
 
 import numpy as np
 
-from flatpose.errors import SpecError, nearest
+from flatpose.errors import SpecError
 
 
 @dataclass(frozen=True)
@@ -91,12 +91,12 @@ MPII16 = KeypointSet(
     upper_body=(7, 8, 9, 10, 11, 12, 13, 14, 15),
 )
 
-KEYPOINT_SETS: dict[str, KeypointSet] = {s.name: s for s in (COCO17, CROWDPOSE14, MPII16)}
+BENCHMARK_KEYPOINTS: dict[str, KeypointSet] = {"coco": COCO17, "crowdpose": CROWDPOSE14, "mpii": MPII16}
 
 
-def keypoint_set(name: str) -> KeypointSet:
-    """The set of that name; raises SpecError with the nearest valid one."""
-    try:
-        return KEYPOINT_SETS[name]
-    except KeyError:
-        raise SpecError(f"unknown keypoint set {name!r}", hint=nearest(name, KEYPOINT_SETS)) from None
+def benchmark_keypoints(task: str) -> KeypointSet:
+    """What a benchmark's keypoints mean; raises SpecError for custom data, whose keypoints lie beside them."""
+    if task not in BENCHMARK_KEYPOINTS:
+        raise SpecError(f"the keypoints of {task!r} data are not known without the data", where="data.task",
+                        hint=", ".join(BENCHMARK_KEYPOINTS))
+    return BENCHMARK_KEYPOINTS[task]

@@ -12,6 +12,7 @@ from flatpose.codecs.base import Outputs
 from flatpose.codecs.simcc import NAMES
 from flatpose.config import CodecConfig, LossConfig
 from flatpose.errors import SpecError
+from flatpose.keypoints import KeypointSet
 from flatpose.losses_sharpose import two_stage_mse
 
 Loss = Callable[[Outputs, Outputs], Tensor]
@@ -20,8 +21,8 @@ FITS = {"mse": "heatmap", "kl": "simcc", "l1": "regression", "multi_mse": "heatm
         "two_stage_mse": "heatmap"}
 
 
-def build_loss(loss: LossConfig, codec: CodecConfig) -> Loss:
-    """The loss function of a run; raises SpecError when it does not fit the codec."""
+def build_loss(loss: LossConfig, codec: CodecConfig, keypoints: KeypointSet) -> Loss:
+    """The loss function of a run on persons of that keypoint set; raises SpecError when it does not fit the codec."""
     wanted = FITS[loss.kind]
     if codec.kind != wanted:
         raise SpecError(f"loss {loss.kind!r} needs codec {wanted!r}, not {codec.kind!r}",
@@ -35,7 +36,8 @@ def build_loss(loss: LossConfig, codec: CodecConfig) -> Loss:
     if loss.kind == "sar":
         return spatial_aware
     if loss.kind == "two_stage_mse":
-        return lambda outputs, targets: two_stage_mse(outputs, targets, loss.quality_weight, loss.quality_start)
+        return lambda outputs, targets: two_stage_mse(outputs, targets, keypoints.sigmas, loss.quality_weight,
+                                                      loss.quality_start)
     return lambda outputs, targets: simcc_kl(outputs, targets, loss.beta, loss.target_softmax)
 
 

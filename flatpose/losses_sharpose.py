@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from flatpose.codecs.base import Outputs
-from flatpose.keypoints import KEYPOINT_SETS
 
 
-def two_stage_mse(outputs: Outputs, targets: Outputs, quality_weight: float, quality_start: float) -> Tensor:
+def two_stage_mse(outputs: Outputs, targets: Outputs, sigmas: Sequence[float], quality_weight: float,
+                  quality_start: float) -> Tensor:
     """MSE(coarse) + MSE(fine) + weight * MSE(quality, OKS of the coarse answer), the last one once training is late.
 
     The heatmap terms are means over batch, keypoints and cells without HRNet's factor 0.5.
@@ -18,6 +20,7 @@ def two_stage_mse(outputs: Outputs, targets: Outputs, quality_weight: float, qua
     Args:
         outputs: ``heatmap``, ``heatmap_coarse`` (B, K, h, w) and ``quality`` (B,).
         targets: ``heatmap``, ``weights`` (B, K) and ``progress``, the share of training that is done.
+        sigmas: OKS fall-off of the K keypoints (KeypointSet.sigmas).
         quality_weight: Factor on the quality term (0.03).
         quality_start: Progress after which that term counts.
     """
@@ -26,13 +29,13 @@ def two_stage_mse(outputs: Outputs, targets: Outputs, quality_weight: float, qua
     maps = sum(F.mse_loss(outputs[name] * weights, label) for name in ("heatmap_coarse", "heatmap"))
     # Before its time the term counts nothing but stays in the graph, as distributed training wants it.
     factor = quality_weight if targets["progress"] > quality_start else 0.0
-    similarity = heatmap_oks(outputs["heatmap_coarse"].detach(), targets["heatmap"], targets["weights"])
+    similarity = heatmap_oks(outputs["heatmap_coarse"].detach(), targets["heatmap"], targets["weights"], sigmas)
     labelled = (targets["weights"] > 0).any(dim=1)
     error = ((outputs["quality"] - similarity).square() * labelled).sum() / labelled.sum().clamp(min=1)
     return maps + factor * error
 
 
-def heatmap_oks(heatmap: Tensor, label: Tensor, weights: Tensor) -> Tensor:
+def heatmap_oks(heatmap: Tensor, label: Tensor, weights: Tensor, sigmas: Sequence[float]) -> Tensor:
     """Object keypoint similarity (B,) between the highest cells of two maps, the crop taken as the person's area.
 
     In crop space this depends on nothing but distances in cells and the number of cells. (The official code divides x
@@ -41,7 +44,6 @@ def heatmap_oks(heatmap: Tensor, label: Tensor, weights: Tensor) -> Tensor:
     height, width = heatmap.shape[-2:]
     found, true = (torch.stack([m.flatten(2).argmax(-1) % width, m.flatten(2).argmax(-1) // width], dim=-1)
                    for m in (heatmap, label))
-    sigmas = next(s.sigmas for s in KEYPOINT_SETS.values() if len(s) == heatmap.shape[1])
     spread = (2 * torch.tensor(sigmas, device=heatmap.device)) ** 2
     squared = (found - true).float().square().sum(-1)
     counted = (weights > 0).float()

@@ -50,7 +50,7 @@ def execute(run: RunConfig, *, seed: int, data_root: Path | None, work_dir: Path
                   seed=seed, final=_final_augment(run), by_image=run.data.by_image,
                   reduced_decode=run.data.reduced_decode)
     set_seed(seed)  # the counters above may have drawn random numbers
-    loss = build_loss(run.loss, run.codec)
+    loss = build_loss(run.loss, run.codec, data.keypoint_set)
     batch = _batch_facts(run.train, len(crops), accelerator)
     reporter.message(_in_words(batch))
     judge = _judge(run, data, codec, accelerator, reporter) if run.train.eval_every else None

@@ -18,6 +18,7 @@ from flatpose.config import BaselineConfig, EvalConfig, HeatmapCodecConfig, RunC
 from flatpose.data import PoseData, load_coco
 from flatpose.data.loader import Crops, EpochSampler
 from flatpose.evaluate import predict
+from flatpose.keypoints import COCO17
 from flatpose.losses import build_loss
 from flatpose.models import build_model
 from flatpose.progress import SILENT
@@ -52,8 +53,8 @@ def network() -> torch.nn.Module:
 def weights(data: PoseData, folder: Path) -> dict[str, Tensor]:
     """Of a short training with the current number of threads."""
     accelerator, _ = build_accelerator(RUN.train)
-    trained = train(RUN.train, crops(data), build_codec(RUN.codec, RUN.image_size, 17), build_loss(RUN.loss, RUN.codec),
-                    network(), accelerator, folder, 0, SILENT)
+    codec, loss = build_codec(RUN.codec, RUN.image_size, 17), build_loss(RUN.loss, RUN.codec, COCO17)
+    trained = train(RUN.train, crops(data), codec, loss, network(), accelerator, folder, 0, SILENT)
     return trained.model.state_dict()
 
 

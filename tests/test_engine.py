@@ -20,6 +20,7 @@ from flatpose.config import AugmentConfig, BaselineConfig, HeatmapCodecConfig, T
 from flatpose.data import load_coco, transforms
 from flatpose.data.loader import IMAGENET_MEAN, IMAGENET_STD, Crops, EpochSampler, normalise
 from flatpose.errors import RunError, SpecError
+from flatpose.keypoints import COCO17
 from flatpose.losses import build_loss
 from flatpose.models import build_model
 from flatpose.models.backbones import build_backbone
@@ -98,7 +99,7 @@ def judged(crops: Crops, folder: Path, answers: list[float]) -> tuple[list[dict]
 
     torch.manual_seed(0)
     model = build_model(RUN.model, RUN.codec, RUN.image_size, 17)
-    codec, loss = build_codec(RUN.codec, RUN.image_size, 17), build_loss(RUN.loss, RUN.codec)
+    codec, loss = build_codec(RUN.codec, RUN.image_size, 17), build_loss(RUN.loss, RUN.codec, COCO17)
     return shown, train(config, crops, codec, loss, model, build_accelerator(config)[0], folder, 0, SILENT, judge)
 
 

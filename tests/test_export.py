@@ -16,9 +16,8 @@ import torch
 from flatpose.config import RunConfig, spec_hash
 from flatpose.errors import FlatPoseError
 from flatpose.harness import catalog
-from flatpose.harness.cost import NUM_KEYPOINTS
 from flatpose.harness.spec import at_profile
-from flatpose.keypoints import KEYPOINT_SETS
+from flatpose.keypoints import benchmark_keypoints
 from flatpose.models import build_model
 from flatpose.pose_checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from flatpose.predict import Pose
@@ -41,7 +40,7 @@ def reduced() -> dict[str, RunConfig]:
 
 def untrained(run: RunConfig) -> Checkpoint:
     torch.manual_seed(0)
-    points = next(k for k in KEYPOINT_SETS.values() if len(k) == NUM_KEYPOINTS[run.data.task])
+    points = benchmark_keypoints(run.data.task)
     network = build_model(run.model, run.codec, run.image_size, len(points), pretrained=False)
     return Checkpoint(run, points, network.eval(), {})
 
@@ -119,3 +118,17 @@ def test_a_wrong_ending_and_a_missing_package(tmp_path, monkeypatch):
     with pytest.raises(FlatPoseError, match="onnx, onnxscript, onnxruntime not installed"):
         module.export(load_checkpoint(), tmp_path / "pose.onnx")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_network_of_an_unknown_number_of_keypoints_is_refused(monkeypatch, capsys, tmp_path):
+    """The rows of a custom experiment: how many keypoints there are stands beside the data."""
+    from flatpose.harness import cli
+
+    spec = str(ROOT / "examples" / "own_experiment.py")
+    monkeypatch.setenv("FLATPOSE_RUNS", str(tmp_path))
+    for command in (["export", spec, "--row", "simcc", "-o", str(tmp_path / "a.onnx")], ["cost", spec]):
+        monkeypatch.setattr(sys, "argv", ["flatpose-exp", *command])
+        with pytest.raises(SystemExit) as stopped:
+            cli.main()
+        assert stopped.value.code == 2
+        assert "keypoints of 'custom' data" in capsys.readouterr().err

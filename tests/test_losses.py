@@ -11,6 +11,7 @@ from flatpose.codecs import build_codec
 from flatpose.codecs.simcc import ideal_logits
 from flatpose.config import HeatmapCodecConfig, LossConfig, RegressionCodecConfig, SimCCCodecConfig
 from flatpose.errors import SpecError
+from flatpose.keypoints import COCO17, KeypointSet
 from flatpose.losses import build_loss, joints_mse, simcc_kl
 
 CASES = [(LossConfig(kind="mse"), HeatmapCodecConfig()), (LossConfig(kind="kl"), SimCCCodecConfig()),
@@ -28,7 +29,7 @@ def perfect(codec_config):
 @pytest.mark.parametrize(("loss", "codec"), CASES, ids=lambda c: c.kind)
 def test_loss_vanishes_at_the_target_and_grows_away_from_it(loss, codec):
     outputs, targets = perfect(codec)
-    function = build_loss(loss, codec)
+    function = build_loss(loss, codec, COCO17)
     assert function(outputs, targets).item() == pytest.approx(0, abs=1e-5)
     moved = {name: value.roll(3, -1) if name != "coords" else value + 0.1 for name, value in outputs.items()}
     assert function(moved, targets).item() > 1e-5
@@ -40,7 +41,7 @@ def test_unlabelled_keypoints_give_no_gradient(loss, codec):
     targets["weights"] = torch.tensor([[1.0, 0.0, 1.0]])
     outputs = {name: (value + torch.randn_like(value)).requires_grad_() for name, value in outputs.items()
                if name != "weights"}
-    build_loss(loss, codec)(outputs, targets).backward()
+    build_loss(loss, codec, COCO17)(outputs, targets).backward()
     for value in outputs.values():
         assert value.grad[:, 1].abs().max() == 0 and value.grad[:, 0].abs().max() > 0
 
@@ -59,4 +60,24 @@ def test_kl_of_uniform_logits_by_hand():
 
 def test_a_loss_that_does_not_fit_the_codec_is_refused():
     with pytest.raises(SpecError, match="needs codec 'simcc'"):
-        build_loss(LossConfig(kind="kl"), HeatmapCodecConfig())
+        build_loss(LossConfig(kind="kl"), HeatmapCodecConfig(), COCO17)
+
+
+def quality_error(sigmas: list[float]) -> float:
+    """What SHaRPose's loss says of a coarse answer two cells off, in a 16x16 map, whose quality is given as 1."""
+    names = tuple(f"point{i}" for i in range(len(sigmas)))
+    own = KeypointSet("own", names, (), tuple(sigmas), (), ())
+    label, coarse = torch.zeros(2, 1, len(sigmas), 16, 16)
+    label[..., 5, 5] = coarse[..., 5, 7] = 1.0
+    targets = {"heatmap": label, "weights": torch.ones(1, len(sigmas)), "progress": torch.tensor(1.0)}
+    outputs = {"heatmap": label, "heatmap_coarse": coarse, "quality": torch.ones(1)}
+    late, early = (build_loss(LossConfig(kind="two_stage_mse", quality_weight=1.0, quality_start=start),
+                              HeatmapCodecConfig(), own)(outputs, targets).item() for start in (0.5, 1.0))
+    return late - early
+
+
+@pytest.mark.parametrize("count", [5, 14, 16, 17])
+def test_quality_is_judged_by_the_sigmas_of_the_persons_own_keypoint_set(count):
+    """Also where the set has as many keypoints as COCO, CrowdPose or MPII, but others."""
+    expected = (1 - math.exp(-4 / (2 * 0.2 ** 2 * 256))) ** 2
+    assert quality_error([0.1] * count) == pytest.approx(expected, rel=1e-4)

@@ -32,7 +32,7 @@ from flatpose.config.run import from_dict, to_dict
 from flatpose.data import load
 from flatpose.data.loader import Crops, normalise
 from flatpose.errors import FlatPoseError
-from flatpose.keypoints import COCO17
+from flatpose.keypoints import COCO17, benchmark_keypoints
 from flatpose.losses import build_loss
 from flatpose.models import build_model
 from flatpose.models.hrnet import HRNetTrunk
@@ -207,7 +207,7 @@ def test_learns_four_persons_by_heart_under_its_own_loss(four_persons, one_threa
     run = _reduced(run)
     torch.manual_seed(0)
     model = build_model(run.model, run.codec, SIZE, 17, pretrained=False)
-    codec, loss = build_codec(run.codec, SIZE, 17), build_loss(run.loss, run.codec)
+    codec, loss = build_codec(run.codec, SIZE, 17), build_loss(run.loss, run.codec, COCO17)
     targets = codec.encode(keypoints, weights)
     optimizer = build_optimizer(model, replace(run.train, lr=3e-3))
     values = []
@@ -244,11 +244,11 @@ RECIPES = [recipe(*arguments, **{"task": task} if task else {}) for recipe, argu
 @pytest.mark.parametrize("run", RECIPES, ids=lambda r: f"{r.model.kind}-{r.data.task}")
 def test_recipes_fit_together(run):
     """Model, codec and loss of each recipe agree at its own size, and the recipe survives JSON."""
-    keypoints = {"coco": 17, "crowdpose": 14, "mpii": 16}[run.data.task]
+    keypoints = benchmark_keypoints(run.data.task)
     with ShapesOnly():
-        build_model(run.model, run.codec, run.image_size, keypoints, pretrained=False)
-    build_loss(run.loss, run.codec)
-    build_codec(run.codec, run.image_size, keypoints)
+        build_model(run.model, run.codec, run.image_size, len(keypoints), pretrained=False)
+    build_loss(run.loss, run.codec, keypoints)
+    build_codec(run.codec, run.image_size, len(keypoints))
     assert from_dict(to_dict(run)) == run
 
 

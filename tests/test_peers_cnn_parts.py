@@ -169,7 +169,7 @@ def test_spatial_aware_loss_by_hand():
     outputs = {"logit": torch.tensor([[[[0.6, 0.2]]]]), "heatmap": torch.full((1, 1, 1, 2), -50.0),
                "keypoint": torch.tensor([[[[[0.5 + 1 / 32, 0.5]], [[0.5, 0.5]]]]])}
     targets = {"coords": torch.full((1, 1, 2), 0.5), "heatmap": torch.zeros(1, 1, 1, 2), "weights": torch.ones(1, 1)}
-    loss = build_loss(LossConfig(kind="sar"), SARCodecConfig())
+    loss = build_loss(LossConfig(kind="sar"), SARCodecConfig(), COCO17)
     assert loss(outputs, targets).item() == pytest.approx(-np.log(0.75 * np.exp(-0.5) + 0.25), abs=1e-5)
     ignored = {**targets, "weights": torch.zeros(1, 1)}
     assert loss(outputs, ignored).item() == 0.0
@@ -181,7 +181,7 @@ def test_multi_level_loss_pools_the_target():
     codec = build_codec(HeatmapCodecConfig(stride=1, sigma=8.0), (64, 96), 3)
     targets = codec.encode(torch.rand(2, 3, 2) * 60, torch.ones(2, 3))
     pooled = torch.nn.functional.adaptive_avg_pool2d(targets["heatmap"], (24, 16))
-    loss = build_loss(LossConfig(kind="multi_mse"), HeatmapCodecConfig(stride=1))
+    loss = build_loss(LossConfig(kind="multi_mse"), HeatmapCodecConfig(stride=1), COCO17)
     assert loss({"heatmap": targets["heatmap"], "heatmap_level0": pooled}, targets).item() == pytest.approx(0, abs=1e-9)
     coarse = torch.nn.functional.adaptive_avg_pool2d(targets["heatmap"], (3, 2))
     off = {"heatmap": targets["heatmap"], "heatmap_coarse": coarse + 1.0}
@@ -192,7 +192,7 @@ def test_multi_level_loss_pools_the_target():
                                              ("mse", SARCodecConfig()), ("sar", RegressionCodecConfig())])
 def test_losses_refuse_other_codecs(kind, codec):
     with pytest.raises(FlatPoseError, match="needs codec"):
-        build_loss(LossConfig(kind=kind), codec)
+        build_loss(LossConfig(kind=kind), codec, COCO17)
 
 
 @pytest.fixture

@@ -17,6 +17,7 @@ from flatpose.complexity import ShapesOnly, measure
 from flatpose.config import GatedUniPoseConfig, HeatmapCodecConfig, SHaRPoseConfig, TokenPoseConfig, ViTPoseConfig
 from flatpose.config.run import from_dict, to_dict
 from flatpose.errors import FlatPoseError
+from flatpose.keypoints import COCO17, benchmark_keypoints
 from flatpose.losses import build_loss
 from flatpose.models import build_model
 from flatpose.optim import build_optimizer
@@ -113,7 +114,7 @@ def test_learns_four_persons_by_heart_under_its_own_loss(four_persons, one_threa
     config, loss_config, steps, left, pixels = TRAINED[name]
     torch.manual_seed(0)
     model = build_model(config, CODEC, SIZE, 17, pretrained=False)
-    codec, loss = build_codec(CODEC, SIZE, 17), build_loss(loss_config, CODEC)
+    codec, loss = build_codec(CODEC, SIZE, 17), build_loss(loss_config, CODEC, COCO17)
     targets = codec.encode(keypoints, weights)
     optimizer = build_optimizer(model, replace(systems.tokenpose().train, optimizer="adamw", lr=2e-3))
     values = []
@@ -138,11 +139,11 @@ RECIPES = [systems.tokenpose("B", task="crowdpose"), systems.tokenpose("L/D24", 
 @pytest.mark.parametrize("run", RECIPES, ids=lambda run: f"{run.model.kind}-{run.data.task}-{run.image_size[1]}")
 def test_recipes_fit_together(run):
     """Model, codec and loss of each recipe agree at its own size, and the recipe survives JSON."""
-    keypoints = {"coco": 17, "crowdpose": 14, "mpii": 16}[run.data.task]
+    keypoints = benchmark_keypoints(run.data.task)
     with ShapesOnly():
-        build_model(run.model, run.codec, run.image_size, keypoints, pretrained=False)
-    build_loss(run.loss, run.codec)
-    build_codec(run.codec, run.image_size, keypoints)
+        build_model(run.model, run.codec, run.image_size, len(keypoints), pretrained=False)
+    build_loss(run.loss, run.codec, keypoints)
+    build_codec(run.codec, run.image_size, len(keypoints))
     assert from_dict(to_dict(run)) == run
 
 

@@ -17,6 +17,7 @@ from flatpose.config import BaselineConfig, HeatmapCodecConfig, RunConfig, Train
 from flatpose.data import load_coco
 from flatpose.data.loader import Crops
 from flatpose.errors import RunError
+from flatpose.keypoints import COCO17
 from flatpose.losses import Loss, build_loss
 from flatpose.models import build_model
 from flatpose.optim import build_optimizer, build_scheduler
@@ -46,7 +47,7 @@ def fit(run: RunConfig, crops: Crops, work_dir: Path, loss: Loss | None = None) 
     model = build_model(run.model, run.codec, run.image_size, 17)
     accelerator, _ = build_accelerator(run.train)
     codec = build_codec(run.codec, run.image_size, 17)
-    loss = loss or build_loss(run.loss, run.codec)
+    loss = loss or build_loss(run.loss, run.codec, COCO17)
     return train(run.train, crops, codec, loss, model, accelerator, work_dir, 0, SILENT)
 
 

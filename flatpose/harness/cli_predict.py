@@ -94,7 +94,8 @@ def export(source: Annotated[str, typer.Argument(metavar="CHECKPOINT|ID", help="
     from flatpose.export import export as write
     from flatpose.pose_checkpoint import load_checkpoint
 
-    loaded = load_checkpoint(source) if Path(source).exists() else _untrained(source, row, profile)
+    checkpoint = Path(source).exists() and not source.endswith(".py")  # which is a spec of one's own
+    loaded = load_checkpoint(source) if checkpoint else _untrained(source, row, profile)
     facts = write(loaded, out_file, compiled=compiled)
     if json_:
         print_json(facts)
@@ -106,9 +107,8 @@ def export(source: Annotated[str, typer.Argument(metavar="CHECKPOINT|ID", help="
 
 def _untrained(source: str, row: str | None, profile: str | None) -> Any:
     """A row's network as it is built, at the paper's size unless a profile says otherwise."""
-    from flatpose.harness.cost import NUM_KEYPOINTS
     from flatpose.harness.spec import at_profile
-    from flatpose.keypoints import KEYPOINT_SETS
+    from flatpose.keypoints import benchmark_keypoints
     from flatpose.models import build_model
     from flatpose.pose_checkpoint import Checkpoint
 
@@ -117,6 +117,6 @@ def _untrained(source: str, row: str | None, profile: str | None) -> Any:
         raise SpecError("an experiment has many networks", where=source, hint="add --row R")
     run = catalog.find_row(found, row).run
     run = run if profile is None else at_profile(run, catalog.find_profile(found, profile))
-    count = NUM_KEYPOINTS[run.data.task]
-    keypoints = next(s for s in KEYPOINT_SETS.values() if len(s) == count)
-    return Checkpoint(run, keypoints, build_model(run.model, run.codec, run.image_size, count, pretrained=False), {})
+    keypoints = benchmark_keypoints(run.data.task)
+    network = build_model(run.model, run.codec, run.image_size, len(keypoints), pretrained=False)
+    return Checkpoint(run, keypoints, network, {})

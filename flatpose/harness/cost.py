@@ -22,7 +22,6 @@ from flatpose.progress import SILENT, Reporter
 if TYPE_CHECKING:
     from torch import nn
 
-NUM_KEYPOINTS = {"coco": 17, "crowdpose": 14, "mpii": 16}
 PACKAGE = Path(__file__).resolve().parents[1]
 
 
@@ -90,9 +89,11 @@ def _code_hash() -> str:
 
 
 def _build(run: RunConfig) -> nn.Module:
+    from flatpose.keypoints import benchmark_keypoints
     from flatpose.models import build_model
 
-    return build_model(run.model, run.codec, run.image_size, NUM_KEYPOINTS[run.data.task], pretrained=False)
+    count = len(benchmark_keypoints(run.data.task))
+    return build_model(run.model, run.codec, run.image_size, count, pretrained=False)
 
 
 def _counted(run: RunConfig) -> dict[str, Any]:

@@ -99,10 +99,11 @@ def _network(run: RunConfig, checkpoint: Path) -> tuple[nn.Module, str, Cost]:
     """The network with the file's weights, what was recognised, and its cost (without the file's order of colours)."""
     from flatpose.checkpoints import load_into
     from flatpose.complexity import measure
-    from flatpose.harness.cost import NUM_KEYPOINTS
+    from flatpose.keypoints import benchmark_keypoints
     from flatpose.models import build_model
 
-    network = build_model(run.model, run.codec, run.image_size, NUM_KEYPOINTS[run.data.task], pretrained=False)
+    count = len(benchmark_keypoints(run.data.task))
+    network = build_model(run.model, run.codec, run.image_size, count, pretrained=False)
     cost = measure(network.eval(), run.image_size)
     return network, load_into(network, run.model, checkpoint), cost
 

@@ -67,10 +67,9 @@ def pack(folder: Path, target: Path, *, half: bool) -> list[Path]:
 
 def _keypoint_set(task: str, folder: Path) -> Any:
     """The benchmark's; a keypoint set of one's own lies with its data, and has to be named."""
-    from flatpose.keypoints import COCO17, CROWDPOSE14, MPII16
+    from flatpose.keypoints import BENCHMARK_KEYPOINTS as known
     from flatpose.keypoints_file import read_keypoint_set
 
-    known = {"coco": COCO17, "crowdpose": CROWDPOSE14, "mpii": MPII16}
     return known[task] if task in known else read_keypoint_set(folder / "keypoints.json")
 
 
