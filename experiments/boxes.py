@@ -11,14 +11,18 @@ from dataclasses import replace
 
 from experiments.fig1 import EXPERIMENT as FIG1
 from experiments.recipes import PROFILES
+from experiments.table1 import BOXES
 from experiments.table1 import EXPERIMENT as TABLE1
 from experiments.table5 import EXPERIMENT as TABLE5
 from flatpose.harness.spec import Experiment, Published, Row
 
 PUBLISHED = {
-    "table1_b": Published(source="Table 2, FlatPose-B 256x192", metrics={"AP": 75.4, "AP50": 93.6, "AR": 78.4}),
-    "table1_l": Published(source="Table 2, FlatPose-L 256x192", metrics={"AP": 77.4, "AP50": 93.6, "AR": 80.2}),
-    "table1_l_384": Published(source="Table 2, FlatPose-L 384x288", metrics={"AP": 78.2, "AP50": 93.7, "AR": 80.9}),
+    "table1_b": Published(source="Table 2, FlatPose-B 256x192", boxes=BOXES,
+                          metrics={"AP": 75.4, "AP50": 93.6, "AR": 78.4}),
+    "table1_l": Published(source="Table 2, FlatPose-L 256x192", boxes=BOXES,
+                          metrics={"AP": 77.4, "AP50": 93.6, "AR": 80.2}),
+    "table1_l_384": Published(source="Table 2, FlatPose-L 384x288", boxes=BOXES,
+                              metrics={"AP": 78.2, "AP50": 93.7, "AR": 80.9}),
 }
 
 

@@ -1,14 +1,14 @@
 """Published against measured, and one set of records against another.
 
-A verdict is one of: within tolerance · outside tolerance · not comparable · not run · failed; the last three always
-carry a reason. The interval decides first, the tolerance (fixed in the spec before any run) second. All metric values
-here are 0..1, as in the records; pages print them x 100.
+A verdict is one of: within tolerance · outside tolerance · print is wrong · undecided · not comparable · not run ·
+failed; all but the first two carry a reason. The interval decides first, the tolerance (fixed in the spec before any
+run) second. All metric values here are 0..1, as in the records; pages print them x 100.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from flatpose.harness import stats
@@ -17,6 +17,10 @@ from flatpose.harness.spec import Experiment, Row
 
 WITHIN, OUTSIDE = "within tolerance", "outside tolerance"
 NOT_COMPARABLE, NOT_RUN, FAILED = "not comparable", "not run", "failed"
+MISPRINT, UNDECIDED = "print is wrong", "undecided"
+COUNTED = {("params_m", "all"): "params_m", ("params_m", "leaf"): "params_leaf_m", ("gflops", "all"): "gflops",
+           ("gflops", "hrnet_tool"): "gflops_hrnet_tool"}
+"""(Quantity, convention of the print) -> our count made in the same way, a key of cost rows."""
 
 
 @dataclass(frozen=True)
@@ -69,6 +73,8 @@ class Comparison:
     reason: str
     condition: str = ""
     """Under which the measured number came about."""
+    convention: str = ""
+    """How the printed cost was counted (Published.gflops_by, params_by), and ours for this comparison."""
 
     def to_dict(self) -> dict[str, Any]:
         """JSON form; the reference is called "published" only when it is the paper's."""
@@ -78,6 +84,8 @@ class Comparison:
     @property
     def outcome(self) -> str:
         """Verdict with its reason."""
+        if self.verdict == MISPRINT:
+            return f"{self.verdict}: {self.reason}"
         return f"{self.verdict} ({self.reason})" if self.reason else self.verdict
 
 
@@ -137,8 +145,8 @@ def judge(measured: stats.Estimate, reference: float, tolerance: float) -> Verdi
     close = abs(measured.mean - reference) <= tolerance + 1e-12
     if measured.contains(reference) and not close and (measured.half_width or 0.0) > tolerance:
         width = 100 * (measured.half_width or 0.0)
-        return Verdict(NOT_COMPARABLE, f"n = {measured.n} cannot tell: the interval ±{width:.1f} holds the reference "
-                                       f"but is wider than the tolerance {100 * tolerance:.1f}")
+        return Verdict(UNDECIDED, f"n = {measured.n}: the interval ±{width:.1f} holds the reference but is wider than "
+                                  f"the tolerance {100 * tolerance:.1f}")
     return Verdict(WITHIN if close or measured.contains(reference) else OUTSIDE)
 
 
@@ -168,7 +176,7 @@ def _metric(experiment: Experiment, row: Row, metric: str, setting: Setting, box
     if found.status != "done":
         verdict = Verdict(FAILED if found.status == "failed" else NOT_RUN, found.reason)
         return _comparison(experiment, row, metric, setting.title, box, reference, tolerance, None, verdict)
-    verdict = judge(found.estimate, reference, tolerance)
+    verdict = _unless_misprinted(row, metric, judge(found.estimate, reference, tolerance), 100 * found.estimate.mean)
     if found.stale and not verdict.reason:
         verdict = Verdict(verdict.verdict, "measured by older code")
     return _comparison(experiment, row, metric, setting.title, box, reference, tolerance, found.estimate, verdict,
@@ -192,22 +200,32 @@ def _published(row: Row, metric: str) -> float:
     return row.published.metrics[metric] / 100  # type: ignore[index]
 
 
-def _costs(experiment: Experiment, row: Row, records: RecordSet) -> Iterator[Comparison]:
-    """Parameters and GFLOPs of the paper-size model; they need no data, so they always compare."""
+def _unless_misprinted(row: Row, quantity: str, verdict: Verdict, ours: float) -> Verdict:
+    """A difference from a number that is known to be wrong is no miss; agreement with it stays what it is."""
     assert row.published is not None
-    measured: Record = next((c for c in records.costs if c.get("row") == row.id), {})
-    for quantity, relative in (("params_m", row.tolerance.params), ("gflops", row.tolerance.gflops)):
-        reference = getattr(row.published, quantity)
+    why = row.published.misprints.get(quantity)
+    return Verdict(MISPRINT, f"{ours:.1f} ({why})") if why and verdict.verdict == OUTSIDE else verdict
+
+
+def _costs(experiment: Experiment, row: Row, records: RecordSet) -> Iterator[Comparison]:
+    """Parameters and GFLOPs of the paper-size model, counted as the print was; they need no data and always compare."""
+    said = row.published
+    assert said is not None
+    counted: Record = next((c for c in records.costs if c.get("row") == row.id), {})
+    for quantity, convention, reference, relative in (
+            ("params_m", said.params_by, said.params_m, row.tolerance.params),
+            ("gflops", said.gflops_by, said.gflops, row.tolerance.gflops)):
         if reference is None:
             continue
-        value, tolerance = measured.get(quantity), relative * reference
+        value, tolerance = counted.get(COUNTED[quantity, convention]), relative * reference
         if value is None:
             verdict, estimate = Verdict(NOT_RUN, "cost not computed"), None
         else:
             # A published 21.6 stands for anything from 21.55 to 21.65, however small the tolerance.
             tolerance, estimate = max(tolerance, 0.05), stats.Estimate(value, 1)
-            verdict = judge(estimate, reference, tolerance)
-        yield _comparison(experiment, row, quantity, None, None, reference, tolerance, estimate, verdict)
+            verdict = _unless_misprinted(row, quantity, judge(estimate, reference, tolerance), value)
+        found = _comparison(experiment, row, quantity, None, None, reference, tolerance, estimate, verdict)
+        yield replace(found, convention=convention)
 
 
 def _comparison(experiment: Experiment, row: Row, quantity: str, setting: str | None, box: str | None, reference: float,

@@ -67,6 +67,7 @@ class _Cost(TypedDict):
     row: str
     input_hw: NotRequired[list[int]]
     params_m: NotRequired[Number]
+    params_leaf_m: NotRequired[Number]
     gflops: NotRequired[Number]
     gflops_hrnet_tool: NotRequired[Optional[Number]]
 

@@ -22,6 +22,14 @@ class Published:
     metrics: dict[Metric, float] = Field(default_factory=dict)
     params_m: Optional[float] = None
     gflops: Optional[float] = None
+    params_by: Literal["all", "leaf"] = "all"
+    """Which parameters the print counts: all, or those of leaf modules only (a common tool's; no position codes)."""
+    gflops_by: Literal["all", "hrnet_tool"] = "all"
+    """How the print counts: every matrix product, or as the summary tool of HRNet's repository (complexity.py)."""
+    boxes: str = ""
+    """What is known of the boxes of these metrics, where it is not what the table says or implies."""
+    misprints: dict[str, str] = Field(default_factory=dict)
+    """Quantity or metric -> why its printed number is known to be wrong: a difference from it is no miss of ours."""
     note: str = ""
     """What is odd about these numbers (a contradiction, another convention, another box source)."""
     split: str = ""

@@ -11,6 +11,16 @@ from flatpose.harness.compare import Comparison, Measured, box_name, flip, measu
 from flatpose.harness.spec import Experiment, Row
 
 STALE_MARK = "†"
+QUANTITIES = {"params_m": "parameters (M)", "gflops": "GFLOPs"}
+CONVENTIONS = {("params_m", "leaf"): "leaf modules", ("gflops", "all"): "every matmul",
+               ("gflops", "hrnet_tool"): "HRNet's tool"}
+"""(Quantity, how the print counts) -> in words."""
+COUNTING = {
+    "all": "GFLOPs, every matmul: multiply-adds of every convolution and matrix product, attention included (/ 10^9)",
+    "hrnet_tool": "GFLOPs, HRNet's tool: the summary of HRNet's repository (/ 2^30; no attention products, tokens "
+                  "taken for channels, transposed convolutions at their output)",
+    "leaf": "parameters, leaf modules: without free-standing ones such as position codes"}
+"""What the conventions mean, for the foot of a table that has them."""
 
 
 @dataclass(frozen=True)
@@ -174,7 +184,9 @@ def comparison_table(comparisons: Sequence[Comparison], title: str = "Published 
         Column("quantity", "quantity", numeric=False), Column("reference", reference), Column("measured", "measured"),
         Column("difference", "difference"), Column("tolerance", "tolerance"), Column("boxes", "boxes", numeric=False),
         Column("verdict", "verdict", numeric=False), Column("source", "source", numeric=False))
-    return Table("comparison", title, columns, tuple(Line(c.row, c.label, _comparison_cells(c)) for c in comparisons))
+    lines = tuple(Line(c.row, c.label, _comparison_cells(c)) for c in comparisons)
+    used = {c.convention for c in comparisons if (c.quantity, c.convention) in CONVENTIONS}
+    return Table("comparison", title, columns, lines, tuple(text for name, text in COUNTING.items() if name in used))
 
 
 def _comparison_cells(c: Comparison) -> tuple[Cell, ...]:
@@ -191,7 +203,8 @@ def _comparison_cells(c: Comparison) -> tuple[Cell, ...]:
         width = scale * c.half_width
         display = f"{measured.display} ± {width:.{digits}f} (n = {c.n})"
         measured = replace(measured, display=display, half_width=width, n=c.n)
-    name = {"params_m": "params (M)", "gflops": "GFLOPs"}.get(c.quantity, c.quantity)
+    counted = CONVENTIONS.get((c.quantity, c.convention))
+    name = QUANTITIES.get(c.quantity, c.quantity) + (f", {counted}" if counted else "")
     boxes = "none needed" if cost else "—" if c.box_source is None else short_box(c.box_source)
     return (text_cell(name), number(c.reference), measured,
             replace(number(c.difference, "+"), condition=c.condition),
