@@ -7,9 +7,10 @@ import zlib
 from pathlib import Path
 from typing import Any
 
+import torch
 from accelerate import Accelerator
 
-from flatpose.errors import RunError
+from flatpose.errors import CheckpointError
 from flatpose.io import read_json, write_json
 
 STATE = "state.json"
@@ -47,26 +48,32 @@ class TrainState:
         """Load the newest whole checkpoint and return its ``state.json``; None when training starts afresh.
 
         Raises:
-            RunError: Its files are damaged (a disk that failed, a machine that lost power). It is removed: half of it
-                may be loaded by now, so that only a new start is clean.
+            CheckpointError: Its files are damaged (a disk that failed, a machine that lost power). It is removed: half
+                of it may be loaded by now, so that only a new start is clean.
         """
-        for folder in (self.current, self.old):
-            if (folder / STATE).is_file():
-                try:
-                    state = read_json(folder / STATE)
-                    if state.get("files", {}) != (_sums(folder) if "files" in state else {}):
-                        raise ValueError("its check sums differ")
-                    self.accelerator.load_state(str(folder))
-                    return state
-                except Exception as error:  # safetensors, zip and pickle have errors of their own, torch adds more
-                    self._remove(folder)
-                    raise RunError(f"the checkpoint was damaged ({type(error).__name__}) and has been removed",
-                                   where=folder.name, hint="run again: it starts afresh") from error
-        return None
+        folder = next((f for f in (self.current, self.old) if (f / STATE).is_file()), None)
+        if folder is None:
+            return None
+        state, problem = self._load(folder)
+        damaged = torch.tensor([int(problem is not None)], device=self.accelerator.device)
+        if self.accelerator.gather(damaged).any():  # where one process cannot go on none may
+            if self.accelerator.is_main_process:
+                shutil.rmtree(folder, ignore_errors=True)
+            self.accelerator.wait_for_everyone()
+            raise CheckpointError(f"the checkpoint was damaged ({problem or 'in another process'}) and has been "
+                                  "removed", where=folder.name, hint="run again: it starts afresh")
+        return state
 
-    def _remove(self, folder: Path) -> None:
-        if self.accelerator.is_main_process:
-            shutil.rmtree(folder, ignore_errors=True)
+    def _load(self, folder: Path) -> tuple[dict[str, Any] | None, str | None]:
+        """The state of a checkpoint that has been loaded, or what was wrong with it."""
+        try:
+            state = read_json(folder / STATE)
+            if state.get("files", {}) != (_sums(folder) if "files" in state else {}):
+                raise ValueError("its check sums differ")
+            self.accelerator.load_state(str(folder))
+            return state, None
+        except Exception as error:  # safetensors, zip and pickle have errors of their own, torch adds more
+            return None, type(error).__name__
 
 
 def _sums(folder: Path) -> dict[str, int]:

@@ -35,7 +35,15 @@ class SpecError(FlatPoseError):
 
 
 class RunError(FlatPoseError):
-    """A run that cannot go on (a loss that is not finite, a checkpoint that does not fit)."""
+    """A run that cannot go on (a batch that processes cannot share, weights that are missing)."""
+
+
+class AllRanksError(RunError):
+    """A run that cannot go on, raised by all of its processes at the same step: the next run may follow."""
+
+
+class CheckpointError(AllRanksError):
+    """A checkpoint that must not be gone on from; it has been removed."""
 
 
 def nearest(name: str, valid: Iterable[str]) -> str:

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import torch
 from accelerate import Accelerator
@@ -25,7 +25,7 @@ from flatpose.checkpoint import TrainState
 from flatpose.codecs.base import Encoder
 from flatpose.config import TrainConfig
 from flatpose.data.loader import Crops, EpochSampler, normalise
-from flatpose.errors import RunError
+from flatpose.errors import AllRanksError, RunError
 from flatpose.io import write_bytes
 from flatpose.losses import Loss
 from flatpose.optim import build_optimizer, build_scheduler
@@ -115,8 +115,9 @@ def train(config: TrainConfig, crops: Crops, codec: Encoder, loss: Loss, model: 
     kept as ``best.safetensors``.
 
     Raises:
-        RunError: The loss is no longer finite; the message names the step and the persons of the batch. Or the batch
-            cannot be split over the processes.
+        AllRanksError: The loss is no longer finite, in whichever process; the message names the step and the persons
+            of that process's batch. Or the checkpoint was damaged (CheckpointError) and has been removed.
+        RunError: The batch cannot be split over the processes.
     """
     start_trackers(accelerator, work_dir)
     loop = _prepare(config, crops, codec, loss, model, accelerator, seed)
@@ -237,23 +238,33 @@ def _epoch(loop: _Loop, epoch: int, reporter: Reporter) -> LogRow:
 
 
 def _step(loop: _Loop, batch: dict[str, Tensor], epoch: int, step: int) -> float:
-    """Forward, backward and, when gradients are complete, optimiser step number ``step``; returns the loss."""
+    """Forward, backward and, when gradients are complete, optimiser step number ``step``.
+
+    Returns the loss of the whole batch, of which each process has a part.
+    """
     targets = loop.codec.encode(batch["keypoints"], batch["weights"])
     targets["progress"] = torch.tensor(epoch / loop.config.epochs)
     with loop.accelerator.autocast():
         outputs = loop.net(normalise(batch["image"]))
     loss = loop.loss(outputs, targets)
-    value = loss.item()
-    if not math.isfinite(value):
-        raise RunError(f"the loss is {value} in epoch {epoch + 1}, step {step}",
-                       where=_batch_names(loop.crops, batch["index"]),
-                       hint="lower train.lr, set train.clip_grad, or use precision 'no'; the last checkpoint is kept")
+    parts = loop.accelerator.gather(loss.detach()).reshape(-1).tolist()  # one per process, known to all of them
+    if not all(map(math.isfinite, parts)):
+        _refuse(loop, parts, batch["index"], epoch, step)
     loop.accelerator.backward(loss)
     if loop.config.clip_grad is not None and loop.accelerator.sync_gradients:
         loop.accelerator.clip_grad_norm_(loop.net.parameters(), loop.config.clip_grad)
     loop.optimizer.step()
     loop.optimizer.zero_grad()
-    return value
+    return sum(parts) / len(parts)
+
+
+def _refuse(loop: _Loop, parts: list[float], index: Tensor, epoch: int, step: int) -> NoReturn:
+    """End the run in all processes at once: one that went on alone would wait for the others for ever."""
+    bad = [number for number, part in enumerate(parts) if not math.isfinite(part)]
+    persons = loop.accelerator.gather(index).reshape(len(parts), -1)[bad]
+    raise AllRanksError(f"the loss is {parts[bad[0]]} in epoch {epoch + 1}, step {step}",
+                        where=_batch_names(loop.crops, persons.flatten()),
+                        hint="lower train.lr, set train.clip_grad, or use precision 'no'; the last checkpoint is kept")
 
 
 def _batch_names(crops: Crops, index: Tensor) -> str:

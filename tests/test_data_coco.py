@@ -10,8 +10,8 @@ import pytest
 from tiny import write_coco
 
 from flatpose.config import DataConfig
-from flatpose.data import identity, load, load_coco
-from flatpose.data.loader import Crops, read_image
+from flatpose.data import identity, load, load_coco, loader
+from flatpose.data.loader import Crops, EpochSampler, ImageCache, read_image
 from flatpose.errors import DataError
 from flatpose.keypoints import COCO17
 
@@ -110,6 +110,40 @@ def test_missing_and_undecodable_images_are_named(tmp_path):
         (tmp_path / "bad.jpg").write_bytes(content)
         with pytest.raises(DataError, match="cannot be decoded"):
             read_image(tmp_path / "bad.jpg")
+
+
+@pytest.fixture
+def decodes(monkeypatch) -> list[Path]:
+    """Every image that is decoded; each has 100 bytes."""
+    seen: list[Path] = []
+    monkeypatch.setattr(loader, "read_image", lambda path, _: seen.append(path) or np.zeros(100, np.uint8))
+    return seen
+
+
+def test_images_beyond_the_room_leave_the_others_in_the_cache(decodes):
+    """With room for 70 of 100 about 70 are found in each later epoch; throwing out the least recently used gives 35."""
+    cache, sampler = ImageCache(7000), EpochSampler(100, shuffle=True)
+    for sampler.epoch in range(11):
+        for _, index in sampler:
+            cache.read(Path(str(index)))
+            assert cache.bytes == 100 * len(cache.images) <= 7000
+    assert len(decodes) <= 100 + 10 * 31
+
+
+def test_the_last_image_is_kept_also_when_the_cache_is_full(decodes):
+    """`by_image`: persons of one image follow each other."""
+    cache = ImageCache(300)
+    for name in "abcdeddef":
+        cache.read(Path(name))
+    assert "".join(map(str, decodes)) == "abcdedef", "d is found twice running, a and b are still there"
+    assert {path.name for path, _ in cache.images} == {"a", "b", "f"}
+    cache.read(Path("g"))
+    assert len(decodes) == 9
+
+
+def test_an_image_larger_than_the_room_is_read_all_the_same(decodes):
+    cache = ImageCache(50)
+    assert all(cache.read(Path(name)).size == 100 for name in "aab") and len(decodes) == 2
 
 
 def test_crops_depend_on_seed_epoch_and_index_alone(tmp_path):

@@ -48,7 +48,8 @@ def test_two_processes_equal_one(tmp_path):
     one, weights = run(tmp_path / "one", data)
     two, shared_weights = run(tmp_path / "two", data, *TORCHRUN)
     assert two["train"]["processes"] == 2 and two["train"]["steps"] == one["train"]["steps"]
-    assert two["train"]["loss_first"] == pytest.approx(one["train"]["loss_first"], rel=0.5)
+    for name in ("loss_first", "loss_last"):  # of the whole batches, not of rank 0's half
+        assert two["train"][name] == pytest.approx(one["train"][name], rel=1e-4)
     for name, value in weights.items():
         torch.testing.assert_close(shared_weights[name], value, rtol=1e-3, atol=2e-5)
     for a, b in zip(one["results"], two["results"], strict=True):

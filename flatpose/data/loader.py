@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -27,22 +26,26 @@ IMAGENET_STD = (58.395, 57.12, 57.375)
 
 
 class ImageCache:
-    """Decoded images, least recently used first out, so that the persons of one image share one decode."""
+    """Decoded images, so that the persons of one image share one decode.
+
+    When there is no more room the newest goes. Every epoch asks for every image once, in another order: the oldest are
+    as likely to be asked for next as any, and throwing them out for each new one would keep few until they are needed.
+    """
 
     def __init__(self, max_bytes: int = CACHE_BYTES) -> None:
         self.max_bytes, self.bytes = max_bytes, 0
-        self.images: OrderedDict[tuple[Path, int], np.ndarray] = OrderedDict()
+        self.images: dict[tuple[Path, int], np.ndarray] = {}
 
     def read(self, path: Path, reduction: int = 1) -> np.ndarray:
         """The image as :func:`read_image` gives it; raises DataError when it is missing or cannot be decoded."""
         key = path, reduction
-        if key in self.images:
-            self.images.move_to_end(key)
-            return self.images[key]
-        image = self.images[key] = read_image(path, reduction)
-        self.bytes += image.nbytes
-        while self.bytes > self.max_bytes and len(self.images) > 1:
-            self.bytes -= self.images.popitem(last=False)[1].nbytes
+        image = self.images.get(key)
+        if image is None:
+            image = read_image(path, reduction)
+            while self.images and self.bytes + image.nbytes > self.max_bytes:
+                self.bytes -= self.images.popitem()[1].nbytes
+            self.images[key] = image
+            self.bytes += image.nbytes
         return image
 
 
