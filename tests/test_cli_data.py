@@ -63,12 +63,14 @@ def test_submit_checks_against_the_image_list_and_zips(cli, tmp_path):
     found.write_text(json.dumps([entry]))
     arguments = ("submit", "coco-test-dev", "--predictions", str(found), "--image-info", str(info), "--name", "a-b",
                  "--out", str(tmp_path / "zips"))
-    answer = cli(*arguments)
+    short = cli(*arguments)
+    assert short.code == 2 and "1 images; test-dev2017 has 20,288" in short.err and "--any-list" in short.err
+    answer = cli(*arguments, "--any-list")
     path = Path(answer.out.strip())
     assert answer.code == 0 and path.name == "person_keypoints_test-dev2017_a-b_results.zip"
     assert zipfile.ZipFile(path).namelist() == ["person_keypoints_test-dev2017_a-b_results.json"]
     found.write_text(json.dumps([{**entry, "image_id": 8}]))
-    refused = cli(*arguments)
+    refused = cli(*arguments, "--any-list")
     assert refused.code == 2 and "[0].image_id: 8 is not an image of test-dev" in refused.err.replace("\n", " ")
 
 
@@ -96,6 +98,9 @@ def test_submit_runs_a_network_on_the_detectors_boxes(cli, tmp_path):
     record = {"schema_version": 1, "spec_hash": "0123", "seed": 0, "data_id": "data", "status": "done",
               "spec": to_dict(run)}
     (work / "record.json").write_text(json.dumps(record))
+    short = cli(*arguments)
+    assert short.code == 2 and "3 images; test-dev2017 has 20,288" in short.err
+    arguments = (*arguments, "--any-list")
     answer = cli(*arguments)
     assert answer.code == 0, answer.err
     with zipfile.ZipFile(answer.out.strip()) as archive:

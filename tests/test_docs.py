@@ -22,7 +22,8 @@ import numpy as np
 import pytest
 from tiny import write_coco
 
-from flatpose.harness import cli
+from flatpose.config import CodecConfig, HeatmapCodecConfig, SimCCCodecConfig
+from flatpose.harness import catalog, cli
 
 ROOT = Path(__file__).resolve().parents[1]
 OWN_TEST = {"adding-a-system.md": "test_adding_a_system.py"}
@@ -199,6 +200,33 @@ def test_the_reference_is_what_the_program_says(tmp_path):
     done = subprocess.run([*typer, "--output", str(target)], cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert target.read_text() == (ROOT / "docs" / "cli.md").read_text(), "make docs"
+
+
+SCORES = {"min_softmax": "smaller of both axes' softmaxed peaks", "min_raw": "smaller of both raw peaks"}
+
+
+def _conventions(codec: CodecConfig) -> tuple[str, str, str, str]:
+    """Row, score, threshold and shift as docs/evaluation.md words them."""
+    least = f"{codec.score_threshold:g}"
+    if isinstance(codec, HeatmapCodecConfig):
+        shifts = codec.flip_shift and not codec.udp
+        return ("heatmap with UDP" if codec.udp else "heatmap", "height of the peak", least,
+                "one cell to the right" if shifts else "none")
+    if isinstance(codec, SimCCCodecConfig):
+        return ("RTMPose" if codec.score == "min_raw" else "SimCC, FlatPose", SCORES[codec.score], least,
+                {0: "none", 1: "one bin to the left"}[codec.flip_shift])
+    return {"regression": "regression", "sar": "SAR"}[codec.kind], "", least, "none"
+
+
+def test_the_table_of_scores_and_shifts_is_what_the_rows_use():
+    text = (ROOT / "docs" / "evaluation.md").read_text(encoding="utf-8").split("| codec |")[1].split("\n\n")[0]
+    said = {name.strip(): rest for name, *rest in (line.strip("|").split("|") for line in text.splitlines()[2:])}
+    tables = [catalog.load(f"table{number}") for number in range(1, 6)]
+    used = {_conventions(row.run.codec): row.id for table in tables for row in table.rows}
+    for (name, score, threshold, shift), row in used.items():
+        words = [re.split(r"[,:;] | \(", cell.strip()) for cell in said[name]]
+        assert score in said[name][0] and threshold in words[1] and words[2][0] == shift, (row, said[name])
+    assert {name for name, *_ in used} == set(said)
 
 
 @pytest.mark.parametrize("page", [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))],

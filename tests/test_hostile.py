@@ -99,8 +99,8 @@ def json_spec(cli: Cli, content: bytes) -> Answer:
 def test_dev_results(cli: Cli, content: bytes) -> Answer:
     (cli.root / "info.json").write_text(json.dumps({"images": hostile.truth()["images"]}))
     (cli.root / "found.json").write_bytes(content)
-    return cli("submit", "coco-test-dev", "--name", "a", "--predictions", str(cli.root / "found.json"), "--image-info",
-               str(cli.root / "info.json"), "--out", str(cli.root))
+    return cli("submit", "coco-test-dev", "--any-list", "--name", "a", "--predictions", str(cli.root / "found.json"),
+               "--image-info", str(cli.root / "info.json"), "--out", str(cli.root))
 
 
 test_dev_results.__test__ = False

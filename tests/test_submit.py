@@ -20,12 +20,17 @@ def info(tmp_path):
     return path
 
 
+def submission(results, info, out, name="a"):
+    """With the two images of the test's list, which is not test-dev's."""
+    return coco_test_dev(results, info, out, name, any_list=True)
+
+
 def result(**changes) -> dict:
     return {"image_id": 7, "category_id": 1, "keypoints": [1.23456] * 51, "score": 0.5, "center": [1, 2], **changes}
 
 
 def test_the_zip_holds_one_file_at_its_root(tmp_path, info):
-    path = coco_test_dev([result(), result(image_id=9)], info, tmp_path / "new" / "folder", "flatpose-b")
+    path = submission([result(), result(image_id=9)], info, tmp_path / "new" / "folder", "flatpose-b")
     assert path.name == f"{NAME}.zip"
     with zipfile.ZipFile(path) as archive:
         assert archive.namelist() == [f"{NAME}.json"] and archive.testzip() is None
@@ -36,9 +41,9 @@ def test_the_zip_holds_one_file_at_its_root(tmp_path, info):
 
 
 def test_same_results_same_bytes_from_list_or_file(tmp_path, info):
-    first = coco_test_dev([result()], info, tmp_path, "a").read_bytes()
+    first = submission([result()], info, tmp_path).read_bytes()
     (tmp_path / "found.json").write_text(json.dumps([result()], indent=3))
-    assert coco_test_dev(tmp_path / "found.json", info, tmp_path, "a").read_bytes() == first
+    assert submission(tmp_path / "found.json", info, tmp_path).read_bytes() == first
 
 
 WRONG = {
@@ -58,22 +63,39 @@ WRONG = {
 def test_what_the_server_would_refuse(tmp_path, info, name):
     entry, message = WRONG[name]
     with pytest.raises(DataError, match=message):
-        coco_test_dev([result(), entry], info, tmp_path / "out", "a")
+        submission([result(), entry], info, tmp_path / "out")
     assert not (tmp_path / "out").exists()
 
 
 @pytest.mark.parametrize("name", ["", "a/b", "a b", "../x", "ä"])
 def test_names_that_cannot_be_file_names(tmp_path, info, name):
     with pytest.raises(DataError, match="letters, digits"):
-        coco_test_dev([result()], info, tmp_path, name)
+        submission([result()], info, tmp_path, name)
 
 
 def test_empty_results_and_damaged_image_list(tmp_path, info):
     with pytest.raises(DataError, match="at least one result"):
-        coco_test_dev([], info, tmp_path, "a")
+        submission([], info, tmp_path)
     info.write_text("[]")
     with pytest.raises(DataError, match="no list 'images'"):
-        coco_test_dev([result()], info, tmp_path, "a")
+        submission([result()], info, tmp_path)
     info.write_text('{"images": []}')
     with pytest.raises(DataError, match="is empty"):
-        coco_test_dev([result()], info, tmp_path, "a")
+        submission([result()], info, tmp_path)
+
+
+@pytest.mark.parametrize("count, said", [
+    (20_287, "20,287 images; test-dev2017 has 20,288"),
+    (40_670, "40,670 images, which is test2017's list; test-dev2017 has 20,288"),
+])
+def test_the_list_of_another_set_is_refused(tmp_path, info, count, said):
+    info.write_text(json.dumps({"images": [{"id": i} for i in range(count)]}))
+    with pytest.raises(DataError, match=said):
+        coco_test_dev([result()], info, tmp_path / "out", "a")
+    assert not (tmp_path / "out").exists()
+    assert submission([result()], info, tmp_path / "out").is_file()
+
+
+def test_a_list_of_the_right_length_is_taken(tmp_path, info):
+    info.write_text(json.dumps({"images": [{"id": i} for i in range(20_288)]}))
+    assert coco_test_dev([result()], info, tmp_path, "a").is_file()

@@ -49,7 +49,8 @@ def test_a_finished_run_becomes_a_submission(root, tmp_path, capfd, monkeypatch)
     folder.path.mkdir()
     folder.save(_record(run, 0, "tiny", root, folder.path, SILENT))
     monkeypatch.setattr("sys.argv", ["flatpose-exp", "submit", "coco-test-dev", "--name", "tiny", "--run",
-                                     str(folder.path), "--data-root", str(root), "--out", str(tmp_path / "out")])
+                                     str(folder.path), "--data-root", str(root), "--out", str(tmp_path / "out"),
+                                     "--any-list"])
     with pytest.raises(SystemExit) as stop:
         cli.main()
     said = capfd.readouterr()

@@ -14,9 +14,12 @@ from flatpose.errors import DataError
 from flatpose.io import read_json, write_bytes
 
 NUMBERS = 51
+TEST_DEV_IMAGES, TEST_IMAGES = 20_288, 40_670
+"""Images of COCO's test-dev2017 and of test2017, of which it is a part."""
 
 
-def coco_test_dev(results: list[dict[str, Any]] | Path, image_info: Path, out: Path, name: str) -> Path:
+def coco_test_dev(results: list[dict[str, Any]] | Path, image_info: Path, out: Path, name: str, *,
+                  any_list: bool = False) -> Path:
     """Write ``person_keypoints_test-dev2017_<name>_results.zip`` into the folder ``out``.
 
     The bytes depend on results and name alone. Images without a result are allowed; the server counts their persons
@@ -27,16 +30,18 @@ def coco_test_dev(results: list[dict[str, Any]] | Path, image_info: Path, out: P
         image_info: ``image_info_test-dev2017.json``: the images a result may belong to.
         out: Folder of the zip.
         name: The algorithm's name on the server: letters, digits, - and _.
+        any_list: Take a list of another length than test-dev's, to try things out; the server would refuse the zip.
 
     Raises:
-        DataError: A result is not in that form or belongs to another image; the message names the item.
+        DataError: The list is not test-dev's, or a result is not in that form or belongs to another image; the message
+            names the item.
     """
     if not re.fullmatch(r"[A-Za-z0-9_-]+", name):
         raise DataError(f"{name!r} cannot be part of a file name on the server", where="--name",
                         hint="use letters, digits, - and _")
     where = str(results) if isinstance(results, Path) else "results"
     entries = read_json(results) if isinstance(results, Path) else results
-    images = _image_ids(image_info)
+    images = image_ids(image_info, any_list=any_list)
     if not isinstance(entries, list) or not entries:
         raise DataError("expected a list with at least one result", where=where)
     slim = [_entry(entry, images, f"{where}: [{position}]") for position, entry in enumerate(entries)]
@@ -46,7 +51,8 @@ def coco_test_dev(results: list[dict[str, Any]] | Path, image_info: Path, out: P
     return path
 
 
-def _image_ids(path: Path) -> set[int]:
+def image_ids(path: Path, *, any_list: bool = False) -> set[int]:
+    """The ids of an image list; raises DataError when it is malformed or, unless ``any_list``, not test-dev's."""
     content = read_json(path)
     try:
         ids = {image["id"] for image in content["images"]}
@@ -55,6 +61,10 @@ def _image_ids(path: Path) -> set[int]:
                         hint="image_info_test-dev2017.json is in image_info_test2017.zip") from None
     if not ids:
         raise DataError("the list 'images' is empty", where=str(path))
+    if len(ids) != TEST_DEV_IMAGES and not any_list:
+        whose = ", which is test2017's list" if len(ids) == TEST_IMAGES else ""
+        raise DataError(f"{len(ids):,} images{whose}; test-dev2017 has {TEST_DEV_IMAGES:,}", where=str(path),
+                        hint="give image_info_test-dev2017.json; --any-list takes any list, to try things out")
     return ids
 
 

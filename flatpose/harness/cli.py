@@ -14,7 +14,7 @@ import typer
 
 import flatpose
 from flatpose.errors import FlatPoseError, SpecError
-from flatpose.harness import catalog, cli_claims, cli_predict, cli_site, cli_tools, sites
+from flatpose.harness import catalog, cli_claims, cli_predict, cli_site, cli_submit, cli_tools, sites
 from flatpose.harness.console import OPTIONS, err, minutes, out, print_json, table
 
 HELP = """Reproduce FlatPose's experiments: measure, train, evaluate, compare with the paper, report.
@@ -204,24 +204,6 @@ def _seeds(text: str | None) -> tuple[int, ...] | None:
 
 
 @app.command()
-def status(json_: JsonOpt = False) -> None:
-    """How far each experiment is, in every setting (profile and data) that has runs.
-
-    Example: flatpose-exp status --json
-    """
-    from flatpose.harness.status import overview
-
-    rows = overview(sites.root(), sites.runs_dir())
-    if json_:
-        print_json(rows)
-        return
-    counts = ("done", "failed", "stale", "running")
-    table("", ["experiment", "setting", "rows done", *counts, "seeds"],
-          [[r["experiment"], r["setting"], f"{r['rows_done']}/{r['rows']}", *(str(r[c]) for c in counts),
-            ", ".join(map(str, r["seeds"]))] for r in rows])
-
-
-@app.command()
 def run(experiment: ExperimentArg, row: RowOpt = None, profile: ProfileOpt = None, data_root: RootOpt = None,
         seeds: SeedsOpt = None, rerun: RerunOpt = Rerun.missing,
         checkpoint: Annotated[Optional[Path], typer.Option(
@@ -328,6 +310,7 @@ def _report(chosen: Any, check: bool) -> None:
 
 
 app.add_typer(cli_tools.app)
+app.add_typer(cli_submit.app, name="submit")
 app.add_typer(cli_predict.app)
 app.add_typer(cli_claims.app)
 

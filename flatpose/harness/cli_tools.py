@@ -1,4 +1,4 @@
-"""The commands of ``flatpose-exp`` beside the loop of experiments: compare, cost, ceilings, score, data, submit, …"""
+"""The commands of ``flatpose-exp`` beside the loop of experiments: status, compare, cost, ceilings, score, data, …"""
 
 from __future__ import annotations
 
@@ -13,7 +13,6 @@ from flatpose.harness.console import make_reporter, out, print_json, table
 
 app = typer.Typer()
 data_app = typer.Typer(no_args_is_help=True, help="Make, check or convert data sets.")
-submit_app = typer.Typer(no_args_is_help=True, help="Write the file that a benchmark's server accepts.")
 
 ExperimentArg = Annotated[str, typer.Argument(metavar="ID", help="Experiment id, or the path of a spec file.")]
 JsonOpt = Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")]
@@ -21,6 +20,24 @@ ProfileOpt = Annotated[Optional[str], typer.Option(help="smoke, quick, synth or 
 RootOpt = Annotated[Optional[Path], typer.Option(help="Folder holding coco/ (…); switches from embedded to this data.")]
 TaskOpt = Annotated[str, typer.Option(help="coco, crowdpose or mpii.")]
 BENCHMARKS = ("coco", "crowdpose", "mpii")
+
+
+@app.command()
+def status(json_: JsonOpt = False) -> None:
+    """How far each experiment is, in every setting (profile and data) that has runs.
+
+    Example: flatpose-exp status --json
+    """
+    from flatpose.harness.status import overview
+
+    rows = overview(sites.root(), sites.runs_dir())
+    if json_:
+        print_json(rows)
+        return
+    counts = ("done", "failed", "stale", "running")
+    table("", ["experiment", "setting", "rows done", *counts, "seeds"],
+          [[r["experiment"], r["setting"], f"{r['rows_done']}/{r['rows']}", *(str(r[c]) for c in counts),
+            ", ".join(map(str, r["seeds"]))] for r in rows])
 
 
 @app.command()
@@ -130,7 +147,7 @@ def ceilings(data_root: RootOpt = None) -> None:
     from flatpose.harness import ceilings_page
     from flatpose.io import write_bytes
 
-    todo, data, missing = measuring.jobs(_existing_root(data_root))
+    todo, data, missing = measuring.jobs(existing_root(data_root))
     reporter, reports = make_reporter(), sites.root() / "reports"
     for text in missing:
         reporter.message(f"left out: {text}")
@@ -142,7 +159,8 @@ def ceilings(data_root: RootOpt = None) -> None:
         reporter.message(f"written: reports/{name}")
 
 
-def _existing_root(data_root: Path | None) -> Path:
+def existing_root(data_root: Path | None) -> Path:
+    """The data root that a command cannot do without; raises SpecError when there is none."""
     from flatpose.data import find_root
 
     place = find_root(data_root)
@@ -191,57 +209,6 @@ def score(task: TaskOpt,
     print_json(score_file(task, annotations, predictions))
 
 
-@submit_app.command("coco-test-dev")
-def submit_coco_test_dev(
-    name: Annotated[str, typer.Option(help="Name of the method on the server: letters, digits, - and _.")],
-    predictions: Annotated[Optional[Path], typer.Option(help="COCO results format, as for `score --task coco`; "
-                                                             "needs --image-info.")] = None,
-    image_info: Annotated[Optional[Path], typer.Option(help="image_info_test-dev2017.json: test-dev's images.")] = None,
-    run_dir: Annotated[Optional[Path], typer.Option("--run", help="Instead: runs/HASH/seedN/DATA of a finished run, "
-                                                                  "whose network is then run.")] = None,
-    data_root: RootOpt = None,
-    out_dir: Annotated[Path, typer.Option("--out", help="Folder of the zip; made when it is not there.")] = Path("."),
-) -> None:
-    """Zip results for COCO's test-dev server, after checking every entry against the image list.
-
-    The zip holds one file at its root, person_keypoints_test-dev2017_NAME_results.json, as the server wants it, with
-    the four fields it reads and coordinates rounded to 1/100 pixel. Prints the zip's path.
-
-    With --run the network of a finished run is run on the boxes of COCO_test-dev2017_detections_AP_H_609_person.json
-    below the data root, with the run's own flip test, score rule and NMS.
-
-    \b
-    Examples:
-      flatpose-exp submit coco-test-dev --name a --predictions results.json --image-info image_info_test-dev2017.json
-      flatpose-exp submit coco-test-dev --name a --run runs/0123456789ab/seed0/ba9876543210 --data-root /data
-    """
-    from flatpose.data.submit import coco_test_dev
-
-    if run_dir is None and predictions is not None and image_info is not None:
-        print(coco_test_dev(predictions, image_info, out_dir, name))
-    elif run_dir is not None and predictions is None and image_info is None:
-        print(_run_on_test_dev(run_dir, _existing_root(data_root), out_dir, name))
-    else:
-        raise SpecError("give --predictions and --image-info, or --run", where="submit coco-test-dev")
-
-
-def _run_on_test_dev(run_dir: Path, data_root: Path, out_dir: Path, name: str) -> Path:
-    from flatpose.config import from_dict
-    from flatpose.data.submit import coco_test_dev
-    from flatpose.harness.store import RunDir
-
-    record, weights = RunDir(run_dir).record(), run_dir / "weights.safetensors"
-    if record is None or record["status"] != "done" or not weights.is_file():
-        raise SpecError("no finished run with its weights", where=str(run_dir), hint="flatpose-exp status")
-    if record["spec"]["data"]["task"] != "coco":
-        raise SpecError(f"a run on {record['spec']['data']['task']}, expected coco", where=str(run_dir))
-    from flatpose.testdev import load_test_dev, results
-
-    data = load_test_dev(data_root)
-    return coco_test_dev(results(from_dict(record["spec"]), weights, data, make_reporter()), data.val.annotation_file,
-                         out_dir, name)
-
-
 @data_app.command("make")
 def data_make(experiment: Annotated[str, typer.Argument(metavar="[ID]")] = "fig1", profile: ProfileOpt = None) -> None:
     """Generate the embedded data of an experiment now instead of on its first run; prints where it is.
@@ -269,7 +236,7 @@ def data_subset(target: Annotated[Path, typer.Argument(metavar="DIR", help="Wher
     """
     from flatpose.data.subset import make_subset
 
-    print(make_subset(_existing_root(data_root), target, {"train": train, "val": val}))
+    print(make_subset(existing_root(data_root), target, {"train": train, "val": val}))
 
 
 @data_app.command("check")
@@ -287,7 +254,7 @@ def data_check(data_root: RootOpt = None,
     """
     from flatpose.data.check import check
 
-    place = _existing_root(data_root)
+    place = existing_root(data_root)
     tasks = [task] if task else _tasks(place)
     findings = [{"task": t, **{name: getattr(f, name) for name in ("severity", "where", "what", "hint")}}
                 for t in tasks for f in check(place, t)]
@@ -353,4 +320,3 @@ def _print_findings(findings: list[tuple[Any, ...]]) -> None:
 
 
 app.add_typer(data_app, name="data")
-app.add_typer(submit_app, name="submit")
