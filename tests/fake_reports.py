@@ -53,7 +53,8 @@ def experiment() -> Experiment:
 def result(value: float, box: str = "gt", kind: str = "trained", weights: str | None = "ema") -> dict:
     return {"kind": kind, "weights": None if kind == "ceiling" else weights, "box_source": box,
             "flip_test": kind == "trained", "score_rule": "box x mean keypoint score > 0.2, OKS-NMS 0.9",
-            "metrics": {"AP": value, "AP50": min(1.0, value + 0.2)}, "images": 300, "predictions": 700}
+            "metrics": {"AP": value, "AP50": min(1.0, value + 0.2)}, "images": 300, "predictions": 700,
+            "bootstrap": {"AP": [value - 0.02, value + 0.01]}}
 
 
 def record(run: RunConfig, *, seed: int = 0, data: tuple[str, str] = EMBEDDED, ap: float = 0.4,

@@ -23,8 +23,8 @@ def record(seed: int, gt: float, det: float, bootstrap: bool = True) -> dict:
     for entry in made["results"]:
         value = det if entry["box_source"] != "gt" else gt
         entry["metrics"] = {"AP": value, "AP50": value + 0.2, "AR": value + (0.02 if value == gt else 0.05)}
-        if bootstrap:
-            entry["bootstrap"] = {"AP": [value - 0.03, value + 0.03] if value == gt else [value - 0.04, value + 0.04]}
+        half = 0.03 if value == gt else 0.04
+        entry["bootstrap"] = {"AP": [value - half, value + half]} if bootstrap else {}
     return made
 
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import fake_reports as fake
+import pytest
 
 from flatpose.harness import collect, plots
 from flatpose.harness.collect import RecordSet
@@ -18,7 +19,8 @@ def test_plot_data():
     assert [c["name"] for c in data["curves"]] == ["heatmap", "SimCC", "FlatPose"]
     assert [p["x"] for p in data["curves"][0]["points"]] == [4, 8, 16, 32]
     point = data["curves"][0]["points"][0]
-    assert point["n"] == 3 and len(point["seeds"]) == 3 and point["half_width"] > 0 and not point["stale"]
+    assert point["n"] == 3 and len(point["seeds"]) == 3 and not point["stale"]
+    assert point["interval"][0] < point["y"] < point["interval"][1]
     assert [p["y"] for p in data["ceilings"][0]["points"]] == [99.5, 97.0, 82.0, 31.0]
     assert data["published"][0]["points"] == [{"x": 4, "y": 71.8}, {"x": 32, "y": 17.2}]
     assert [t["label"] for t in data["ticks"]] == ["4\n32×24", "8\n16×12", "16\n8×6", "32\n4×3"]
@@ -29,6 +31,19 @@ def test_failed_points_are_left_out():
     run = fake.run_of(EXPERIMENT.rows[1])
     made = [r for r in fake.full(seeds=(0,)) if r["spec_hash"] != fake.spec_hash(run)] + [fake.failed(run)]
     assert [p["x"] for p in data_of(made)["curves"][0]["points"]] == [4, 16, 32]
+
+
+def test_one_seed_has_whiskers_over_images():
+    point = data_of(fake.full(seeds=(0,)))["curves"][0]["points"][0]
+    assert point["n"] == 1 and point["interval"] == pytest.approx([point["y"] - 2, point["y"] + 1])
+    assert plots.whiskers(point) == [[pytest.approx(2)], [pytest.approx(1)]]
+    assert b"bootstrap over images, one seed" in plots.draw(data_of(fake.full(seeds=(0,))))
+    assert b"t-interval over seeds" in plots.draw(data_of(fake.full()))
+
+
+def test_whiskers_never_point_inwards():
+    assert plots.whiskers({"y": 0.0, "interval": [0.1, 0.2]}) == [[0.0], [0.2]]
+    assert plots.whiskers({"y": 0.0, "interval": None}) is None
 
 
 def test_svg_is_the_same_twice_and_dateless():

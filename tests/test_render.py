@@ -5,6 +5,7 @@ import io
 from dataclasses import replace
 
 import fake_reports as fake
+import pytest
 
 from flatpose.harness import index_page, page, render
 from flatpose.harness.collect import RecordSet, stale_check
@@ -51,6 +52,16 @@ def test_csv_is_the_twin_of_every_table():
     failed = next(r for r in rows if r["row"] == "simcc_s8" and r["column"] == "AP_gt")
     assert failed["value"] == "" and failed["status"] == "failed" and "NaN" in failed["note"]
     assert next(r for r in rows if r["row"] == "heatmap_s4" and r["column"] == "AP_gt")["runs"].count("/seed") == 3
+
+
+def test_csv_and_page_have_the_interval_over_images():
+    one, three = RecordSet("fig1", tuple(fake.full(seeds=(0,)))), RecordSet("fig1", tuple(fake.full()))
+    rows = list(csv.DictReader(io.StringIO(render.to_csv(page.tables(EXPERIMENT, one, STALE)))))
+    cell = next(r for r in rows if r["row"] == "heatmap_s4" and r["column"] == "AP_gt")
+    low, value, high = (float(cell[name]) for name in ("bootstrap_low", "value", "bootstrap_high"))
+    assert (low, high) == pytest.approx((value - 2, value + 1), abs=1e-3) and cell["half_width"] == ""
+    assert "one seed: AP [95 % bootstrap interval over images]" in rendered(one)
+    assert "One seed: no interval over seeds." in rendered(one) and "bootstrap" not in rendered(three)
 
 
 def test_terminal_table_names_the_rows():

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import fake_reports as fake
+import pytest
 
 from flatpose.harness import collect, tables
 from flatpose.harness.collect import RecordSet
@@ -25,6 +26,22 @@ def test_metric_cell_shows_mean_interval_and_n():
     assert (cell.display, cell.n, found["seeds"].display) == ("41.0 ± 2.5", 3, "3")
     assert cell.run_ids == tuple(f"{fake.spec_hash(run)}/seed{s}/embedded0000" for s in range(3))
     assert found["AP_det:person_boxes.json"].display == "38.0 ± 2.5"
+
+
+def test_one_seed_shows_its_interval_over_images():
+    run = fake.run_of(EXPERIMENT.rows[0])
+    cell = cells(table_of([fake.record(run, ap=0.40)]), "heatmap_s4")["AP_gt"]
+    assert (cell.display, cell.n, cell.half_width) == ("40.0 [38.0, 41.0]", 1, None)
+    several = cells(table_of([fake.record(run, seed=s, ap=0.40 + s / 100) for s in (0, 1)]), "heatmap_s4")["AP_gt"]
+    assert "[" not in several.display and several.bootstrap == pytest.approx((38.5, 41.5))
+    assert cells(table_of([fake.record(run)]), "heatmap_s4")["ceiling"].bootstrap is None
+
+
+def test_without_a_bootstrap_one_seed_has_no_interval():
+    record = fake.record(fake.run_of(EXPERIMENT.rows[0]), ap=0.40)
+    for entry in record["results"]:
+        del entry["bootstrap"]
+    assert cells(table_of([record]), "heatmap_s4")["AP_gt"].display == "40.0"
 
 
 def test_every_empty_cell_explains_itself():

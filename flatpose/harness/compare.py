@@ -7,6 +7,7 @@ run) second. All metric values here are 0..1, as in the records; pages print the
 
 from __future__ import annotations
 
+import statistics
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
@@ -15,6 +16,7 @@ from flatpose.harness import stats
 from flatpose.harness.collect import PAPER_DATA, Record, RecordSet, Setting, Stale, gt_first, run_id, settings
 from flatpose.harness.spec import Experiment, Row
 
+Interval = tuple[float, float]
 WITHIN, OUTSIDE = "within tolerance", "outside tolerance"
 NOT_COMPARABLE, NOT_RUN, FAILED = "not comparable", "not run", "failed"
 MISPRINT, UNDECIDED = "print is wrong", "undecided"
@@ -37,10 +39,26 @@ class Measured:
     """One line per failed seed, also when others succeeded."""
     condition: str = ""
     """Box source, flip test and score rule of the values; several when seeds differ."""
+    images: tuple[Interval, ...] = ()
+    """Per value its 95 % bootstrap interval over images; empty unless every record has one."""
 
     @property
     def estimate(self) -> stats.Estimate:
         return stats.estimate(self.values)
+
+    @property
+    def over_images(self) -> Interval | None:
+        """Of the bootstrap intervals over images each end, averaged over seeds."""
+        low, high = (statistics.fmean(ends) for ends in zip(*self.images, strict=True)) if self.images else (0.0, 0.0)
+        return (low, high) if self.images else None
+
+    @property
+    def interval(self) -> Interval | None:
+        """What a reader may expect of a repetition: over seeds where there are several, else over images."""
+        estimate = self.estimate
+        if estimate.half_width is None:
+            return self.over_images
+        return estimate.mean - estimate.half_width, estimate.mean + estimate.half_width
 
 
 @dataclass(frozen=True)
@@ -73,6 +91,8 @@ class Comparison:
     reason: str
     condition: str = ""
     """Under which the measured number came about."""
+    bootstrap: Interval | None = None
+    """Of the measured metric: 95 % over images, its ends averaged over seeds."""
     convention: str = ""
     """How the printed cost was counted (Published.gflops_by, params_by), and ours for this comparison."""
 
@@ -126,10 +146,12 @@ def measure(setting: Setting, row: Row, metric: str, box_source: str | None, *, 
     have = [(r, found) for r, found in pairs if found and found["metrics"].get(metric) is not None]
     if have:
         done = [r for r, _ in have]
+        images = [ends for _, e in have if (ends := (e.get("bootstrap") or {}).get(metric))]
         return Measured("done", values=tuple(e["metrics"][metric] for _, e in have),
                         seeds=tuple(r["seed"] for r in done), runs=tuple(map(run_id, done)),
                         stale=bool(stale and any(map(stale, done))), failures=failures,
-                        condition="; ".join(sorted({condition(e) for _, e in have})))
+                        condition="; ".join(sorted({condition(e) for _, e in have})),
+                        images=tuple((low, high) for low, high in images) if len(images) == len(have) else ())
     runs = tuple(map(run_id, records))
     if failures and not pairs:
         return Measured("failed", "; ".join(failures), runs=runs, failures=failures)
@@ -179,8 +201,9 @@ def _metric(experiment: Experiment, row: Row, metric: str, setting: Setting, box
     verdict = _unless_misprinted(row, metric, judge(found.estimate, reference, tolerance), 100 * found.estimate.mean)
     if found.stale and not verdict.reason:
         verdict = Verdict(verdict.verdict, "measured by older code")
-    return _comparison(experiment, row, metric, setting.title, box, reference, tolerance, found.estimate, verdict,
+    made = _comparison(experiment, row, metric, setting.title, box, reference, tolerance, found.estimate, verdict,
                        condition=found.condition)
+    return replace(made, bootstrap=found.over_images)
 
 
 def _no_metric(experiment: Experiment, row: Row, metric: str, found: list[Setting]) -> Comparison:

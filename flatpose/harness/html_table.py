@@ -71,8 +71,11 @@ def tooltip(row: Line, column: Column, cell: Cell) -> str:
     unit = f" ({column.unit})" if column.unit else ""
     lines = [f"{row.label} · {column.title}{unit}: {cell.display}"]
     if cell.n is not None:
-        interval = "no interval from one seed" if cell.half_width is None else "± half-width of the 95 % t-interval"
+        interval = "no interval over seeds" if cell.half_width is None else "± half-width of the 95 % t-interval"
         lines.append(f"mean of n = {cell.n}; {interval}")
+    if cell.bootstrap:
+        low, high = cell.bootstrap
+        lines.append(f"95 % bootstrap interval over images: {low:.{column.decimals}f} to {high:.{column.decimals}f}")
     lines += [f"condition: {cell.condition}"] if cell.condition else []
     lines += [f"{cell.status}: {cell.note}" if cell.status != "done" else cell.note] if cell.note else []
     lines += ["measured by older code"] if cell.status == "stale" else []

@@ -27,6 +27,8 @@ TRADEOFF = "trade-off"
 DIFFERENCES = (0.1, 0.2, 0.3, 0.5, 1.0)
 """In points of the metric; the paper's ablations differ by 0.1 to 1.3."""
 FLOOR = 0.01
+ONE_SEED = ("One seed: no interval over seeds. Brackets are the bootstrap over images: how much AP depends on the "
+            "images, not on the training, so no difference between rows can be called significant.")
 
 
 def tables(experiment: Experiment, records: RecordSet, stale: Stale | None = None) -> list[tuple[str, Table]]:
@@ -35,9 +37,9 @@ def tables(experiment: Experiment, records: RecordSet, stale: Stale | None = Non
         return pictures_table.tables(experiment, records.drawings, stale)
     made: list[tuple[str, Table | None]] = []
     for setting in settings(experiment, records):
-        if experiment.headline == "boxes":
-            made.append((setting.title, boxes.table(experiment, setting, stale)))
         part = part_of(experiment, setting)
+        if experiment.headline == "boxes":
+            made.append((setting.title, boxes.table(part, setting, stale)))
         made.append((setting.title, measured_table(part, setting, stale)))
         made.append((setting.title, weights_table(part, setting, stale)))
     comparisons = against_paper(experiment, records, stale)
@@ -134,11 +136,20 @@ def _what_was_run(experiment: Experiment, setting: Setting) -> list[str]:
         f"{_same(done, 'data', 'val_persons')} evaluated in {_same(done, 'data', 'val_images')} images; "
         f"input {sizes} (h×w)",
         _budget(experiment, setting),
-        f"**Evaluation** metrics × 100, mean over seeds ± half-width of the 95 % t-interval; boxes: {boxes}; {rules}",
+        f"**Evaluation** metrics × 100; {_intervals(setting)}; boxes: {boxes}; {rules}",
         f"**Device** {device}, precision {_same(done, 'train', 'precision')} "
         f"({_same(done, 'train', 'precision_reason')}){time}",
         f"**Seeds** {', '.join(map(str, setting.seeds))}",
     ]
+
+
+def _intervals(setting: Setting) -> str:
+    """What stands beside a metric, by the numbers of seeds that occur."""
+    counts = {sum(r["status"] == "done" for r in records) for records in setting.rows.values()}
+    over_seeds = ["mean over seeds ± half-width of the 95 % t-interval"] if max(counts) > 1 else []
+    over_images = any((e.get("bootstrap") or {}) for r in setting.done for e in r["results"]) and 1 in counts
+    return "; ".join([*over_seeds, *(["one seed: AP [95 % bootstrap interval over images]"] if over_images else [])]
+                     ) or "one seed: no interval"
 
 
 def stand_ins(experiment: Experiment, profile_name: str) -> list[tuple[str, str]]:
@@ -184,7 +195,7 @@ def _detectable(experiment: Experiment, setting: Setting) -> str:
     sd, n = stats.pooled_sd(samples), min((len(s) for s in samples), default=0)
     smallest = None if sd is None else stats.detectable_difference(sd, n)
     if sd is None or smallest is None:
-        return "One seed: no interval; no difference between rows can be called significant." if setting.done else ""
+        return ONE_SEED if setting.done else ""
     return (f"Detectable difference: seeds of one row scatter by {100 * sd:.1f} {experiment.metric} (pooled standard "
             f"deviation); with n = {n}, two rows must differ by {100 * smallest:.1f} {experiment.metric} to be told "
             f"apart with 80 % power (two-sample t-test, 5 %). {_seeds_needed(experiment.metric, sd)}{_floor(samples)}")

@@ -9,7 +9,7 @@ import hashlib
 import io
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
 from flatpose.config.run import RunConfig
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 PlotData = dict[str, Any]
-STYLE_VERSION = 3
+STYLE_VERSION = 4
 """Raise when the drawing changes, so that committed pictures count as outdated."""
 COLOURS = ("#D55E00", "#0072B2", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")  # Okabe and Ito: told apart by all eyes
 MARKERS = ("o", "s", "^", "D", "v", "P")
@@ -64,12 +64,11 @@ def _point(setting: Setting, row: Row, metric: str, box: str | None, stale: Stal
     if found.status != "done":
         return None
     estimate = found.estimate
-    return {"x": row.x, "y": _percent(estimate.mean), "n": estimate.n, "stale": found.stale,
-            "half_width": None if estimate.half_width is None else _percent(estimate.half_width),
-            "seeds": [_percent(v) for v in found.values]}
+    return {"x": row.x, "y": percent(estimate.mean), "n": estimate.n, "stale": found.stale,
+            "interval": found.interval and [*map(percent, found.interval)], "seeds": [*map(percent, found.values)]}
 
 
-def _percent(value: float) -> float:
+def percent(value: float) -> float:
     """Rounded far below what can be seen, so that the last bit of a sum does not change the picture."""
     return round(100 * value, 6)
 
@@ -145,14 +144,30 @@ def _draw_measured(axes: Axes, data: PlotData) -> None:
             labels.append((curve["points"][-1]["y"], curve["name"], COLOURS[curve["style"] % len(COLOURS)]))
     counts = sorted({p["n"] for c in data["curves"] for p in c["points"]})
     seeds = "" if not counts else f"n = {counts[0]}" if len(counts) == 1 else f"n = {counts[0]}–{counts[-1]}"
-    highest = max(p["y"] + (p["half_width"] or 0) for c in data["curves"] for p in c["points"])
+    highest = max((p["interval"] or [p["y"]])[-1] for c in data["curves"] for p in c["points"])
     _frame(axes, data, f"Measured here: {data['title']}", ", ".join(t for t in (data["boxes"], seeds) if t), highest)
     _direct_labels(axes, labels)
-    hints = ["bars: 95 % t-interval"] if counts and counts[-1] > 1 else []
+    hints = [bars_hint(p for c in data["curves"] for p in c["points"])]
     hints += ["dots: seeds"] if counts and counts[-1] > 1 else []
     hints += ["hollow: older code †"] if any(p["stale"] for c in data["curves"] for p in c["points"]) else []
-    axes.annotate(" · ".join(hints), (0, 0), xytext=(0, -56), xycoords="axes fraction", textcoords="offset points",
-                  fontsize=8, color=MUTED)
+    axes.annotate(" · ".join(filter(None, hints)), (0, 0), xytext=(0, -56), xycoords="axes fraction",
+                  textcoords="offset points", fontsize=8, color=MUTED)
+
+
+def bars_hint(points: Iterable[PlotData]) -> str:
+    """What the whiskers of these points are; empty where there are none."""
+    counts = {p["n"] > 1 for p in points if p.get("interval")}
+    return {frozenset({True}): "bars: 95 % t-interval over seeds", frozenset(): "",
+            frozenset({False}): "bars: 95 % bootstrap over images, one seed"}.get(
+        frozenset(counts), "bars: 95 %, over seeds (one seed: over images)")
+
+
+def whiskers(point: PlotData) -> list[list[float]] | None:
+    """Distances from a point to the ends of its interval, for matplotlib's errorbar."""
+    if not point.get("interval"):
+        return None
+    low, high = point["interval"]
+    return [[max(0.0, point["y"] - low)], [max(0.0, high - point["y"])]]
 
 
 def _draw_ceilings(axes: Axes, data: PlotData) -> None:
@@ -185,9 +200,9 @@ def _draw_curve(axes: Axes, curve: PlotData, place: Callable[[float, int], float
     xs = [place(p["x"], curve["style"]) for p in points]
     axes.plot(xs, [p["y"] for p in points], color=colour, linewidth=1.8, zorder=3)
     for x, point in zip(xs, points, strict=True):
-        axes.errorbar([x], [point["y"]], yerr=None if point["half_width"] is None else [[point["half_width"]]] * 2,
-                      fmt=marker, color=colour, markerfacecolor=CARD if point["stale"] else colour, markersize=6.5,
-                      capsize=3, linewidth=1.2, zorder=4)
+        axes.errorbar([x], [point["y"]], yerr=whiskers(point), fmt=marker, color=colour,
+                      markerfacecolor=CARD if point["stale"] else colour, markersize=6.5, capsize=3, linewidth=1.2,
+                      zorder=4)
         if len(point["seeds"]) > 1:  # beside the mean, which would hide them
             axes.plot([x], [point["seeds"]], linestyle="", marker=".", markersize=4.5, color=colour, zorder=5,
                       transform=axes.transData + ScaledTranslation(7 / 72, 0, axes.figure.dpi_scale_trans))

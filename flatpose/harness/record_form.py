@@ -25,7 +25,7 @@ class _Result(TypedDict):
     metrics: dict[str, Number]
     images: int
     predictions: int
-    bootstrap: NotRequired[dict[str, list[Number]]]
+    bootstrap: NotRequired[dict[str, tuple[Number, Number]]]
 
 
 class _Data(TypedDict):
@@ -114,8 +114,10 @@ class _Timing(TypedDict):
     batch: int
     compiled: bool
     ms: Annotated[Number, Field(gt=0)]
-    ratio: Number
-    ratio_flatpose_b: Number
+    peak_memory_mb: Number
+    ratio_reference: Number
+    ratio_flatpose_b: Annotated[Number, Field(gt=0)]
+    range_flatpose_b: tuple[Number, Number]
     device: str
     threads: int
 

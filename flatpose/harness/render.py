@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 SUPERSCRIPTS = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
 ARROWS = {"higher": " ↑", "lower": " ↓", "": ""}
 STALE_NOTE = f"{STALE_MARK} measured by older code; `--rerun stale` measures it again"
-CSV_HEAD = ("table", "setting", "row", "label", "column", "unit", "value", "half_width", "n", "condition",
-            "status", "note", "runs")
+CSV_HEAD = ("table", "setting", "row", "label", "column", "unit", "value", "half_width", "n", "bootstrap_low",
+            "bootstrap_high", "condition", "status", "note", "runs")
 
 
 def to_markdown(table: Table) -> str:
@@ -71,7 +71,7 @@ def to_csv(tables: Sequence[tuple[str, Table]]) -> str:
     for setting, table in tables:
         for row in table.rows:
             for column, cell in zip(table.columns, row.cells, strict=True):
-                numbers = map(_plain, (cell.value, cell.half_width, cell.n))
+                numbers = map(_plain, (cell.value, cell.half_width, cell.n, *(cell.bootstrap or (None, None))))
                 writer.writerow([table.id, setting, row.id, row.label, column.key, column.unit, *numbers,
                                  cell.condition, cell.status, cell.note, " ".join(cell.run_ids)])
     return buffer.getvalue()

@@ -38,6 +38,8 @@ class Cell:
     n: int | None = None
     condition: str = ""
     """Box source, flip test and score rule under which the number holds; empty where none of them enters."""
+    bootstrap: tuple[float, float] | None = None
+    """95 % interval over images, its ends averaged over seeds."""
 
 
 @dataclass(frozen=True)
@@ -80,16 +82,30 @@ def number_cell(value: float | None, column: Column, why_empty: str, run_ids: tu
 
 
 def metric_cell(found: Measured, column: Column) -> Cell:
-    """Mean over seeds x 100 with the half-width of its t-interval; "failed" or a dash with the reason otherwise."""
+    """Mean over seeds x 100 with the half-width of its t-interval, one seed with its bootstrap interval over images;
+    "failed" or a dash with the reason otherwise.
+    """
     if found.status != "done":
         return Cell(None, "failed" if found.status == "failed" else "—", found.status, found.reason, found.runs)
     estimate, digits = found.estimate, column.decimals
     display = f"{100 * estimate.mean:.{digits}f}"
+    images = _percent(found.over_images)
     if estimate.half_width is not None:
         display += f" ± {100 * estimate.half_width:.{digits}f}"
+    elif images:
+        display += brackets(images, digits)
     width = None if estimate.half_width is None else 100 * estimate.half_width
     return Cell(100 * estimate.mean, display, "stale" if found.stale else "done", "; ".join(found.failures), found.runs,
-                width, estimate.n, found.condition)
+                width, estimate.n, found.condition, images)
+
+
+def _percent(interval: tuple[float, float] | None) -> tuple[float, float] | None:
+    return interval and (100 * interval[0], 100 * interval[1])
+
+
+def brackets(interval: tuple[float, float], digits: int) -> str:
+    """" [9.0, 11.4]": how an interval over images follows its number."""
+    return f" [{interval[0]:.{digits}f}, {interval[1]:.{digits}f}]"
 
 
 def short_box(source: str) -> str:
@@ -203,6 +219,8 @@ def _comparison_cells(c: Comparison) -> tuple[Cell, ...]:
         width = scale * c.half_width
         display = f"{measured.display} ± {width:.{digits}f} (n = {c.n})"
         measured = replace(measured, display=display, half_width=width, n=c.n)
+    elif (images := _percent(c.bootstrap)) and c.measured is not None:
+        measured = replace(measured, display=measured.display + brackets(images, digits), n=c.n, bootstrap=images)
     counted = CONVENTIONS.get((c.quantity, c.convention))
     name = QUANTITIES.get(c.quantity, c.quantity) + (f", {counted}" if counted else "")
     boxes = "none needed" if cost else "—" if c.box_source is None else short_box(c.box_source)

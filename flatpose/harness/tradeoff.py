@@ -15,7 +15,19 @@ from typing import TYPE_CHECKING, Any
 from flatpose.harness import stopwatch
 from flatpose.harness.collect import RecordSet, Setting, Stale, part_of, settings
 from flatpose.harness.compare import measure
-from flatpose.harness.plots import CARD, COLOURS, GRID, INK, MARKERS, MUTED, PlotData, digest
+from flatpose.harness.plots import (
+    CARD,
+    COLOURS,
+    GRID,
+    INK,
+    MARKERS,
+    MUTED,
+    PlotData,
+    bars_hint,
+    digest,
+    percent,
+    whiskers,
+)
 from flatpose.harness.spec import Experiment, Row, at_profile
 from flatpose.harness.svg import adaptive
 from flatpose.harness.tables import box_name
@@ -24,7 +36,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 OURS = "flatpose"
-STYLE_VERSION = 2
+STYLE_VERSION = 3
 """Raise when the drawing changes, so that committed pictures count as outdated."""
 GFLOPS, MILLISECONDS = "multiply-adds (G), every matrix product", "batch-1 latency (ms), eager"
 LETTER, BOLD, LINE = 0.56, 0.66, 1.15  # of a label's box, in font sizes
@@ -87,14 +99,15 @@ def _measured(experiment: Experiment, setting: Setting, timed: dict[str, float],
     for row in part.rows:
         found = measure(setting, row, part.metric, box, stale=stale)
         if found.status == "done":
-            more = {"n": found.estimate.n, "half_width": found.estimate.half_width and round(
-                100 * found.estimate.half_width, 6), "hollow": found.stale}
+            more = {"n": found.estimate.n, "hollow": found.stale,
+                    "interval": found.interval and [*map(percent, found.interval)]}
             cost = next(r["cost"] for r in setting.rows[row.id] if r["status"] == "done")
             by_count.append(_point(row, cost["gflops"], 100 * found.estimate.mean, **more))
             run = at_profile(row.run, experiment.profiles[setting.profile])
             if row.id in timed and (run.image_size, _shape(run.model)) == (row.run.image_size, _shape(row.run.model)):
                 by_time.append(_point(row, timed[row.id], 100 * found.estimate.mean, **more))
-    head = {"title": f"Measured here: {setting.title}", "subtitle": box_name(box)}
+    head = {"title": f"Measured here: {setting.title}",
+            "subtitle": " · ".join(filter(None, (box_name(box), bars_hint(by_count))))}
     return [{**head, "x_label": "multiply-adds (G) of the networks as run", "points": by_count},
             {**head, "x_label": MILLISECONDS, "points": by_time}]
 
@@ -151,8 +164,7 @@ def _draw_panel(axes: Axes, panel: dict[str, Any], data: PlotData) -> None:
         if p.get("printed") and abs(p["printed"] / p["x"] - 1) > 0.03:
             axes.plot([p["printed"], p["x"]], [p["y"]] * 2, color=GRID, linewidth=1.5, zorder=1)
             axes.plot([p["printed"]], [p["y"]], marker="|", color=MUTED, markersize=6, zorder=1)
-        if p.get("half_width"):
-            axes.errorbar([p["x"]], [p["y"]], yerr=p["half_width"], color=colour, capsize=3, linewidth=1.2, zorder=3)
+        axes.errorbar([p["x"]], [p["y"]], yerr=whiskers(p), color=colour, capsize=3, linewidth=1.2, zorder=3)
         axes.plot([p["x"]], [p["y"]], marker=_marker(style), color=colour, markersize=7, linestyle="", zorder=4,
                   markerfacecolor=CARD if p["hollow"] else colour, markeredgewidth=1.6)
     _label(axes, points, data["families"], best)
@@ -180,8 +192,10 @@ def _frame(axes: Axes, panel: dict[str, Any], metric: str) -> None:
     axes.xaxis.set_major_locator(FixedLocator(ticks))
     axes.xaxis.set_minor_locator(NullLocator())
     axes.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:g}"))
+    ys += [y for p in panel["points"] for y in p.get("interval") or ()]
     margin = 0.12 * (max(ys) - min(ys) or 1.0)
-    axes.set_ylim(max(0.0, min(ys) - margin), max(ys) + margin)
+    axes.set_ylim(min(ys) - margin, max(ys) + margin)
+    axes.set_yticks([y for y in axes.get_yticks() if y >= 0 and min(ys) - margin <= y <= max(ys) + margin])
     axes.grid(color=GRID, linewidth=0.8)
     axes.set_axisbelow(True)
     axes.spines[["top", "right"]].set_visible(False)
