@@ -1,49 +1,37 @@
-"""Time and peak memory of a forward pass here and now, always beside a fixed reference network.
+"""Time and peak memory of a forward pass here and now, always beside others that are timed in turn with it.
 
-Milliseconds do not travel between machines; the ratio to a ResNet-50 trunk, timed alternately in the same process,
-travels better.
+Milliseconds do not travel between machines, nor between two hours of one that others use; the ratio to a pass that is
+timed alternately in the same process does.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from statistics import median
+from typing import Any
 
 import timm
 import torch
-from torch import Tensor, nn
+from torch import nn
 from torch.profiler import ProfilerActivity, profile
 
 REFERENCE, REFERENCE_SIZE = "resnet50", (192, 256)
 """One input size for every model: ratios of different inputs must be comparable."""
+COMPILED_FORMS = 256
+"""torch.compile keeps 8 forms of one ``forward`` and runs further networks eagerly, without a word."""
+Pass = Callable[[], object]
 
 
-def latency(model: nn.Module, image_size: tuple[int, int], *, batch: int, compiled: bool = False,
-            repeats: int = 5) -> dict[str, float | int | bool | str]:
-    """Median time of a forward pass of ``batch`` images, its ratio to the reference trunk at 256x192, and peak memory.
-
-    Args:
-        model: Moved to the GPU where there is one.
-        image_size: (width, height).
-        batch: Images per pass.
-        compiled: Both networks through torch.compile.
-        repeats: Timed passes, model and reference in turn, after one of each to warm up.
-    """
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    reference = timm.create_model(REFERENCE, pretrained=False, features_only=True, out_indices=(-1,))
-    passes = [_forward(network.to(device).eval(), torch.randn(batch, 3, height, width, device=device), compiled)
-              for network, (width, height) in ((model, image_size), (reference, REFERENCE_SIZE))]
-    for run in passes:
-        run()
-    pairs = [[_seconds(run, device) for run in passes] for _ in range(repeats)]
-    return {"batch": batch, "compiled": compiled, "device": _device_name(device), "threads": torch.get_num_threads(),
-            "ms": 1e3 * median(p[0] for p in pairs), "reference_ms": 1e3 * median(p[1] for p in pairs),
-            "ratio": median(p[0] / p[1] for p in pairs), "peak_memory_mb": peak_memory_mb(passes[0])}
-
-
-def _forward(model: nn.Module, images: Tensor, compiled: bool) -> Callable[[], object]:
-    call = torch.compile(model) if compiled else model
+def forward_pass(model: nn.Module, image_size: tuple[int, int], *, batch: int, compiled: bool = False) -> Pass:
+    """A forward pass of ``batch`` random images (width, height), on the GPU where there is one."""
+    device = _device()
+    width, height = image_size
+    images = torch.randn(batch, 3, height, width, device=device)
+    model = model.to(device).eval()
+    if compiled:
+        torch._dynamo.config.recompile_limit = COMPILED_FORMS
+    call = torch.compile(model, dynamic=False) if compiled else model
 
     def run() -> object:
         with torch.no_grad():
@@ -52,19 +40,57 @@ def _forward(model: nn.Module, images: Tensor, compiled: bool) -> Callable[[], o
     return run
 
 
-def _seconds(run: Callable[[], object], device: torch.device) -> float:
+def reference_pass(*, batch: int, compiled: bool = False) -> Pass:
+    """The same of the reference trunk at 256x192."""
+    trunk = timm.create_model(REFERENCE, pretrained=False, features_only=True, out_indices=(-1,))
+    return forward_pass(trunk, REFERENCE_SIZE, batch=batch, compiled=compiled)
+
+
+def time_beside(run: Pass, rivals: Mapping[str, Pass], *, repeats: int = 5) -> dict[str, Any]:
+    """Median time of ``run`` and its ratios to passes that are timed in turn with it, and the memory it holds.
+
+    Args:
+        run: What is timed.
+        rivals: Name -> another pass.
+        repeats: Turns, after one to warm up.
+
+    Returns:
+        "ms", "peak_memory_mb", "device", "threads", and per rival "NAME_ms", "ratio_NAME" (the median over turns) and
+        "range_NAME" (lowest and highest ratio).
+    """
+    passes = {"": run, **rivals}
+    for each in passes.values():
+        each()
+    turns = [{name: _seconds(each) for name, each in passes.items()} for _ in range(repeats)]
+    ratios = {name: [turn[""] / turn[name] for turn in turns] for name in rivals}
+    return {"ms": _milliseconds(turns, ""), "device": _device_name(), "threads": torch.get_num_threads(),
+            "peak_memory_mb": peak_memory_mb(run),
+            **{f"{name}_ms": _milliseconds(turns, name) for name in rivals},
+            **{f"ratio_{name}": median(found) for name, found in ratios.items()},
+            **{f"range_{name}": [min(found), max(found)] for name, found in ratios.items()}}
+
+
+def _milliseconds(turns: list[dict[str, float]], name: str) -> float:
+    return 1e3 * median(turn[name] for turn in turns)
+
+
+def _device() -> torch.device:
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def _seconds(run: Pass) -> float:
     start = time.perf_counter()
     run()
-    if device.type == "cuda":
+    if torch.cuda.is_available():
         torch.cuda.synchronize()
     return time.perf_counter() - start
 
 
-def _device_name(device: torch.device) -> str:
-    return torch.cuda.get_device_name() if device.type == "cuda" else "CPU"
+def _device_name() -> str:
+    return torch.cuda.get_device_name() if torch.cuda.is_available() else "CPU"
 
 
-def peak_memory_mb(run: Callable[[], object]) -> float:
+def peak_memory_mb(run: Pass) -> float:
     """The most memory (2^20 bytes) that tensors made by ``run`` held at once, inputs and weights not counted."""
     if torch.cuda.is_available():
         torch.cuda.synchronize()

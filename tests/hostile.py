@@ -48,8 +48,8 @@ def record() -> dict[str, Any]:
 
 
 def latency() -> list[dict[str, Any]]:
-    timing = {"batch": 1, "compiled": False, "ms": 1.0, "ratio": 1.0, "ratio_flatpose_b": 1.0, "device": "CPU",
-              "threads": 1}
+    timing = {"batch": 1, "compiled": False, "ms": 1.0, "ratio_reference": 1.0, "ratio_flatpose_b": 1.0,
+              "range_flatpose_b": [0.9, 1.1], "peak_memory_mb": 1.0, "device": "CPU", "threads": 1}
     return [{"row": "one", "latency": [timing], "cpu": "c", "ended": "2026-01-01", "torch": "2"}]
 
 

@@ -76,12 +76,14 @@ def test_unknown_row_names_the_nearest() -> None:
     assert "no_ica" in error.value.hint
 
 
-def test_latency_stands_beside_a_reference() -> None:
+def test_latency_stands_beside_others() -> None:
     from flatpose.config import BaselineConfig, HeatmapCodecConfig
-    from flatpose.latency import latency
+    from flatpose.latency import forward_pass, reference_pass, time_beside
     from flatpose.models import build_model
 
     model = build_model(BaselineConfig(backbone="resnet_quick", deconv_dim=16), HeatmapCodecConfig(), (64, 64), 17,
                         pretrained=False)
-    found = latency(model, (64, 64), batch=1, repeats=2)
-    assert 0 < found["ratio"] < 1.5 and found["peak_memory_mb"] > 0.1 and found["batch"] == 1
+    small = forward_pass(model, (64, 64), batch=1)
+    found = time_beside(small, {"itself": small, "reference": reference_pass(batch=1)}, repeats=3)
+    assert 0 < found["ratio_reference"] < 1 and found["peak_memory_mb"] > 0.1
+    assert found["range_itself"][0] <= found["ratio_itself"] <= found["range_itself"][1]

@@ -16,7 +16,8 @@ data_app = typer.Typer(no_args_is_help=True, help="Make, check or convert data s
 
 ExperimentArg = Annotated[str, typer.Argument(metavar="ID", help="Experiment id, or the path of a spec file.")]
 JsonOpt = Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")]
-ProfileOpt = Annotated[Optional[str], typer.Option(help="smoke, quick, synth or paper; default: the experiment's.")]
+ProfileOpt = Annotated[Optional[str], typer.Option(help="smoke, quick, synth, paper, or what else `show ID` "
+                        "lists (fig1: mini); default: the experiment's.")]
 RootOpt = Annotated[Optional[Path], typer.Option(help="Folder holding coco/ (…); switches from embedded to this data.")]
 TaskOpt = Annotated[str, typer.Option(help="coco, crowdpose or mpii.")]
 BENCHMARKS = ("coco", "crowdpose", "mpii")
@@ -126,7 +127,7 @@ def cost(experiment: ExperimentArg, row: Annotated[Optional[str], typer.Option(h
         table("time of a forward pass, and times the cost of FlatPose-B",
               ["row", "batch", "mode", "ms", "images/s", "x FlatPose-B", "x ResNet-50", "MiB"],
               [[r["row"], str(e["batch"]), "compiled" if e["compiled"] else "eager", f"{e['ms']:.1f}",
-                f"{1e3 * e['batch'] / e['ms']:.1f}", f"{e['ratio_flatpose_b']:.2f}", f"{e['ratio']:.2f}",
+                f"{1e3 * e['batch'] / e['ms']:.1f}", f"{e['ratio_flatpose_b']:.2f}", f"{e['ratio_reference']:.2f}",
                 f"{e['peak_memory_mb']:.0f}"] for r in rows for e in r["latency"]])
 
 

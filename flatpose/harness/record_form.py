@@ -117,7 +117,7 @@ class _Timing(TypedDict):
     peak_memory_mb: Number
     ratio_reference: Number
     ratio_flatpose_b: Annotated[Number, Field(gt=0)]
-    range_flatpose_b: tuple[Number, Number]
+    range_flatpose_b: Annotated[list[Number], Field(min_length=2, max_length=2)]
     device: str
     threads: int
 
