@@ -71,8 +71,8 @@ def _adam(lr: float, batch_size: int, task: Task, *, epochs: int = 210, drops: t
                        warmup_lr=lr * (0.001 if warmup_iterations else 1.0))
 
 
-def _mmpose_adam(task: Task) -> TrainConfig:
-    return _adam(5e-4, 512, task, warmup_iterations=500)
+def _mmpose_adam(task: Task, batch_size: int = 512) -> TrainConfig:
+    return _adam(5e-4, batch_size, task, warmup_iterations=500)
 
 
 def _heatmap(image_size: Size) -> HeatmapCodecConfig:
@@ -127,13 +127,15 @@ def simcc_upsample_free() -> RunConfig:
 
 def sar(backbone: Literal["resnet50", "hrnet_w48"] = "hrnet_w48", image_size: Size = HIGH,
         task: Task = "coco") -> RunConfig:
-    """SAR. Its configurations name 5e-4 for a batch of 512; the batches they train with are smaller (2x96, 36 a GPU).
+    """SAR on the two GPUs of its README, with 96 (ResNet-50) or 36 persons (HRNet-W48) each and a rate of 5e-4.
 
+    Its configurations name 512 as the batch of that rate, but nothing in them or in the README's command scales it.
     No CrowdPose configuration is public: there, the same head and recipe.
     """
+    batch = 2 * (96 if backbone == "resnet50" else 36)
     return RunConfig(data=_data(task), image_size=image_size, model=SARConfig(backbone=backbone),
                      codec=SARCodecConfig(sigma=3.0 if max(image_size) > 256 else 2.0), loss=LossConfig(kind="sar"),
-                     augment=_mmpose_augment(task), train=_mmpose_adam(task), eval=_eval(task))
+                     augment=_mmpose_augment(task), train=_mmpose_adam(task, batch), eval=_eval(task))
 
 
 def srpose(backbone: Literal["resnet50", "hrnet_w32"] = "resnet50", image_size: Size = LOW,
@@ -142,7 +144,7 @@ def srpose(backbone: Literal["resnet50", "hrnet_w32"] = "resnet50", image_size: 
     return RunConfig(data=_data(task), image_size=image_size, model=SRPoseConfig(backbone=backbone),
                      codec=HeatmapCodecConfig(stride=1, sigma=8.0), loss=LossConfig(kind="multi_mse"),
                      augment=AUGMENT_HRNET_MPII if task == "mpii" else AUGMENT_MMPOSE0,
-                     train=_adam(5e-4, 256, task, warmup_iterations=500), eval=_eval(task))
+                     train=_mmpose_adam(task, 256), eval=_eval(task))
 
 
 def rtmpose(size: Literal["m", "l"] = "l", image_size: Size = LOW, task: Task = "coco") -> RunConfig:
