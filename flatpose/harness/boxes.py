@@ -65,11 +65,15 @@ def pairs(setting: Setting, row: Row) -> list[Pair]:
 
 
 def table(experiment: Experiment, setting: Setting, stale: Stale | None = None) -> Table | None:
-    """AP with both sources, their difference with its intervals, and the two signs a reader can look for."""
+    """AP with both sources, their difference with its intervals, and the two signs a reader can look for.
+
+    Rows that the profile leaves out are left to the table of metrics, which says why: they would be most lines here.
+    """
     det = detector(setting)
     if det is None:
         return None
-    lines = [Line(row.id, row.label, _cells(setting, row, det, stale), row.group) for row in experiment.rows]
+    lines = [Line(row.id, row.label, _cells(setting, row, det, stale), row.group) for row in experiment.rows
+             if row.id not in setting.left_out]
     return Table("boxes", f"Ground-truth boxes and {box_name(det)}, {setting.title}", COLUMNS, tuple(lines), NOTES)
 
 
@@ -100,11 +104,22 @@ def _cells(setting: Setting, row: Row, det: str, stale: Stale | None) -> tuple[C
 
 
 def finding(experiment: Experiment, setting: Setting) -> str:
-    """The range of the difference and of both signs over all rows, in one sentence or two."""
-    rows = [found for row in experiment.rows if (found := pairs(setting, row))]
+    """The range of the difference over all rows, in a sentence."""
+    rows = _systems(experiment, setting)
     if not rows:
         return "No row has been evaluated on both box sources yet."
     gains = [statistics.fmean(p.gain() for p in found) for found in rows]
+    best = max(p.gt["metrics"]["AP"] for found in rows for p in found)
+    warning = "" if best >= TELLING else f", in networks of at most {100 * best:.1f} AP"
+    return (f"Over {len(rows)} systems ground-truth boxes give {_range(gains)} AP more than the detector's (median "
+            f"{100 * statistics.median(gains):+.1f}){warning}.")
+
+
+def detail(experiment: Experiment, setting: Setting) -> str:
+    """The range of both signs over all rows, and what networks so weak cannot say."""
+    rows = _systems(experiment, setting)
+    if not rows:
+        return ""
     gaps = {source: [statistics.fmean(_gap(getattr(p, source)) for p in found) for found in rows]
             for source in ("gt", "det")}
     told = sum(g < d for g, d in zip(gaps["gt"], gaps["det"], strict=True))
@@ -112,10 +127,15 @@ def finding(experiment: Experiment, setting: Setting) -> str:
     warning = "" if best >= TELLING else (
         f" The best of these networks has {100 * best:.1f} AP: so far from the persons that boxes hardly matter, and "
         "neither the difference nor the signature says anything about networks of 75 AP.")
-    return (f"Over {len(rows)} systems ground-truth boxes give {_range(gains)} AP more than the detector's (median "
-            f"{100 * statistics.median(gains):+.1f}). AR − AP is {_range(gaps['gt'])} with ground-truth boxes and "
+    return (f"AR − AP is {_range(gaps['gt'])} with ground-truth boxes and "
             f"{_range(gaps['det'])} with detector boxes; it is the smaller of the two with ground truth in {told} of "
             f"{len(rows)} systems.{warning}")
+
+
+def _systems(experiment: Experiment, setting: Setting) -> list[list[Pair]]:
+    """The runs of each row; rows that share theirs at a small scale are one system."""
+    each = [found for row in experiment.rows if (found := pairs(setting, row))]
+    return list({tuple(run_id(p.record) for p in found): found for found in each}.values())
 
 
 def _gap(found: Record) -> float:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import statistics
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
+from itertools import zip_longest
 from typing import Any
 
 from flatpose.harness import stats
@@ -20,6 +21,7 @@ Interval = tuple[float, float]
 WITHIN, OUTSIDE = "within tolerance", "outside tolerance"
 NOT_COMPARABLE, NOT_RUN, FAILED = "not comparable", "not run", "failed"
 MISPRINT, UNDECIDED = "print is wrong", "undecided"
+BUILT = "built"
 COUNTED = {("params_m", "all"): "params_m", ("params_m", "leaf"): "params_leaf_m", ("gflops", "all"): "gflops",
            ("gflops", "hrnet_tool"): "gflops_hrnet_tool"}
 """(Quantity, convention of the print) -> our count made in the same way, a key of cost rows."""
@@ -69,7 +71,8 @@ class Verdict:
 
 @dataclass(frozen=True)
 class Comparison:
-    """One published (or other) number beside ours. Metrics are 0..1, ``params_m`` in M, ``gflops`` in G."""
+    """One published (or other) number beside ours. Metrics are 0..1, ``params_m`` in M, ``gflops`` in G, a
+    hyper-parameter as it is."""
 
     experiment: str
     row: str
@@ -94,12 +97,18 @@ class Comparison:
     bootstrap: Interval | None = None
     """Of the measured metric: 95 % over images, its ends averaged over seeds."""
     convention: str = ""
-    """How the printed cost was counted (Published.gflops_by, params_by), and ours for this comparison."""
+    """How the printed cost was counted (Published.gflops_by, params_by), and ours for this comparison; BUILT for a
+    hyper-parameter, empty for a metric."""
 
     def to_dict(self) -> dict[str, Any]:
         """JSON form; the reference is called "published" only when it is the paper's."""
         values = asdict(self)
         return {"published" if self.against == "paper" else "other": values.pop("reference"), **values}
+
+    @property
+    def plain(self) -> bool:
+        """A cost or a hyper-parameter: a number in its own unit, not a metric."""
+        return bool(self.convention)
 
     @property
     def outcome(self) -> str:
@@ -188,6 +197,7 @@ def against_paper(experiment: Experiment, records: RecordSet, stale: Stale | Non
                 boxes: Sequence[str | None] = setting.box_sources or [None]
                 rows += [_metric(experiment, row, metric, setting, box, stale) for box in boxes]
         rows += _costs(experiment, row, records)
+        rows += _built(experiment, row, records)
     return rows
 
 
@@ -249,6 +259,25 @@ def _costs(experiment: Experiment, row: Row, records: RecordSet) -> Iterator[Com
             verdict = _unless_misprinted(row, quantity, judge(estimate, reference, tolerance), value)
         found = _comparison(experiment, row, quantity, None, None, reference, tolerance, estimate, verdict)
         yield replace(found, convention=convention)
+
+
+def _built(experiment: Experiment, row: Row, records: RecordSet) -> Iterator[Comparison]:
+    """Printed hyper-parameters beside those of the built network, each number of a list for itself."""
+    assert row.published is not None
+    ours = next((c for c in records.costs if c.get("row") == row.id), {}).get("table6") or {}
+    for name, printed in row.published.built.items():
+        for index, (want, have) in enumerate(zip_longest(_listed(printed), _listed(ours.get(name)))):
+            if want is None:
+                continue
+            estimate = None if have is None else stats.Estimate(have, 1)
+            verdict = Verdict(NOT_RUN, "cost not computed") if estimate is None else judge(estimate, want, 0.0)
+            symbol = f"{name}[{index}]" if isinstance(printed, list) else name
+            yield replace(_comparison(experiment, row, symbol, None, None, want, 0.0, estimate, verdict),
+                          convention=BUILT)
+
+
+def _listed(value: Any) -> list[float | None]:
+    return list(value) if isinstance(value, list) else [value]
 
 
 def _comparison(experiment: Experiment, row: Row, quantity: str, setting: str | None, box: str | None, reference: float,

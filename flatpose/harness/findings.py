@@ -5,18 +5,41 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from flatpose.harness import boxes, stats
-from flatpose.harness.collect import Setting
-from flatpose.harness.compare import OUTSIDE, WITHIN, Comparison, measure
+from flatpose.harness.collect import RecordSet, Setting
+from flatpose.harness.compare import BUILT, MISPRINT, OUTSIDE, WITHIN, Comparison, Measured, against_paper, measure
 from flatpose.harness.spec import Experiment, Row
+from flatpose.harness.tables import Column, metric_cell
+
+FLOOR = 0.01
+"""Below this (1 point) a network finds next to nothing, and so does a comparison."""
+UNITS = {"params_m": "M parameters", "gflops": "GFLOPs"}
+
+
+def summary(experiment: Experiment, records: RecordSet, setting: Setting) -> str:
+    """One short sentence for an overview: of the printed hyper-parameters where those are the question, else
+    ``finding``."""
+    if any(row.published and row.published.built for row in experiment.rows):
+        return comparison_finding(against_paper(experiment, records))
+    return finding(experiment, setting)
 
 
 def finding(experiment: Experiment, setting: Setting) -> str:
     """One sentence about one setting: both ends of every curve, or best and worst row where there are none."""
     if experiment.headline == "boxes":
         return boxes.finding(experiment, setting)
-    curves = _curves(experiment)
     box = setting.box_sources[0] if setting.box_sources else None
-    return _ends(experiment, setting, curves, box) if curves else _extremes(experiment, setting, box)
+    found = [(measure(setting, row, experiment.metric, box), row) for row in experiment.rows]
+    low = sum(m.estimate.mean < FLOOR for m, _ in found if m.values)
+    if low > 1 and low == sum(bool(m.values) for m, _ in found):
+        return (f"All {low} rows measured are at the floor (below {_floor(experiment)}): nothing can be told from "
+                "their order.")
+    curves = _curves(experiment)
+    return _ends(experiment, setting, curves, box) if curves else _extremes(experiment, found, low)
+
+
+def detail(experiment: Experiment, setting: Setting) -> str:
+    """What the page adds to the finding; empty for most experiments."""
+    return boxes.detail(experiment, setting) if experiment.headline == "boxes" else ""
 
 
 def ceiling_finding(experiment: Experiment, setting: Setting) -> str:
@@ -48,51 +71,79 @@ def _ends(experiment: Experiment, setting: Setting, curves: dict[str, list[Row]]
             parts.append(f"{name}: {' and '.join(gaps)}")
             continue
         counts.append(min(len(first.values), len(last.values)))
-        parts.append(f"{name} {_change(first.values, last.values)}")
+        parts.append(f"{name} {_change(first, last)}")
     ends = next(iter(curves.values()))
-    n = f" (n = {_range(counts)} per point)" if counts else ""
     axis = experiment.figure.x_label.split(" (")[0]
-    return f"From {axis} {ends[0].x:g} to {ends[-1].x:g}, {experiment.metric}: {'; '.join(parts)}{n}."
+    return f"From {axis} {ends[0].x:g} to {ends[-1].x:g}, {experiment.metric}: {'; '.join(parts)}{_seeds(counts)}."
 
 
-def _range(counts: Sequence[int]) -> str:
-    return str(min(counts)) if min(counts) == max(counts) else f"{min(counts)}–{max(counts)}"
+def _seeds(counts: Sequence[int]) -> str:
+    """How many seeds decided, and what did where one cannot."""
+    if not counts:
+        return ""
+    several = str(min(counts)) if min(counts) == max(counts) else f"{min(counts)}–{max(counts)}"
+    return f" (n = {several}; intervals over images)" if max(counts) == 1 else f" (n = {several} per point)"
 
 
-def _change(first: Sequence[float], last: Sequence[float]) -> str:
-    """"falls from a to b", or says that the seeds do not tell the two apart."""
-    gap = stats.difference(last, first)
-    ends = f"from {100 * sum(first) / len(first):.1f} to {100 * sum(last) / len(last):.1f}"
-    if gap.contains(0.0) or abs(gap.mean) < 0.0005:
-        return f"does not change beyond noise ({ends})"
-    return f"{'falls' if gap.mean < 0 else 'rises'} {ends}"
+def _change(first: Measured, last: Measured) -> str:
+    """"falls 10.2 → 0.0", or says that the numbers do not tell the two apart."""
+    ends = f"{100 * first.estimate.mean:.1f} → {100 * last.estimate.mean:.1f}"
+    if not _apart(first, last):
+        return f"{ends} (within noise)"
+    return f"{'falls' if last.estimate.mean < first.estimate.mean else 'rises'} {ends}"
 
 
-def _extremes(experiment: Experiment, setting: Setting, box: str | None) -> str:
-    pairs = [(measure(setting, r, experiment.metric, box), r) for r in experiment.rows]
-    done = sorted(((m.estimate.mean, r.label) for m, r in pairs if m.values))
+def _apart(first: Measured, last: Measured) -> bool:
+    """By the interval of the difference over seeds; where a side has one seed, by intervals that do not meet."""
+    gap = stats.difference(last.values, first.values)
+    if abs(gap.mean) < 0.0005:
+        return False
+    if gap.half_width is not None:
+        return not gap.contains(0.0)
+    a, b = first.interval, last.interval
+    return a is None or b is None or a[1] < b[0] or b[1] < a[0]
+
+
+def _extremes(experiment: Experiment, found: Sequence[tuple[Measured, Row]], low: int) -> str:
+    done = sorted(((m.estimate.mean, r.label, m) for m, r in found if m.values), key=lambda entry: entry[:2])
     if not done:
         return f"No row has a {experiment.metric} yet."
-    (low, worst), (high, best) = done[0], done[-1]
-    return (f"{experiment.metric} lies between {100 * low:.1f} ({worst}) and {100 * high:.1f} ({best}) "
-            f"over {len(done)} rows.")
+    if len(done) == 1:
+        _, label, only = done[0]
+        return f"One row measured: {experiment.metric} {metric_cell(only, Column('', '')).display} ({label})."
+    (worst, last, _), (best, first, _) = done[0], done[-1]
+    floor = f", {low} of them at the floor (below {_floor(experiment)})" if low else ""
+    return (f"{experiment.metric} lies between {100 * worst:.1f} ({last}) and {100 * best:.1f} ({first}) over "
+            f"{len(done)} rows{floor}.")
+
+
+def _floor(experiment: Experiment) -> str:
+    return f"{100 * FLOOR:.0f} {experiment.metric}"
 
 
 def comparison_finding(comparisons: Sequence[Comparison]) -> str:
-    """How many published numbers were reproduced, and the worst deviation; empty when none was comparable."""
+    """How many published numbers were reproduced, the worst deviation, misprints; empty when none was comparable."""
+    built = [c for c in comparisons if c.convention == BUILT]
+    if built:
+        same = sum(c.verdict == WITHIN for c in built)
+        read = any(c.measured is not None for c in built)
+        return (f"{same} of {len(built)} printed hyper-parameters are those of the built network." if read else
+                f"None of {len(built)} printed hyper-parameters has been read off the built network yet.")
     judged = [c for c in comparisons if c.verdict in (WITHIN, OUTSIDE)]
+    wrong = sum(c.verdict == MISPRINT for c in comparisons)
+    more = f"; {wrong} more {'is a misprint' if wrong == 1 else 'are misprints'}" if wrong else ""
     if not judged:
         return ""
     within = sum(c.verdict == WITHIN for c in judged)
-    return (f"{within} of {len(judged)} comparable published numbers are within tolerance; the worst deviation is "
-            f"{worst_deviation(judged)}.")
+    return (f"{within} of {len(judged)} comparable published numbers are within tolerance, the worst off by "
+            f"{worst_deviation(judged)}{more}.")
 
 
 def worst_deviation(comparisons: Sequence[Comparison]) -> str:
-    """"-0.10 (gflops, row)": largest in units of its tolerance; empty when nothing was comparable."""
-    judged = [c for c in comparisons if c.verdict in (WITHIN, OUTSIDE)]
+    """"-0.10 GFLOPs (row)": largest in units of its tolerance; empty when nothing was comparable."""
+    judged = [c for c in comparisons if c.verdict in (WITHIN, OUTSIDE) and c.convention != BUILT]
     if not judged:
         return ""
     worst = max(judged, key=lambda c: abs(c.difference or 0.0) / c.tolerance)
-    scale, digits = (1, 2) if worst.quantity in ("params_m", "gflops") else (100, 1)
-    return f"{scale * (worst.difference or 0):+.{digits}f} ({worst.quantity}, {worst.label})"
+    scale, digits = (1, 2) if worst.plain else (100, 1)
+    return f"{scale * (worst.difference or 0):+.{digits}f} {UNITS.get(worst.quantity, worst.quantity)} ({worst.label})"

@@ -74,4 +74,4 @@ def finding(experiment: Experiment, records: RecordSet, found: Sequence[Setting]
     if not found:
         return "nothing trained yet"
     fullest = max(reversed(found), key=lambda s: len(s.rows))  # of equal ones the larger scale, which comes last
-    return f"{fullest.title}: {findings.finding(part_of(experiment, fullest), fullest)}"
+    return f"{fullest.title}: {findings.summary(part_of(experiment, fullest), records, fullest)}"

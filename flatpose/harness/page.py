@@ -26,7 +26,6 @@ TRADEOFF = "trade-off"
 """Names the picture that belongs to no setting."""
 DIFFERENCES = (0.1, 0.2, 0.3, 0.5, 1.0)
 """In points of the metric; the paper's ablations differ by 0.1 to 1.3."""
-FLOOR = 0.01
 ONE_SEED = ("One seed: no interval over seeds. Brackets are the bootstrap over images: how much AP depends on the "
             "images, not on the training, so no difference between rows can be called significant.")
 
@@ -81,8 +80,8 @@ def _tradeoff(plots: dict[str, str]) -> str:
 def _finding(experiment: Experiment, records: RecordSet, found: Sequence[Setting]) -> str:
     if not found:
         return "**Finding.** Nothing has been measured yet."
-    lines = [f"- *{s.title}* ({progress(part_of(experiment, s), s)}): {findings.finding(part_of(experiment, s), s)}"
-             for s in found]
+    lines = [f"- *{s.title}* ({progress(part, s)}): {findings.finding(part, s)} {findings.detail(part, s)}".strip()
+             for s in found for part in (part_of(experiment, s),)]
     against = findings.comparison_finding(against_paper(experiment, records))
     return "\n".join(["**Finding.**", "", *lines, *([f"- *Against the paper*: {against}"] if against else [])])
 
@@ -209,11 +208,12 @@ def _seeds_needed(metric: str, sd: float) -> str:
 
 def _floor(samples: Sequence[Sequence[float]]) -> str:
     """A warning where most networks find next to nothing, and therefore scatter by next to nothing."""
-    low = sum(statistics.mean(values) < FLOOR for values in samples)
+    low = sum(statistics.mean(values) < findings.FLOOR for values in samples)
     if 2 * low <= len(samples):
         return ""
-    return (f" But {low} of {len(samples)} rows are below {100 * FLOOR:.0f}: at that floor rows differ little because "
-            "none finds much, and neither their scatter nor these counts carry over to networks that work.")
+    return (f" But {low} of {len(samples)} such rows lie below {100 * findings.FLOOR:.0f}: at that floor rows differ "
+            "little because none finds much, and neither their scatter nor these counts carry over to networks that "
+            "work.")
 
 
 def _failures(setting: Setting) -> str:

@@ -25,7 +25,7 @@ class _Result(TypedDict):
     metrics: dict[str, Number]
     images: int
     predictions: int
-    bootstrap: NotRequired[dict[str, tuple[Number, Number]]]
+    bootstrap: NotRequired[dict[str, Annotated[list[Number], Field(min_length=2, max_length=2)]]]
 
 
 class _Data(TypedDict):
@@ -68,6 +68,7 @@ class _Cost(TypedDict):
     input_hw: NotRequired[list[int]]
     params_m: NotRequired[Number]
     params_leaf_m: NotRequired[Number]
+    table6: NotRequired[dict[str, Union[Number, list[Number]]]]
     gflops: NotRequired[Number]
     gflops_hrnet_tool: NotRequired[Optional[Number]]
 

@@ -26,6 +26,8 @@ class Published:
     """Which parameters the print counts: all, or those of leaf modules only (a common tool's; no position codes)."""
     gflops_by: Literal["all", "hrnet_tool"] = "all"
     """How the print counts: every matrix product, or as the summary tool of HRNet's repository (complexity.py)."""
+    built: dict[str, Any] = Field(default_factory=dict)
+    """Hyper-parameters that the paper prints, as the cost command reads them off the built network ("table6")."""
     boxes: str = ""
     """What is known of the boxes of these metrics, where it is not what the table says or implies."""
     misprints: dict[str, str] = Field(default_factory=dict)
@@ -92,6 +94,8 @@ class Profile:
     train: dict[str, Any] = Field(default_factory=dict)
     augment: dict[str, Any] = Field(default_factory=dict)
     data: Optional[DataConfig] = None
+    data_by_task: dict[str, DataConfig] = Field(default_factory=dict)
+    """By task, in place of ``data``."""
     eval: dict[str, Any] = Field(default_factory=dict)
     gpu: bool = False
     """Needs a GPU: without one its runs are blocked rather than begun."""
@@ -173,7 +177,8 @@ def at_profile(run: RunConfig, profile: Profile, *, source: Literal["embedded", 
         model = replace(model, backbone=profile.backbones[backbone])
     if profile.pretrained is not None and hasattr(model, "pretrained"):
         model = replace(model, pretrained=profile.pretrained)
-    data = run.data if profile.data is None else replace(profile.data, task=run.data.task)
+    scaled = profile.data_by_task.get(run.data.task, profile.data)
+    data = run.data if scaled is None else replace(scaled, task=run.data.task)
     if source is not None:
         data = replace(data, source=source)
     final = run.augment_final

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from flatpose.harness.collect import RecordSet, Setting, Stale
-from flatpose.harness.compare import Comparison, Measured, box_name, flip, measure, result
+from flatpose.harness.compare import BUILT, Comparison, Measured, box_name, flip, measure, result
 from flatpose.harness.spec import Experiment, Row
 
 STALE_MARK = "†"
@@ -68,6 +68,8 @@ class Table:
     columns: tuple[Column, ...]
     rows: tuple[Line, ...]
     notes: tuple[str, ...] = ()
+    stub: str = "row"
+    """Heading of the first column, the labels of the lines."""
 
 
 def text_cell(text: str) -> Cell:
@@ -206,27 +208,26 @@ def comparison_table(comparisons: Sequence[Comparison], title: str = "Published 
 
 
 def _comparison_cells(c: Comparison) -> tuple[Cell, ...]:
-    cost = c.quantity in ("params_m", "gflops")
-    scale, digits = (1.0, 2) if cost else (100.0, 1)
+    scale, digits = (1.0, "g") if c.convention == BUILT else (1.0, ".2f") if c.plain else (100.0, ".1f")
 
     def number(value: float | None, sign: str = "") -> Cell:
         if value is None:
             return Cell(None, "—", "empty", c.outcome)
-        return Cell(scale * value, f"{scale * value:{sign}.{digits}f}")
+        return Cell(scale * value, f"{scale * value:{sign}{digits}}")
 
     measured = replace(number(c.measured), condition=c.condition)
     if c.half_width is not None and c.measured is not None:
         width = scale * c.half_width
-        display = f"{measured.display} ± {width:.{digits}f} (n = {c.n})"
+        display = f"{measured.display} ± {width:{digits}} (n = {c.n})"
         measured = replace(measured, display=display, half_width=width, n=c.n)
     elif (images := _percent(c.bootstrap)) and c.measured is not None:
-        measured = replace(measured, display=measured.display + brackets(images, digits), n=c.n, bootstrap=images)
+        measured = replace(measured, display=measured.display + brackets(images, 1), n=c.n, bootstrap=images)
     counted = CONVENTIONS.get((c.quantity, c.convention))
     name = QUANTITIES.get(c.quantity, c.quantity) + (f", {counted}" if counted else "")
-    boxes = "none needed" if cost else "—" if c.box_source is None else short_box(c.box_source)
+    boxes = "none needed" if c.plain else "—" if c.box_source is None else short_box(c.box_source)
     return (text_cell(name), number(c.reference), measured,
             replace(number(c.difference, "+"), condition=c.condition),
-            replace(number(c.tolerance), display=f"± {scale * c.tolerance:.{digits}f}"), text_cell(boxes),
+            replace(number(c.tolerance), display=f"± {scale * c.tolerance:{digits}}"), text_cell(boxes),
             text_cell(c.outcome), text_cell(c.source))
 
 
