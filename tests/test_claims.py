@@ -3,13 +3,36 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import pytest
 
-from flatpose.harness import claims, stats
-from flatpose.harness.claims import DIRECTION, FAILS, HOLDS, NOT_PRINTED, ROUNDING, Claim
+from flatpose.harness import claims, claims_judge, stats
+from flatpose.harness.claims import (
+    DIRECTION,
+    FAILS,
+    HOLDS,
+    NOT_COMPARABLE,
+    NOT_PRINTED,
+    OPPOSITE,
+    ROUNDING,
+    SAME,
+    UNDECIDED,
+    Claim,
+)
 from flatpose.harness.collect import RecordSet
-from flatpose.harness.formula import Cell, Interval, difference, evaluate, highest, lowest, reduction
+from flatpose.harness.formula import (
+    OUTSIDE,
+    Cell,
+    Interval,
+    difference,
+    evaluate,
+    highest,
+    inverse_root,
+    lowest,
+    quotient,
+    reduction,
+)
 
 A, B = Cell("t", "a", "AP"), Cell("t", "b", "AP")
 
@@ -42,12 +65,43 @@ def test_highest_lowest():
     assert [evaluate(f(A, B), found).mid for f in (highest, lowest)] == [3.0, 2.0]
 
 
+def test_quotient_and_root_of_what_was_rounded():
+    found = printed({A: 8.0, B: 2.0})
+    assert evaluate(quotient(A, B), found) == Interval(7.95 / 2.05, 4.0, 8.05 / 1.95)
+    assert evaluate(inverse_root(A), lambda _: Interval.exact(64.0)).mid == 0.125
+
+
+@pytest.mark.parametrize(("expected", "value", "half", "best", "verdict"), [
+    ({"prints": "54.6"}, 2.0, 0.2, 3.0, SAME),  # the right sign says nothing about 54.6
+    ({"prints": "54.6"}, -2.0, 0.2, 3.0, OPPOSITE), ({"prints": "54.6"}, 0.1, 0.2, 3.0, UNDECIDED),
+    ({"prints": "-1.0"}, -2.0, 0.2, 3.0, SAME), ({"above": 0.0}, 2.0, 0.2, 3.0, SAME),
+    ({"above": 0.0}, 2.0, None, 3.0, UNDECIDED), ({"above": 0.0}, 0.5, 0.2, 0.9, UNDECIDED),
+    ({"prints": "0.0"}, 2.0, 0.2, 3.0, NOT_COMPARABLE), ({"between": (0.0, 1.0)}, 0.5, 0.2, 3.0, NOT_COMPARABLE)])
+def test_a_reduced_scale_neither_holds_nor_fails(expected, value, half, best, verdict):
+    assert claims_judge._direction(claim(difference(A, B), **expected), value, half, best)[0] == verdict
+
+
+def test_a_level_cannot_be_compared_at_another_scale():
+    assert claims_judge._direction(claim(A, prints="75.4"), 75.4, 0.1, 75.4)[0] == NOT_COMPARABLE
+
+
+def test_a_sentence_is_judged_by_the_system_that_it_names():
+    named = Cell(OUTSIDE, "rtmpose_m", "gflops")
+    sentence = claim(reduction(Cell("table2", "flatpose_b", "gflops"), named), prints="33",
+                     facts={named: Interval.printed(1.93, 2)})
+    judged = claims_judge.judge(sentence, _costs({"flatpose_b": 2.8}))
+    assert sentence.as_named and sentence.kind == "cost"
+    assert judged.published.verdict == judged.ours.verdict == FAILS and "45.1 % more" in judged.published.reason
+    easy = replace(sentence, facts={named: Interval.printed(4.2)})
+    assert claims_judge.judge(easy, _costs({"flatpose_b": 2.8})).published.verdict == HOLDS
+
+
 def test_interval_of_a_difference_is_the_two_sample_t_interval():
     a, b = (75.0, 75.4, 75.8), (74.0, 74.1, 74.5)
-    value, half = claims.with_interval(difference(A, B), {A: a, B: b})
+    value, half = claims_judge.with_interval(difference(A, B), {A: a, B: b})
     expected = stats.difference(a, b)
     assert math.isclose(value, expected.mean) and math.isclose(half, expected.half_width, rel_tol=1e-6)
-    assert claims.with_interval(difference(A, B), {A: (1.0,), B: b})[1] is None
+    assert claims_judge.with_interval(difference(A, B), {A: (1.0,), B: b})[1] is None
 
 
 def test_one_kind_of_expectation():
@@ -66,10 +120,11 @@ def _costs(gflops):
 @pytest.mark.parametrize(("simcc", "verdict"), [(14.6, HOLDS), (15.79, DIRECTION), (4.0, FAILS)])
 def test_wrong_number_planted_in_a_record_changes_the_verdict(simcc, verdict):
     ours, theirs = (Cell("table2", row, "gflops") for row in ("flatpose_l", "simcc"))
-    judged = claims.judge(claim(reduction(ours, theirs), prints="66"), _costs({"flatpose_l": 4.95, "simcc": simcc}))
+    made = _costs({"flatpose_l": 4.95, "simcc": simcc})
+    judged = claims_judge.judge(claim(reduction(ours, theirs), prints="66"), made)
     assert judged.published.verdict == HOLDS and judged.ours.verdict == verdict
 
 
 def test_row_that_does_not_exist():
     with pytest.raises(KeyError, match="no row 'typo'"):
-        claims.judge(claim(Cell("table2", "typo", "AP"), above=0.0), _costs({}))
+        claims_judge.judge(claim(Cell("table2", "typo", "AP"), above=0.0), _costs({}))

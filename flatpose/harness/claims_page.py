@@ -5,31 +5,32 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
-from flatpose.harness import claims, stopwatch
+from flatpose.harness import claims, claims_judge, stopwatch
 from flatpose.harness.blocks import Block, Shown, markdown
-from flatpose.harness.claims import (
-    DIRECTION,
-    FAILS,
-    HOLDS,
-    NOT_PRINTED,
-    NOT_TESTED,
-    ROUNDING,
-    UNDECIDED,
-    Entries,
-    Judged,
-    Verdict,
-)
+from flatpose.harness.claims import Claim, Entries, Judged, Verdict
 from flatpose.harness.formula import Interval, cells, evaluate
 from flatpose.harness.render import to_csv
-from flatpose.harness.tables import Cell, Column, Line, Table, number_cell
+from flatpose.harness.tables import Cell, Column, Line, Table, number_cell, text_cell
 from flatpose.io import read_json
 
 CONVENTION = "fvcore, every matrix product counted, one forward pass of the paper's size, no flip"
-EXPERIMENTS = {"fig1", "table2", "table3", "table4", "table5"}
+EXPERIMENTS = {"fig1", "table1", "table2", "table3", "table4", "table5"}
 """Whose cells the claims speak of."""
-ORDER = (HOLDS, ROUNDING, DIRECTION, FAILS, UNDECIDED, NOT_TESTED, NOT_PRINTED)
+WORDS = {
+    claims.HOLDS: ("holds", "hold"), claims.ROUNDING: ("holds within rounding", "hold within rounding"),
+    claims.DIRECTION: ("fails, but in the same direction", "fail, but in the same direction"),
+    claims.FAILS: ("fails", "fail"), claims.SAME: ("has the same direction", "have the same direction"),
+    claims.OPPOSITE: ("has the opposite direction", "have the opposite direction"),
+    claims.KEEPS: ("lead stays", "leads stay"), claims.LOSES: ("lead is gone", "leads are gone"),
+    claims.UNDECIDED: ("is undecided", "are undecided"),
+    claims.NOT_COMPARABLE: ("cannot be compared at that scale", "cannot be compared at that scale"),
+    claims.NOT_TESTED: ("is not tested", "are not tested"),
+    claims.NOT_PRINTED: ("speaks of numbers that no table prints", "speak of numbers that no table prints")}
+MATCH = {claims.HOLDS: ("matches", "match")}
+"""Of a quotation."""
 
 
 def judge_all(entries: Entries, reports: Path) -> list[Judged]:
@@ -37,7 +38,7 @@ def judge_all(entries: Entries, reports: Path) -> list[Judged]:
     from experiments.claims import CLAIMS
 
     gain = box_gain(reports)
-    return [claims.judge(claim, entries, gain) for claim in CLAIMS]
+    return [claims_judge.judge(claim, entries, gain) for claim in CLAIMS]
 
 
 def box_gain(reports: Path) -> tuple[float, float] | None:
@@ -71,111 +72,125 @@ def blocks(judged: Sequence[Judged], made: Sequence[Table]) -> list[Block]:
 
 
 def headline(judged: Sequence[Judged]) -> str:
-    """How many hold, on what."""
-    costs, metrics = [j for j in judged if j.claim.is_cost], [j for j in judged if not j.claim.is_cost]
-    boxes = [j.one_box_source for j in judged if j.one_box_source]
+    """How many hold, on what: comparisons, quotations and the sentence that names another system counted apart."""
+    compared = [j for j in judged if not j.claim.quotation and not j.claim.as_named]
+    quoted = [j for j in judged if j.claim.quotation]
+    costs, shapes, metrics = (of_kind(compared, kind) for kind in ("cost", "shape", "metric"))
+    boxes = [j.one_box_source for j in compared if j.one_box_source]
     lines = [
-        f"- **Arithmetic.** Of {len(judged)} statements, by the paper's own tables: "
-        f"{counts(j.published for j in judged)}.",
-        f"- **One convention.** Of {len(costs)} statements on parameters and GFLOPs, every system counted by us in one "
-        f"convention ({CONVENTION}): {counts(j.ours for j in costs)}." + _named(costs),
-        f"- **One box source.** Of {len(boxes)} comparisons of Table 2 between FlatPose and another system (FlatPose's "
-        "boxes look like ground truth, the others' are a detector's), less what ground-truth boxes gave to simulated "
+        f"- **Arithmetic.** {len(judged)} entries. Of {len(compared)} comparisons, by the paper's own numbers: "
+        f"{counts(j.published for j in compared)}.{_named(compared, published=True)} Of {len(quoted)} quotations of a "
+        f"single cell: {counts((j.published for j in quoted), MATCH)}.",
+        f"- **One convention.** Of {len(costs)} comparisons of parameters and GFLOPs, every system counted by us in "
+        f"one convention ({CONVENTION}): {counts(j.ours for j in costs)}.{_named(costs)} Of "
+        f"{len(of_kind(quoted, 'cost'))} quotations: {counts((j.ours for j in of_kind(quoted, 'cost')), MATCH)}.",
+        *as_named(judged),
+        f"- **One box source.** Of {len(boxes)} leads of FlatPose over another system in Table 2 (FlatPose's boxes "
+        "look like ground truth, the others' are a detector's), less what ground-truth boxes gave to simulated "
         f"networks: {counts(boxes)}." if boxes else "",
-        f"- **Tested here.** Of {len(metrics)} statements on accuracy: {counts(j.ours for j in metrics)}. Nothing was "
-        "trained at the paper's scale yet, so a verdict is about the direction at the scale it names."]
+        f"- **How the network is built.** Of {len(shapes)} statements: by the paper's numbers "
+        f"{counts(j.published for j in shapes)}; by the network we build {counts(j.ours for j in shapes)}.",
+        f"- **Accuracy, tested here.** {tested(metrics)}"]
     return "\n".join(line for line in lines if line)
 
 
-def counts(verdicts: Iterable[Verdict]) -> str:
-    """"12 hold, 1 fails"."""
-    found = Counter(v.verdict for v in verdicts)
-    words = {HOLDS: ("holds", "hold"), ROUNDING: ("holds within rounding", "hold within rounding"),
-             FAILS: ("fails", "fail"), UNDECIDED: ("is undecided", "are undecided"),
-             DIRECTION: ("fails, but in the same direction", "fail, but in the same direction"),
-             NOT_TESTED: ("is not tested", "are not tested"),
-             NOT_PRINTED: ("speaks of numbers that no table prints", "speak of numbers that no table prints")}
-    return ", ".join(f"{found[v]} {words[v][found[v] != 1]}" for v in ORDER if found[v])
+def of_kind(judged: Sequence[Judged], kind: str) -> list[Judged]:
+    """"cost", "shape" or "metric"."""
+    return [j for j in judged if j.claim.kind == kind]
 
 
-def _named(costs: Sequence[Judged]) -> str:
-    """Those that do not hold, by name and number."""
-    texts = [f"“{j.claim.quote}” ({j.ours.reason})" for j in costs if j.ours.verdict in (DIRECTION, FAILS)]
-    return f" These do not: {'; '.join(texts)}." if texts else ""
+def as_named(judged: Sequence[Judged]) -> list[str]:
+    """The sentence that names a system other than the table's, as it stands."""
+    parts = [f"“{j.claim.quote}”: {said.verdict} ({said.reason or claims.plain(said.value or 0.0)})" for j in judged
+             if j.claim.as_named for said in [j.published]]
+    head = "- **As the sentence names it.** Where the text says RTMPose-m and the table holds RTMPose-l, by RTMPose-m's"
+    return [f"{head} own numbers: {'; '.join(parts)}."] if parts else []
 
 
-def cost_answer(judged: Sequence[Judged], entries: Entries) -> str:
-    """Does FlatPose's cost claim hold, and under which condition?"""
-    costs = [j for j in judged if j.claim.is_cost]
-    fewer = [j.ours.value or 0.0 for j in costs if getattr(j.claim.formula, "op", "") == "reduction"]
-    cheaper = sum(value > 0 for value in fewer)
-    start = "In direction yes" if cheaper == len(fewer) else "In direction not everywhere"
-    text = (f"{start}: in {cheaper} of {len(fewer)} printed comparisons the FlatPose row is the smaller one. Of "
-            f"{len(costs)} statements on parameters and GFLOPs, "
-            f"with every system counted in one convention ({CONVENTION}): {counts(j.ours for j in costs)}."
-            f"{_named(costs)}")
-    timed = [(j, t) for j in costs for t in [stopwatch_value(j, entries)] if t is not None]
-    if timed:
-        parts = "; ".join(f"“{j.claim.quote}” is {value:.0f} % less time" for j, value in timed)
-        text += f" By a stopwatch ({timed_on(entries)}): {parts}."
-    return text
-
-
-def stopwatch_value(judged: Judged, entries: Entries) -> float | None:
-    """A reduction of GFLOPs in Table 2 as a reduction of time: eager, one image; None where a row was not timed."""
-    found = cells(judged.claim.formula)
-    if getattr(judged.claim.formula, "op", "") != "reduction" or any(
-            (c.experiment, c.quantity) != ("table2", "gflops") for c in found):
-        return None
-    times = {r["row"]: e["ratio_flatpose_b"] for r in entries["table2"][1].latencies
-             for e in [stopwatch.entry(r, 1, False)] if e}
-    value = evaluate(judged.claim.formula, lambda c: Interval.exact(times[c.row]) if c.row in times else None)
-    return None if value is None else value.mid
-
-
-def timed_on(entries: Entries) -> str:
-    """Machine and mode of the stopwatch."""
-    record = entries["table2"][1].latencies[0]
-    first = record["latency"][0]
-    machine = record["cpu"] if first["device"] == "CPU" else first["device"]
-    return f"one image, eager, {machine}, {first['threads']} threads"
+def tested(metrics: Sequence[Judged]) -> str:
+    """What measurements here say of the comparisons of accuracy, with scale, data and seeds of each."""
+    found: dict[str, list[Judged]] = {}
+    for j in (j for j in metrics if j.ours.setting):
+        found.setdefault(f"{j.ours.setting}, {j.ours.boxes}", []).append(j)
+    left = [j.ours for j in metrics if not j.ours.setting]
+    parts = [f"at {where} (n = {_span([j.ours.n or 0 for j in made])}) {counts(j.ours for j in made)}"
+             for where, made in found.items()]
+    small = "" if any(j.ours.verdict in (claims.HOLDS, claims.FAILS) for j in metrics) else (
+        " Nothing was trained at the paper's scale yet: only the direction of a difference can be seen.")
+    return f"Of {len(metrics)} comparisons: {'; '.join([*parts, *([counts(left)] if left else [])])}.{small}"
 
 
 def accuracy_answer(judged: Sequence[Judged]) -> str:
     """What is known of the accuracy that the cost is paid with."""
-    metrics = [j for j in judged if not j.claim.is_cost]
-    boxes = [j.one_box_source for j in judged if j.one_box_source]
-    return (f"Of {len(metrics)} statements on accuracy, by the paper's own tables: "
-            f"{counts(j.published for j in metrics)}; tested here: {counts(j.ours for j in metrics)}. "
-            f"FlatPose's rows of Table 2 look like ground-truth boxes: less what those gave to simulated "
-            f"networks, of its {len(boxes)} comparisons with other systems {counts(boxes)}.")
+    compared = [j for j in of_kind(judged, "metric") if not j.claim.quotation and not j.claim.as_named]
+    return (f"Of {len(compared)} comparisons, by the paper's own tables: {counts(j.published for j in compared)}. "
+            f"Tested here, {tested(compared)[0].lower()}{tested(compared)[1:]}")
+
+
+def _span(numbers: Sequence[int]) -> str:
+    low, high = min(numbers), max(numbers)
+    return str(low) if low == high else f"{low}–{high}"
+
+
+def counts(verdicts: Iterable[Verdict], words: dict[str, tuple[str, str]] | None = None) -> str:
+    """"12 hold, 1 fails"."""
+    found, said = Counter(v.verdict for v in verdicts), {**WORDS, **(words or {})}
+    return ", ".join(f"{found[v]} {said[v][found[v] != 1]}" for v in WORDS if found[v])
+
+
+def _named(judged: Sequence[Judged], published: bool = False) -> str:
+    """Those that do not hold, by name and number."""
+    both = [(j, j.published if published else j.ours) for j in judged]
+    texts = [f"“{j.claim.quote}” ({said.reason})" for j, said in both
+             if said.verdict in (claims.DIRECTION, claims.FAILS)]
+    return f" {'This does' if len(texts) == 1 else 'These do'} not: {'; '.join(texts)}." if texts else ""
 
 
 def tables(judged: Sequence[Judged], entries: Entries) -> list[Table]:
-    """Claims on cost, then those on accuracy."""
-    costs, metrics = [j for j in judged if j.claim.is_cost], [j for j in judged if not j.claim.is_cost]
-    says, value = Column("says", "says", numeric=False), Column("published", "paper's cells give", decimals=2)
+    """Claims on cost and structure, then those on accuracy; comparisons before mere quotations."""
+    says, value = Column("says", "that is", numeric=False), Column("published", "paper's cells give", decimals=2)
     verdict = Column("verdict", "arithmetic", numeric=False)
-    ours = Column("counted", "we count", decimals=2)
-    timed = Column("time", "% less time", decimals=0)
-    first = Table("claims_cost", "Parameters and GFLOPs", (says, value, verdict, ours, Column(
-        "ours", "one convention", numeric=False), timed), tuple(_line(j, (
-            _number(j.ours, ours), _verdict(j.ours),
-            number_cell(stopwatch_value(j, entries), timed, "no reduction of GFLOPs in Table 2, or not timed")))
-            for j in costs), (f"we count: {CONVENTION}",))
+    ours, timed = Column("counted", "we count", decimals=2), Column("time", "% less time", decimals=0)
+    made = [j for j in judged if j.claim.kind != "metric"]
+    lines = [_line(j, (_number(j.ours, replace(ours, decimals=_digits(j.claim))), _verdict(j.ours),
+                       _timed(j, entries, timed))) for j in _ordered(made)]
+    first = Table("claims_cost", "Parameters, GFLOPs and structure", (
+        says, value, verdict, ours, Column("ours", "one convention", numeric=False), timed), tuple(lines),
+        (f"we count: {CONVENTION}; time: one image, not compiled, {timed_on(entries)}",), SAYS)
     measured = Column("measured", "measured here", decimals=1)
-    second = Table("claims_accuracy", "Accuracy", (says, value, verdict, measured, Column(
-        "ours", "tested here", numeric=False), Column("boxes", "one box source (simulated)", numeric=False)),
-        tuple(_line(j, (_number(j.ours, measured), _verdict(j.ours),
-                        _verdict(j.one_box_source))) for j in metrics))
+    second = Table("claims_accuracy", "Accuracy", (
+        says, value, verdict, measured, Column("ours", "tested here", numeric=False),
+        Column("where", "measured on", numeric=False),
+        Column("boxes", "one box source (simulated)", numeric=False)), tuple(_line(j, (
+            _measured(j.ours, measured), _verdict(j.ours), _where(j.ours), _verdict(j.one_box_source)))
+            for j in _ordered(of_kind(judged, "metric"))), (), SAYS)
     return [first, second]
+
+
+def _ordered(judged: Sequence[Judged]) -> list[Judged]:
+    return sorted(judged, key=lambda j: list(GROUPS.values()).index(_group(j)))
+
+
+GROUPS = {"comparison": "Comparisons", "shape": "How the network is built", "quotation": "Quotations of a single cell"}
+
+
+def _group(judged: Judged) -> str:
+    claim = judged.claim
+    return GROUPS["quotation" if claim.quotation else "shape" if claim.kind == "shape" else "comparison"]
 
 
 def _line(judged: Judged, ours: tuple[Cell, ...]) -> Line:
     claim = judged.claim
-    published = _number(judged.published, Column("published", "", decimals=2))
-    says = Cell(claim.expected, claim.expected, note=f"{claim.formula}" + (f". {claim.note}" if claim.note else ""))
-    return Line(claim.id, f"“{claim.quote}” ({claim.section})", (says, published, _verdict(judged.published), *ours))
+    published = _number(judged.published, Column("published", "", decimals=_digits(claim)))
+    parts = ("" if claim.quotation else str(claim.formula), claim.note)
+    says = Cell(claim.expected, claim.expected, note=". ".join(filter(None, parts)))
+    return Line(claim.id, f"“{claim.quote}” ({claim.section})", (says, published, _verdict(judged.published), *ours),
+                _group(judged))
+
+
+def _digits(claim: Claim) -> int:
+    """Decimals of a value that is compared with print: two, or as many as are printed."""
+    return max(2, len((claim.prints or "").partition(".")[2]))
 
 
 def _number(found: Verdict, column: Column) -> Cell:
@@ -184,10 +199,75 @@ def _number(found: Verdict, column: Column) -> Cell:
     return number_cell(value, column, found.reason)
 
 
+def _measured(found: Verdict, column: Column) -> Cell:
+    """The same with its interval; the condition goes to the CSV twin and the tooltip."""
+    cell = _number(found, column)
+    if found.half_width is None or found.value is None:
+        return replace(cell, n=found.n, condition=found.where)
+    return replace(cell, display=f"{cell.display} ± {found.half_width:.1f}", half_width=found.half_width, n=found.n,
+                   condition=found.where)
+
+
+def _where(found: Verdict) -> Cell:
+    return text_cell(found.where) if found.where else Cell(None, "—", "empty", found.reason)
+
+
+def _timed(judged: Judged, entries: Entries, column: Column) -> Cell:
+    times = stopwatch_values(judged, entries)
+    return number_cell(times[0] if times else None, column, "no reduction of GFLOPs in Table 2, or not timed")
+
+
 def _verdict(found: Verdict | None) -> Cell:
     if found is None:
         return Cell(None, "—", "empty", "both sides have the same boxes, or the question does not arise")
     return Cell(found.verdict, found.verdict, note=found.reason)
+
+
+def stopwatch_values(judged: Judged, entries: Entries) -> list[float]:
+    """A reduction of GFLOPs in Table 2 as a reduction of time, in every mode that both rows were timed in, in order.
+
+    Empty where the claim is no such reduction or a row was not timed.
+    """
+    found, timings = cells(judged.claim.formula), entries["table2"][1].latencies
+    if getattr(judged.claim.formula, "op", "") != "reduction" or any(
+            (c.experiment, c.quantity) != ("table2", "gflops") for c in found):
+        return []
+    modes = dict.fromkeys((e["batch"], e["compiled"]) for r in timings for e in r["latency"])
+    ratios = [{r["row"]: e["ratio_flatpose_b"] for r in timings for e in [stopwatch.entry(r, *mode)] if e}
+              for mode in modes]
+    values = [evaluate(judged.claim.formula, lambda c, times=times: (  # type: ignore[misc]
+        Interval.exact(times[c.row]) if c.row in times else None)) for times in ratios]
+    return [v.mid for v in values if v is not None]
+
+
+def timed_on(entries: Entries) -> str:
+    """Machine of the stopwatch."""
+    timings = entries["table2"][1].latencies
+    if not timings:
+        return "nothing timed"
+    first = timings[0]["latency"][0]
+    machine = timings[0]["cpu"] if first["device"] == "CPU" else first["device"]
+    return f"{machine}, {first['threads']} threads"
+
+
+SAYS = "the paper says"
+TERMINAL = (SAYS, "where", "its numbers give", "arithmetic", "here", "verdict here, and why")
+
+
+def terminal(judged: Sequence[Judged]) -> list[tuple[str, list[list[str]]]]:
+    """(title, rows under TERMINAL) for a terminal, which has no footnotes: reasons stand in the cells."""
+    parts: dict[str, list[list[str]]] = {}
+    for j in _ordered(sorted(judged, key=lambda j: j.claim.kind == "metric")):
+        costs = j.claim.kind != "metric"
+        title = f"{'Parameters, GFLOPs and structure' if costs else 'Accuracy'}: {_group(j).lower()}"
+        here = _number(j.ours, Column("", "", decimals=_digits(j.claim) if costs else 1)).display
+        why = "; ".join(filter(None, (j.ours.reason, j.ours.where)))
+        boxes = f"; with one box source, {j.one_box_source.text}" if j.one_box_source else ""
+        parts.setdefault(title, []).append([
+            f"“{j.claim.quote}” ({j.claim.expected})", j.claim.section,
+            _number(j.published, Column("", "", decimals=_digits(j.claim))).display, j.published.text, here,
+            f"{j.ours.verdict}{f': {why}' if why else ''}{boxes}"])
+    return list(parts.items())
 
 
 def meanings(judged: Sequence[Judged]) -> str:
@@ -201,9 +281,11 @@ HOW = (
     "Each quantitative sentence of the paper is a formula over cells of its own tables (a few words or the number are "
     "quoted) and is judged three times: on the **published** cells, each known to half a unit of its last digit; on "
     "**our counts** of every system, all in one convention; and on metrics **measured here**, by the t-interval over "
-    "seeds. *Fails, same direction* is a right comparison with a wrong number. A difference between FlatPose and "
-    "another row of Table 2 also mixes box sources ([boxes_simulated](boxes_simulated.md)), which the last column "
-    "takes out.")
+    "seeds. A *quotation* repeats one cell and compares nothing. *Fails, same direction* is a right comparison with a "
+    "wrong number. A measurement at a reduced scale never holds or fails: it has the *same direction* as the sentence, "
+    "the *opposite direction*, or is *undecided*; a level, a range or an equality is *not comparable* there. A "
+    "difference between FlatPose and another row of Table 2 also mixes box sources "
+    "([boxes_simulated](boxes_simulated.md)), which the last column takes out.")
 REPRODUCE = """## Reproduce
 
 ```bash

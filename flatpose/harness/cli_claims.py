@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from flatpose.harness import catalog, sites
-from flatpose.harness.console import out, print_json
+from flatpose.harness.console import err, out, print_json, table
 
 app = typer.Typer()
 
@@ -19,7 +19,6 @@ def claims(json_: Annotated[bool, typer.Option("--json", help="One JSON document
     Example: flatpose-exp claims --json
     """
     from flatpose.harness import claims_page, collect
-    from flatpose.harness.render import to_rich
 
     reports = sites.root() / "reports"
     entries = {name: (catalog.load(name), collect.load(reports / "data" / f"{name}.json", name))
@@ -27,7 +26,10 @@ def claims(json_: Annotated[bool, typer.Option("--json", help="One JSON document
     judged = claims_page.judge_all(entries, reports)
     if json_:
         print_json([j.to_dict() for j in judged])
-        return
-    for table in claims_page.tables(judged, entries):
-        out.print(to_rich(table))
-    out.print(claims_page.headline(judged), markup=False)
+    else:
+        for title, rows in claims_page.terminal(judged):
+            table(title, list(claims_page.TERMINAL), rows)
+        out.print(claims_page.headline(judged), markup=False)
+    if not any(records.costs or records.records for _, records in entries.values()):
+        err.print(f"No records: looked for reports/data/*.json in {sites.looked_in()}. Only the paper's arithmetic is "
+                  "judged here; run this in a checkout, or after flatpose-exp run.", markup=False)

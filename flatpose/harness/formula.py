@@ -11,6 +11,10 @@ from dataclasses import dataclass
 from typing import Literal
 
 COSTS = ("params_m", "gflops")
+SHAPES = ("L", "top_k", "D", "N_h", "d_k", "D'", "gamma")
+"""How a network is built: tokens, selected tokens, and the symbols of Table 6."""
+OUTSIDE = "outside"
+"""The "experiment" of a number that a sentence speaks of and no table of the paper holds."""
 
 
 @dataclass(frozen=True)
@@ -33,7 +37,7 @@ class Interval:
 
 @dataclass(frozen=True)
 class Cell:
-    """One number of one row: a metric in points (75.4), ``params_m`` in M or ``gflops`` in G."""
+    """One number of one row: a metric in points (75.4), ``params_m`` in M, ``gflops`` in G, or one of SHAPES."""
 
     experiment: str
     row: str
@@ -43,12 +47,13 @@ class Cell:
         return f"{self.experiment}/{self.row}.{self.quantity}"
 
 
-Op = Literal["difference", "reduction", "increase", "highest", "lowest"]
+Op = Literal["difference", "reduction", "increase", "quotient", "inverse_root", "highest", "lowest"]
 
 
 @dataclass(frozen=True)
 class Term:
-    """``difference`` a - b; ``reduction`` 100 (1 - a/b) %; ``increase`` 100 (a/b - 1) %; highest or lowest of all."""
+    """``difference`` a - b; ``reduction`` 100 (1 - a/b) %; ``increase`` 100 (a/b - 1) %; ``quotient`` a/b;
+    ``inverse_root`` a^-0.5; highest or lowest of all."""
 
     op: Op
     args: tuple[Formula, ...]
@@ -79,6 +84,14 @@ def increase(a: Formula, b: Formula) -> Term:
     return Term("increase", (a, b))
 
 
+def quotient(a: Formula, b: Formula) -> Term:
+    return Term("quotient", (a, b))
+
+
+def inverse_root(a: Formula) -> Term:
+    return Term("inverse_root", (a,))
+
+
 def highest(*args: Formula) -> Term:
     return Term("highest", args)
 
@@ -105,10 +118,15 @@ def evaluate(formula: Formula, lookup: Lookup) -> Interval | None:
     if formula.op in ("highest", "lowest"):
         pick = max if formula.op == "highest" else min
         return Interval(pick(v.low for v in values), pick(v.mid for v in values), pick(v.high for v in values))
+    if formula.op == "inverse_root":
+        return Interval(*(x**-0.5 for x in (values[0].high, values[0].mid, values[0].low)))
     a, b = values
     if formula.op == "difference":
         return Interval(a.low - b.high, a.mid - b.mid, a.high - b.low)
     if b.low <= 0:
         return None
-    ratio = [100 * (x / y - 1) for x, y in ((a.low, b.high), (a.mid, b.mid), (a.high, b.low))]
+    pairs = ((a.low, b.high), (a.mid, b.mid), (a.high, b.low))
+    if formula.op == "quotient":
+        return Interval(*(x / y for x, y in pairs))
+    ratio = [100 * (x / y - 1) for x, y in pairs]
     return Interval(*ratio) if formula.op == "increase" else Interval(-ratio[2], -ratio[1], -ratio[0])

@@ -16,7 +16,7 @@ HARD = "\N{NO-BREAK SPACE}"
 def to_html(table: Table) -> str:
     """The table in a frame of its own that scrolls sideways, then footnotes and conditions."""
     notes: dict[str, int] = {}
-    heads = [head("row", False), *(head(heading(c), c.numeric, c.direction) for c in table.columns)]
+    heads = [head(table.stub, False), *(head(heading(c), c.numeric, c.direction) for c in table.columns)]
     body, group = [], ""
     for row in table.rows:
         if row.group and row.group != group:

@@ -22,7 +22,7 @@ CSV_HEAD = ("table", "setting", "row", "label", "column", "unit", "value", "half
 def to_markdown(table: Table) -> str:
     """A pipe table with group rows, † marks and numbered footnotes."""
     notes: dict[str, int] = {}
-    lines = [pipe(["row", *map(heading, table.columns)]),
+    lines = [pipe([table.stub, *map(heading, table.columns)]),
              pipe(["---", *("--:" if c.numeric else "---" for c in table.columns)])]
     group = ""
     for row in table.rows:
@@ -89,7 +89,7 @@ def to_rich(table: Table) -> RichTable:
     from rich.text import Text
 
     made = RichTable(title=table.title)
-    made.add_column("row")
+    made.add_column(table.stub)
     for column in table.columns:
         made.add_column(heading(column), justify="right" if column.numeric else "left")
     for row in table.rows:

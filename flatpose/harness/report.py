@@ -15,6 +15,7 @@ from flatpose.harness import (
     ceilings_page,
     claims_page,
     collect,
+    cost_answer,
     evaluate_checkpoint,
     index_page,
     page,
@@ -86,7 +87,8 @@ def overview(entries: Sequence[tuple[Experiment, RecordSet]], reports: Path, *, 
     judged = claims_page.judge_all(by_id, reports)
     found = [s for s in collect.settings(*by_id["fig1"]) if s.profile != "smoke"]
     shrinks = index_page.finding(*by_id["fig1"], found)
-    answers = {"Does FlatPose's cost claim hold?": claims_page.cost_answer(judged, by_id),
+    cost = cost_answer.answer(judged, by_id, claims_page.box_gain(reports))
+    answers = {"Does FlatPose's cost claim hold, and under which condition?": cost,
                "Does its accuracy claim hold?": claims_page.accuracy_answer(judged),
                "Does the heatmap collapse as its map shrinks, and SimCC not?": shrinks}
     more = {"claims": "does each number that the paper states hold?",

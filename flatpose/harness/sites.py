@@ -12,6 +12,12 @@ def root() -> Path:
     return next((p for p in (here, *here.parents) if (p / "reports").is_dir()), here)
 
 
+def looked_in() -> str:
+    """Where ``root`` looked, for messages."""
+    here = Path.cwd()
+    return f"{here} and the folders above it" if root() == here else str(root())
+
+
 def runs_dir() -> Path:
     """$FLATPOSE_RUNS, else runs/ beside reports/."""
     return Path(os.environ["FLATPOSE_RUNS"]) if os.environ.get("FLATPOSE_RUNS") else root() / "runs"
