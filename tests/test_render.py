@@ -81,7 +81,7 @@ def test_page_tells_conditions_failures_and_provenance():
         "ground-truth boxes, detector boxes (person_boxes.json)", "with flip test, box x mean keypoint score",
         "- `simcc_s8`, seed 0: loss became NaN \\| at step 7", "1 row failed", "git `0123456789`; cpu, a CPU", "sha256",
         "flatpose-exp run fig1 --profile quick --seeds 0,1,2", "--data-root DIR --seeds 0", "torch 2.15.0",
-        "- `fig1-sigma`: every row", "- Only the two ends of the heatmap curve are known.", "Detectable difference",
+        "All rows:\n\n- `fig1-sigma`", "- Only the two ends of the heatmap curve are known.", "Detectable difference",
         "`resnet_quick` stands in for resnet50", "EMA against raw weights", "heatmap 99.5 → 31.0",
     ):
         assert expected in text, expected

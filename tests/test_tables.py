@@ -28,6 +28,18 @@ def test_metric_cell_shows_mean_interval_and_n():
     assert found["AP_det:person_boxes.json"].display == "38.0 ± 2.5"
 
 
+def test_rules_are_letters_that_the_foot_explains():
+    made = [fake.record(fake.run_of(row)) for row in EXPERIMENT.rows[:3]]
+    for entry in made[1]["results"]:
+        entry["score_rule"] = "box score alone"
+    table = table_of(made)
+    assert [cells(table, row.id)["condition"].display for row in EXPERIMENT.rows[:4]] == ["a", "b", "a", "—"]
+    assert cells(table, "heatmap_s8")["condition"].value == "with flip test, box score alone"
+    assert table.notes == ("rule a: with flip test, box x mean keypoint score > 0.2, OKS-NMS 0.9",
+                           "rule b: with flip test, box score alone")
+    assert "box score alone" in cells(table, "heatmap_s8")["AP_gt"].condition
+
+
 def test_one_seed_shows_its_interval_over_images():
     run = fake.run_of(EXPERIMENT.rows[0])
     cell = cells(table_of([fake.record(run, ap=0.40)]), "heatmap_s4")["AP_gt"]
@@ -67,14 +79,14 @@ def test_stale_cells_are_marked():
     assert cells(table, "heatmap_s4")["AP_gt"].status == "stale"
 
 
-def test_conditions_stand_under_the_table_or_in_a_column():
+def test_conditions_stand_under_the_table():
     made = fake.full(seeds=(0,))
-    assert table_of(made).notes == ("with flip test; box x mean keypoint score > 0.2, OKS-NMS 0.9",)
+    assert table_of(made).notes == ("with flip test, box x mean keypoint score > 0.2, OKS-NMS 0.9",)
     for entry in made[0]["results"]:
         entry["flip_test"] = False
     mixed = table_of(made)
-    assert mixed.notes == ()
-    assert cells(mixed, "heatmap_s4")["condition"].display.startswith("without flip test")
+    assert [note[:18] for note in mixed.notes] == ["rule a: without fl", "rule b: with flip "]
+    assert cells(mixed, "heatmap_s4")["condition"].value.startswith("without flip test")
 
 
 def test_weights_table_needs_both():

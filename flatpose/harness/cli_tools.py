@@ -55,7 +55,7 @@ def compare(experiment: ExperimentArg,
     ../other/runs
     """
     from flatpose.harness import compare as comparing
-    from flatpose.harness import render, tables
+    from flatpose.harness import comparison_tables, render
     from flatpose.harness.report import comparisons
 
     found = catalog.load(experiment)
@@ -66,7 +66,8 @@ def compare(experiment: ExperimentArg,
         print_json([r.to_dict() for r in rows])
     else:
         reference = str(against) if against else git or "the paper"
-        out.print(render.to_rich(tables.comparison_table(rows, f"{found.id} against {reference}", reference)))
+        title = f"{found.id} against {reference}"
+        out.print(render.to_rich(comparison_tables.comparison_table(rows, title, reference)))
     if strict and any(r.verdict == comparing.OUTSIDE for r in rows):
         raise typer.Exit(1)
 

@@ -6,7 +6,17 @@ import hashlib
 import statistics
 from collections.abc import Iterable, Sequence
 
-from flatpose.harness import boxes, catalog, evaluate_checkpoint, findings, pictures_table, stats, stopwatch
+from flatpose.harness import (
+    boxes,
+    catalog,
+    comparison_tables,
+    evaluate_checkpoint,
+    findings,
+    page_notes,
+    pictures_table,
+    stats,
+    stopwatch,
+)
 from flatpose.harness.blocks import Block, Shown, markdown
 from flatpose.harness.collect import Record, RecordSet, Setting, Stale, orphans, part_of, run_id, settings
 from flatpose.harness.compare import against_paper, measure
@@ -15,7 +25,6 @@ from flatpose.harness.spec import Experiment, at_profile
 from flatpose.harness.tables import (
     Table,
     box_name,
-    comparison_table,
     conditions,
     cost_table,
     measured_table,
@@ -41,8 +50,7 @@ def tables(experiment: Experiment, records: RecordSet, stale: Stale | None = Non
             made.append((setting.title, boxes.table(part, setting, stale)))
         made.append((setting.title, measured_table(part, setting, stale)))
         made.append((setting.title, weights_table(part, setting, stale)))
-    comparisons = against_paper(experiment, records, stale)
-    made.append(("", comparison_table(comparisons) if comparisons else None))
+    made += [("", table) for table in comparison_tables.tables(experiment, against_paper(experiment, records, stale))]
     made.append(("", cost_table(experiment, records)))
     made.append(("", stopwatch.table(experiment, records.latencies)))
     made.append(("", evaluate_checkpoint.table(experiment, records.checkpoints)))
@@ -65,10 +73,13 @@ def blocks(experiment: Experiment, records: RecordSet, plots: dict[str, str], st
     for setting in found:
         part, own = part_of(experiment, setting), [t for title, t in made if title == setting.title]
         sections += _setting(part, setting, own, plots)
-    for table in (table for title, table in made if not title):
-        sections += [f"## {table.title}", Shown(table)]
-    return [*sections, notes(experiment), readings(experiment), _orphans(orphans(experiment, records)),
-                 _reproduce(experiment, found), _provenance(experiment, records, found)]
+    whole = [table for title, table in made if not title]
+    for table in whole:
+        aside = table.id == "unmeasured" and any(t.id == "comparison" for t in whole)
+        sections += [Shown(table, folded=True)] if aside else [f"## {table.title}", Shown(table)]
+    return [*sections, page_notes.notes(experiment), page_notes.readings(experiment),
+            _orphans(orphans(experiment, records)), _reproduce(experiment, found),
+            _provenance(experiment, records, found)]
 
 
 def _tradeoff(plots: dict[str, str]) -> str:
@@ -124,18 +135,19 @@ def _what_was_run(experiment: Experiment, setting: Setting) -> list[str]:
         return [*lines, "No run has finished."]
     sizes = _distinct(f"{h}×{w}" for w, h in (r["spec"]["image_size"] for r in done))
     boxes = ", ".join(map(box_name, setting.box_sources)) or "none"
-    rules = _distinct(", ".join(c[1:]) for c in conditions(setting))
+    rules = list(dict.fromkeys(", ".join(c[1:]) for c in conditions(setting)))
     seconds = sorted(s for r in done if (s := (r.get("train") or {}).get("seconds")) is not None)
     time = f"; {statistics.median(seconds):.0f} s of training per run (median)" if seconds else ""
     device = _distinct(str((r.get("provenance") or {}).get("device")) for r in done)
-    lines += [f"**Network** `{small}` stands in for {name}" for name, small in stand_ins(experiment, setting.profile)]
+    lines += _networks(stand_ins(experiment, setting.profile))
     return [
         *lines,
         f"**Data** {setting.label}: {_same(done, 'data', 'train_persons')} training persons, "
         f"{_same(done, 'data', 'val_persons')} evaluated in {_same(done, 'data', 'val_images')} images; "
         f"input {sizes} (h×w)",
         _budget(experiment, setting),
-        f"**Evaluation** metrics × 100; {_intervals(setting)}; boxes: {boxes}; {rules}",
+        f"**Evaluation** metrics × 100; {_intervals(setting)}; boxes: {boxes}; "
+        f"{rules[0] if len(rules) == 1 else 'flip test and score rule: by row, below the table'}",
         f"**Device** {device}, precision {_same(done, 'train', 'precision')} "
         f"({_same(done, 'train', 'precision_reason')}){time}",
         f"**Seeds** {', '.join(map(str, setting.seeds))}",
@@ -158,6 +170,15 @@ def stand_ins(experiment: Experiment, profile_name: str) -> list[tuple[str, str]
             if row.id not in profile.left_out]
     pairs = dict.fromkeys((str(getattr(a, "backbone", "")), str(getattr(b, "backbone", ""))) for a, b in runs)
     return [(name, small) for name, small in pairs if name != small]
+
+
+def _networks(pairs: Sequence[tuple[str, str]]) -> list[str]:
+    """Each small network with all that it stands for."""
+    stands: dict[str, list[str]] = {}
+    for name, small in pairs:
+        stands.setdefault(small, []).append(name)
+    texts = [f"`{small}` stands in for {', '.join(names)}" for small, names in stands.items()]
+    return [f"**Network{'s' * (len(texts) > 1)}** {'; '.join(texts)}"] if texts else []
 
 
 def _budget(experiment: Experiment, setting: Setting) -> str:
@@ -221,27 +242,6 @@ def _failures(setting: Setting) -> str:
     lines = [f"- `{row}`, seed {r['seed']}: {escape(r.get('reason') or 'no reason recorded')} (`{run_id(r)}`)"
              for row, r in failed]
     return "\n".join(["**Failures.**", "", *lines]) if lines else ""
-
-
-def notes(experiment: Experiment) -> str:
-    """What every reader must know: the experiment's notes, then those of its rows."""
-    lines = [f"- {note}" for note in experiment.notes]
-    for row in experiment.rows:
-        lines += [f"- {row.label}: {row.note}"] if row.note else []
-        if row.published and row.published.note:
-            lines.append(f"- {row.label}, published ({row.published.source}): {row.published.note}")
-    return "\n".join(["## Notes", "", *lines]) if lines else ""
-
-
-def readings(experiment: Experiment) -> str:
-    """Which readings of the paper the rows depend on."""
-    used: dict[str, list[str]] = {}
-    for row in experiment.rows:
-        for reading in row.readings:
-            used.setdefault(reading, []).append(row.label)
-    lines = [f"- `{name}`: {'every row' if len(rows) == len(experiment.rows) else ', '.join(rows)}"
-             for name, rows in sorted(used.items())]
-    return "\n".join(["## Readings of the paper that rows depend on", "", *lines]) if lines else ""
 
 
 def _orphans(found: Sequence[Record]) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 
 from flatpose.harness import page as pages
-from flatpose.harness import pictures_table
+from flatpose.harness import page_notes, pictures_table
 from flatpose.harness.collect import Record, RecordSet, Stale
 from flatpose.harness.render import to_markdown
 from flatpose.harness.spec import Experiment
@@ -19,7 +19,7 @@ def page(experiment: Experiment, records: RecordSet, stale: Stale | None = None)
         made = pictures_table.tables(experiment, [drawing], stale)
         sections += [_picture(experiment, drawing), _conditions(experiment, drawing),
                      *(f"## {table.title}\n\n{to_markdown(table)}" for _, table in made)]
-    sections += [pages.notes(experiment), pages.readings(experiment), _reproduce(experiment, records),
+    sections += [page_notes.notes(experiment), page_notes.readings(experiment), _reproduce(experiment, records),
                  _provenance(experiment, records)]
     return "\n\n".join(s.strip() for s in sections if s) + "\n"
 

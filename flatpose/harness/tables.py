@@ -7,20 +7,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from flatpose.harness.collect import RecordSet, Setting, Stale
-from flatpose.harness.compare import BUILT, Comparison, Measured, box_name, flip, measure, result
+from flatpose.harness.compare import Measured, box_name, flip, measure, result
 from flatpose.harness.spec import Experiment, Row
 
 STALE_MARK = "†"
-QUANTITIES = {"params_m": "parameters (M)", "gflops": "GFLOPs"}
-CONVENTIONS = {("params_m", "leaf"): "leaf modules", ("gflops", "all"): "every matmul",
-               ("gflops", "hrnet_tool"): "HRNet's tool"}
-"""(Quantity, how the print counts) -> in words."""
-COUNTING = {
-    "all": "GFLOPs, every matmul: multiply-adds of every convolution and matrix product, attention included (/ 10^9)",
-    "hrnet_tool": "GFLOPs, HRNet's tool: the summary of HRNet's repository (/ 2^30; no attention products, tokens "
-                  "taken for channels, transposed convolutions at their output)",
-    "leaf": "parameters, leaf modules: without free-standing ones such as position codes"}
-"""What the conventions mean, for the foot of a table that has them."""
+LETTERS = "abcdefghijklmnopqrstuvwxyz"
+"""Names of the rules of a table."""
 
 
 @dataclass(frozen=True)
@@ -91,7 +83,7 @@ def metric_cell(found: Measured, column: Column) -> Cell:
         return Cell(None, "failed" if found.status == "failed" else "—", found.status, found.reason, found.runs)
     estimate, digits = found.estimate, column.decimals
     display = f"{100 * estimate.mean:.{digits}f}"
-    images = _percent(found.over_images)
+    images = percent_interval(found.over_images)
     if estimate.half_width is not None:
         display += f" ± {100 * estimate.half_width:.{digits}f}"
     elif images:
@@ -101,7 +93,8 @@ def metric_cell(found: Measured, column: Column) -> Cell:
                 width, estimate.n, found.condition, images)
 
 
-def _percent(interval: tuple[float, float] | None) -> tuple[float, float] | None:
+def percent_interval(interval: tuple[float, float] | None) -> tuple[float, float] | None:
+    """0..1 to points."""
     return interval and (100 * interval[0], 100 * interval[1])
 
 
@@ -132,12 +125,12 @@ def measured_table(experiment: Experiment, setting: Setting, stale: Stale | None
     boxes: Sequence[str | None] = setting.box_sources or [None]
     metrics = [(Column(f"{m}_{box or 'gt'}", f"{m}, {short_box(box or 'gt')}", "x 100", direction="higher"), m, box)
                for m in metrics_of(experiment) for box in boxes]
-    one_condition = len({c[1:] for c in conditions(setting)}) <= 1
+    rules = list(dict.fromkeys(rule for row in experiment.rows for rule in _rules(setting, row)))
     ceiling = any(result(r, None, "ceiling") for r in setting.done)
     columns = [c for c, _, _ in metrics]
     columns += [Column("seeds", "seeds", decimals=0)]
     columns += [Column("ceiling", f"codec ceiling {experiment.metric}", "x 100", direction="higher")] if ceiling else []
-    columns += [] if one_condition else [Column("condition", "flip test, score rule", numeric=False)]
+    columns += [Column("condition", "rule", numeric=False)] if len(rules) > 1 else []
     columns += [Column("params_m", "params", "M", 2, "lower"), Column("gflops", "GFLOPs", "G", 3, "lower"),
                 Column("seconds", "train time", "s", 0, "lower")]
 
@@ -147,12 +140,13 @@ def measured_table(experiment: Experiment, setting: Setting, stale: Stale | None
         cells.append(Cell(len(head.values), str(len(head.values)), run_ids=head.runs))
         if ceiling:
             cells.append(_ceiling_cell(experiment, setting, row))
-        if not one_condition:
-            cells.append(_condition_cell(setting, row, head))
+        if len(rules) > 1:
+            cells.append(_rule_cell(_rules(setting, row), rules, head))
         cells += [_mean_cell(setting, row, head, c) for c in columns[-3:]]
         return Line(row.id, row.label, tuple(cells), row.group)
 
-    notes = ("; ".join(conditions(setting)[0][1:]),) if one_condition and conditions(setting) else ()
+    notes = tuple(f"rule {letter}: {rule}" for letter, rule in zip(LETTERS, rules, strict=False)
+                  ) if len(rules) > 1 else tuple(rules)
     return Table("measured", f"{experiment.metric} at {setting.title}", tuple(columns),
                  tuple(line(row) for row in experiment.rows), notes)
 
@@ -166,10 +160,17 @@ def _ceiling_cell(experiment: Experiment, setting: Setting, row: Row) -> Cell:
                    condition=found.condition)
 
 
-def _condition_cell(setting: Setting, row: Row, head: Measured) -> Cell:
+def _rules(setting: Setting, row: Row) -> list[str]:
+    """Flip test and score rule under which this row was evaluated; box sources have columns of their own."""
     results = [e for r in setting.rows.get(row.id, []) if r["status"] == "done" for e in r["results"]]
-    texts = sorted({f"{flip(e)}, {e['score_rule']}" for e in results if e["kind"] == "trained"})
-    return text_cell("; ".join(texts)) if texts else Cell(None, "—", "empty", head.reason)
+    return sorted({f"{flip(e)}, {e['score_rule']}" for e in results if e["kind"] == "trained"})
+
+
+def _rule_cell(found: Sequence[str], rules: Sequence[str], head: Measured) -> Cell:
+    """A letter that the foot of the table explains; its value is the rule itself."""
+    if not found:
+        return Cell(None, "—", "empty", head.reason)
+    return Cell("; ".join(found), ", ".join(LETTERS[rules.index(rule)] for rule in found))
 
 
 def _mean_cell(setting: Setting, row: Row, head: Measured, column: Column) -> Cell:
@@ -193,42 +194,6 @@ def weights_table(experiment: Experiment, setting: Setting, stale: Stale | None 
         metric_cell(measure(setting, row, experiment.metric, box, weights=c.key, stale=stale), c) for c in columns))
         for row in experiment.rows if row.id in setting.rows]
     return Table("weights", f"EMA against raw weights at {setting.title}, {box_name(box)}", columns, tuple(lines))
-
-
-def comparison_table(comparisons: Sequence[Comparison], title: str = "Published against measured",
-                     reference: str = "paper") -> Table:
-    """One line per published number (or per number of another set of records); metrics x 100."""
-    columns = (
-        Column("quantity", "quantity", numeric=False), Column("reference", reference), Column("measured", "measured"),
-        Column("difference", "difference"), Column("tolerance", "tolerance"), Column("boxes", "boxes", numeric=False),
-        Column("verdict", "verdict", numeric=False), Column("source", "source", numeric=False))
-    lines = tuple(Line(c.row, c.label, _comparison_cells(c)) for c in comparisons)
-    used = {c.convention for c in comparisons if (c.quantity, c.convention) in CONVENTIONS}
-    return Table("comparison", title, columns, lines, tuple(text for name, text in COUNTING.items() if name in used))
-
-
-def _comparison_cells(c: Comparison) -> tuple[Cell, ...]:
-    scale, digits = (1.0, "g") if c.convention == BUILT else (1.0, ".2f") if c.plain else (100.0, ".1f")
-
-    def number(value: float | None, sign: str = "") -> Cell:
-        if value is None:
-            return Cell(None, "—", "empty", c.outcome)
-        return Cell(scale * value, f"{scale * value:{sign}{digits}}")
-
-    measured = replace(number(c.measured), condition=c.condition)
-    if c.half_width is not None and c.measured is not None:
-        width = scale * c.half_width
-        display = f"{measured.display} ± {width:{digits}} (n = {c.n})"
-        measured = replace(measured, display=display, half_width=width, n=c.n)
-    elif (images := _percent(c.bootstrap)) and c.measured is not None:
-        measured = replace(measured, display=measured.display + brackets(images, 1), n=c.n, bootstrap=images)
-    counted = CONVENTIONS.get((c.quantity, c.convention))
-    name = QUANTITIES.get(c.quantity, c.quantity) + (f", {counted}" if counted else "")
-    boxes = "none needed" if c.plain else "—" if c.box_source is None else short_box(c.box_source)
-    return (text_cell(name), number(c.reference), measured,
-            replace(number(c.difference, "+"), condition=c.condition),
-            replace(number(c.tolerance), display=f"± {scale * c.tolerance:{digits}}"), text_cell(boxes),
-            text_cell(c.outcome), text_cell(c.source))
 
 
 def cost_table(experiment: Experiment, records: RecordSet) -> Table | None:
