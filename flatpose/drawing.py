@@ -1,4 +1,4 @@
-"""Poses drawn into a picture: every line has a dark outline, so that it is legible on any background."""
+"""Poses drawn into a picture, legible on any background: lines have a dark outline, numbers a dark plate."""
 
 from __future__ import annotations
 
@@ -9,8 +9,14 @@ from numpy.typing import NDArray
 from flatpose.keypoints import KeypointSet
 
 LEFT, RIGHT, MIDDLE, BOX, OUTLINE = (0, 114, 178), (213, 94, 0), (240, 228, 66), (255, 255, 255), (0, 0, 0)  # RGB
-SMALLEST = 7
+FONT = cv2.FONT_HERSHEY_SIMPLEX
+SMALLEST = 9
 """Pixels: digits that are lower cannot be read."""
+Plate = tuple[int, int, int, int]
+"""Left, top, right, bottom in pixels; right and bottom are outside."""
+PLATE = (24, 24, 24)
+STEPS = sorted(((x, y) for x in range(-8, 9) for y in range(-8, 9)), key=lambda s: (abs(s[0]) + abs(s[1]), s))
+"""Places to try for a plate, in its own widths and heights, nearest first."""
 MARGIN = 1 << 14
 """Pixels: OpenCV's coordinates are integers of limited size, and a wild answer may lie anywhere."""
 
@@ -19,18 +25,19 @@ def draw_poses(image: NDArray[np.uint8], boxes: NDArray[np.floating], keypoints:
                scores: NDArray[np.floating], keypoint_set: KeypointSet, *, threshold: float) -> NDArray[np.uint8]:
     """A copy of ``image`` (h, w, 3) RGB with N boxes, skeletons and the mean score of each person.
 
-    Keypoints (N, K, 2) whose score (N, K) is below ``threshold`` are not drawn. Left is blue, right is orange.
+    Keypoints (N, K, 2) whose score (N, K) is below ``threshold`` are not drawn. Left is blue, right is orange. The
+    numbers come last: over every line, within the picture, and apart from each other where there is room.
     """
     picture = np.ascontiguousarray(image).copy()
     width = max(1, round(max(image.shape[:2]) / 400))
-    for box, points, score in zip(boxes, keypoints, scores, strict=True):
-        shown, points = score >= threshold, np.clip(points, -MARGIN, MARGIN)
-        corners = np.clip([box[:2], box[:2] + box[2:]], -MARGIN, MARGIN).round().astype(int)
-        first, last = corners.tolist()
+    corners = np.clip(np.stack([boxes[:, :2], boxes[:, :2] + boxes[:, 2:]], 1), -MARGIN, MARGIN).round().astype(int)
+    for (first, last), points, score in zip(corners.tolist(), keypoints, scores, strict=True):
         for colour, extra in ((OUTLINE, 2), (BOX, 0)):
             cv2.rectangle(picture, first, last, colour, width + extra, cv2.LINE_AA)
-        _skeleton(picture, points, shown, keypoint_set, width)
-        _label(picture, f"{score.mean():.2g}", corners, width)
+        _skeleton(picture, np.clip(points, -MARGIN, MARGIN), score >= threshold, keypoint_set, width)
+    plates: list[Plate] = []
+    for (first, last), score in zip(corners.tolist(), scores, strict=True):
+        plates.append(_label(picture, f"{score.mean():.2g}", first, last[0] - first[0], width, plates))
     return picture
 
 
@@ -53,13 +60,31 @@ def _side(*names: str) -> tuple[int, int, int]:
     return next((c for side, c in (("left", LEFT), ("right", RIGHT)) if all(n.startswith(side) for n in names)), MIDDLE)
 
 
-def _label(picture: NDArray[np.uint8], text: str, corners: NDArray[np.int_], width: int) -> None:
-    """Text above the box, no wider than it where it can still be read, moved into the picture."""
+def _label(picture: NDArray[np.uint8], text: str, corner: list[int], box_width: int, width: int,
+           taken: list[Plate]) -> Plate:
+    """White text on a dark plate above the box's corner, no wider than the box where it can still be read."""
     size = 0.4 + 0.1 * width
-    (long, high), _ = cv2.getTextSize(text, cv2.FONT_HERSHEY_SIMPLEX, size, width)
-    size *= float(np.clip((corners[1, 0] - corners[0, 0]) / long, SMALLEST / high, 1.0))
-    (long, high), _ = cv2.getTextSize(text, cv2.FONT_HERSHEY_SIMPLEX, size, width)
-    x = int(np.clip(corners[0, 0], 0, max(0, picture.shape[1] - long)))
-    y = int(np.clip(corners[0, 1] - 2 * width, high + width, picture.shape[0]))
-    for colour, extra in ((OUTLINE, 2), (BOX, 0)):
-        cv2.putText(picture, text, (x, y), cv2.FONT_HERSHEY_SIMPLEX, size, colour, width + extra, cv2.LINE_AA)
+    (long, high), _ = cv2.getTextSize(text, FONT, size, width)
+    shrink = float(np.clip(box_width / long, min(1.0, SMALLEST / high), 1.0))
+    size, thick = size * shrink, max(1, round(width * shrink))
+    (long, high), _ = cv2.getTextSize(text, FONT, size, thick)
+    pad = max(2, high // 4)
+    plate = _place(corner, long + 2 * pad, high + 2 * pad, picture.shape[1], picture.shape[0], taken)
+    left, top, right, bottom = plate
+    cv2.rectangle(picture, (left, top), (right - 1, bottom - 1), PLATE, -1)
+    cv2.putText(picture, text, (left + pad, bottom - pad - 1), FONT, size, BOX, thick, cv2.LINE_AA)
+    return plate
+
+
+def _place(corner: list[int], wide: int, high: int, width: int, height: int, taken: list[Plate]) -> Plate:
+    """The place nearest to the one above ``corner`` that is in the picture and free; that one where none is free."""
+    places = []
+    for x, y in STEPS:
+        left = min(max(corner[0] + x * wide, 0), max(width - wide, 0))
+        top = min(max(corner[1] - high + y * high, 0), max(height - high, 0))
+        places.append((left, top, left + wide, top + high))
+    return next((place for place in places if not any(_overlap(place, other) for other in taken)), places[0])
+
+
+def _overlap(a: Plate, b: Plate) -> bool:
+    return a[0] < b[2] and b[0] < a[2] and a[1] < b[3] and b[1] < a[3]

@@ -145,14 +145,14 @@ def model_card(facts: dict[str, Any]) -> str:
     """README.md of a checkpoint, from nothing but its description."""
     run, record, names = facts["run"], facts["record"], facts["keypoint_set"]["names"]
     data, train, made = record.get("data", {}), record.get("train", {}), record.get("provenance", {})
-    width, height = run["image_size"]
+    cost, (width, height) = record.get("cost", {}), run["image_size"]
     lines = [f"# {run['model']['kind']}, {run['codec']['kind']} targets, {height}×{width} (h×w)", "",
              "A top-down 2-D pose network of flatpose-exp: one person per box, keypoints in image pixels.", "",
              f"- **Keypoints** {facts['keypoint_set']['name']}: {', '.join(names)}",
              f"- **Trained on** {data.get('label', 'not recorded')}, profile `{run['profile']}`, seed "
              f"{record.get('seed', 'not recorded')}, {train.get('epochs', '?')} epochs",
-             f"- **Cost** {record.get('cost', {}).get('params_m', '?')} M parameters, "
-             f"{record.get('cost', {}).get('gflops', '?')} G multiply-adds for one forward pass",
+             f"- **Cost** {_rounded(cost.get('params_m'), 2)} M parameters, {_rounded(cost.get('gflops'), 3)} G "
+             "multiply-adds for one forward pass",
              f"- **Made by** `{made.get('command', 'not recorded')}` at {made.get('git_sha', 'an unknown commit')}, "
              f"{made.get('ended', '')}",
              f"- **Stored** in {facts['stored']}" + (
@@ -176,6 +176,10 @@ def _measured(record: dict[str, Any]) -> list[str]:
     rows = [[r["box_source"], "yes" if r["flip_test"] else "no", *(_percent(r["metrics"].get(n)) for n in names),
              str(r["score_rule"])] for r in stored]
     return ["| " + " | ".join(row) + " |" for row in (head, ["---"] * len(head), *rows)]
+
+
+def _rounded(value: float | None, decimals: int) -> str:
+    return "?" if value is None else f"{value:.{decimals}f}"
 
 
 def _percent(value: float | None) -> str:

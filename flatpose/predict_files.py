@@ -16,7 +16,12 @@ from numpy.typing import NDArray
 from flatpose.data.loader import read_image
 from flatpose.drawing import draw_poses
 from flatpose.errors import DataError
+from flatpose.geometry import box_to_center_scale
 from flatpose.io import read_json, write_bytes, write_json
+from flatpose.keypoints import KeypointSet
+from flatpose.metrics import Predictions
+from flatpose.metrics.oks import oks_matrix, oks_nms, soft_oks_nms
+from flatpose.metrics.oks import person_scores as score_persons
 from flatpose.predict import Pose
 from flatpose.progress import Reporter
 
@@ -87,16 +92,21 @@ def count_frames(path: Path) -> int:
 
 
 class Boxes:
-    """Boxes (N, 4) and their scores (N,) by picture, from a file in any of FORMS; detections below ``least`` are left.
+    """Boxes (N, 4) and their scores (N,) by picture, from a file in any of FORMS.
+
+    Left out are detections that score below ``least``, and those whose overlap (intersection over union) with a better
+    one exceeds ``overlap``: detectors list most people more than once.
 
     Pictures are found by file name, by its stem, or where the file has only ids by the number that the name is
     (COCO's ``000000000139.jpg`` is image 139).
     """
 
-    def __init__(self, path: Path, least: float) -> None:
+    def __init__(self, path: Path, least: float, overlap: float = 0.6) -> None:
         self.path, self.boxes = path, {}
         content = read_json(path)
+        self.overlap = overlap if isinstance(content, list) else 1.0  # annotated boxes are persons, however close
         try:
+            self.boxes.update({str(name): [] for name in _pictures(content)})
             for key, box, score in _entries(content):
                 values = np.array([float(v) for v in box])
                 if values.shape != (4,) or not np.isfinite(values).all():
@@ -118,18 +128,34 @@ class Boxes:
         if key is None:
             raise DataError(f"no boxes for {name!r}", where=str(self.path),
                             hint="its boxes are found by file name, or by the number that the name is")
-        found = self.boxes[key]
-        return np.array([b for b, _ in found]).reshape(-1, 4), np.array([s for _, s in found])
+        boxes = np.array([box for box, _ in self.boxes[key]]).reshape(-1, 4)
+        scores = np.array([score for _, score in self.boxes[key]])
+        kept = _apart(boxes, scores, self.overlap)
+        return boxes[kept], scores[kept]
+
+
+def _apart(boxes: NDArray[np.float64], scores: NDArray[np.float64], most: float) -> list[int]:
+    """Indices of the boxes that overlap no better one by more than ``most``, in their own order."""
+    low, high = boxes[:, :2], boxes[:, :2] + boxes[:, 2:]
+    shared = np.clip(np.minimum(high[:, None], high) - np.maximum(low[:, None], low), 0, None).prod(-1)
+    area = boxes[:, 2:].prod(-1)
+    return sorted(oks_nms(shared / (area[:, None] + area - shared), scores, most))
+
+
+def _pictures(content: Any) -> Iterator[Any]:
+    """Those that a file knows even where it has no box for them."""
+    if isinstance(content, dict):
+        yield from (image["file_name"] for image in content["images"]) if "annotations" in content else content
 
 
 def _entries(content: Any) -> Iterator[tuple[Any, Any, float]]:
-    """(picture, box, score) of every entry."""
+    """(picture, box, score) of every person; other categories of a detector and annotated crowds are none."""
     if isinstance(content, list):
-        for entry in content:
+        for entry in (e for e in content if e.get("category_id", 1) == 1):
             yield entry.get("file_name", entry.get("image_id")), entry["bbox"], float(entry.get("score", 1.0))
     elif "annotations" in content:
         names = {image["id"]: image["file_name"] for image in content["images"]}
-        for entry in content["annotations"]:
+        for entry in (e for e in content["annotations"] if not e.get("iscrowd")):
             yield names[entry["image_id"]], entry["bbox"], float(entry.get("score", 1.0))
     else:
         for name, boxes in content.items():
@@ -137,43 +163,96 @@ def _entries(content: Any) -> Iterator[tuple[Any, Any, float]]:
                 yield name, box, 1.0
 
 
+@dataclass(frozen=True)
+class Predicted:
+    """What became of some files: pictures and persons written, and why the others were left out."""
+
+    pictures: int
+    persons: int
+    left_out: list[DataError]
+
+
 def predict_files(pose: Pose, files: Sequence[Path], folder: Path, reporter: Reporter, *, boxes: Boxes | None = None,
-                  flip_test: bool = False, batch_size: int = 32, threshold: float = 0.0) -> tuple[int, int]:
+                  flip_test: bool = False, batch_size: int = 32, threshold: float = 0.0) -> Predicted:
     """Write an annotated JPEG per picture, predictions.json (COCO results) and images.json.
 
-    Returns:
-        Pictures and persons.
+    A file that cannot be decoded, has no boxes, or would get the name of another's picture is left out.
 
     Raises:
-        DataError: A file cannot be decoded, has no boxes, or two outputs would have one name.
+        DataError: No picture could be used; the message is about the first of them.
     """
     results: list[dict[str, Any]] = []
-    images: list[dict[str, Any]] = []
+    images: dict[str, dict[str, Any]] = {}
     ids: set[int] = set()
-    names: set[str] = set()
+    left_out: list[DataError] = []
     reporter.start("predict", sum(map(count_frames, files)))
-    for frame in (frame for path in files for frame in frames(path)):
-        found, box_scores = boxes.of(frame.name) if boxes else _whole(frame.image)
-        keypoints, scores = pose(frame.image, found, flip_test=flip_test, batch_size=batch_size)
+    for frame in _read(files, left_out):
         target = f"{Path(frame.name).stem}.jpg"
-        if target in names:
-            raise DataError("two pictures of this name", where=frame.name, hint="predict each folder into its own -o")
-        image_id = _image_id(frame.name, ids)
-        names.add(target)
-        ids.add(image_id)
-        images.append({"id": image_id, "file_name": frame.name, "width": frame.image.shape[1],
-                       "height": frame.image.shape[0]})
-        results += [_result(image_id, *one) for one in zip(found, box_scores, keypoints, scores, strict=True)]
-        picture = draw_poses(frame.image, found, keypoints, scores, pose.keypoint_set, threshold=threshold)
-        write_bytes(folder / target, _jpeg(picture))
+        try:
+            if target in images:
+                raise DataError("two pictures of this name", where=frame.name,
+                                hint="predict each folder into its own -o")
+            persons = _persons(pose, frame, boxes, flip_test, batch_size)
+            picture = draw_poses(frame.image, persons.boxes, persons.keypoints, persons.scores, pose.keypoint_set,
+                                 threshold=threshold)
+            write_bytes(folder / target, _jpeg(picture))
+        except DataError as error:
+            left_out.append(error)
+        else:
+            height, width = frame.image.shape[:2]
+            number = _image_id(frame.name, ids)
+            ids.add(number)
+            images[target] = {"id": number, "file_name": frame.name, "width": width, "height": height}
+            results += persons.results(number)
         reporter.advance()
     reporter.finish()
-    names_of = pose.keypoint_set
-    category = {"id": 1, "name": "person", "keypoints": list(names_of.names),
-                "skeleton": [[a + 1, b + 1] for a, b in names_of.skeleton]}
-    write_json(folder / LISTING, {"images": images, "categories": [category]})
+    if not images:
+        raise left_out[0]
+    write_json(folder / LISTING, {"images": list(images.values()), "categories": [_category(pose.keypoint_set)]})
     write_json(folder / RESULTS, results)
-    return len(images), len(results)
+    return Predicted(len(images), len(results), left_out)
+
+
+def _read(files: Sequence[Path], left_out: list[DataError]) -> Iterator[Frame]:
+    """The frames of all files; what cannot be decoded goes to ``left_out``."""
+    for path in files:
+        try:
+            yield from frames(path)
+        except DataError as error:
+            left_out.append(error)
+
+
+@dataclass(frozen=True)
+class _Persons:
+    """The N persons of a picture: boxes (N, 4), keypoints (N, K, 2) in pixels, their scores (N, K), its own (N,)."""
+
+    boxes: NDArray[np.floating]
+    keypoints: NDArray[np.floating]
+    scores: NDArray[np.floating]
+    person_scores: NDArray[np.floating]
+
+    def results(self, image_id: int) -> list[dict[str, Any]]:
+        """Entries of COCO's results format."""
+        flat = np.concatenate([self.keypoints, self.scores[..., None]], axis=2).reshape(len(self.boxes), -1)
+        return [{"image_id": image_id, "category_id": 1, "bbox": [round(float(v), 2) for v in box],
+                 "keypoints": [round(float(v), 4) for v in points], "score": round(float(score), 6)}
+                for box, points, score in zip(self.boxes, flat, self.person_scores, strict=True)]
+
+
+def _persons(pose: Pose, frame: Frame, known: Boxes | None, flip_test: bool, batch_size: int) -> _Persons:
+    """Predicted, scored and freed of duplicates as the network's own evaluation does it (docs/evaluation.md)."""
+    boxes, box_scores = known.of(frame.name) if known else _whole(frame.image)
+    keypoints, scores = pose(frame.image, boxes, flip_test=flip_test, batch_size=batch_size)
+    rules, count = pose.checkpoint.run.eval, len(boxes)
+    area = box_to_center_scale(boxes, pose.image_size)[1].prod(-1)
+    found = Predictions(np.zeros(count, int), np.zeros(count, int), keypoints, scores, box_scores, area)
+    person_scores = score_persons(found, rules.rescore, pose.checkpoint.run.codec.score_threshold)
+    kept = np.arange(count)
+    if rules.nms != "none":
+        similarity = oks_matrix(keypoints, area, np.array(pose.keypoint_set.sigmas))
+        suppress = oks_nms if rules.nms == "oks" else soft_oks_nms
+        kept = np.array(sorted(suppress(similarity, person_scores, rules.nms_threshold)), dtype=int)
+    return _Persons(boxes[kept], keypoints[kept], scores[kept], person_scores[kept])
 
 
 def _whole(image: NDArray[np.uint8]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -187,12 +266,9 @@ def _image_id(name: str, taken: set[int]) -> int:
     return number if number is not None and number not in taken else max(taken, default=0) + 1
 
 
-def _result(image_id: int, box: NDArray[np.floating], box_score: float, keypoints: NDArray[np.floating],
-            scores: NDArray[np.floating]) -> dict[str, Any]:
-    """One entry of COCO's results format; the person's score is box score times mean keypoint score."""
-    flat = np.concatenate([keypoints, scores[:, None]], axis=1).ravel()
-    return {"image_id": image_id, "category_id": 1, "bbox": [round(float(v), 2) for v in box],
-            "keypoints": [round(float(v), 4) for v in flat], "score": round(float(box_score * scores.mean()), 6)}
+def _category(keypoint_set: KeypointSet) -> dict[str, Any]:
+    return {"id": 1, "name": "person", "keypoints": list(keypoint_set.names),
+            "skeleton": [[a + 1, b + 1] for a, b in keypoint_set.skeleton]}
 
 
 def _jpeg(picture: NDArray[np.uint8]) -> bytes:

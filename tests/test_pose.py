@@ -149,6 +149,7 @@ def test_the_network_that_comes_along_has_a_current_card():
     folder = Path(sys.modules["flatpose.pose_checkpoint"].__file__).parent / "weights"
     facts = json.loads((folder / CONFIG).read_text())
     assert (folder / "README.md").read_text() == model_card(facts)
+    assert "**Cost** 1.50 M parameters, 0.038 G multiply-adds" in model_card(facts)
     assert {k: facts[k] for k in ("run", "record")} == {k: json.loads(json.dumps(found.describe()))[k]
                                                        for k in ("run", "record")}
     assert (folder / WEIGHTS).stat().st_size <= 6 << 20

@@ -9,6 +9,7 @@ import typer
 
 from flatpose.errors import SpecError
 from flatpose.harness import catalog, sites
+from flatpose.harness.cli_tools import ProfileOpt
 from flatpose.harness.console import OPTIONS, err, make_reporter, out, print_json
 
 app = typer.Typer()
@@ -16,7 +17,8 @@ JsonOpt = Annotated[bool, typer.Option("--json", help="One JSON document on stdo
 CheckpointOpt = Annotated[Optional[Path], typer.Option(
     help="A checkpoint that `pack` wrote (file or folder); default: the small network that comes along.")]
 RowOpt = Annotated[Optional[str], typer.Option(help="The row whose run or network it is.")]
-ProfileOpt = Annotated[Optional[str], typer.Option(help="smoke, quick, synth or paper; default: the experiment's.")]
+NO_BOXES = ("no --boxes: each whole image is taken as one person; where there are several, give their boxes "
+            "(docs/predict.md)")
 
 
 @app.command()
@@ -51,6 +53,8 @@ def predict(inputs: Annotated[list[str], typer.Argument(metavar="INPUT...", help
             boxes: Annotated[Optional[Path], typer.Option(help="Boxes of the persons: COCO annotations, a detector's "
                 "results, or {name: [[left, top, width, height]]}; default: the whole image is one person.")] = None,
             min_box_score: Annotated[float, typer.Option(help="Leave out detections below this.")] = 0.3,
+            max_overlap: Annotated[float, typer.Option(help="Leave out detections that overlap a better one by more "
+                                                       "than this (intersection over union).")] = 0.6,
             min_score: Annotated[float, typer.Option(help="Draw no keypoint below this.")] = 0.0,
             flip: Annotated[bool, typer.Option("--flip", help="Average with the mirrored image.")] = False,
             batch_size: Annotated[int, typer.Option(min=1, help="Persons in one forward pass.")] = 32,
@@ -58,8 +62,11 @@ def predict(inputs: Annotated[list[str], typer.Argument(metavar="INPUT...", help
             json_: JsonOpt = False) -> None:
     """Draw poses into pictures and write them as COCO-format JSON (predictions.json, images.json).
 
-    Examples: flatpose-exp predict photo.jpg · flatpose-exp predict photos/ --boxes detections.json --flip -o out ·
-    flatpose-exp predict clip.mp4 --checkpoint my_checkpoint
+    The network answers one person per box. Persons are scored and freed of duplicates (OKS-NMS) as in evaluation. Exit
+    code 1 when some files were left out, 2 when none could be used.
+
+    Examples: flatpose-exp predict photos/ --boxes detections.json --flip -o out · flatpose-exp predict person.jpg ·
+    flatpose-exp predict clip.mp4 --boxes boxes.json --checkpoint my_checkpoint
     """
     from flatpose.predict import Pose
     from flatpose.predict_files import RESULTS, Boxes, find_inputs, predict_files
@@ -68,13 +75,21 @@ def predict(inputs: Annotated[list[str], typer.Argument(metavar="INPUT...", help
     taken = next((p for p in files if p.resolve().parent == out_dir.resolve()), None)
     if taken is not None:
         raise SpecError("would overwrite its own input", where=f"-o {out_dir}", hint="choose another folder")
-    known = Boxes(boxes, min_box_score) if boxes else None
-    pictures, persons = predict_files(Pose.load(checkpoint), files, out_dir, make_reporter(), boxes=known,
-                                      flip_test=flip, batch_size=batch_size, threshold=min_score)
+    known = Boxes(boxes, min_box_score, max_overlap) if boxes else None
+    if known is None and not OPTIONS.quiet:
+        err.print(NO_BOXES, markup=False)
+    made = predict_files(Pose.load(checkpoint), files, out_dir, make_reporter(), boxes=known, flip_test=flip,
+                         batch_size=batch_size, threshold=min_score)
+    for error in made.left_out:
+        err.print(f"left out: {error.where}: {error.what}", markup=False)
     if json_:
-        print_json({"pictures": pictures, "persons": persons, "predictions": str(out_dir / RESULTS)})
+        print_json({"pictures": made.pictures, "persons": made.persons, "predictions": str(out_dir / RESULTS),
+                    "left_out": [f"{error.where}: {error.what}" for error in made.left_out]})
     elif not OPTIONS.quiet:
-        err.print(f"{pictures} pictures, {persons} persons: {out_dir}/*.jpg and {out_dir / RESULTS}", markup=False)
+        err.print(f"{made.pictures} pictures, {made.persons} persons: {out_dir}/*.jpg and {out_dir / RESULTS}",
+                  markup=False)
+    if made.left_out:
+        raise typer.Exit(1)
 
 
 @app.command()
