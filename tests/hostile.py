@@ -59,6 +59,14 @@ def checkpoint_record() -> dict[str, Any]:
             "results": [{"box_source": "gt", "metrics": {"AP": 0.5}}], "provenance": {"ended": "2026-01-01"}}
 
 
+def lock() -> dict[str, Any]:
+    return {"host": "elsewhere", "pid": 7, "process_start": "1", "job": None, "since": "2026-01-01T00:00:00Z"}
+
+
+def ledger() -> dict[str, Any]:
+    return {"job": "77"}
+
+
 NO_INTEGER = [ABSENT, None, "1", 1.5, True, [], {}, 2**63, -2**64]
 NO_SIZE = [ABSENT, None, "160", [], {}, 0, -1, NAN, INF, 1e7, True]
 NO_BOX = [ABSENT, None, "0 0 9 9", [], {}, [1, 2, 3], [1, 2, 3, 4, 5], ["1", "2", "3", "4"], [0, 0, NAN, 5],
@@ -137,6 +145,11 @@ SPEC: Wrong = {
     ("codec",): [None, 1, [], {"kind": "no"}], ("codec", "stride"): [0, -1, "x", NAN, None],
     ("train", "optimizer"): [None, 1, "__import__('os')", []],
 }
+LOCK: Wrong = {
+    (): [None, 1, "x", [], {}, [1]], ("host",): NO_TEXT, ("since",): NO_TEXT,
+    ("pid",): [ABSENT, None, "7", 1.5, True, [], {}, 0, -1, 2**31, 2**63, 10**400, NAN],
+}
+LEDGER: Wrong = {(): [None, 1, "x", [], {}, [1]], ("job",): [ABSENT, None, 77, 1.5, True, [], {}, "", NAN]}
 KEYPOINT_SET: Wrong = {(): [None, 1, "x", [], {}, [1], {"names": 1}]}
 RAW = {"empty": b"", "spaces": b"  \n", "text": b"AP = 0.9", "zeros": b"\0" * 64, "not UTF-8": b"\xff\xfe{}",
        "deep": b"[" * 200_000, "deep objects": b'{"a":' * 100_000, "huge integer": b"[" + b"9" * 5000 + b"]",

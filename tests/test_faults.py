@@ -227,6 +227,19 @@ def test_an_image_that_vanishes_in_mid_epoch_blocks_and_the_next_run_goes_on(rea
     assert real.run("--row", "tame").code == 0
 
 
+@pytest.mark.parametrize("name", ["model.safetensors", "optimizer.bin", "custom_checkpoint_0.pkl", "state.json"])
+def test_a_damaged_checkpoint_is_removed_and_its_run_starts_afresh(real, name):
+    assert real.run("--row", "tame").code == 0
+    (path,) = real.root.glob("runs/*/*/*/record.json")
+    record = json.loads(path.read_text())
+    torn = path.parent / "checkpoint" / name
+    torn.write_bytes(torn.read_bytes()[:40])
+    path.unlink()
+    answer = real.run("--row", "tame")
+    assert answer.code == 0 and answer.err.count("has been removed; this run starts afresh") == 1
+    assert json.loads(path.read_text())["results"] == record["results"]
+
+
 def test_a_data_loading_process_that_dies_fails_its_row_with_a_reason(real, monkeypatch):
     import flatpose.train
     from flatpose.data.loader import Crops

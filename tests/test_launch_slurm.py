@@ -9,8 +9,10 @@ import subprocess
 import sys
 import tempfile
 import time
+from dataclasses import replace
 from pathlib import Path
 
+import hostile
 import pytest
 from tiny import write_coco
 
@@ -128,6 +130,44 @@ def test_the_lock_of_a_lost_node_does_not_keep_its_run(site):
     assert plan(site).runs[0].status == "running"
     assert go(site, Queue()) == ["done"] * 4
     assert not (where.path / LOCK).exists()
+
+
+def test_a_job_that_is_put_back_into_the_queue_takes_over_its_own_lock(site, monkeypatch):
+    """On another node, from where the dead process cannot be looked up."""
+    where = folder(site[1], plan(site).runs[0])
+    for name, value in (("SLURM_JOB_ID", "77"), ("SLURM_STEP_ID", "0"), ("SLURM_PROCID", "0")):
+        monkeypatch.setenv(name, value)
+    with where.lock():
+        mine = where.owner()
+    lost = {**mine, "host": "a-node-that-is-gone"}
+    for name in ("SLURM_JOB_ID", "SLURM_PROCID"):  # another job, another task of this one
+        with monkeypatch.context() as patch:
+            write_json(where.path / LOCK, lost)
+            patch.setenv(name, "5")
+            assert plan(site).runs[0].status == "running"
+    assert plan(site).runs[0].status == "not run"
+    with where.lock():
+        assert where.owner()["host"] == mine["host"]
+
+
+@pytest.mark.parametrize("name, good, wrong", [(LOCK, hostile.lock(), hostile.LOCK),
+                                               (LEDGER, hostile.ledger(), hostile.LEDGER)])
+def test_a_damaged_lock_or_ledger_counts_for_nothing(site, name, good, wrong):
+    def submitted(content: bytes) -> int:
+        """How many jobs are needed when this lies in the run's folder and job 77 still waits."""
+        queue, first = Queue(), replace(plan(site), runs=plan(site).runs[:1])
+        where = folder(site[1], first.runs[0])
+        where.path.mkdir(parents=True, exist_ok=True)
+        (where.path / name).write_bytes(content)
+        first = replace(first, runs=plan(site).runs[:1])
+        queue.jobs["77"] = Job(first, site[1], site[2])
+        launch(first, site[1], site[2], SILENT, queue, poll=0.0, grace=0.0)
+        for path in (where.path / LOCK, where.path / LEDGER, where.path / "record.json"):
+            path.unlink(missing_ok=True)
+        return len(queue.jobs) - 1
+
+    assert submitted(json.dumps(good).encode()) == 0, "or the rest would show nothing"
+    assert {label for label, content in hostile.cases(good, wrong) if submitted(content) != 1} == set()
 
 
 def test_a_run_that_another_process_works_on_is_left_to_it(site):

@@ -8,7 +8,6 @@ a record and is not.
 
 from __future__ import annotations
 
-import json
 import os
 import socket
 import subprocess
@@ -19,7 +18,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from flatpose.config import spec_hash
-from flatpose.errors import RunError, SpecError
+from flatpose.errors import FlatPoseError, RunError, SpecError
 from flatpose.harness.plan import Plan, PlannedRun
 from flatpose.harness.runner import Outcome, run_plan
 from flatpose.harness.store import LOCK, RunDir
@@ -190,18 +189,20 @@ def _folder(planned: PlannedRun, runs_dir: Path) -> RunDir:
 
 
 def _ledger(folder: RunDir) -> str | None:
-    """The job that was last submitted for this run, if any."""
-    path = folder.path / LEDGER
-    return str(read_json(path)["job"]) if path.is_file() else None
+    """The job that was last submitted for this run, if any; a damaged ledger counts for none."""
+    try:
+        ledger = read_json(folder.path / LEDGER)
+    except FlatPoseError:
+        return None
+    job = ledger.get("job") if isinstance(ledger, dict) else None
+    return job if isinstance(job, str) and job else None
 
 
 def _break_lock(folder: RunDir) -> None:
     """A job that is no longer in the queue holds nothing, also on a node whose processes cannot be looked up here."""
-    lock = folder.path / LOCK
-    if (folder.path / LEDGER).is_file() and lock.is_file():
-        owner = json.loads(lock.read_text())
-        if owner.get("host") != socket.gethostname():
-            lock.unlink(missing_ok=True)
+    owner = folder.owner()
+    if owner is not None and owner["host"] != socket.gethostname() and _ledger(folder) is not None:
+        (folder.path / LOCK).unlink(missing_ok=True)
 
 
 def _await_record(folder: RunDir, grace: float) -> dict[str, Any] | None:

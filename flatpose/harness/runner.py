@@ -8,17 +8,19 @@ import shutil
 import time
 import traceback
 from collections.abc import Callable
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from flatpose.config import DataConfig, RunConfig, spec_hash, to_dict
 from flatpose.data import KEYPOINTS_FILE, find_root, identity, load
-from flatpose.errors import DataError, FlatPoseError, RunError
+from flatpose.errors import AllRanksError, CheckpointError, DataError, FlatPoseError, RunError
 from flatpose.harness import provenance, run_page
 from flatpose.harness.identity import code_hash
 from flatpose.harness.plan import Plan, PlannedRun, Status
-from flatpose.harness.store import ERROR, Busy, RunDir, rank
+from flatpose.harness.ranks import leave, rank, share, world
+from flatpose.harness.store import ERROR, Busy, RunDir
 from flatpose.io import read_json, write_bytes, write_text
 from flatpose.progress import Reporter
 
@@ -44,15 +46,17 @@ def run_plan(plan: Plan, runs_dir: Path, data_root: Path | None, reporter: Repor
     Bad data blocks its runs and is no failure of theirs: nothing is recorded, and once the data is mended the same
     command goes on. All data is looked at before the first run starts. The order is the plan's, but runs that took
     their process with them (the lock is still there) come last: what the system kills for its memory must not keep
-    the others from being run.
+    the others from being run. Of several processes (torchrun) rank 0 decides what starts, and one that fails by itself
+    ends them all.
 
     Raises:
         RunError: Nothing more can be written. That is no failure of a run either.
     """
     bad = {data: problem for data in dict.fromkeys(planned.run.data for planned in plan.due)
            if (problem := _problem(data, data_root, reporter))}
+    due, bad = share((sorted(plan.due, key=lambda planned: _died(planned, runs_dir)), bad))
     outcomes = []
-    for number, planned in enumerate(sorted(plan.due, key=lambda planned: _died(planned, runs_dir))):
+    for number, planned in enumerate(due):
         data = planned.run.data
         if data not in bad:
             on_start(number, planned)
@@ -60,6 +64,8 @@ def run_plan(plan: Plan, runs_dir: Path, data_root: Path | None, reporter: Repor
                 outcomes.append(_run_one(planned, runs_dir, data_root, reporter))
                 continue
             except DataError as error:  # an image that cannot be decoded is met only in training
+                if world() > 1:
+                    leave(_text(error))
                 bad[data] = _text(error)
             except OSError as error:
                 raise RunError(f"nothing more can be written ({error.strerror or error})", where=str(runs_dir),
@@ -93,21 +99,28 @@ def _run_one(planned: PlannedRun, runs_dir: Path, data_root: Path | None, report
     if data_id is None:
         raise DataError(missing or "the embedded data vanished while the sweep was running")
     folder = RunDir.of(runs_dir, spec_hash(run), planned.seed, data_id)
-    if rank():  # the lock and the record are rank 0's
-        helped = _record(run, planned.seed, data_id, data_root, folder.path, reporter)
-        return Outcome(planned, helped["status"], helped["reason"] or "", time.monotonic() - started)
-    try:
-        with folder.lock():
-            record = folder.record()
-            if record is not None and record["status"] == "done" and planned.status == "not run":
-                return Outcome(planned, "done", "another process finished it meanwhile")
-            _clear(folder, planned, code_hash(run))
-            record = _record(run, planned.seed, data_id, data_root, folder.path, reporter)
+    with ExitStack() as held:  # the lock and the record are rank 0's
+        skipped = share(None if rank() else _begin(folder, planned, held))
+        if skipped is not None:
+            return skipped
+        record = _record(run, planned.seed, data_id, data_root, folder.path, reporter)
+        if not rank():
             folder.save(record)
             run_page.write(folder.path, record)
+    return Outcome(planned, record["status"], record["reason"] or "", time.monotonic() - started)
+
+
+def _begin(folder: RunDir, planned: PlannedRun, held: ExitStack) -> Outcome | None:
+    """Take the run's lock and clear its folder; what became of the run when another process has or had it."""
+    try:
+        held.enter_context(folder.lock())
     except Busy as busy:
         return Outcome(planned, "running", busy.what)
-    return Outcome(planned, record["status"], record["reason"] or "", time.monotonic() - started)
+    record = folder.record()
+    if record is not None and record["status"] == "done" and planned.status == "not run":
+        return Outcome(planned, "done", "another process finished it meanwhile")
+    _clear(folder, planned, code_hash(planned.run))
+    return None
 
 
 def _clear(folder: RunDir, planned: PlannedRun, code: str) -> None:
@@ -116,7 +129,7 @@ def _clear(folder: RunDir, planned: PlannedRun, code: str) -> None:
     A number from two codes would mean nothing. A failed or killed run of today's code goes on where it was.
     """
     folder.discard_record()
-    for path in (folder.path / ERROR, *folder.path.glob(".*.tmp")):  # the latter are what a killed writer left
+    for path in (*folder.path.glob("error*.txt"), *folder.path.glob(".*.tmp")):  # the latter a killed writer left
         path.unlink(missing_ok=True)
     marker = folder.path / CODE
     other_code = marker.is_file() and marker.read_text() != code
@@ -127,13 +140,22 @@ def _clear(folder: RunDir, planned: PlannedRun, code: str) -> None:
 
 
 def measure(run: RunConfig, seed: int, data_root: Path | None, work_dir: Path, reporter: Reporter) -> dict[str, Any]:
-    """Train and evaluate one run in ``work_dir``, going on from what lies there; the measured part of its record."""
+    """Train and evaluate one run in ``work_dir``, going on from what lies there; the measured part of its record.
+
+    A checkpoint that is damaged or not to be trusted is removed, and the run starts afresh.
+    """
     from flatpose.imagenet import prepare
     from flatpose.pipeline import execute
 
-    _refuse_code(work_dir)
+    if not rank():
+        _drop_code(work_dir, reporter)
+    share(None)  # nobody reads a checkpoint before rank 0 has looked at it
     prepare(run, data_root)
     _keep_keypoints(run, data_root, work_dir)
+    try:
+        return execute(run, seed=seed, data_root=data_root, work_dir=work_dir, reporter=reporter)
+    except CheckpointError as error:
+        reporter.message(f"{error.what}; this run starts afresh")
     return execute(run, seed=seed, data_root=data_root, work_dir=work_dir, reporter=reporter)
 
 
@@ -144,28 +166,28 @@ def _keep_keypoints(run: RunConfig, data_root: Path | None, work_dir: Path) -> N
         write_bytes(work_dir / KEYPOINTS_FILE, (root / KEYPOINTS_FILE).read_bytes())
 
 
-def _refuse_code(work_dir: Path) -> None:
-    """A runs folder may come from a stranger, and accelerate unpickles one part of a checkpoint, the averaged weights.
+def _drop_code(work_dir: Path, reporter: Reporter) -> None:
+    """Remove a checkpoint whose averaged weights, which accelerate unpickles, hold more than tensors.
 
-    Raises:
-        RunError: That part holds more than tensors. The checkpoint is removed before anything of it is loaded.
+    A runs folder may come from a stranger.
     """
     from flatpose.checkpoints import load_file
 
-    for path in sorted(work_dir.glob("checkpoint*/*.pkl")):
-        if path.name.startswith("custom_checkpoint"):
-            try:
+    for folder in sorted(work_dir.glob("checkpoint*")):
+        try:
+            for path in folder.glob("custom_checkpoint*.pkl"):
                 load_file(path)
-            except FlatPoseError as error:
-                if not rank():
-                    shutil.rmtree(path.parent, ignore_errors=True)
-                raise RunError(f"the checkpoint is not to be trusted ({error.what}) and has been removed",
-                               where=path.parent.name, hint="run again: it starts afresh") from None
+        except FlatPoseError as error:
+            shutil.rmtree(folder)
+            reporter.message(f"the checkpoint was not to be trusted ({error.what}) and has been removed; this run "
+                             "starts afresh")
 
 
 def _record(run: RunConfig, seed: int, data_id: str, data_root: Path | None, work_dir: Path, reporter: Reporter
             ) -> dict[str, Any]:
     """Execute one run; an exception becomes a failed record with its reason.
+
+    One of several processes that fails without the others does not return.
 
     Raises:
         DataError: The data is bad.
@@ -176,18 +198,37 @@ def _record(run: RunConfig, seed: int, data_id: str, data_root: Path | None, wor
     status, reason = "done", None
     try:
         measured = measure(run, seed, data_root, work_dir, reporter)
-        json.dumps(measured, allow_nan=False)  # a number that is none fails its run, not the sweep
-    except DataError:
-        raise
+        _refuse_nan(measured)
     except Exception as error:
+        if world() > 1 and not isinstance(error, AllRanksError):
+            _leave(error, work_dir)
+        if isinstance(error, DataError):
+            raise
         if _disk_fails(error, work_dir):
             raise OSError(errno.ENOSPC, _text(error)) from error
         measured, status, reason = {}, "failed", _reason(error, work_dir, data_root)
-        write_text(work_dir / ERROR, traceback.format_exc())
+        if not rank():
+            write_text(work_dir / ERROR, traceback.format_exc())
         reporter.message(f"failed: {reason} (details: {work_dir / ERROR})")
     return {"spec_hash": spec_hash(run), "seed": seed, "data_id": data_id, "code_hash": code_hash(run),
             "profile": run.profile, "spec": to_dict(run), "status": status, "reason": reason, **measured,
             "provenance": provenance.describe(started, time.monotonic() - clock)}
+
+
+def _refuse_nan(measured: dict[str, Any]) -> None:
+    """A number that is none fails its run, not the sweep; no process waits for another any more."""
+    try:
+        json.dumps(measured, allow_nan=False)
+    except ValueError as error:
+        raise AllRanksError(f"a measured number is none: {error}") from error
+
+
+def _leave(error: Exception, work_dir: Path) -> NoReturn:
+    """Of several processes this one failed alone; the traceback lies in the run's folder, each rank's its own."""
+    path = work_dir / (f"error-rank{rank()}.txt" if rank() else ERROR)
+    with suppress(OSError):
+        write_text(path, traceback.format_exc())
+    leave(f"{_text(error)} (details: {path})")
 
 
 def _disk_fails(error: Exception, work_dir: Path) -> bool:

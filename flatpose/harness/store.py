@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from flatpose.errors import FlatPoseError
+from flatpose.harness.ranks import rank
 from flatpose.harness.record_form import problem
 from flatpose.io import read_json, write_json
 
@@ -22,11 +23,6 @@ RECORD, LOCK, ERROR = "record.json", "lock", "error.txt"
 
 class Busy(FlatPoseError):
     """Another process is working on this run."""
-
-
-def rank() -> int:
-    """This process's number among those that train one run together (torchrun); 0 is the one that keeps the records."""
-    return int(os.environ.get("RANK", "0"))
 
 
 @dataclass(frozen=True)
@@ -65,12 +61,16 @@ class RunDir:
         """Which live process holds the lock, for people; None when nobody does, or when it is rank 0 of this job."""
         if rank():
             return None
-        owner = _owner(self.path / LOCK)
+        owner = self.owner()
         return _name(owner) if owner is not None and _alive(owner) else None
+
+    def owner(self) -> dict[str, Any] | None:
+        """What the lock says of its holder, dead or alive; None without a lock, or when it is damaged."""
+        return _owner(self.path / LOCK)
 
     def abandoned(self) -> bool:
         """Whether a process that held the lock died without giving it back."""
-        owner = _owner(self.path / LOCK)
+        owner = self.owner()
         return owner is not None and not _alive(owner)
 
     @contextmanager
@@ -87,7 +87,7 @@ class RunDir:
 def _acquire(lock: Path) -> None:
     """Write our name into the lock file unless a live process stands there."""
     me = {"host": socket.gethostname(), "pid": os.getpid(), "process_start": _process_start(os.getpid()),
-          "since": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())}
+          "job": _job(), "since": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())}
     with _one_at_a_time(lock.with_name("lock.guard")):
         owner = _owner(lock)
         if owner is not None and _alive(owner):
@@ -120,14 +120,24 @@ def _name(owner: dict[str, Any]) -> str:
 def _owner(lock: Path) -> dict[str, Any] | None:
     try:
         owner = json.loads(lock.read_text())
-        return owner if {"host", "pid", "since"} <= owner.keys() else None
-    except (OSError, ValueError, AttributeError):
+    except (OSError, ValueError, RecursionError):
         return None
+    form = {"host": str, "pid": int, "since": str}
+    whole = isinstance(owner, dict) and all(type(owner.get(name)) is kind for name, kind in form.items())
+    return owner if whole and 0 < owner["pid"] < 2**31 else None
+
+
+def _job() -> str | None:
+    """This process's place in a Slurm job, which is the same again when the job is put back into the queue."""
+    names = ("SLURM_JOB_ID", "SLURM_STEP_ID", "SLURM_PROCID")
+    return ".".join(os.environ.get(name, "") for name in names) if names[0] in os.environ else None
 
 
 def _alive(owner: dict[str, Any]) -> bool:
-    """A process of another machine is taken to be alive; one of this machine is looked up."""
-    if owner["host"] != socket.gethostname() or os.name == "nt":  # on Windows the question would be a signal
+    """A process of this machine is looked up; one of another is taken to be alive, unless it stood in our place."""
+    if owner["host"] != socket.gethostname():
+        return owner.get("job") is None or owner["job"] != _job()
+    if os.name == "nt":  # there the question would be a signal
         return True
     try:
         os.kill(owner["pid"], 0)

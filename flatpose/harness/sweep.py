@@ -11,6 +11,7 @@ from typing import NoReturn
 from flatpose.config import spec_hash
 from flatpose.harness.console import OPTIONS, err, make_reporter, minutes, table
 from flatpose.harness.plan import Plan, PlannedRun
+from flatpose.harness.ranks import rank
 from flatpose.harness.runner import Outcome, run_plan
 from flatpose.harness.store import RunDir
 
@@ -38,6 +39,8 @@ def sweep(plan: Plan, runs_dir: Path, data_root: Path | None) -> int:
         _stopped("finished runs and the last checkpoint are kept")
     finally:
         reporter.finish()
+    if rank():
+        return 0  # rank 0 speaks for all; at another code torchrun would end it, in the middle of its pages
     return _conclude(plan, outcomes, runs_dir)
 
 
