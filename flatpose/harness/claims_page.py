@@ -109,22 +109,33 @@ def as_named(judged: Sequence[Judged]) -> list[str]:
 
 def tested(metrics: Sequence[Judged]) -> str:
     """What measurements here say of the comparisons of accuracy, with scale, data and seeds of each."""
+    parts = [f"at {where} {said}" if where else said for where, said in tested_parts(metrics)]
+    small = "" if any(j.ours.verdict in (claims.HOLDS, claims.FAILS) for j in metrics) else (
+        " Nothing was trained at the paper's scale yet: only the direction of a difference can be seen.")
+    return f"Of {len(metrics)} comparisons: {'; '.join(parts)}.{small}"
+
+
+def tested_parts(metrics: Sequence[Judged]) -> list[tuple[str, str]]:
+    """(Profile, data, boxes and seeds; what was found there), and what was not tested under no place."""
     found: dict[str, list[Judged]] = {}
     for j in (j for j in metrics if j.ours.setting):
         found.setdefault(f"{j.ours.setting}, {j.ours.boxes}", []).append(j)
     left = [j.ours for j in metrics if not j.ours.setting]
-    parts = [f"at {where} (n = {_span([j.ours.n or 0 for j in made])}) {counts(j.ours for j in made)}"
+    parts = [(f"{where} (n = {_span([j.ours.n or 0 for j in made])})", counts(j.ours for j in made))
              for where, made in found.items()]
-    small = "" if any(j.ours.verdict in (claims.HOLDS, claims.FAILS) for j in metrics) else (
-        " Nothing was trained at the paper's scale yet: only the direction of a difference can be seen.")
-    return f"Of {len(metrics)} comparisons: {'; '.join([*parts, *([counts(left)] if left else [])])}.{small}"
+    return [*parts, *([("", counts(left))] if left else [])]
 
 
 def accuracy_answer(judged: Sequence[Judged]) -> str:
-    """What is known of the accuracy that the cost is paid with."""
+    """What is known of the accuracy that the cost is paid with, in lines."""
     compared = [j for j in of_kind(judged, "metric") if not j.claim.quotation and not j.claim.as_named]
-    return (f"Of {len(compared)} comparisons, by the paper's own tables: {counts(j.published for j in compared)}. "
-            f"Tested here, {tested(compared)[0].lower()}{tested(compared)[1:]}")
+    full = [j for j in compared if j.ours.verdict in (claims.HOLDS, claims.FAILS)]
+    head = "Nobody can tell yet: nothing was trained at the paper's scale." if not full else (
+        f"{counts(j.ours for j in full)} at the paper's scale.")
+    lines = [f"**By the paper's own tables**, of {len(compared)} comparisons {counts(j.published for j in compared)}.",
+             *(f"**{where or 'Not run here'}**: {said}." for where, said in tested_parts(compared))]
+    return "\n".join([f"{head} What was seen, of a difference its direction at most:", "",
+                      *(f"- {line}" for line in lines)])
 
 
 def _span(numbers: Sequence[int]) -> str:

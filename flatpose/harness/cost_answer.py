@@ -37,8 +37,8 @@ def _counts(judged: Sequence[Judged]) -> str:
     smaller = sum((j.ours.value or 0.0) > 0 for j in counted)
     same = sum(j.ours.verdict == claims.HOLDS for j in counted)
     return (f"**Multiply-adds: {'yes' if smaller == len(counted) else 'not everywhere'}.** Counted in one convention, "
-            f"FlatPose is the smaller one in {smaller} of {len(counted)} printed reductions, in {same} by the printed "
-            "number.")
+            f"FlatPose is the smaller one in {smaller} of {len(counted)} printed reductions, and {same} of the printed "
+            "numbers come out.")
 
 
 def _named(pairs: Sequence[tuple[Judged, Judged]]) -> list[str]:

@@ -112,7 +112,7 @@ def _mean(drawing: Record, row: Row, part: str, key: str) -> float:
     return stats.estimate(found).mean if found else float("nan")
 
 
-def _ap(drawing: Record) -> str:
+def accuracy(drawing: Record) -> str:
     """How good the networks are at all: the condition of every sentence."""
     scores = [100 * n["metrics"]["AP"] for n in drawing["networks"] if "AP" in n["metrics"]]
     return f"networks of {min(scores):.1f} to {max(scores):.1f} AP" if scores else "networks of unknown AP"
@@ -138,9 +138,9 @@ def _tokens(experiment: Experiment, drawing: Record) -> list[str]:
     sides = [_beyond_chance(drawing, row, part) for row, part in _parts(experiment, drawing)]
     head = (f"In {sides.count(1)} of {len(sides)} iterations selected tokens hold keypoints more often than chance, "
             f"in {sides.count(-1)} less often, in {sides.count(0)} no difference exceeds its interval over seeds "
-            f"({_ap(drawing)}).")
+            f"({accuracy(drawing)}).")
     if None in sides:
-        head = f"One seed: no interval, so that nothing can be told from chance ({_ap(drawing)})."
+        head = f"One seed: no interval, so that nothing can be told from chance ({accuracy(drawing)})."
     out = []
     for row, parts in _by_row(experiment, drawing).values():
         hit, chance, same, different = (_range(drawing, row, parts, k) for k in ("hit", "chance", "same", "different"))
@@ -173,7 +173,7 @@ def _attention(experiment: Experiment, drawing: Record) -> list[str]:
         if values(drawing, row.id, parts[0], "moved"):
             biased.append(f"{row.label}: the ICA bias moves {said('moved', 1)} % of the attention; over keys it "
                           f"deviates by {said('bias', 3)}, the content scores by {said('content', 3)} "
-                          f"({_ap(drawing)}).")
+                          f"({accuracy(drawing)}).")
     return [*biased, *plain]
 
 
@@ -195,7 +195,7 @@ def _heatmaps(experiment: Experiment, drawing: Record) -> list[str]:
                          "map's mass)")
     if not sharp:
         return []
-    return [f"Area above half the peak: {'; '.join(sharp)} ({_ap(drawing)}).",
+    return [f"Area above half the peak: {'; '.join(sharp)} ({accuracy(drawing)}).",
             f"Keypoints decoded near the truth: {'; '.join(right)}."]
 
 
@@ -206,8 +206,10 @@ def _poses(experiment: Experiment, drawing: Record) -> list[str]:
     if not ranked:
         return []
     order = ", ".join(f"{r.label} {_mean(drawing, r, '', 'oks'):.2f}" for r in ranked)
+    if drawing["profile"] != "quick":
+        return [f"Mean OKS: {order}."]
     good = max(_mean(drawing, r, "", "good") for r in rows)
     return [f"Mean OKS: {order}. The best system has {good:.1f} % of the persons at OKS ≥ 0.75: these are "
-            f"{_ap(drawing)} after a minute of training, and their order says nothing about the systems of Table 2."
-            if drawing["profile"] == "quick" else f"Mean OKS: {order}."]
+            f"{accuracy(drawing)} after a minute of training, and their order says nothing about the systems of "
+            "Table 2."]
 

@@ -67,7 +67,7 @@ def write(ids: Sequence[str] | Literal["all"], root: Path, *, check: bool = Fals
     if ids == "all":
         files |= ceilings_page.files(reports)
     files |= overview(entries, reports, whole=catalog is None and any(
-        records.costs or records.records for e, records in entries if e.id in claims_page.EXPERIMENTS))
+        records.costs or records.records for e, records in entries if e.id in claims_page.EXPERIMENTS), stale=stale)
     leftover = [p for e in chosen for p in _pictures(reports, e.id) if p.name not in files]
     changed = [reports / name for name, content in files.items() if not _current(reports / name, content)]
     if not check:
@@ -78,11 +78,12 @@ def write(ids: Sequence[str] | Literal["all"], root: Path, *, check: bool = Fals
     return sorted(p.relative_to(root) for p in (*changed, *leftover))
 
 
-def overview(entries: Sequence[tuple[Experiment, RecordSet]], reports: Path, *, whole: bool) -> dict[str, bytes]:
+def overview(entries: Sequence[tuple[Experiment, RecordSet]], reports: Path, *, whole: bool,
+             stale: Stale | None = None) -> dict[str, bytes]:
     """The index, and (``whole``: the experiments are the paper's) what needs all of them: the claims."""
     others = {name: text for name, text in OTHERS.items() if (reports / "data" / f"{name}.json").exists()}
     if not whole:
-        return {"index.md": index_page.index(entries, others).encode()}
+        return {"index.md": index_page.index(entries, others, stale=stale).encode()}
     by_id = {experiment.id: (experiment, records) for experiment, records in entries}
     judged = claims_page.judge_all(by_id, reports)
     found = [s for s in collect.settings(*by_id["fig1"]) if s.profile != "smoke"]
@@ -94,7 +95,7 @@ def overview(entries: Sequence[tuple[Experiment, RecordSet]], reports: Path, *, 
     more = {"claims": "does each number that the paper states hold?",
             "readings": "what the paper leaves open, what we chose, and what the choice changes", **others}
     return {**claims_page.files(judged, by_id), **readings_index.files(by_id),
-            "index.md": index_page.index(entries, more, answers, "table2.tradeoff.svg").encode()}
+            "index.md": index_page.index(entries, more, answers, "table2.tradeoff.svg", stale).encode()}
 
 
 def render_files(experiment: Experiment, records: RecordSet, stale: Stale | None = None) -> dict[str, bytes]:
