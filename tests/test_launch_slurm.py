@@ -18,7 +18,7 @@ from tiny import write_coco
 
 from flatpose.errors import SpecError
 from flatpose.harness import catalog
-from flatpose.harness.launch_slurm import LEDGER, SUBMISSIONS, Job, _join_tasks, launch, parse_options
+from flatpose.harness.launch_slurm import LEDGER, SUBMISSIONS, Job, Slurm, _join_tasks, launch, parse_options
 from flatpose.harness.plan import Plan, make_plan
 from flatpose.harness.store import LOCK, RunDir
 from flatpose.io import write_json
@@ -177,6 +177,15 @@ def test_a_run_that_another_process_works_on_is_left_to_it(site):
         assert sorted(go(site, queue)) == ["done", "done", "done", "running"] and len(queue.jobs) == 3
 
 
+def test_an_option_that_submitit_does_not_have_is_named(site, monkeypatch, tmp_path):
+    (tmp_path / "srun").write_text("")  # submitit asks whether there is one
+    (tmp_path / "srun").chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+    first = replace(plan(site), runs=plan(site).runs[:1])
+    with pytest.raises(SpecError, match="gpu_per_node"):
+        launch(first, site[1], site[2], SILENT, Slurm({"gpu_per_node": 1}), poll=0.0, grace=0.0)
+
+
 def test_options_are_names_and_values():
     assert parse_options(["timeout_min=5", "slurm_partition=gpu"]) == {"timeout_min": 5, "slurm_partition": "gpu"}
     with pytest.raises(SpecError, match="NAME=VALUE"):
@@ -184,7 +193,7 @@ def test_options_are_names_and_values():
 
 
 def test_a_given_address_of_the_first_node_wins(monkeypatch):
-    helpers = pytest.importorskip("submitit.helpers")
+    from submitit import helpers
 
     class Exported:
         def export(self) -> None:
@@ -206,7 +215,6 @@ def slurm(shared: Path):
     """A Slurm of one node on this machine, or the test is skipped."""
     if not all(shutil.which(name) for name in ("slurmctld", "slurmd", "munged")):
         pytest.skip("Slurm is not installed")
-    pytest.importorskip("submitit")
     scripts, where = shared / "slurm", Path(tempfile.mkdtemp(prefix="slurm"))
     where.chmod(0o755)  # munge refuses a socket in a folder that is not open to all
     up = subprocess.run(["bash", str(scripts / "up.sh"), str(where)], capture_output=True, text=True, timeout=120)
@@ -218,6 +226,7 @@ def slurm(shared: Path):
 
 
 @pytest.mark.slow
+@pytest.mark.slurm
 def test_a_real_slurm_survives_its_launcher_and_a_killed_job(site, slurm):
     spec, runs, data = site
     command = [sys.executable, "-m", "flatpose.harness.cli", "run", str(spec), "--data-root", str(data), "--no-report",
