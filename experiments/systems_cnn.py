@@ -125,6 +125,18 @@ def simcc_upsample_free() -> RunConfig:
                      train=_adam(1e-3, 128, "coco", epochs=140, drops=(90, 120)))
 
 
+def simcc_resnet50(image_size: Size = LOW) -> RunConfig:
+    """SimCC on SimpleBaseline's ResNet-50 as mmpose trains and evaluates it, on eight GPUs.
+
+    Its authors' own (one-hot labels, three deconvolutions) has the same network.
+    """
+    codec = SimCCCodecConfig(split_ratio=2.0, sigma=6.0, centre="rounded", score="min_raw", score_threshold=0.2)
+    train = (_adam(1e-3, 256, "coco", epochs=140, drops=(90, 120), warmup_iterations=500) if image_size == HIGH else
+             _adam(1e-3, 512, "coco", warmup_iterations=500))
+    return RunConfig(data=_data("coco"), image_size=image_size, model=BaselineConfig(head="simcc"), codec=codec,
+                     loss=LossConfig(kind="kl"), augment=AUGMENT_MMPOSE1, train=train, eval=_eval("coco"))
+
+
 def sar(backbone: Literal["resnet50", "hrnet_w48"] = "hrnet_w48", image_size: Size = HIGH,
         task: Task = "coco") -> RunConfig:
     """SAR on the two GPUs of its README, with 96 (ResNet-50) or 36 persons (HRNet-W48) each and a rate of 5e-4.

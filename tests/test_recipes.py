@@ -25,6 +25,8 @@ PUBLISHED = {
     "HRNet-W48, 384": (cnn.hrnet(48, HIGH), "adam", 1e-3, 0, 96, 210, (170, 200), 0),
     "HRNet-W32, CrowdPose (mmpose)": (cnn.hrnet(32, task="crowdpose"), "adam", 5e-4, 0, 512, 210, (170, 200), 500),
     "SimCC HRNet-W48": (cnn.simcc(), "adam", 1e-3, 0, 128, 210, (170, 200), 0),
+    "SimCC R50 (mmpose)": (cnn.simcc_resnet50(), "adam", 1e-3, 0, 512, 210, (170, 200), 500),
+    "SimCC R50, 384 (mmpose)": (cnn.simcc_resnet50(HIGH), "adam", 1e-3, 0, 8 * 32, 140, (90, 120), 500),
     "SimCC R50, upsample-free": (cnn.simcc_upsample_free(), "adam", 1e-3, 0, 128, 140, (90, 120), 0),
     "TokenPose-B": (vit.tokenpose("B"), "adam", 1e-3, 0, 128, 300, (200, 260), 0),
     "TokenPose-L/D24": (vit.tokenpose("L/D24"), "adam", 1e-3, 0, 64, 300, (200, 260), 0),

@@ -1,0 +1,104 @@
+"""Experiment ``peers``: a row for every parity pack, its costs as printed, its checkpoints evaluated by row id."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+import torch
+from tiny import write_coco
+from typer.testing import CliRunner
+
+from experiments import table2, table3, table4
+from flatpose.checkpoints import convert
+from flatpose.complexity import ShapesOnly
+from flatpose.harness import catalog
+from flatpose.harness.cli import app
+from flatpose.harness.collect import RecordSet
+from flatpose.harness.compare import MISPRINT, WITHIN, against_paper
+from flatpose.harness.cost import cost_rows
+from flatpose.harness.validate import problems
+from flatpose.models import build_model
+
+PEERS = catalog.load("peers")
+ROWS = {row.id: row for row in PEERS.rows}
+# Official names and mmpose's, of one network, fit one row.
+PACKS = {
+    "simplebaseline_r50_256x192": "simplebaseline_r50", "mmpose_td-hm_res50_256x192": "simplebaseline_r50",
+    "simplebaseline_r152_256x192": "simplebaseline_r152", "hrnet_w32_256x192": "hrnet_w32",
+    "mmpose_td-hm_hrnet-w32_256x192": "hrnet_w32", "hrnet_w48_256x192": "hrnet_w48",
+    "simcc_r50_256x192": "simcc_r50", "mmpose_simcc_res50_256x192": "simcc_r50",
+    "simcc_r50_upfree_256x192": "simcc_r50_upsample_free", "simcc_hrnet_w48_256x192": "simcc_w48",
+    "simcc_hrnet_w48_384x288": "simcc_w48_384", "sar_r50_384x288": "sar_r50_384", "sar_w48_384x288": "sar_w48_384",
+    "srpose_r50_256x192": "srpose_r50", "srpose_hrnet_w32_256x192": "srpose_w32", "rtmpose_m_256x192": "rtmpose_m",
+    "rtmpose_l_256x192": "rtmpose_l", "tokenpose_b_256x192": "tokenpose_b",
+    "tokenpose_l_d24_256x192": "tokenpose_l_d24", "vitpose_s_256x192": "vitpose_s",
+    "mmpose_vitpose_s_256x192": "vitpose_s", "vitpose_b_256x192": "vitpose_b", "mmpose_vitpose_b_256x192": "vitpose_b",
+    "sharpose_small_256x192": "sharpose_small", "sharpose_base_256x192": "sharpose_base",
+    "sharpose_base_384x288": "sharpose_base_384",
+}
+
+
+def test_every_parity_pack_has_a_row(shared):
+    assert {path.stem for path in (shared / "peers" / "packs").glob("*.json")} == set(PACKS)
+
+
+@pytest.mark.parametrize("name", PACKS)
+def test_a_packs_checkpoint_fits_its_row(shared, name):
+    """All names and shapes of the official file, none left over; the weights are compared in test_peers_*."""
+    pack, run = json.loads((shared / "peers" / "packs" / f"{name}.json").read_text()), ROWS[PACKS[name]].run
+    assert list(run.image_size) == pack["input_hw"][::-1]
+    with ShapesOnly():
+        network = build_model(run.model, run.codec, run.image_size, 17, pretrained=False)
+    official = {key: torch.zeros(1).expand(shape) if shape else torch.tensor(0) for key, shape in pack["keys"].items()}
+    ours = {key: value.shape for key, value in convert(run.model, official).items()}
+    expected = {key: value.shape for key, value in network.state_dict().items()}
+    assert {key: shape for key, shape in ours.items() if expected[key] != shape} == {}
+    assert {key for key in set(expected) - set(ours) if not key.endswith("num_batches_tracked")} == set()
+
+
+def test_the_systems_of_the_paper_are_here():
+    """Of Tables 2 to 4, by network and input; what only CrowdPose and MPII add stays there."""
+    here = {(row.run.model, row.run.image_size) for row in PEERS.rows}
+    missing = {row.label for table in (table2, table3) for row in table.ROWS
+               if row.run.model.kind != "flatpose" and (row.run.model, row.run.image_size) not in here}
+    assert not missing
+    assert {row.run.model.kind for row in table4.ROWS} - {"flatpose"} <= {model.kind for model, _ in here}
+
+
+def test_nothing_is_trained_at_small_scales():
+    assert problems(PEERS) == []
+    assert all(set(PEERS.profiles[name].left_out) == set(ROWS) for name in ("smoke", "quick"))
+    assert not PEERS.profiles["paper"].left_out and not PEERS.profiles["synth"].left_out
+
+
+@pytest.mark.slow
+def test_costs_are_those_that_were_printed(tmp_path):
+    costs = cost_rows(PEERS, runs_dir=tmp_path)
+    for cost in costs:
+        assert cost["gflops_torch"] == pytest.approx(cost["gflops"], rel=0.01), cost["row"]
+    found = [c for c in against_paper(PEERS, RecordSet("peers", costs=tuple(costs))) if c.measured is not None]
+    assert len(found) > 40
+    assert {(c.row, c.quantity): c.verdict for c in found if c.verdict not in (WITHIN, MISPRINT)} == {}
+    assert [c.row for c in found if c.verdict == MISPRINT] == ["sharpose_base_384"]
+
+
+def test_a_published_checkpoint_is_evaluated_by_row_id(shared, tmp_path, monkeypatch):
+    """RTMPose-m, which no table of the paper has, under mmpose's names."""
+    pack = json.loads((shared / "peers" / "packs" / "rtmpose_m_256x192.json").read_text())
+    torch.manual_seed(0)
+    state = {key: torch.rand(shape) if re.search("running_var|scale|norm", key) else torch.randn(shape) * 0.02
+             for key, shape in pack["keys"].items()}
+    torch.save({"state_dict": state, "meta": {}}, tmp_path / "rtmpose-m.pth")
+    write_coco(tmp_path / "data", images={"train": 1, "val": 2})
+    monkeypatch.setenv("FLATPOSE_RUNS", str(tmp_path / "runs"))
+    answer = CliRunner().invoke(app, ["--quiet", "run", "peers", "--row", "rtmpose_m", "--no-report", "--checkpoint",
+                                      str(tmp_path / "rtmpose-m.pth"), "--data-root", str(tmp_path / "data")])
+    assert answer.exit_code == 0, (answer.output, answer.exception)
+    (path,) = Path(tmp_path / "runs" / "checkpoints").rglob("*.json")
+    record = json.loads(path.read_text())
+    assert record["checkpoint"]["names"] == "mmpose names" and record["row"] == "rtmpose_m"
+    assert {result["box_source"].split(":")[0] for result in record["results"]} == {"gt", "det"}
+    assert all("score > 0.2" in str(result["score_rule"]) for result in record["results"])
