@@ -59,3 +59,12 @@ def test_the_scale_of_everything_is_said_once():
     assert text.count("no number of it can be compared with a published one") == 1
     assert "reduced scale of `quick`" in text
     assert "reduced scale" not in index_page.index([(EXPERIMENT, RecordSet("fig1"))])
+
+
+def test_an_experiment_that_trains_nothing_is_no_unfinished_one():
+    """``peers`` is for counts and published checkpoints: "not run" would read as work left undone."""
+    costs = ({"row": "rtmpose_m", "params_m": 13.588, "gflops": 1.928, "gflops_hrnet_tool": 1.78},)
+    peers = catalog.load("peers")
+    found = row_of(index_page.index([(peers, RecordSet("peers", costs=costs))]), "peers")
+    assert found[1] == f"costs and checkpoints of {len(peers.rows)} rows"
+    assert found[-1].startswith("2 of 2 comparable published numbers are within tolerance")

@@ -87,6 +87,8 @@ def first_sentence(text: str) -> str:
 
 def _status(experiment: Experiment, found: Sequence[Setting], stale: Stale | None) -> str:
     """Rows that have a finished run in any setting, of all rows; and how many of the runs are by older code."""
+    if not found and set(experiment.profiles[experiment.default_profile].left_out) >= {r.id for r in experiment.rows}:
+        return f"costs and checkpoints of {len(experiment.rows)} rows"
     done = {row for s in found for row, made in s.rows.items() if any(r["status"] == "done" for r in made)}
     count, rows = len(done & {row.id for row in experiment.rows}), len(experiment.rows)
     runs = [r for s in found for r in s.done]
@@ -109,7 +111,7 @@ def _worst(experiment: Experiment, records: RecordSet) -> str:
 def finding(experiment: Experiment, records: RecordSet, found: Sequence[Setting]) -> str:
     """One sentence about the setting that has most rows, named where there is more than one."""
     if not found:
-        return "nothing trained yet"
+        return findings.comparison_finding(against_paper(experiment, records)) or "nothing trained yet"
     fullest = max(reversed(found), key=lambda s: len(s.rows))  # of equal ones the larger scale, which comes last
     said = findings.summary(part_of(experiment, fullest), records, fullest)
     return f"{fullest.title}: {said}" if len(found) > 1 else said
