@@ -1,14 +1,18 @@
 from __future__ import annotations
 
+import shutil
 import subprocess
 from dataclasses import replace
+from pathlib import Path
 
 import fake_reports as fake
 import pytest
+from typer.testing import CliRunner
 
 from flatpose.errors import SpecError
-from flatpose.harness import collect, compare, report, stats
+from flatpose.harness import collect, compare, comparison_tables, report, stats
 from flatpose.harness.collect import RecordSet
+from flatpose.harness.compare_records import against_records
 from flatpose.harness.spec import Published
 
 EXPERIMENT = fake.experiment()
@@ -96,10 +100,39 @@ def test_against_other_records():
     ours = RecordSet("fig1", tuple(fake.record(run, seed=s, ap=0.40 + s / 1000) for s in (0, 1, 2)))
     same = RecordSet("fig1", tuple(fake.record(run, seed=s, ap=0.401 + s / 1000) for s in (0, 1, 2)))
     worse = RecordSet("fig1", tuple(fake.record(run, seed=s, ap=0.30 + s / 1000) for s in (0, 1, 2)))
-    gt = compare.against_records(EXPERIMENT, ours, same, "old.json")[0]
+    gt = against_records(EXPERIMENT, ours, same, "old.json")[0]
     assert (gt.verdict, gt.box_source, gt.n, gt.against) == (compare.WITHIN, "gt", 3, "old.json")
     assert gt.to_dict()["other"] == pytest.approx(0.402) and gt.difference == pytest.approx(-0.001)
-    assert {c.verdict for c in compare.against_records(EXPERIMENT, ours, worse, "old")} == {compare.OUTSIDE}
+    found = against_records(EXPERIMENT, ours, worse, "old")
+    assert {c.verdict for c in found if not c.plain} == {compare.OUTSIDE}
+    assert [(c.quantity, c.difference) for c in found if c.plain] == [("params_m", 0.0), ("gflops", 0.0)]
+
+
+@pytest.mark.parametrize(("theirs", "verdict", "reason"), [
+    (0.402, compare.WITHIN, ""),                                              # within 0.5 AP, whatever the images say
+    (0.42, compare.UNDECIDED, "one seed each: the intervals over images meet"),  # [40, 43] reaches [38, 41]
+    (0.44, compare.OUTSIDE, ""),
+])
+def test_one_seed_each_is_decided_by_intervals_over_images(theirs, verdict, reason):
+    run = fake.run_of(ROW)
+    found = against_records(EXPERIMENT, RecordSet("fig1", (fake.record(run, ap=0.40),)),
+                            RecordSet("fig1", (fake.record(run, ap=theirs),)), "other")[0]
+    assert (found.verdict, found.reason) == (verdict, reason) and found.bootstrap == pytest.approx((0.38, 0.41))
+
+
+def test_terminal_tables_are_by_setting_and_leave_equal_costs_out():
+    ours, theirs = fake.full() + fake.full(fake.SUBSET, seeds=(0,)), fake.full() + fake.full(fake.SUBSET, seeds=(0,))
+    theirs[0]["cost"] = theirs[1]["cost"] = theirs[2]["cost"] = {"params_m": 2.0, "gflops": 0.1234}
+    found = against_records(EXPERIMENT, RecordSet("fig1", tuple(ours)), RecordSet("fig1", tuple(theirs)), "HEAD")
+    made = comparison_tables.by_setting(EXPERIMENT, found, "HEAD")
+    embedded, subset = ("quick · " + data[0] for data in (fake.EMBEDDED, fake.SUBSET))
+    assert [t.title.removeprefix("fig1 against HEAD: ") for t in made] == [
+        f"{setting}, {what}" for setting in (embedded, subset)
+        for what in ("ground-truth boxes", "detector boxes (person_boxes.json)", "networks as run")]
+    costs = made[2]
+    assert [(line.id, line.cells[0].value) for line in costs.rows] == [("heatmap_s4", "parameters (M)")]
+    assert costs.notes[-1] == "rows with equal parameters and GFLOPs: 12" and not made[5].rows
+    assert not {c.key for t in made for c in t.columns} & {"source", "boxes"}
 
 
 @pytest.mark.parametrize(("changes", "reason"), [
@@ -107,9 +140,9 @@ def test_against_other_records():
 ])
 def test_unlike_records_are_not_judged(changes, reason):
     run = fake.run_of(ROW)
-    found = compare.against_records(EXPERIMENT, RecordSet("fig1", (fake.record(run),)),
-                                    RecordSet("fig1", (fake.record(run, **changes),)), "other")
-    assert {(c.verdict, c.reason) for c in found} == {(compare.NOT_COMPARABLE, reason)}
+    found = against_records(EXPERIMENT, RecordSet("fig1", (fake.record(run),)),
+                            RecordSet("fig1", (fake.record(run, **changes),)), "other")
+    assert {(c.verdict, c.reason) for c in found if not c.plain} == {(compare.NOT_COMPARABLE, reason)}
 
 
 def test_other_boxes_or_another_rule_are_not_judged():
@@ -119,8 +152,8 @@ def test_other_boxes_or_another_rule_are_not_judged():
         result["box_source"] = result["box_source"].replace("det:person_boxes", "det:other_boxes")
         if result["box_source"] == "gt":
             result["score_rule"] = "another rule"
-    found = compare.against_records(EXPERIMENT, RecordSet("fig1", (ours,)), RecordSet("fig1", (theirs,)), "other")
-    assert [(c.box_source, c.verdict) for c in found] == [("gt", compare.NOT_COMPARABLE),
+    found = against_records(EXPERIMENT, RecordSet("fig1", (ours,)), RecordSet("fig1", (theirs,)), "other")
+    assert [(c.box_source, c.verdict) for c in found if not c.plain] == [("gt", compare.NOT_COMPARABLE),
                                                           ("det:other_boxes.json", compare.NOT_COMPARABLE)]
     assert found[0].reason == "flip test or score rule differs" and found[1].reason.startswith("boxes differ: ours are")
 
@@ -143,3 +176,21 @@ def test_against_an_earlier_commit(tmp_path):
     for revision in ("HEAD~7", "--output=x", "nothing"):
         with pytest.raises(SpecError, match="no records there"):
             report.comparisons(EXPERIMENT, tmp_path, revision=revision, stale=lambda record: False)
+
+
+@pytest.mark.parametrize(("words", "said"), [
+    (["fig3"], "The paper prints nothing that fig3 could be compared with; --git REV and --against PATH"),
+    (["fig3", "--against", "."], "No row was measured on both sides"),
+    (["table1"], "GFLOPs, every matmul"),
+])
+def test_the_command_says_why_it_shows_nothing(tmp_path, monkeypatch, words, said):
+    from flatpose.harness.cli_tools import app
+
+    data = Path(__file__).parents[1] / "reports" / "data" / "table1.json"
+    (tmp_path / "reports" / "data").mkdir(parents=True)
+    shutil.copy(data, tmp_path / "reports" / "data")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("FLATPOSE_RUNS", str(tmp_path / "runs"))
+    monkeypatch.setattr("flatpose.harness.sites.root", lambda: tmp_path)
+    answer = CliRunner().invoke(app, ["compare", *words])
+    assert answer.exit_code == 0 and said in " ".join(answer.output.split()), answer.output

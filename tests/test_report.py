@@ -114,7 +114,7 @@ def test_comparisons(measured, clone):
     assert {c.verdict for c in found} == {"not comparable"}
     for other in (measured / "runs", measured / "reports/data/fig1.json"):
         found = report.comparisons(CATALOG[0], clone, against=other)
-        assert len(found) == 48 and {c.verdict for c in found} == {"within tolerance"}
+        assert len(found) == 48 + 48 and {c.verdict for c in found} == {"within tolerance"}
         json.dumps([c.to_dict() for c in found], allow_nan=False)
     with pytest.raises(DataError, match="no such file"):
         report.comparisons(CATALOG[0], clone, against=clone / "nowhere.json")

@@ -49,7 +49,9 @@ def compare(experiment: ExperimentArg,
             json_: JsonOpt = False) -> None:
     """Published and measured numbers side by side, with difference and verdict.
 
-    Against other records a difference is judged only where data, boxes, score rule and code are the same.
+    A table per setting and box source, one of costs, and in short what cannot be compared. Against other records a
+    difference is judged only where data, boxes, score rule and code are the same: by the interval over seeds or, with
+    one seed each, by their bootstrap intervals over images.
 
     Examples: flatpose-exp compare table5 · flatpose-exp compare fig1 --git HEAD~5 · flatpose-exp compare fig1 --against
     ../other/runs
@@ -64,10 +66,14 @@ def compare(experiment: ExperimentArg,
     rows = comparisons(found, sites.root(), against=against, revision=git, runs_dir=sites.runs_dir())
     if json_:
         print_json([r.to_dict() for r in rows])
+    elif rows:
+        for made in comparison_tables.by_setting(found, rows, str(against) if against else git or "paper"):
+            out.print(render.to_rich(made) if made.rows else f"{made.title}: {'; '.join(made.notes)}")
+    elif against or git:
+        out.print("No row was measured on both sides at one profile.")
     else:
-        reference = str(against) if against else git or "the paper"
-        title = f"{found.id} against {reference}"
-        out.print(render.to_rich(comparison_tables.comparison_table(rows, title, reference)))
+        out.print(f"The paper prints nothing that {found.id} could be compared with; --git REV and --against PATH "
+                  "compare with other records.", markup=False)
     if strict and any(r.verdict == comparing.OUTSIDE for r in rows):
         raise typer.Exit(1)
 

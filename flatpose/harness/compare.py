@@ -1,4 +1,4 @@
-"""Published against measured, and one set of records against another.
+"""Published against measured: numbers side by side, and what may be said of their difference.
 
 A verdict is one of: within tolerance · outside tolerance · print is wrong · undecided · not comparable · not run ·
 failed; all but the first two carry a reason. The interval decides first, the tolerance (fixed in the spec before any
@@ -14,7 +14,7 @@ from itertools import zip_longest
 from typing import Any
 
 from flatpose.harness import stats
-from flatpose.harness.collect import PAPER_DATA, Record, RecordSet, Setting, Stale, gt_first, run_id, settings
+from flatpose.harness.collect import PAPER_DATA, Record, RecordSet, Setting, Stale, run_id, settings
 from flatpose.harness.spec import Experiment, Row
 
 Interval = tuple[float, float]
@@ -207,12 +207,12 @@ def _metric(experiment: Experiment, row: Row, metric: str, setting: Setting, box
     reference, tolerance = _published(row, metric), row.tolerance.metric / 100
     if found.status != "done":
         verdict = Verdict(FAILED if found.status == "failed" else NOT_RUN, found.reason)
-        return _comparison(experiment, row, metric, setting.title, box, reference, tolerance, None, verdict)
+        return comparison(experiment, row, metric, setting.title, box, reference, tolerance, None, verdict)
     verdict = _unless_misprinted(row, metric, judge(found.estimate, reference, tolerance), 100 * found.estimate.mean)
     if found.stale and not verdict.reason:
         verdict = Verdict(verdict.verdict, "measured by older code")
-    made = _comparison(experiment, row, metric, setting.title, box, reference, tolerance, found.estimate, verdict,
-                       condition=found.condition)
+    made = comparison(experiment, row, metric, setting.title, box, reference, tolerance, found.estimate, verdict,
+                      condition=found.condition)
     return replace(made, bootstrap=found.over_images)
 
 
@@ -224,8 +224,8 @@ def _no_metric(experiment: Experiment, row: Row, metric: str, found: list[Settin
     needed = PAPER_DATA.get(row.run.data.task, "its own data").removesuffix(" 2017")
     verdict = (Verdict(NOT_COMPARABLE, "; ".join(dict.fromkeys(reasons))) if reasons
                else Verdict(NOT_RUN, f"needs {needed}" + (f", {split}" if split else "")))
-    return _comparison(experiment, row, metric, None, None, _published(row, metric), row.tolerance.metric / 100, None,
-                       verdict)
+    return comparison(experiment, row, metric, None, None, _published(row, metric), row.tolerance.metric / 100, None,
+                      verdict)
 
 
 def _published(row: Row, metric: str) -> float:
@@ -257,7 +257,7 @@ def _costs(experiment: Experiment, row: Row, records: RecordSet) -> Iterator[Com
             # A published 21.6 stands for anything from 21.55 to 21.65, however small the tolerance.
             tolerance, estimate = max(tolerance, 0.05), stats.Estimate(value, 1)
             verdict = _unless_misprinted(row, quantity, judge(estimate, reference, tolerance), value)
-        found = _comparison(experiment, row, quantity, None, None, reference, tolerance, estimate, verdict)
+        found = comparison(experiment, row, quantity, None, None, reference, tolerance, estimate, verdict)
         yield replace(found, convention=convention)
 
 
@@ -272,7 +272,7 @@ def _built(experiment: Experiment, row: Row, records: RecordSet) -> Iterator[Com
             estimate = None if have is None else stats.Estimate(have, 1)
             verdict = Verdict(NOT_RUN, "cost not computed") if estimate is None else judge(estimate, want, 0.0)
             symbol = f"{name}[{index}]" if isinstance(printed, list) else name
-            yield replace(_comparison(experiment, row, symbol, None, None, want, 0.0, estimate, verdict),
+            yield replace(comparison(experiment, row, symbol, None, None, want, 0.0, estimate, verdict),
                           convention=BUILT)
 
 
@@ -280,9 +280,10 @@ def _listed(value: Any) -> list[float | None]:
     return list(value) if isinstance(value, list) else [value]
 
 
-def _comparison(experiment: Experiment, row: Row, quantity: str, setting: str | None, box: str | None, reference: float,
-                tolerance: float, estimate: stats.Estimate | None, verdict: Verdict,
-                against: str = "paper", condition: str = "") -> Comparison:
+def comparison(experiment: Experiment, row: Row, quantity: str, setting: str | None, box: str | None, reference: float,
+               tolerance: float, estimate: stats.Estimate | None, verdict: Verdict,
+               against: str = "paper", condition: str = "") -> Comparison:
+    """One line; quantities that only some have are added by ``replace``."""
     return Comparison(
         experiment=experiment.id, row=row.id, label=row.label, quantity=quantity, setting=setting, box_source=box,
         against=against, reference=reference,
@@ -290,46 +291,3 @@ def _comparison(experiment: Experiment, row: Row, quantity: str, setting: str | 
         measured=estimate.mean if estimate else None, half_width=estimate.half_width if estimate else None,
         n=estimate.n if estimate else 0, difference=estimate.mean - reference if estimate else None,
         tolerance=tolerance, verdict=verdict.verdict, reason=verdict.reason, condition=condition)
-
-
-def against_records(experiment: Experiment, ours: RecordSet, theirs: RecordSet, name: str) -> list[Comparison]:
-    """Our records against another set (an earlier commit, another machine), row by row at equal profile and data.
-
-    The difference is always printed; it is judged only when data, boxes and code are the same on both sides.
-    """
-    others = settings(experiment, theirs)
-    rows: list[Comparison] = []
-    for setting in settings(experiment, ours):
-        alike = [s for s in others if s.profile == setting.profile]
-        for other in [s for s in alike if s.data_id == setting.data_id] or alike[:1]:
-            boxes = sorted({*setting.box_sources, *other.box_sources}, key=gt_first)
-            pairs = (_pair(experiment, row, setting, other, box, name) for row in experiment.rows for box in boxes)
-            rows += [pair for pair in pairs if pair]
-    return rows
-
-
-def _pair(experiment: Experiment, row: Row, setting: Setting, other: Setting, box: str, name: str) -> Comparison | None:
-    a, b = (measure(s, row, experiment.metric, box) for s in (setting, other))
-    if b.status != "done":
-        return None
-    estimate, reference, tolerance = None, b.estimate.mean, row.tolerance.metric / 100
-    if box not in setting.box_sources:
-        verdict = Verdict(NOT_COMPARABLE, f"boxes differ: ours are {', '.join(map(box_name, setting.box_sources))}")
-    elif a.status != "done":
-        verdict = Verdict(FAILED if a.status == "failed" else NOT_RUN, a.reason)
-    else:
-        gap = stats.difference(a.values, b.values)
-        estimate = stats.Estimate(a.estimate.mean, gap.n, gap.half_width)
-        unlike = _unlike(setting, other, row, (a, b))
-        verdict = Verdict(NOT_COMPARABLE, unlike) if unlike else judge(estimate, reference, tolerance)
-    return _comparison(experiment, row, experiment.metric, setting.title, box, reference, tolerance, estimate, verdict,
-                       name, a.condition)
-
-
-def _unlike(setting: Setting, other: Setting, row: Row, pair: tuple[Measured, Measured]) -> str:
-    """What besides chance could explain a difference between two sets of records."""
-    codes = [{r.get("code_hash") for r in s.rows[row.id] if r["status"] == "done"} for s in (setting, other)]
-    reasons = ["data differ"] if setting.data_id != other.data_id else []
-    reasons += ["code differs"] if codes[0] != codes[1] else []
-    reasons += ["flip test or score rule differs"] if pair[0].condition != pair[1].condition else []
-    return ", ".join(reasons)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from flatpose.harness.compare import BUILT, FAILED, MISPRINT, Comparison
+from flatpose.harness.compare import BUILT, FAILED, MISPRINT, Comparison, box_name
 from flatpose.harness.spec import Experiment, Published
 from flatpose.harness.tables import (
     Cell,
@@ -60,10 +60,35 @@ def comparison_table(comparisons: Sequence[Comparison], title: str = "Published 
     idle = {"boxes"} if all(c.plain for c in comparisons) else set()
     idle |= {"source"} if all(c.source == c.against for c in comparisons) else set()
     keep = [i for i, c in enumerate(columns) if c.key not in idle]
+    notes = [f"measured with {text}" for text in dict.fromkeys(c.condition for c in comparisons if c.condition)]
     used = {c.convention for c in comparisons if (c.quantity, c.convention) in CONVENTIONS}
     return Table("comparison", title, tuple(columns[i] for i in keep),
                  tuple(replace(line, cells=tuple(line.cells[i] for i in keep)) for line in lines),
-                 tuple(text for name, text in COUNTING.items() if name in used))
+                 (*notes, *(text for name, text in COUNTING.items() if name in used)))
+
+
+def by_setting(experiment: Experiment, comparisons: Sequence[Comparison], reference: str) -> list[Table]:
+    """For the terminal: a table per setting and box source, one of costs, and what has no counterpart.
+
+    Against other records only costs that differ have lines; how many are equal is said below.
+    """
+    paper = [c for c in comparisons if c.against == "paper"]
+    whole = tables(experiment, paper) if paper else []
+    beside = [c for c in comparisons if c.against != "paper" or c.measured is not None or c.verdict == FAILED]
+    made = []
+    for setting, box in dict.fromkeys((c.setting, c.box_source) for c in beside):
+        lines = [c for c in beside if (c.setting, c.box_source) == (setting, box)]
+        equal = [c for c in lines if c.plain and c.against != "paper" and c.difference == 0]
+        what = ", ".join(filter(None, (setting or "models of the paper's size", box and box_name(box),
+                                       "networks as run" if setting and not box else "")))
+        table = comparison_table([c for c in lines if c not in equal], f"{experiment.id} against {reference}: {what}",
+                                 reference)
+        said = f"rows with equal parameters and GFLOPs: {len({c.row for c in equal})}"
+        columns = [i for i, c in enumerate(table.columns) if c.key not in ("boxes", "source")]
+        made.append(replace(
+            table, columns=tuple(table.columns[i] for i in columns), notes=(*table.notes, *([said] if equal else [])),
+            rows=tuple(replace(r, cells=tuple(r.cells[i] for i in columns)) for r in table.rows)))
+    return [*made, *(t for t in whole if t.id == "unmeasured")]
 
 
 def unmeasured_table(experiment: Experiment, comparisons: Sequence[Comparison]) -> Table:
@@ -105,16 +130,21 @@ def _comparison_cells(c: Comparison) -> tuple[Cell, ...]:
         return Cell(scale * value, text.lstrip("+-") if float(text) == 0 else text)
 
     measured = replace(number(c.measured), condition=c.condition)
+    difference = replace(number(c.difference, "+"), condition=c.condition)
     if c.half_width is not None and c.measured is not None:
-        width = scale * c.half_width
-        display = f"{measured.display} ± {width:{digits}} (n = {c.n})"
-        measured = replace(measured, display=display, half_width=width, n=c.n)
+        if c.against == "paper":
+            measured = _spread(measured, scale * c.half_width, c.n)
+        else:  # against other records it is the interval of the difference
+            difference = _spread(difference, scale * c.half_width, c.n)
     elif (images := percent_interval(c.bootstrap)) and c.measured is not None:
         measured = replace(measured, display=measured.display + brackets(images, 1), n=c.n, bootstrap=images)
     counted = CONVENTIONS.get((c.quantity, c.convention))
     name = QUANTITIES.get(c.quantity, c.quantity) + (f", {counted}" if counted else "")
     boxes = "none needed" if c.plain else "—" if c.box_source is None else short_box(c.box_source)
-    return (text_cell(name), number(c.reference), measured,
-            replace(number(c.difference, "+"), condition=c.condition),
-            replace(number(c.tolerance), display=f"± {scale * c.tolerance:{digits}}"), text_cell(boxes),
+    tolerance = replace(number(c.tolerance), display=f"± {scale * c.tolerance:{digits}}")
+    return (text_cell(name), number(c.reference), measured, difference, tolerance, text_cell(boxes),
             text_cell(c.outcome), text_cell(c.source))
+
+
+def _spread(cell: Cell, width: float, n: int) -> Cell:
+    return replace(cell, display=f"{cell.display} ± {width:.1f} (n = {n})", half_width=width, n=n)

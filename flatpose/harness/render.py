@@ -84,14 +84,16 @@ def _plain(value: float | str | None) -> str:
 
 
 def to_rich(table: Table) -> RichTable:
-    """For the terminal; the note of an empty cell follows its dash."""
+    """For the terminal; notes of the table and of cells stand below it."""
     from rich.table import Table as RichTable
     from rich.text import Text
 
-    made = RichTable(title=table.title)
+    notes: dict[str, int] = {}
+    made = RichTable(title=table.title, caption_justify="left")
     made.add_column(table.stub)
     for column in table.columns:
         made.add_column(heading(column), justify="right" if column.numeric else "left")
     for row in table.rows:
-        made.add_row(Text(row.label), *(Text(_show(row, cell, {})) for cell in row.cells))
+        made.add_row(Text(row.label), *(Text(_show(row, cell, notes)) for cell in row.cells))
+    made.caption = Text("\n".join([*table.notes, *(f"{_superscript(i)} {text}" for text, i in notes.items())]))
     return made

@@ -29,7 +29,8 @@ from flatpose.harness import (
     tradeoff,
 )
 from flatpose.harness.collect import Record, RecordSet, Setting, Stale
-from flatpose.harness.compare import Comparison, against_paper, against_records
+from flatpose.harness.compare import Comparison, against_paper
+from flatpose.harness.compare_records import against_records
 from flatpose.harness.spec import Experiment
 from flatpose.io import read_json, write_bytes
 
