@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
 SENSITIVITY = "alternatives"
 """The experiment whose rows are the alternatives."""
+OURS = "every FlatPose row of"
 PARAMS, GFLOPS = Column("params_m", "Δ params", "M", 3), Column("gflops", "Δ GFLOPs", "G", 3)
 EFFECT = Column("ap", "Δ AP")
 
@@ -32,20 +34,50 @@ def parts(entries: Entries) -> list[Block]:
     """The blocks of the page."""
     from experiments.readings import READINGS
 
-    used = rows_of(entries)
+    made = table(entries)
     return ["# readings: what the paper leaves open, and what we chose", HOW, "## What each alternative changes",
-            Shown(table(entries)), "## Every reading", *(_text(r, used.get(r.id, [])) for r in READINGS), REPRODUCE]
+            Shown(made), "## Every reading", *(_text(r, entries, made) for r in READINGS), REPRODUCE]
 
 
-def rows_of(entries: Entries) -> dict[str, list[str]]:
-    """Reading -> "experiment" where all of its rows depend on it, else "experiment/row"."""
-    found: dict[str, list[str]] = {}
+def rows_of(reading: Reading, entries: Entries) -> str:
+    """Whose numbers depend on it: "every FlatPose row of table1, table2; every row of fig5; of table5 `regression`"."""
+    from experiments.readings import FLATPOSE
+
+    groups: dict[str, list[str]] = {}
     for name, (experiment, _) in entries.items():
-        for reading in dict.fromkeys(r for row in experiment.rows for r in row.readings):
-            rows = [row.id for row in experiment.rows if reading in row.readings]
-            whole = len(rows) == len(experiment.rows)
-            found.setdefault(reading, []).extend([name] if whole else [f"{name}/{row}" for row in rows])
-    return found
+        rows = {row.id for row in experiment.rows if reading.id in row.readings}
+        if rows and name != SENSITIVITY:
+            groups.setdefault(_which(experiment, rows), []).append(_link(name))
+    named = {name for name, (experiment, _) in entries.items()
+             if any(reading.id in row.readings for row in experiment.rows)}
+    for entry in reading.rows:
+        name, _, row = entry.partition("/")
+        if name not in named:
+            whole = OURS if reading.rows == FLATPOSE else "numbers of"
+            groups.setdefault(f"`{row}` of" if row else whole, []).append(_link(name))
+    return "; ".join(f"{which} {', '.join(names)}" for which, names in groups.items())
+
+
+def _which(experiment: Experiment, rows: set[str]) -> str:
+    ours = {row.id for row in experiment.rows if row.run.model.kind == "flatpose"}
+    if rows == ours:
+        return OURS
+    if len(rows) == len(experiment.rows):
+        return "every row of"
+    return f"{', '.join(f'`{row.id}`' for row in experiment.rows if row.id in rows)} of"
+
+
+def _link(page: str) -> str:
+    return f"[{page}]({page}.md)"
+
+
+def measured(reading: Reading, made: Table) -> str:
+    """Where to see what was measured about it, or that nothing was."""
+    lines = [line for line in made.rows if line.id.startswith(f"{reading.id.lower()}_")]
+    trained = sum(line.cells[-1].value is not None for line in lines)
+    alternatives = f"{trained} of {len(lines)} alternatives trained, cost of all of them counted"
+    found = [*map(_link, reading.measured), *([f"{_link(SENSITIVITY)} ({alternatives})"] if lines else [])]
+    return ", ".join(found) or "nothing yet"
 
 
 def table(entries: Entries) -> Table:
@@ -95,14 +127,15 @@ def _effect(experiment: Experiment, found: Sequence[Setting], row: Row) -> Cell:
     return Cell(100 * gap.mean, text, run_ids=ours.runs, half_width=width, n=gap.n, condition=ours.condition)
 
 
-def _text(reading: Reading, rows: Sequence[str]) -> str:
+def _text(reading: Reading, entries: Entries, made: Table) -> str:
     lines = [f"### {reading.id}: {reading.question}", "", f"- **Paper** {reading.paper}",
-             f"- **Chosen** {reading.ours}", f"- **Evidence** {reading.why}", f"- **Would decide it** {reading.test}"]
+             f"- **Chosen** {reading.ours}", f"- **Evidence** {reading.why}", f"- **Would decide it** {reading.test}",
+             f"- **Measured** {measured(reading, made)}"]
     if reading.field:
         others = ", ".join(f"`{value}`" for value in reading.alternatives) or "none"
         lines.append(f"- **Field** `{reading.field}` = `{reading.value}`; alternatives: {others}")
-    lines.append(f"- **Rows** {', '.join(rows) if rows else 'none in the catalog names it'}")
-    return "\n".join(lines)
+    lines.append(f"- **Rows** {rows_of(reading, entries)}")
+    return "\n".join(re.sub(r"(?<!\[)reports/(\w+)\.md", r"[\1](\1.md)", line) for line in lines)
 
 
 HOW = (
