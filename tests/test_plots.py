@@ -70,3 +70,11 @@ def test_a_changed_number_is_told_from_another_matplotlib():
 def test_published_points_alone():
     data = plots.plot_data(EXPERIMENT, None)
     assert not any(c["points"] for c in data["curves"]) and b"Measured here" not in plots.draw(data)
+
+
+def test_markers_at_zero_are_whole():
+    from matplotlib.figure import Figure
+
+    axes = Figure().add_subplot()
+    plots._frame(axes, data_of(fake.full()), "t", "", highest=2.0)
+    assert axes.get_ylim()[0] < 0 <= min(axes.get_yticks())

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 PlotData = dict[str, Any]
-STYLE_VERSION = 4
+STYLE_VERSION = 5
 """Raise when the drawing changes, so that committed pictures count as outdated."""
 COLOURS = ("#D55E00", "#0072B2", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")  # Okabe and Ito: told apart by all eyes
 MARKERS = ("o", "s", "^", "D", "v", "P")
@@ -227,7 +227,7 @@ def _draw_published(axes: Axes, data: PlotData) -> None:
 
 
 def _frame(axes: Axes, data: PlotData, title: str, subtitle: str, highest: float = 100.0) -> None:
-    """Scales, ticks, grid and headings shared by the panels; the y axis always starts at 0."""
+    """Scales, ticks, grid and headings shared by the panels; the y axis starts at 0, less half a marker."""
     xs = [t["x"] for t in data["ticks"]]
     if data["log2"]:
         axes.set_xscale("log", base=2)
@@ -239,9 +239,8 @@ def _frame(axes: Axes, data: PlotData, title: str, subtitle: str, highest: float
         margin = 0.08 * (xs[-1] - xs[0] or 1.0)
         axes.set_xlim(xs[0] - margin, xs[-1] + margin)
     top = 104.0 if highest > 50 else max(1.12 * highest, 1.0)
-    axes.set_ylim(0, top)
-    if top == 104.0:
-        axes.set_yticks(range(0, 101, 20))
+    axes.set_ylim(-0.03 * top, top)
+    axes.set_yticks(range(0, 101, 20) if top == 104.0 else [y for y in axes.get_yticks() if 0 <= y <= top])
     axes.grid(color=GRID, linewidth=0.8)
     axes.set_axisbelow(True)
     axes.spines[["top", "right"]].set_visible(False)

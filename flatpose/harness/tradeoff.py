@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 OURS = "flatpose"
-STYLE_VERSION = 3
+STYLE_VERSION = 4
 """Raise when the drawing changes, so that committed pictures count as outdated."""
 GFLOPS, MILLISECONDS = "multiply-adds (G), every matrix product", "batch-1 latency (ms), eager"
 LETTER, BOLD, LINE = 0.56, 0.66, 1.15  # of a label's box, in font sizes
@@ -75,7 +75,7 @@ def _published(experiment: Experiment, counts: dict[str, Any]) -> dict[str, Any]
             if x:
                 points.append(_point(row, x, row.published.metrics[experiment.metric], hollow=True, printed=printed))
     return {"title": "Published accuracy, multiply-adds counted alike", "x_label": GFLOPS, "points": points,
-            "subtitle": "grey: as printed, in two conventions"}
+            "subtitle": "\n".join(filter(None, ("grey: as printed, in two conventions", boxes_note(experiment))))}
 
 
 def _published_latency(experiment: Experiment, timed: dict[str, float], latencies: Sequence[Any]) -> dict[str, Any]:
@@ -86,8 +86,17 @@ def _published_latency(experiment: Experiment, timed: dict[str, float], latencie
     first = where["latency"][0] if where else {}
     machine = "" if not where else where["cpu"] if first["device"] == "CPU" else first["device"]
     return {"title": "Published accuracy, latency measured here",
-            "subtitle": f"{machine}, {first.get('threads')} threads" if where else "", "x_label": MILLISECONDS,
-            "points": points}
+            "subtitle": f"{machine}, {first.get('threads')} threads\n{boxes_note(experiment)}" if where else "",
+            "x_label": MILLISECONDS, "points": points}
+
+
+def boxes_note(experiment: Experiment) -> str:
+    """Which rows' published accuracy may rest on other boxes than the rest of the panel."""
+    names: dict[str, dict[str, None]] = {}
+    for row in experiment.rows:
+        if row.published and row.published.boxes and experiment.metric in row.published.metrics:
+            names.setdefault(row.published.boxes, {})[row.label.split(" (")[0]] = None
+    return "; ".join(f"boxes of {', '.join(rows)}: {boxes}" for boxes, rows in names.items())
 
 
 def _measured(experiment: Experiment, setting: Setting, timed: dict[str, float], stale: Stale | None
@@ -136,20 +145,26 @@ def draw(data: PlotData, format: str = "svg") -> bytes:
                   "axes.edgecolor": INK, "text.color": INK, "axes.labelcolor": INK, "xtick.color": INK,
                   "ytick.color": INK}
     panels = data["panels"]
-    columns = min(2, len(panels))
-    rows = -(-len(panels) // columns)
+    cells = places(len(panels))
+    columns, rows = max(stop for _, (_, stop) in cells), 1 + cells[-1][0]
     with matplotlib.rc_context(style):
         figure = Figure(figsize=(0.8 + 5.6 * columns, 4.7 * rows), facecolor=CARD)
         FigureCanvasAgg(figure)
         grid = figure.add_gridspec(rows, columns, wspace=0.2, hspace=0.45, left=0.75 / (0.8 + 5.6 * columns),
-                                   right=0.98, top=1 - 0.75 / (4.7 * rows), bottom=0.6 / (4.7 * rows))
-        for position, panel in enumerate(panels):
-            _draw_panel(figure.add_subplot(grid[position // columns, position % columns]), panel, data)
+                                   right=0.98, top=1 - 0.85 / (4.7 * rows), bottom=0.6 / (4.7 * rows))
+        for (row, (first, stop)), panel in zip(cells, panels, strict=True):
+            _draw_panel(figure.add_subplot(grid[row, first:stop]), panel, data)
         buffer = io.BytesIO()
         metadata = {"Date": None, "Creator": "flatpose-exp", "Title": "accuracy against cost",
                     "Description": f"matplotlib {matplotlib.__version__}, data {digest(data)}"}
         figure.savefig(buffer, format=format, facecolor=CARD, metadata=metadata if format == "svg" else None)
     return adaptive(buffer.getvalue()) if format == "svg" else buffer.getvalue()
+
+
+def places(count: int) -> list[tuple[int, tuple[int, int]]]:
+    """Row, and first and end column, of each panel: two a row, an odd last one as wide as both."""
+    cells = [(i // 2, (i % 2, i % 2 + 1)) for i in range(count)]
+    return [*cells[:-1], (cells[-1][0], (0, 2))] if count > 1 and count % 2 else cells
 
 
 def _draw_panel(axes: Axes, panel: dict[str, Any], data: PlotData) -> None:
@@ -180,28 +195,35 @@ def _marker(style: int) -> str:
     return MARKERS[(style + style // len(COLOURS)) % len(MARKERS)]
 
 
+def y_range(points: Sequence[dict[str, Any]]) -> tuple[float, float]:
+    """Ends of the axis: markers and whiskers are whole, also those at 0, where the axis reaches a little below."""
+    ys = [y for p in points for y in (p["y"], *(p.get("interval") or ()))]
+    margin = 0.12 * (max(ys) - min(ys) or 1.0)
+    return min(ys) - margin, max(ys) + margin
+
+
 def _frame(axes: Axes, panel: dict[str, Any], metric: str) -> None:
     from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
-    xs, ys = [p["x"] for p in panel["points"]], [p["y"] for p in panel["points"]]
+    xs = [p["x"] for p in panel["points"]]
     xs += [p["printed"] for p in panel["points"] if p.get("printed")]
-    low, high = min(xs) / 1.5, max(xs) * 1.6
+    low, high = min(xs) / 1.5, max(xs) * 1.8
     axes.set_xscale("log")
     axes.set_xlim(low, high)
     ticks = [m * 10.0**e for e in range(-4, 5) for m in (1, 2, 5) if low <= m * 10.0**e <= high]
     axes.xaxis.set_major_locator(FixedLocator(ticks))
     axes.xaxis.set_minor_locator(NullLocator())
     axes.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:g}"))
-    ys += [y for p in panel["points"] for y in p.get("interval") or ()]
-    margin = 0.12 * (max(ys) - min(ys) or 1.0)
-    axes.set_ylim(min(ys) - margin, max(ys) + margin)
-    axes.set_yticks([y for y in axes.get_yticks() if y >= 0 and min(ys) - margin <= y <= max(ys) + margin])
+    bottom, top = y_range(panel["points"])
+    axes.set_ylim(bottom, top)
+    axes.set_yticks([y for y in axes.get_yticks() if max(0.0, bottom) <= y <= top])
     axes.grid(color=GRID, linewidth=0.8)
     axes.set_axisbelow(True)
     axes.spines[["top", "right"]].set_visible(False)
     axes.set_xlabel(panel["x_label"])
     axes.set_ylabel(f"{metric} × 100")
-    axes.set_title(panel["title"], loc="left", fontsize=10, fontweight="bold", pad=20)
+    lines = panel["subtitle"].count("\n")
+    axes.set_title(panel["title"], loc="left", fontsize=10, fontweight="bold", pad=20 + 12 * lines)
     axes.annotate(panel["subtitle"], (0, 1), xytext=(0, 7), xycoords="axes fraction", textcoords="offset points",
                   fontsize=9, color=MUTED)
 
