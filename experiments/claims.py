@@ -11,7 +11,7 @@ from experiments.table6 import PUBLISHED as TABLE6
 from flatpose.config import RunConfig
 from flatpose.harness.claims import Claim
 from flatpose.harness.formula import (
-    OUTSIDE,
+    PEERS,
     Cell,
     Formula,
     Interval,
@@ -42,11 +42,6 @@ TEST_DEV = ("simplebaseline", "hrnet_w48", "simcc", "sar", "tokenpose_l_d24", "v
 
 TABLE_HAS_L = ("The text says RTMPose-m, the table holds RTMPose-l (27.7 M, 4.2 GFLOPs): read so the number is right; "
                "read as it stands, see the next line.")
-RTMPOSE_M = {Cell(OUTSIDE, "rtmpose_m", PARAMS): Interval.printed(13.59, 2),
-             Cell(OUTSIDE, "rtmpose_m", GFLOPS): Interval.printed(1.93, 2),
-             Cell(OUTSIDE, "rtmpose_m", AP): Interval.printed(74.6)}
-"""RTMPose's own paper and repository: COCO val, the 56.4-AP detector's boxes, every matrix product counted. That our
-RTMPose-m has this size and cost is a test (tests/test_peers_cnn.py)."""
 OLD_TOOL = "SimCC's 14.6 was counted by HRNet's tool, which leaves out every product of attention."
 TIE = "SHaRPose-Base prints 76.7 AP on test-dev in its own paper and is left out of Table 3: a tie, not a lead."
 
@@ -114,11 +109,11 @@ VAL = (
           formula=reduction(t2("flatpose_b", GFLOPS), t2("rtmpose_l", GFLOPS)), note=TABLE_HAS_L),
     Claim(id="b_rtmpose_m_ap", section="4.2, as the sentence says: RTMPose-m", prints="0.6", mixed_boxes=True,
           quote="outperforms … RTMPose-m by 0.6 AP",
-          formula=difference(t2("flatpose_b"), Cell(OUTSIDE, "rtmpose_m", AP)), facts=RTMPOSE_M,
+          formula=difference(t2("flatpose_b"), Cell(PEERS, "rtmpose_m", AP)),
           note="RTMPose-m trained on COCO has 74.6 AP; trained on AIC and COCO 75.8."),
-    Claim(id="b_rtmpose_m_gflops", section="4.2, as the sentence says: RTMPose-m", prints="33", facts=RTMPOSE_M,
+    Claim(id="b_rtmpose_m_gflops", section="4.2, as the sentence says: RTMPose-m", prints="33",
           quote="while using 33% fewer GFLOPS", note="RTMPose-m has 13.6 M and 1.93 GFLOPs: FlatPose-B has more, not "
-          "fewer.", formula=reduction(t2("flatpose_b", GFLOPS), Cell(OUTSIDE, "rtmpose_m", GFLOPS))),
+          "fewer.", formula=reduction(t2("flatpose_b", GFLOPS), Cell(PEERS, "rtmpose_m", GFLOPS))),
     Claim(id="l_ap", section="4.2", quote="77.4 AP", formula=t2("flatpose_l"), prints="77.4"),
     Claim(id="l_best_256", section="4.2", quote="a new state of the art for this resolution", above=0.0,
           mixed_boxes=True, formula=difference(t2("flatpose_l"), highest(*map(t2, AT_256))),

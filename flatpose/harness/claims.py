@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from flatpose.harness.collect import RecordSet
-from flatpose.harness.formula import COSTS, OUTSIDE, SHAPES, Cell, Formula, Interval, cells
+from flatpose.harness.formula import COSTS, PEERS, SHAPES, Cell, Formula, Interval, cells
 from flatpose.harness.spec import Experiment
 
 HOLDS, ROUNDING, FAILS, NOT_PRINTED = "holds", "holds within rounding", "fails", "not printed"
@@ -44,7 +44,7 @@ class Claim:
     mixed_boxes: bool = False
     """Compares a FlatPose row of Table 2 with another system's, whose boxes seem to differ (reading R15)."""
     facts: Mapping[Cell, Interval] = field(default_factory=dict)
-    """Numbers of cells that no spec has as published ones: another paper's, a symbol's of Table 6, a token count."""
+    """Numbers of cells that no spec has as published ones: a symbol's of Table 6, a token count."""
 
     def __post_init__(self) -> None:
         if sum(v is not None for v in (self.prints, self.above, self.between)) != 1:
@@ -70,7 +70,7 @@ class Claim:
     @property
     def as_named(self) -> bool:
         """Judges the sentence against the system that it names, where the table holds another one."""
-        return any(c.experiment == OUTSIDE for c in cells(self.formula))
+        return any(c.experiment == PEERS for c in cells(self.formula))
 
 
 @dataclass(frozen=True)
@@ -146,7 +146,8 @@ def on_published(claim: Claim, value: Interval | None) -> Verdict:
         low, high = printed_range(claim.prints)
         if value.low <= high and value.high >= low:
             return Verdict(ROUNDING, value.mid, f"the cells give {in_words(claim, value.mid)}")
-    return Verdict(FAILS, value.mid, f"the {'numbers' if claim.facts else 'cells'} give {in_words(claim, value.mid)}")
+    what = "numbers" if claim.as_named else "cells"
+    return Verdict(FAILS, value.mid, f"the {what} give {in_words(claim, value.mid)}")
 
 
 def in_words(claim: Claim, value: float, decimals: int = 1) -> str:

@@ -54,12 +54,9 @@ def judge(claim: Claim, entries: Entries, box_gain: tuple[float, float] | None =
 
 
 def _count_verdict(claim: Claim, entries: Entries) -> Verdict:
-    """Every cell replaced by our count of the paper-size network, all in one convention.
-
-    A fact of another paper stands for itself: it is used only where it was counted in this convention.
-    """
+    """Every cell replaced by our count of the paper-size network, all in one convention."""
     def lookup(cell: Cell) -> Interval | None:
-        value = claim.facts[cell].mid if cell.experiment not in entries else counted(cell, entries)
+        value = counted(cell, entries)
         return None if value is None else Interval.exact(value)
 
     value = evaluate(claim.formula, lookup)

@@ -17,7 +17,7 @@ from flatpose.harness.tables import Cell, Column, Line, Table, number_cell, text
 from flatpose.io import read_json
 
 CONVENTION = "fvcore, every matrix product counted, one forward pass of the paper's size, no flip"
-EXPERIMENTS = {"fig1", "table1", "table2", "table3", "table4", "table5"}
+EXPERIMENTS = {"fig1", "peers", "table1", "table2", "table3", "table4", "table5"}
 """Whose cells the claims speak of."""
 WORDS = {
     claims.HOLDS: ("holds", "hold"), claims.ROUNDING: ("holds within rounding", "hold within rounding"),

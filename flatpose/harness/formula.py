@@ -13,8 +13,8 @@ from typing import Literal
 COSTS = ("params_m", "gflops")
 SHAPES = ("L", "top_k", "D", "N_h", "d_k", "D'", "gamma")
 """How a network is built: tokens, selected tokens, and the symbols of Table 6."""
-OUTSIDE = "outside"
-"""The "experiment" of a number that a sentence speaks of and no table of the paper holds."""
+PEERS = "peers"
+"""The experiment whose rows are no table's: systems in their own published variants (experiments/peers.py)."""
 
 
 @dataclass(frozen=True)
