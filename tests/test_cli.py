@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -32,6 +33,7 @@ def test_version_and_help(cli):
         answer = cli(*command.split(), "--help")
         assert answer.code == 0 and "Usage: " in answer.out and answer.err == "", command
     assert "Python code" in cli("--help").out and "Examples:" in cli("run", "--help").out
+    assert "mini" in cli("plan", "--help").out  # a profile of Fig. 1 alone
 
 
 @pytest.mark.parametrize("command", ["list", "show SPEC", "plan SPEC", "validate SPEC", "status", "doctor",
@@ -146,6 +148,22 @@ def test_status_counts_runs_by_setting(cli):
     assert "3/4" in cli("status").out
 
 
+def test_plan_knows_of_records_that_came_without_their_run_folders(cli):
+    cli.run("--row", "one")
+    cli("report", cli.spec)  # reports/data/tiny.json: what a clone has
+    shutil.rmtree(cli.root / "runs")
+    runs = {r["rows"][0]: r for r in cli("plan", cli.spec, "--json").json["runs"]}
+    assert runs["one"]["reason"] == "recorded in reports/data, no run folder here" and runs["one"]["due"]
+    assert runs["two"]["reason"] == "no record"
+
+
+def test_plan_without_data_says_so_once_and_exits_as_run_does(cli):
+    answer = cli("plan", cli.spec, "--data-root", "/no/such")
+    assert answer.code == 2 == cli.run("--data-root", "/no/such").code
+    assert answer.out.count("no COCO data under /no/such") == 1 and "blocked, 3 of 3 runs" in answer.out
+    assert cli("plan", cli.spec, "--data-root", "/no/such", "--json").code == 2
+
+
 def test_plan_estimates_from_what_was_measured_on_this_kind_of_machine(cli):
     assert cli("plan", cli.spec, "--json").json["minutes_per_run"] == 2.0
     cli.run("--row", "one")
@@ -200,7 +218,8 @@ def process(*arguments: str, **environment: str) -> subprocess.CompletedProcess[
 def test_pipes_get_whole_uncoloured_lines():
     for environment in ({}, {"NO_COLOR": "1", "FORCE_COLOR": ""}):
         answer = process("plan", "fig1", "--profile", "paper", FLATPOSE_DATA="/nowhere/at/all", **environment)
-        assert answer.returncode == 0 and "\x1b" not in answer.stdout + answer.stderr
+        assert answer.returncode == 2 and "\x1b" not in answer.stdout + answer.stderr
+        assert answer.stdout.count("looked for") == 1  # and not once per row
         assert "looked for /nowhere/at/all/coco/annotations and /nowhere/at/all/annotations" in answer.stdout
     unknown = process("show", "fgi1")
     assert (unknown.returncode, unknown.stdout) == (2, "") and "\x1b" not in unknown.stderr
@@ -229,7 +248,7 @@ def test_every_command_shows_an_example():
         for name, command in group.commands.items():
             if hasattr(command, "commands"):
                 yield from lacking(command, [*path, name])
-            elif "Example" not in (command.help or ""):
+            if "Example" not in (command.help or ""):
                 yield " ".join([*path, name])
 
     assert list(lacking(typer.main.get_command(cli_module.app), [])) == []

@@ -120,6 +120,7 @@ def test_ceilings_writes_its_page_and_says_what_it_left_out(cli, monkeypatch):
     assert answer.code == 0 and answer.out == "" and "left out: no crowdpose annotations" in answer.err
     assert "written: reports/ceilings.md" in answer.err
     nothing = cli("ceilings", "--data-root", str(cli.data / "coco" / "val2017"))
+    assert nothing.err.count("looked for") == 2 and "left out" not in nothing.err  # once per benchmark
     assert nothing.code == 2 and "nothing to measure" in nothing.err
 
 

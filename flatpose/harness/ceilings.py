@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import importlib.util
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -59,10 +59,10 @@ def validation(task: str, root: Path) -> PoseData:
     Raises:
         DataError: There is no such file; the message says where it was looked for.
     """
-    files = list(_candidates(task, root))
-    path = next((p for p in files if p.is_file()), None)
+    names = _names(task)
+    path = next((p for folder in (root / task, root) for p in (folder / name for name in names) if p.is_file()), None)
     if path is None:
-        raise DataError(f"no {task} annotations: looked for {', '.join(map(str, files))}")
+        raise DataError(f"no {task} annotations in {root / task} or {root}: looked for {', '.join(names)}")
     split, keypoint_set = _persons(task, path)
     found = PoseData(task, "", coco.fingerprint([path]), keypoint_set, split, split, root)
     return replace(found, label=_label(found, path))
@@ -77,14 +77,13 @@ def _persons(task: str, path: Path) -> tuple[Split, KeypointSet]:
     return mpii.load_split(path, path.parent), MPII16
 
 
-def _candidates(task: str, root: Path) -> Iterator[Path]:
-    for folder in (root / task, root):
-        if task == "coco":
-            yield coco.annotation_path(folder, "val")
-        elif task == "crowdpose":
-            yield from (folder / pattern.format(name) for name in ("test", "val") for pattern in crowdpose.PATTERNS)
-        else:
-            yield from (folder / inner / names[1] for inner, names in mpii.LAYOUTS.items())
+def _names(task: str) -> list[str]:
+    """Where the annotation file may lie below the benchmark's folder."""
+    if task == "coco":
+        return ["annotations/person_keypoints_val2017.json", "annotations/val.json"]
+    if task == "crowdpose":
+        return [pattern.format(name) for name in ("test", "val") for pattern in crowdpose.PATTERNS]
+    return [f"{inner}/{names[1]}" for inner, names in mpii.LAYOUTS.items()]
 
 
 def _label(data: PoseData, path: Path) -> str:

@@ -15,7 +15,7 @@ import typer
 import flatpose
 from flatpose.errors import FlatPoseError, SpecError
 from flatpose.harness import catalog, cli_claims, cli_predict, cli_site, cli_submit, cli_tools, sites
-from flatpose.harness.console import OPTIONS, err, minutes, out, print_json, table
+from flatpose.harness.console import OPTIONS, err, out, print_json, table
 
 HELP = """Reproduce FlatPose's experiments: measure, train, evaluate, compare with the paper, report.
 
@@ -161,37 +161,36 @@ def validate(experiment: Annotated[Optional[str], typer.Argument(metavar="[ID|PA
 @app.command()
 def plan(experiment: ExperimentArg, row: RowOpt = None, profile: ProfileOpt = None, data_root: RootOpt = None,
          seeds: SeedsOpt = None, rerun: RerunOpt = Rerun.missing, json_: JsonOpt = False) -> None:
-    """What `run` would do with the same options, and why.
+    """What `run` would do with the same options, and why. Exit code 2 when the data are not there.
 
     Examples: flatpose-exp plan fig1 · flatpose-exp plan fig1 --rerun stale · flatpose-exp plan fig1 --profile paper
     """
-    made = _plan(experiment, row, profile, data_root, seeds, rerun)
+    from flatpose.harness import plan_view
+
+    made = plan_view.with_committed(_plan(experiment, row, profile, data_root, seeds, rerun), sites.root() / "reports")
     if json_:
         print_json({"experiment": made.experiment.id, "profile": made.profile.name, "due": len(made.due),
                     "minutes_per_run": made.minutes_per_run, "measured": made.measured, "gpu_hours": made.gpu_hours,
+                    "gpu_runs": made.gpu_runs,
                     "runs": [r.to_dict() for r in made.runs]})
-        return
-    table(f"{made.experiment.id} at profile {made.profile.name}", ["row", "seed", "status", "starts", "because"],
-          [[", ".join(r.rows), str(r.seed), r.status, "yes" if r.due else "no", r.reason] for r in made.runs])
-    out.print(_estimate(made), markup=False)
-
-
-def _estimate(made: Any) -> str:
-    each, basis = made.minutes_per_run, "measured here" if made.measured else "the profile's estimate"
-    total = None if each is None else each * len(made.due)
-    gpu = "" if made.gpu_hours is None else f"; {made.gpu_hours:.1f} GPU-hours at the measured throughput"
-    return (f"{len(made.due)} of {len(made.runs)} runs start; about {minutes(total)} ({basis}: {minutes(each)} each)"
-            + gpu)
+    else:
+        table(f"{made.experiment.id} at profile {made.profile.name}", ["row", "seed", "status", "starts", "because"],
+              [[", ".join(r.rows), str(r.seed), r.status, "yes" if r.due else "no",
+                "see below" if r.status == "blocked" else r.reason] for r in made.runs])
+        for line in (*plan_view.blocked(made), plan_view.estimate(made)):
+            out.print(line, markup=False, soft_wrap=True)
+    if plan_view.lacks_data(made):
+        raise typer.Exit(2)
 
 
 def _plan(experiment: str, row: list[str] | None, profile: str | None, data_root: Path | None, seeds: str | None,
-          rerun: Rerun) -> Any:
+          rerun: Rerun, elsewhere: bool = False) -> Any:
     from flatpose.harness.plan import make_plan
 
     found = catalog.load(experiment)
     return make_plan(found, catalog.find_profile(found, profile), sites.runs_dir(),
                      rows=[catalog.find_row(found, name) for name in row or ()], seeds=_seeds(seeds),
-                     data_root=data_root, rerun=rerun.value)
+                     data_root=data_root, rerun=rerun.value, elsewhere=elsewhere)
 
 
 def _seeds(text: str | None) -> tuple[int, ...] | None:
@@ -222,6 +221,7 @@ def run(experiment: ExperimentArg, row: RowOpt = None, profile: ProfileOpt = Non
     flatpose-exp run table5 --launcher slurm --slurm slurm_partition=gpu --slurm gpus_per_node=1 ·
     flatpose-exp run table2 --row hrnet_w48 --checkpoint pose_hrnet_w48_256x192.pth --data-root /data
     """
+    from flatpose.harness.plan_view import estimate
     from flatpose.harness.store import rank
     from flatpose.harness.sweep import slurm_sweep, sweep
 
@@ -233,9 +233,9 @@ def run(experiment: ExperimentArg, row: RowOpt = None, profile: ProfileOpt = Non
             _report([experiment], check=False)
         return
 
-    made = _plan(experiment, row, profile, data_root, seeds, rerun)
+    made = _plan(experiment, row, profile, data_root, seeds, rerun, elsewhere=launcher is Launcher.slurm)
     if not OPTIONS.quiet:
-        err.print(f"{made.experiment.id} at profile {made.profile.name}: {_estimate(made)}", markup=False)
+        err.print(f"{made.experiment.id} at profile {made.profile.name}: {estimate(made)}", markup=False)
     if launcher is Launcher.slurm:
         code = slurm_sweep(made, sites.runs_dir(), data_root, slurm or [])
     else:
