@@ -29,8 +29,8 @@ def made(*aps, seeds=(0,)):
 @pytest.mark.parametrize("aps, expected", [
     ([0.102], "One row measured: AP 10.2 [8.2, 11.2] (heatmap, stride 4)."),
     ([0.009, 0.001], "All 2 rows measured are at the floor (below 1 AP): nothing can be told from their order."),
-    ([0.009, 0.2, 0.3], "AP lies between 0.9 (heatmap, stride 4) and 30.0 (heatmap, stride 16) over 3 rows, "
-                        "1 of them at the floor (below 1 AP)."),
+    ([0.009, 0.2, 0.3], "The best of 3 rows has 30.0 AP (heatmap, stride 16); 1 is at the floor (below 1 AP), where "
+                        "order tells nothing."),
     ([0.1, 0.2], "AP lies between 10.0 (heatmap, stride 4) and 20.0 (heatmap, stride 8) over 2 rows."),
 ])
 def test_rows(aps, expected):

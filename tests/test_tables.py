@@ -103,3 +103,12 @@ def test_cost_table():
     table = tables.cost_table(EXPERIMENT, RecordSet("fig1", costs=tuple(fake.costs()[:1])))
     assert [c.display for c in table.rows[0].cells] == ["34.00", "5.45", "8.90"]
     assert table.rows[1].cells[0].note == "cost not computed"
+
+
+def test_rows_never_run_are_named_below_a_page_s_table():
+    table = table_of([fake.record(fake.run_of(EXPERIMENT.rows[0])), fake.failed(fake.run_of(EXPERIMENT.rows[1]))])
+    short = tables.condensed(table)
+    assert [line.id for line in short.rows] == ["heatmap_s4", "heatmap_s8"] and len(table.rows) == 12
+    assert short.notes[-1].startswith("not run here (no record at quick · embedded v1 (2000/300 images)): heatmap, "
+                                      "stride 16, heatmap, stride 32, SimCC, stride 4")
+    assert tables.condensed(short) == short

@@ -143,5 +143,5 @@ def _gap(found: Record) -> float:
 
 
 def _range(values: Sequence[float]) -> str:
-    low, high = 100 * min(values), 100 * max(values)
-    return f"{low:.1f}" if round(low, 1) == round(high, 1) else f"{low:.1f} to {high:.1f}"
+    low, high = (round(100 * v, 1) + 0.0 for v in (min(values), max(values)))  # + 0.0: no "-0.0"
+    return f"{low:.1f}" if low == high else f"{low:.1f} to {high:.1f}"

@@ -37,7 +37,7 @@ COLUMNS = (
 
 
 def tables(experiment: Experiment, comparisons: Sequence[Comparison]) -> list[Table]:
-    """Published numbers with a counterpart, one a line; and the others, one line per row and reason."""
+    """Published numbers with a counterpart, one a line; and the others, one line per row."""
     beside = [c for c in comparisons if c.measured is not None or c.verdict == FAILED]
     alone = [c for c in comparisons if c.measured is None and c.verdict != FAILED]
     groups = {row.id: row.group for row in experiment.rows}
@@ -96,13 +96,14 @@ def unmeasured_table(experiment: Experiment, comparisons: Sequence[Comparison]) 
     names = list(dict.fromkeys(c.quantity for c in comparisons))
     columns = [Column(name, QUANTITIES.get(name, name), decimals=1) for name in names]
     rows = {row.id: row for row in experiment.rows}
-    found: dict[tuple[str, str], list[Comparison]] = {}
+    found: dict[str, list[Comparison]] = {}
     for c in comparisons:
-        found.setdefault((c.row, c.outcome), []).append(c)
+        found.setdefault(c.row, []).append(c)
     lines = []
-    for (row, why), group in found.items():
+    for row, group in found.items():
         by_name = {c.quantity: c for c in group}
         cells = [_printed(by_name.get(column.key), column, rows[row].published) for column in columns]
+        why = "; ".join(dict.fromkeys(c.outcome for c in group))
         more = text_cell(why), text_cell(group[0].source)
         lines.append(Line(row, group[0].label, (*cells, *more), rows[row].group))
     text = (Column("why", "why not compared", numeric=False), Column("source", "source", numeric=False))

@@ -112,9 +112,11 @@ def _extremes(experiment: Experiment, found: Sequence[tuple[Measured, Row]], low
         _, label, only = done[0]
         return f"One row measured: {experiment.metric} {metric_cell(only, Column('', '')).display} ({label})."
     (worst, last, _), (best, first, _) = done[0], done[-1]
-    floor = f", {low} of them at the floor (below {_floor(experiment)})" if low else ""
+    if low:
+        return (f"The best of {len(done)} rows has {100 * best:.1f} {experiment.metric} ({first}); {low} "
+                f"{'is' if low == 1 else 'are'} at the floor (below {_floor(experiment)}), where order tells nothing.")
     return (f"{experiment.metric} lies between {100 * worst:.1f} ({last}) and {100 * best:.1f} ({first}) over "
-            f"{len(done)} rows{floor}.")
+            f"{len(done)} rows.")
 
 
 def _floor(experiment: Experiment) -> str:
@@ -128,7 +130,8 @@ def comparison_finding(comparisons: Sequence[Comparison]) -> str:
         same = sum(c.verdict == WITHIN for c in built)
         read = any(c.measured is not None for c in built)
         return (f"{same} of {len(built)} printed hyper-parameters are those of the built network." if read else
-                f"None of {len(built)} printed hyper-parameters has been read off the built network yet.")
+                f"None of {len(built)} printed hyper-parameters has been read off the built network yet "
+                f"(`flatpose-exp cost {built[0].experiment}`).")
     judged = [c for c in comparisons if c.verdict in (WITHIN, OUTSIDE)]
     wrong = sum(c.verdict == MISPRINT for c in comparisons)
     more = f"; {wrong} more {'is a misprint' if wrong == 1 else 'are misprints'}" if wrong else ""

@@ -25,6 +25,7 @@ from flatpose.harness.spec import Experiment, at_profile
 from flatpose.harness.tables import (
     Table,
     box_name,
+    condensed,
     conditions,
     cost_table,
     measured_table,
@@ -122,7 +123,7 @@ def _setting(experiment: Experiment, setting: Setting, made: Sequence[Table], pl
     elif setting.incomparable:
         warning = f"> Not comparable with the paper's numbers: {setting.incomparable}."
     conditions_run = "\n".join(f"- {line}" for line in _what_was_run(experiment, setting))
-    bodies = [Shown(t, folded=t.id != experiment.headline) for t in made]
+    bodies = [Shown(condensed(t), folded=t.id != experiment.headline) for t in made]
     return [f"## {setting.title}", warning, conditions_run, _picture(experiment, plots, setting.title), *bodies,
             findings.ceiling_finding(experiment, setting), _detectable(experiment, setting), _failures(setting)]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -62,6 +63,24 @@ class Table:
     notes: tuple[str, ...] = ()
     stub: str = "row"
     """Heading of the first column, the labels of the lines."""
+
+
+def condensed(table: Table) -> Table:
+    """For a page: rows that were never run leave the table and are named below it, with the reason.
+
+    A table in which nothing was run stays as it is.
+    """
+    idle = [line for line in table.rows if all(c.value in (None, 0) and c.status != "failed" for c in line.cells)
+            and line.cells[0].status == "not run" and not line.cells[0].run_ids]
+    if not idle or len(idle) == len(table.rows):
+        return table
+    counts = Counter(line.label for line in table.rows)
+    why: dict[str, list[str]] = {}
+    for line in idle:
+        name = f"{line.label} ({line.group})" if counts[line.label] > 1 and line.group else line.label
+        why.setdefault(line.cells[0].note, []).append(name)
+    said = [f"not run here ({reason}): {', '.join(names)}" for reason, names in why.items()]
+    return replace(table, rows=tuple(line for line in table.rows if line not in idle), notes=(*table.notes, *said))
 
 
 def text_cell(text: str) -> Cell:
