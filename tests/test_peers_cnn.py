@@ -155,6 +155,7 @@ def test_counts(run, params_m, gflops, hrnet_tool):
     cost = measure(_empty(run.model, run.codec, run.image_size), run.image_size)
     assert cost.params_m == pytest.approx(params_m, rel=0.001)
     assert cost.gflops == pytest.approx(gflops, rel=0.01)
+    assert cost.gflops_torch == pytest.approx(cost.gflops, rel=0.01)  # two counters that share no code
     assert hrnet_tool is None or cost.gflops_hrnet_tool == pytest.approx(hrnet_tool, rel=0.01)
 
 
@@ -167,9 +168,9 @@ TRAINED = {
     "hrnet": (systems.hrnet(32), 60, 0.1, 3.0),
     "simcc": (systems.simcc(), 60, 0.1, 1.5),
     "simcc_upsample_free": (systems.simcc_upsample_free(), 60, 0.1, 1.5),
-    "sar_r50": (systems.sar("resnet50"), 20, 0.85, None),
+    "sar_r50": (systems.sar("resnet50"), 150, 0.25, 5.0),
     "sar": (systems.sar(), 60, 0.3, 4.0),
-    "srpose_r50": (systems.srpose(), 20, 0.5, None),
+    "srpose_r50": (systems.srpose(), 60, 0.1, 2.0),
     "srpose": (systems.srpose("hrnet_w32"), 60, 0.1, 2.0),
     "rtmpose": (systems.rtmpose("m"), 80, 0.3, 4.0),
 }
@@ -200,7 +201,8 @@ def four_persons(request, tmp_path_factory):
     return normalise(images), keypoints, weights
 
 
-@pytest.mark.parametrize("name", TRAINED)
+@pytest.mark.parametrize("name", [pytest.param(n, marks=[pytest.mark.slow] if n == "sar_r50" else [])
+                                  for n in TRAINED])
 def test_learns_four_persons_by_heart_under_its_own_loss(four_persons, one_thread, name):
     images, keypoints, weights = four_persons
     run, steps, left, pixels = TRAINED[name]
@@ -220,12 +222,10 @@ def test_learns_four_persons_by_heart_under_its_own_loss(four_persons, one_threa
         values.append(value.item())
     assert np.isfinite(values).all()
     assert values[-1] < left * values[0]
-    if pixels is not None:
-        with torch.inference_mode():
-            found, scores = codec.decode(model.eval()(images))
-        counted = targets["weights"] > 0
-        assert (found - keypoints).norm(dim=-1)[counted].mean() < pixels
-        assert scores.shape == weights.shape
+    with torch.inference_mode():
+        found, scores = codec.decode(model.eval()(images))
+    assert (found - keypoints).norm(dim=-1)[targets["weights"] > 0].mean() < pixels
+    assert scores.shape == weights.shape
 
 
 def _reduced(run: RunConfig) -> RunConfig:

@@ -119,7 +119,7 @@ class SHaRPose(nn.Module):
 
     def group_matcher(self, coarse: bool = False) -> dict[str, Any]:
         """timm's layer groups for layer-wise decay: embeddings, one per block, all the rest."""
-        return {"stem": r"^(positions|patches|keypoint_tokens|quality_token)", "blocks": r"^blocks\.(\d+)"}
+        return {"stem": r"^(?:positions|patches|keypoint_tokens|quality_token)", "blocks": r"^blocks\.(\d+)"}
 
     def no_weight_decay(self) -> set[str]:
         """Parameters beside biases and norms that weight decay spares."""

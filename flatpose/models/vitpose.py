@@ -47,7 +47,7 @@ class ViTPose(nn.Module):
 
     def group_matcher(self, coarse: bool = False) -> dict[str, Any]:
         """timm's layer groups for layer-wise decay: embeddings, one per block, all the rest (last norm and decoder)."""
-        return {"stem": r"^backbone\.(pos_embed|patch_embed)", "blocks": r"^backbone\.blocks\.(\d+)"}
+        return {"stem": r"^backbone\.(?:pos_embed|patch_embed)", "blocks": r"^backbone\.blocks\.(\d+)"}
 
     def no_weight_decay(self) -> set[str]:
         """Parameters beside biases and norms that weight decay spares."""
