@@ -15,6 +15,7 @@ from flatpose.harness import provenance
 from flatpose.harness.identity import is_current
 from flatpose.harness.spec import Experiment, Profile, Row, at_profile
 from flatpose.harness.store import RunDir
+from flatpose.harness.throughput import gpu_hours
 
 Status = Literal["done", "failed", "blocked", "not run", "stale", "running"]
 Rerun = Literal["missing", "failed", "stale", "all"]
@@ -51,7 +52,9 @@ class Plan:
     minutes_per_run: float | None
     measured: bool
     gpu_hours: float | None = None
-    """Of all runs that are due: from the records that were made on a GPU, wherever that was."""
+    """Of those runs that are due, or would be on a machine with a GPU, whose speed on a GPU some record says."""
+    gpu_runs: int = 0
+    """How many these are."""
 
     @property
     def due(self) -> tuple[PlannedRun, ...]:
@@ -60,8 +63,11 @@ class Plan:
 
 
 def make_plan(experiment: Experiment, profile: Profile, runs_dir: Path, *, rows: Sequence[Row] = (),
-              seeds: Sequence[int] | None = None, data_root: Path | None = None, rerun: Rerun = "missing") -> Plan:
+              seeds: Sequence[int] | None = None, data_root: Path | None = None, rerun: Rerun = "missing",
+              elsewhere: bool = False) -> Plan:
     """The plan of ``run``. A data root switches a profile that would generate its data to the data on disk.
+
+    ``elsewhere``: the runs are made on other machines, so that it does not matter whether this one has a GPU.
 
     Raises:
         SpecError: A row cannot exist at this profile.
@@ -75,11 +81,12 @@ def make_plan(experiment: Experiment, profile: Profile, runs_dir: Path, *, rows:
         for run, names in configs.items():
             if run.data not in found:
                 found[run.data] = identity(run.data, data_root)
-            status, reason = _status(run, seed, *found[run.data], runs_dir, profile)
+            status, reason = _status(run, seed, *found[run.data], runs_dir, profile, elsewhere)
             runs.append(PlannedRun(tuple(names), run, seed, found[run.data][0], status, reason, status in DUE[rerun]))
     minutes = _measured_minutes(runs, runs_dir)
+    wanted = [(p.run, p.data_id) for p in runs if p.due or (p.status == "blocked" and p.data_id is not None)]
     return Plan(experiment, profile, tuple(runs), profile.minutes_per_run if minutes is None else minutes,
-                minutes is not None, _gpu_hours(runs, runs_dir))
+                minutes is not None, *gpu_hours(wanted, runs_dir, data_root))
 
 
 def _offered(rows: Sequence[Row], profile: Profile) -> Sequence[Row]:
@@ -98,15 +105,15 @@ def _at(row: Row, profile: Profile, data_root: Path | None) -> RunConfig:
         raise SpecError(f"cannot be run at profile {profile.name!r}: {error}", where=f"row {row.id}") from error
 
 
-def _status(run: RunConfig, seed: int, data_id: str | None, no_data: str | None, runs_dir: Path, profile: Profile
-            ) -> tuple[Status, str]:
+def _status(run: RunConfig, seed: int, data_id: str | None, no_data: str | None, runs_dir: Path, profile: Profile,
+            elsewhere: bool) -> tuple[Status, str]:
     if no_data is not None:
         return "blocked", no_data
     folder = RunDir.of(runs_dir, spec_hash(run), seed, data_id or "-")
     owner, record = folder.running(), folder.record()
     if owner is not None:
         return "running", owner
-    if record is None and profile.gpu and not provenance.has_gpu():
+    if record is None and profile.gpu and not elsewhere and not provenance.has_gpu():
         return "blocked", f"profile {profile.name} needs a GPU and none was found"
     if record is None:
         return "not run", _why_missing(folder, data_id)
@@ -123,27 +130,6 @@ def _why_missing(folder: RunDir, data_id: str | None) -> str:
     if folder.damaged():
         return "its record is damaged and counts for nothing"
     return "goes on from its checkpoint" if (folder.path / "checkpoint").is_dir() else "no record"
-
-
-def _gpu_hours(runs: list[PlannedRun], runs_dir: Path) -> float | None:
-    """Training persons x epochs of the runs that are due over the measured images per second and GPU.
-
-    A run is measured by the records of its own network, else by those of the plan's others; None without any.
-    """
-    rates: dict[str, list[float]] = {}
-    sizes: list[float] = []
-    for planned in runs:
-        record = RunDir.of(runs_dir, spec_hash(planned.run), planned.seed, planned.data_id or "-").record() or {}
-        if record.get("status") == "done" and str(record["provenance"].get("device")).startswith("cuda"):
-            speed = record["train"]["images_per_s"] / record["train"].get("processes", 1)
-            rates.setdefault(spec_hash(planned.run), []).append(speed)
-            sizes.append(record["data"]["train_persons"])
-    if not rates:
-        return None
-    typical, persons = statistics.median(r for found in rates.values() for r in found), statistics.median(sizes)
-    seconds = (p.run.train.epochs * persons / statistics.median(rates.get(spec_hash(p.run), [typical]))
-               for p in runs if p.due)
-    return sum(seconds) / 3600
 
 
 def _measured_minutes(runs: list[PlannedRun], runs_dir: Path) -> float | None:
