@@ -107,6 +107,10 @@ def test_the_data_are_those_of_the_verdicts(entries):
         json.dumps([j.to_dict() for j in claims_page.judge_all(entries, REPORTS)]))
 
 
+def test_the_readme_counts_them():
+    assert f"judges {len(CLAIMS)}\nsentences and numbers" in (ROOT / "README.md").read_text(encoding="utf-8")
+
+
 def test_in_the_terminal_reasons_stand_in_the_cells(entries):
     judged = claims_page.judge_all(entries, REPORTS)
     rows = [row for _, part in claims_page.terminal(judged) for row in part]
