@@ -9,10 +9,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 from tiny import write_coco
 
+from flatpose.codecs import build_codec
 from flatpose.config import HeatmapCodecConfig
 from flatpose.data.coco import load_split
 from flatpose.errors import DataError
@@ -142,3 +144,12 @@ def test_a_codec_without_cells_is_a_level_line_and_stale_cells_are_marked():
     level = ceilings_plot.plot_data(rows)["map"]["curves"][1]
     assert level["points"] == [(4, 70.0), (8, 70.0)]
     json.dumps(ceilings_plot.plot_data(rows))
+
+
+def test_a_ceiling_of_rounded_targets_is_not_the_best_that_a_network_can_do():
+    """The rounded target is symmetric, so that the quarter step has nothing to go by; an unrounded peak has more."""
+    keypoints, weights = torch.tensor([[[43.0, 27.0]]]), torch.ones(1, 1)  # 3 pixels right of its cell of 8
+    rounded, exact = (build_codec(HeatmapCodecConfig(stride=8, sigma=1.0, encode=how), (64, 64), 1)
+                      for how in ("rounded", "exact"))
+    target, learned = (codec.decode(codec.encode(keypoints, weights))[0] for codec in (rounded, exact))
+    assert target.tolist() == [[[40.0, 24.0]]] and learned.tolist() == [[[42.0, 26.0]]]

@@ -78,3 +78,15 @@ def test_findings_of_the_committed_records_are_short(name):
     texts.append(findings.comparison_finding(compare.against_paper(experiment, records)))
     for text in texts:
         assert len(text.split()) < 36, text
+
+
+def test_a_row_above_its_ceiling_is_explained():
+    """One's own data with a coarse heatmap: 75.9 beside a "ceiling" of 72.3 looked like a mistake."""
+    first, second, *_ = TABLE.rows
+    records = [fake.record(fake.run_of(first), ap=0.759, ceiling=0.723),
+               fake.record(fake.run_of(second), ap=0.7, ceiling=0.723)]
+    [setting] = collect.settings(TABLE, RecordSet("fig1", records))
+    text = findings.ceiling_finding(TABLE, setting)
+    assert text.startswith("heatmap, stride 4: above the codec ceiling. That is the score of a network that gives")
+    [setting] = collect.settings(TABLE, RecordSet("fig1", records[1:]))
+    assert findings.ceiling_finding(TABLE, setting) == ""
