@@ -1,8 +1,10 @@
-"""Every command that README or a page of docs/ shows is executed, in a folder that holds what the pages speak of.
+"""Every command in a block of README or of a page of docs/ is tried, in a folder that holds what the pages speak of.
 
 What would take hours is executed at its smallest: a training at profile smoke with one row, after the command as it is
-written was planned with all of its options. Commands are run in the order of their page, so that one may use what
-another made. A command that no rule knows fails.
+written was planned with all of its options. ``make`` and ``torchrun`` are planned, Figs. 3 to 6 too, ``pip`` is
+compared with the extras that exist, and of ``ceilings`` only the help is asked for; other tests execute these. Commands
+are run in the order of their page, so that one may use what another made. A command that no rule knows fails. Not
+tried: commands within sentences, docs/decisions/, and the examples of help texts (docs/cli.md).
 """
 
 from __future__ import annotations

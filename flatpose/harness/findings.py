@@ -13,8 +13,8 @@ from flatpose.harness.tables import Column, metric_cell
 FLOOR = 0.01
 """Below this (1 point) a network finds next to nothing, and so does a comparison."""
 ABOVE = ("That is the score of a network that gives its training targets back exactly. Targets rounded to a cell do "
-         "not say where in it a keypoint lies; the broader peak of a trained network does in part, and the decoder's step "
-         "of a quarter cell uses it.")
+         "not say where in it a keypoint lies; the broader peak of a trained network does in part, and the decoder's "
+         "step of a quarter cell uses it.")
 UNITS = {"params_m": "M parameters", "gflops": "GFLOPs"}
 
 
