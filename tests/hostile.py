@@ -16,6 +16,7 @@ from flatpose.keypoints import COCO17
 
 ABSENT = object()
 NAN, INF = float("nan"), float("inf")
+NAMES = list(COCO17.names)
 KEYPOINTS = [float(v) for i in range(17) for v in (10 + 3 * i, 20 + 2 * i, 2)]
 Wrong = dict[tuple[Any, ...], list[Any]]
 
@@ -57,6 +58,12 @@ def checkpoint_record() -> dict[str, Any]:
     return {"row": "one", "spec_hash": "0123456789ab", "data_id": "ba9876543210", "data": {"label": "COCO"},
             "checkpoint": {"file": "a.pth", "sha256": "0" * 64, "names": "our own"}, "spec": {"model": {"kind": "b"}},
             "results": [{"box_source": "gt", "metrics": {"AP": 0.5}}], "provenance": {"ended": "2026-01-01"}}
+
+
+def keypoint_set() -> dict[str, Any]:
+    return {"name": "own", "keypoints": list(NAMES), "sigmas": [0.05] * 17, "upper_body": ["nose"],
+            "flip_pairs": [["left_eye", "right_eye"], ["left_ear", "right_ear"]],
+            "skeleton": [["nose", "left_eye"]]}
 
 
 def lock() -> dict[str, Any]:
@@ -150,7 +157,19 @@ LOCK: Wrong = {
     ("pid",): [ABSENT, None, "7", 1.5, True, [], {}, 0, -1, 2**31, 2**63, 10**400, NAN],
 }
 LEDGER: Wrong = {(): [None, 1, "x", [], {}, [1]], ("job",): [ABSENT, None, 77, 1.5, True, [], {}, "", NAN]}
-KEYPOINT_SET: Wrong = {(): [None, 1, "x", [], {}, [1], {"names": 1}]}
+KEYPOINT_SET: Wrong = {
+    (): [None, 1, "x", [], {}, [1], {"names": 1}], ("skelton",): [[], None],
+    ("name",): [*NO_TEXT, "", "../up", "a b", "x" * 65],
+    ("keypoints",): [*NO_LIST, [], NAMES[:16], [*NAMES, "tail"], [*NAMES[:16], NAMES[0]], [*NAMES[:16], ""],
+                     [*NAMES[:16], 1], [*NAMES[:16], None], [*NAMES[:16], "x" * 65], [str(i) for i in range(1001)]],
+    ("flip_pairs",): [None, 1, "x", {}], ("skeleton",): [None, 1, "x", {}], ("sigmas",): [
+        1, "x", {}, [], [0.05], [0.05] * 16, [0.05] * 18, [[0.05]] * 17, [None] * 17],
+    ("flip_pairs", 0): [None, 1, "x", [], ["left_eye"], ["left_eye", "right_eye", "nose"], ["left_eye", "left_eye"],
+                        ["left_eye", "left_ear"], ["left_eye", "rigth_eye"], ["left_eye", 2], [None, "left_eye"]],
+    ("skeleton", 0): [None, 1, "x", [], ["nose"], ["nose", "left_eye", "right_eye"], ["nose", "mouth"], ["nose", 1]],
+    ("upper_body",): [None, 1, "nose", {}, ["mouth"], [1], [None]],
+    ("sigmas", 0): [None, "0.05", 0, -0.0, -0.05, 1.01, NAN, INF, -INF, True, [], 10**400],
+}
 RAW = {"empty": b"", "spaces": b"  \n", "text": b"AP = 0.9", "zeros": b"\0" * 64, "not UTF-8": b"\xff\xfe{}",
        "deep": b"[" * 200_000, "deep objects": b'{"a":' * 100_000, "huge integer": b"[" + b"9" * 5000 + b"]",
        "two documents": b"[][]", "comment": b"// x\n[]", "single quotes": b"{'a': 1}", "bare word": b"nul",

@@ -52,6 +52,7 @@ elif moment:
 main()
 '''
 
+DEATHS = 20
 # Twenty deaths in one go: the children of a process that has loaded everything, each killed at its n-th event (an
 # optimiser step, a checkpoint, a rename), n drawn by chance. Then a last one that may live.
 MANY = '''
@@ -75,7 +76,7 @@ def live(left):
     os.rename = counted(os.rename)
     main()
 
-while deaths < 20:
+while deaths < DEATHS:
     child = os.fork()
     if child == 0:
         live(chance.randint(1, 9))
@@ -84,7 +85,7 @@ while deaths < 20:
         sys.exit(f"the run ended after {deaths} deaths: give it more epochs")
     deaths += 1
 live(0)
-'''
+'''.replace("DEATHS", str(DEATHS))
 
 
 class Machine:
