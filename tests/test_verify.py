@@ -5,6 +5,7 @@ import json
 import pytest
 from fake_runs import Cli
 
+from flatpose.harness import identity
 from flatpose.harness.identity import equivalents
 from flatpose.harness.verify import Verdict, accept
 
@@ -61,9 +62,19 @@ def test_nothing_to_verify(cli):
 
 
 def test_several_codes_are_accepted_at_once(tmp_path):
-    """Each finding is kept; none takes the place of another."""
+    """Each finding is kept; none takes the place of another, and a codec that differs does not spoil the others."""
     (tmp_path / "data").mkdir()
-    pairs = (("a", "x"), ("b", "x"), ("c", "y"))
-    verdicts = [Verdict(f"{old}/seed0/d", "baseline", old, new, {}) for old, new in pairs]
-    accept([*verdicts, Verdict("d/seed0/d", "baseline", "d", "x", {"AP": (0.1, 0.2)})], tmp_path)
-    assert {old: known["code"] for old, known in equivalents(tmp_path).items()} == {"a": "x", "b": "x", "c": "y"}
+    pairs = (("a", "x", "simcc"), ("b", "x", "simcc"), ("c", "y", "heatmap"))
+    verdicts = [Verdict(f"{old}/seed0/d", "baseline", codec, old, new, {}) for old, new, codec in pairs]
+    accept([*verdicts, Verdict("a/seed0/e", "baseline", "heatmap", "a", "x", {"AP": (0.1, 0.2)})], tmp_path)
+    found = {(pair["code"], pair["same_as"], *pair["codecs"]) for pair in equivalents(tmp_path)}
+    assert found == set(pairs)
+
+
+def test_a_chain_joins_codes_in_both_directions(tmp_path, monkeypatch):
+    monkeypatch.setattr(identity.sites, "root", lambda: tmp_path)
+    (tmp_path / "reports" / "data").mkdir(parents=True)
+    accept([Verdict("r/seed0/d", "baseline", "simcc", old, new, {}) for old, new in (("a", "b"), ("a", "c"))],
+           tmp_path / "reports")
+    assert identity._same_code("b", "c", "simcc") and identity._same_code("c", "a", "simcc")
+    assert not identity._same_code("b", "c", "heatmap") and not identity._same_code("b", "d", "simcc")

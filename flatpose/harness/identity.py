@@ -34,32 +34,36 @@ def is_current(record: dict[str, Any], run: RunConfig) -> bool:
 
     ``run`` is today's run of that hash, or the record's own spec, which no longer has its hash when a default moved.
     """
-    return (_same_code(str(record.get("code_hash")), code_hash(run)) and record.get("spec_hash") == spec_hash(run)
-            and _agree(record.get("spec"), to_dict(run)))
+    return (_same_code(str(record.get("code_hash")), code_hash(run), run.codec.kind)
+            and record.get("spec_hash") == spec_hash(run) and _agree(record.get("spec"), to_dict(run)))
 
 
-def _same_code(recorded: str, today: str) -> bool:
-    """Equal, or joined by a chain of codes that were verified to give the same numbers."""
-    known, seen = equivalents(sites.root() / "reports"), {recorded}
-    while recorded != today and recorded in known:
-        recorded = known[recorded]["code"]
-        if recorded in seen:
-            return False
-        seen.add(recorded)
-    return recorded == today
+def _same_code(recorded: str, today: str, codec: str) -> bool:
+    """Equal, or joined by a chain of codes of which each two were verified to give the same numbers."""
+    pairs = [{pair["code"], pair["same_as"]} for pair in equivalents(sites.root() / "reports")
+             if codec in pair.get("codecs", [codec])]
+    same: set[str] = {recorded}
+    while grown := [pair for pair in pairs if pair & same and not pair <= same]:
+        same = same.union(*grown)
+    return today in same
 
 
 @lru_cache
-def equivalents(reports: Path) -> dict[str, dict[str, Any]]:
-    """Old code hash -> {"code": the equivalent one, "runs", "cpu", "verified"}; raises DataError when damaged."""
+def equivalents(reports: Path) -> list[dict[str, Any]]:
+    """Pairs of codes ("code", "same_as") that gave the same numbers, with the codecs they were tried with (none: any)
+    and the evidence ("runs", "cpu", "torch", "verified").
+
+    Raises:
+        DataError: The file is damaged.
+    """
     path = reports / "data" / EQUIVALENT
     if not path.is_file():
-        return {}
+        return []
     known = read_json(path)
-    if not isinstance(known, dict) or not all(isinstance(v, dict) and "code" in v for v in
-                                              known.get("equivalent", {}).values()):
+    pairs = known.get("equivalent") if isinstance(known, dict) else None
+    if not isinstance(pairs, list) or not all(isinstance(p, dict) and {"code", "same_as"} <= p.keys() for p in pairs):
         raise DataError("not a file that flatpose-exp verify wrote", where=str(path), hint=f"git checkout {path.name}")
-    return known["equivalent"]
+    return pairs
 
 
 def _agree(old: Any, new: Any) -> bool:

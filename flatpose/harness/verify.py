@@ -27,14 +27,15 @@ class Verdict:
 
     run_id: str
     kind: str
+    codec: str
     recorded_code: str
     code: str
     differences: dict[str, tuple[float | None, float | None]]
 
     def to_dict(self) -> dict[str, Any]:
         """JSON form for ``verify --json``."""
-        return {"run": self.run_id, "model": self.kind, "recorded_code": self.recorded_code, "code": self.code,
-                "equal": not self.differences, "differences": self.differences}
+        return {"run": self.run_id, "model": self.kind, "codec": self.codec, "recorded_code": self.recorded_code,
+                "code": self.code, "equal": not self.differences, "differences": self.differences}
 
 
 def representatives(records: Iterable[Record]) -> list[Record]:
@@ -64,7 +65,8 @@ def verify(records: Iterable[Record], data_root: Path | None, reporter: Reporter
         differences = {name: (found.get(name), now.get(name)) for name in sorted({*found, *now})
                        if found.get(name) != now.get(name)}
         run = from_dict(record["spec"])
-        yield Verdict(collect.run_id(record), run.model.kind, record["code_hash"], code_hash(run), differences)
+        yield Verdict(collect.run_id(record), run.model.kind, run.codec.kind, record["code_hash"], code_hash(run),
+                      differences)
 
 
 def _again(record: Record, data_root: Path | None, reporter: Reporter) -> Record:
@@ -95,17 +97,19 @@ def _numbers(record: Record) -> dict[str, float]:
 
 
 def accept(verdicts: Iterable[Verdict], reports: Path) -> list[str]:
-    """Note the codes whose every verified run came out equal; returns the notes in words."""
-    grouped: dict[tuple[str, str], list[Verdict]] = {}
+    """Note the codes whose every verified run with a codec came out equal; returns the notes in words.
+
+    An edited codec ages its own runs and leaves those with other codecs as they were.
+    """
+    grouped: dict[tuple[str, str, str], list[Verdict]] = {}
     for verdict in verdicts:
-        grouped.setdefault((verdict.recorded_code, verdict.code), []).append(verdict)
-    known, notes = dict(equivalents(reports)), []
-    for (old, new), group in grouped.items():
-        if old != new and not any(v.differences for v in group):
-            known[old] = {"code": new, "runs": [v.run_id for v in group], "cpu": provenance.cpu(),
-                          "verified": provenance.now()}
-            notes.append(f"code {old} and {new} give the same numbers ({len(group)} runs made again)")
-    if notes:
-        write_json(reports / "data" / EQUIVALENT, {"schema_version": 1, "equivalent": known})
+        grouped.setdefault((verdict.recorded_code, verdict.code, verdict.codec), []).append(verdict)
+    found: list[dict[str, Any]] = [
+        {"code": old, "same_as": new, "codecs": [codec], "runs": [v.run_id for v in group], "cpu": provenance.cpu(),
+         "torch": provenance.versions().get("torch"), "verified": provenance.now()}
+        for (old, new, codec), group in grouped.items() if old != new and not any(v.differences for v in group)]
+    if found:
+        write_json(reports / "data" / EQUIVALENT, {"schema_version": 2, "equivalent": [*equivalents(reports), *found]})
     equivalents.cache_clear()
-    return notes
+    return [f"code {pair['code']} and {pair['same_as']} give the same numbers with {pair['codecs'][0]} "
+            f"({len(pair['runs'])} runs made again)" for pair in found]
