@@ -164,14 +164,14 @@ SMALL = {"resnet50": "resnet_quick", "hrnet_w32": "hrnet_quick", "hrnet_w48": "h
 SIZE = (64, 64)
 # run, steps, largest share of the first loss that may be left, largest mean error in pixels afterwards
 TRAINED = {
-    "simplebaseline": (systems.simplebaseline(50), 60, 0.3, 8.0),
+    "simplebaseline": (systems.simplebaseline(50), 120, 0.1, 4.0),
     "hrnet": (systems.hrnet(32), 60, 0.1, 3.0),
     "simcc": (systems.simcc(), 60, 0.1, 1.5),
     "simcc_upsample_free": (systems.simcc_upsample_free(), 60, 0.1, 1.5),
     "sar_r50": (systems.sar("resnet50"), 150, 0.25, 5.0),
     "sar": (systems.sar(), 60, 0.3, 4.0),
-    "srpose_r50": (systems.srpose(), 60, 0.1, 2.0),
-    "srpose": (systems.srpose("hrnet_w32"), 60, 0.1, 2.0),
+    "srpose_r50": (systems.srpose(), 100, 0.05, 2.0),
+    "srpose": (systems.srpose("hrnet_w32"), 120, 0.1, 2.0),
     "rtmpose": (systems.rtmpose("m"), 80, 0.3, 4.0),
 }
 
