@@ -57,7 +57,7 @@ def write(ids: Sequence[str] | Literal["all"], root: Path, *, check: bool = Fals
     chosen = known if ids == "all" else [_find(i, known) for i in ids]
     stale = stale or default_stale()
     reports, runs_dir = root / "reports", runs_dir or root / "runs"
-    found = collect.scan(runs_dir)
+    found = [*collect.scan(runs_dir), *_committed(known, reports)]
     files: dict[str, bytes] = {}
     fresh: dict[str, RecordSet] = {}
     for experiment in chosen:
@@ -83,8 +83,9 @@ def overview(entries: Sequence[tuple[Experiment, RecordSet]], reports: Path, *, 
              stale: Stale | None = None) -> dict[str, bytes]:
     """The index, and (``whole``: the experiments are the paper's) what needs all of them: the claims."""
     others = {name: text for name, text in OTHERS.items() if (reports / "data" / f"{name}.json").exists()}
-    if not whole:
-        return {"index.md": index_page.index(entries, others, stale=stale).encode()}
+    if not whole:  # a folder of one's own: only what was done in it
+        own = [(e, r) for e, r in entries if r.records or r.costs or r.drawings] or entries
+        return {"index.md": index_page.index(own, others, stale=stale).encode()}
     by_id = {experiment.id: (experiment, records) for experiment, records in entries}
     judged = claims_page.judge_all(by_id, reports)
     found = [s for s in collect.settings(*by_id["fig1"]) if s.profile != "smoke"]
@@ -171,6 +172,11 @@ def _records(experiment: Experiment, reports: Path, runs_dir: Path, found: Itera
     evaluated = evaluate_checkpoint.merged(experiment, committed.checkpoints, evaluate_checkpoint.scan(runs_dir))
     timed = stopwatch.merged(experiment, committed.latencies, stopwatch.load(experiment.id, runs_dir))
     return replace(records, checkpoints=tuple(evaluated), latencies=tuple(timed))
+
+
+def _committed(known: Iterable[Experiment], reports: Path) -> list[Record]:
+    """Of every experiment: a clone without runs/ shows another's run (boxes, Table 3) as well as its own."""
+    return [r for e in known for r in collect.load(reports / "data" / f"{e.id}.json", e.id).records]
 
 
 def _costs(path: Path) -> list[Record]:

@@ -36,9 +36,10 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 OURS = "flatpose"
-STYLE_VERSION = 4
+STYLE_VERSION = 5
 """Raise when the drawing changes, so that committed pictures count as outdated."""
-GFLOPS, MILLISECONDS = "multiply-adds (G), every matrix product", "batch-1 latency (ms), eager"
+GFLOPS = "multiply-adds (G), every matrix product"
+TIME = "time of a forward pass, times FlatPose-B's (one image, eager)"
 LETTER, BOLD, LINE = 0.56, 0.66, 1.15  # of a label's box, in font sizes
 PLACES = ((7, 0, "left"), (-7, 0, "right"), (0, 10, "center"), (0, -10, "center"), (7, 8, "left"), (7, -8, "left"),
           (-7, 8, "right"), (-7, -8, "right"), (9, 16, "left"), (9, -16, "left"), (-9, 16, "right"), (-9, -16, "right"),
@@ -49,7 +50,7 @@ FONT = 8.0
 def plot_data(experiment: Experiment, records: RecordSet, stale: Stale | None = None) -> PlotData:
     """The panels with their points; a row without one of its two numbers is left out of that panel."""
     counts = {c["row"]: c for c in records.costs}
-    timed = {r["row"]: found["ms"] for r in records.latencies if (found := stopwatch.entry(r, 1, False))}
+    timed = {r["row"]: found["ratio_flatpose_b"] for r in records.latencies if (found := stopwatch.entry(r, 1, False))}
     panels = [_published(experiment, counts), _published_latency(experiment, timed, records.latencies)]
     setting = next((s for s in settings(experiment, records) if s.profile != "smoke" and s.done), None)
     if setting:
@@ -85,9 +86,9 @@ def _published_latency(experiment: Experiment, timed: dict[str, float], latencie
     where = latencies[0] if latencies else None
     first = where["latency"][0] if where else {}
     machine = "" if not where else where["cpu"] if first["device"] == "CPU" else first["device"]
-    return {"title": "Published accuracy, latency measured here",
+    return {"title": "Published accuracy, time measured here",
             "subtitle": f"{machine}, {first.get('threads')} threads\n{boxes_note(experiment)}" if where else "",
-            "x_label": MILLISECONDS, "points": points}
+            "x_label": TIME, "points": points}
 
 
 def boxes_note(experiment: Experiment) -> str:
@@ -118,7 +119,7 @@ def _measured(experiment: Experiment, setting: Setting, timed: dict[str, float],
     head = {"title": f"Measured here: {setting.title}",
             "subtitle": " · ".join(filter(None, (box_name(box), bars_hint(by_count))))}
     return [{**head, "x_label": "multiply-adds (G) of the networks as run", "points": by_count},
-            {**head, "x_label": MILLISECONDS, "points": by_time}]
+            {**head, "x_label": TIME, "points": by_time}]
 
 
 def _shape(model: Any) -> tuple[Any, ...]:
