@@ -5,6 +5,7 @@ import os
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import fake_reports as fake
@@ -118,3 +119,13 @@ def test_comparisons(measured, clone):
         json.dumps([c.to_dict() for c in found], allow_nan=False)
     with pytest.raises(DataError, match="no such file"):
         report.comparisons(CATALOG[0], clone, against=clone / "nowhere.json")
+
+
+def test_a_run_committed_with_another_experiment_is_shown_without_runs(clone):
+    """``boxes`` and Table 3 consist of other experiments' runs, which a clone has in their files alone."""
+    other = replace(fake.experiment(), id="other", rows=fake.experiment().rows[:2])
+    report.write(["other"], clone, catalog=[*CATALOG, other], stale=STALE)
+    ours, theirs = (json.loads((clone / f"reports/data/{name}.json").read_text())["records"]
+                    for name in ("other", "fig1"))
+    assert 0 < len(ours) < len(theirs) and all(record in theirs for record in ours)
+    assert report.write(["other"], clone, catalog=[*CATALOG, other], stale=STALE, check=True) == []
