@@ -18,7 +18,8 @@ from flatpose.codecs import build_codec
 from flatpose.config import HeatmapCodecConfig
 from flatpose.data.coco import load_split
 from flatpose.errors import DataError
-from flatpose.harness import ceilings, ceilings_page, ceilings_plot, plots
+from flatpose.harness import ceilings, ceilings_page, ceilings_plot, plots, sites
+from flatpose.harness.verify import accept
 from flatpose.keypoints import COCO17
 from flatpose.progress import SILENT
 
@@ -73,6 +74,24 @@ def test_measuring_goes_on_where_it_was_stopped(tmp_path, monkeypatch, few):
     coarse = next(a for a in answers if a["x"] == 32 and a["part"] == "map")
     assert 8 < coarse["error_px"] < 20 and coarse["bootstrap"]["AP"][0] <= coarse["metrics"]["AP"]
     assert ceilings_page.files(reports).keys() == {"ceilings.md", "ceilings.svg", "ceilings.csv"}
+
+
+def test_ceilings_of_older_code_stay_when_some_measured_again_are_equal(tmp_path, monkeypatch, few):
+    root, reports = write_coco(tmp_path / "data"), tmp_path / "reports"
+    monkeypatch.chdir(tmp_path)
+    todo, data, _ = ceilings.jobs(root)
+    ceilings.measure(todo, data, reports, SILENT)
+    entries = [{**e, "code_hash": "old"} for e in ceilings.load(reports)]
+    wrong = min((e for e in entries if e["codec"]["kind"] == "heatmap"), key=lambda e: e["provenance"]["seconds"])
+    wrong["metrics"] = {**wrong["metrics"], "AR": 0.123}
+    ceilings._write(reports, entries)
+    assert not any(ceilings.is_current(e, ceilings.code_hash()) for e in entries)
+    found = ceilings.verify(todo, data, reports, SILENT)
+    assert [(v.codec, list(v.differences)) for v in sorted(found, key=lambda v: v.codec)] == [
+        ("ceiling, heatmap", ["AR"]), ("ceiling, regression", [])]
+    monkeypatch.setattr(sites, "root", lambda: tmp_path)
+    accept(found, reports)
+    assert {e["codec"]["kind"] for e in entries if ceilings.is_current(e, ceilings.code_hash())} == {"regression"}
 
 
 def test_other_schema_is_refused_and_nothing_is_no_page(tmp_path):

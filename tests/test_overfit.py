@@ -60,6 +60,7 @@ def eight(shared_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 @pytest.mark.parametrize("head", HEADS)
 def test_eight_real_persons_are_learned_by_heart(eight, tmp_path, head):
     model, codec, loss = HEADS[head]
@@ -70,4 +71,4 @@ def test_eight_real_persons_are_learned_by_heart(eight, tmp_path, head):
     measured = execute(run, seed=0, data_root=eight, work_dir=tmp_path, reporter=SILENT)
     by_weights = {r["weights"]: r["metrics"]["AP"] for r in measured["results"] if r["kind"] == "trained"}
     assert measured["data"]["val_persons"] == 8
-    assert max(by_weights.values()) >= 0.95, (by_weights, measured["train"])
+    assert by_weights.keys() == {"ema", "raw"} and min(by_weights.values()) >= 0.95, (by_weights, measured["train"])

@@ -76,5 +76,5 @@ def test_a_chain_joins_codes_in_both_directions(tmp_path, monkeypatch):
     (tmp_path / "reports" / "data").mkdir(parents=True)
     accept([Verdict("r/seed0/d", "baseline", "simcc", old, new, {}) for old, new in (("a", "b"), ("a", "c"))],
            tmp_path / "reports")
-    assert identity._same_code("b", "c", "simcc") and identity._same_code("c", "a", "simcc")
-    assert not identity._same_code("b", "c", "heatmap") and not identity._same_code("b", "d", "simcc")
+    assert identity.same_code("b", "c", "simcc") and identity.same_code("c", "a", "simcc")
+    assert not identity.same_code("b", "c", "heatmap") and not identity.same_code("b", "d", "simcc")

@@ -20,8 +20,9 @@ from flatpose.errors import DataError
 from flatpose.geometry import box_to_center_scale, transform_points, warp_matrices
 from flatpose.harness import provenance
 from flatpose.harness.catalog import FOLDER
-from flatpose.harness.identity import hash_of
+from flatpose.harness.identity import hash_of, same_code
 from flatpose.harness.spec import Ceiling
+from flatpose.harness.verify import Verdict
 from flatpose.io import read_json, write_json
 from flatpose.keypoints import COCO17, CROWDPOSE14, MPII16, KeypointSet
 from flatpose.progress import Reporter
@@ -112,6 +113,40 @@ def code_hash() -> str:
     return hash_of("ceiling.py")
 
 
+def is_current(entry: dict[str, Any], code: str) -> bool:
+    """Whether today's ``code`` gives the same numbers, by its hash or because :func:`verify` found so."""
+    return same_code(entry["code_hash"], code, _way(entry))
+
+
+def _way(entry: dict[str, Any]) -> str:
+    return f"ceiling, {entry['codec']['kind']}"
+
+
+def verify(todo: Sequence[Job], data: dict[str, PoseData], reports: Path, reporter: Reporter) -> list[Verdict]:
+    """Measure the quickest ceiling of each old code, benchmark, codec and decoder again and compare to the bit."""
+    code, jobs_of = code_hash(), {(*job.key, job.data_id): job for job in todo}
+    chosen: dict[tuple[Any, ...], dict[str, Any]] = {}
+    for entry in sorted(load(reports), key=lambda e: e["provenance"]["seconds"]):
+        if (entry["row"], entry["task"], entry["data_id"]) in jobs_of and not is_current(entry, code):
+            kind = (entry["code_hash"], entry["task"], entry["codec"]["kind"], entry["codec"].get("decode"))
+            chosen.setdefault(kind, entry)
+    reporter.start("verify ceilings", len(chosen))
+    verdicts = []
+    for entry in chosen.values():
+        job = jobs_of[entry["row"], entry["task"], entry["data_id"]]
+        verdicts.append(_compared(entry, _measured(job, data[job.task], code)))
+        reporter.advance()
+    reporter.finish()
+    return verdicts
+
+
+def _compared(entry: dict[str, Any], again: dict[str, Any]) -> Verdict:
+    before, now = ({"error_px": e["error_px"], **e["metrics"]} for e in (entry, again))
+    differences = {name: (before[name], now.get(name)) for name in before if before[name] != now.get(name)}
+    return Verdict(f"{entry['row']} ({entry['task']})", "none", _way(entry), entry["code_hash"], again["code_hash"],
+                   differences)
+
+
 def load(reports: Path) -> list[dict[str, Any]]:
     """The committed answers; none where there is no file. Raises DataError for another schema."""
     path = reports / DATA
@@ -126,7 +161,7 @@ def load(reports: Path) -> list[dict[str, Any]]:
 def measure(todo: Sequence[Job], data: dict[str, PoseData], reports: Path, reporter: Reporter) -> list[dict[str, Any]]:
     """Every job's answer: those of today's code on the same data are kept, the others are measured."""
     code = code_hash()
-    known = {(e["row"], e["task"], e["data_id"]): e for e in load(reports) if e["code_hash"] == code}
+    known = {(e["row"], e["task"], e["data_id"]): e for e in load(reports) if is_current(e, code)}
     answers: list[dict[str, Any]] = []
     reporter.start("ceilings", len(todo))
     for job in todo:

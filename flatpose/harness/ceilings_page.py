@@ -47,7 +47,7 @@ def _made(entries: Sequence[Entry]) -> list[Table]:
     code = ceilings.code_hash()
 
     def stale(entry: Entry) -> bool:
-        return bool(entry["code_hash"] != code)
+        return not ceilings.is_current(entry, code)
 
     made, errors = tables(entries, stale), _error_table(entries, stale)
     return [*made, errors] if errors.rows else made

@@ -146,7 +146,8 @@ def _number(value: float | None) -> str:
 
 
 @app.command()
-def ceilings(data_root: RootOpt = None) -> None:
+def ceilings(data_root: RootOpt = None, verify: Annotated[bool, typer.Option("--verify", help="After an edit of the "
+                                        "code: measure a few again; equal ones stay current.")] = False) -> None:
     """What a perfect network would score through each codec, on the annotations below a data root.
 
     Ground truth is encoded, decoded and scored; no images, no network; up to half an hour on one core (COCO's and
@@ -165,10 +166,20 @@ def ceilings(data_root: RootOpt = None) -> None:
         raise SpecError("nothing to measure", where="--data-root", hint="\n    ".join(missing))
     for text in missing:
         reporter.message(f"left out: {text}")
+    if verify:
+        for note in _verified(measuring.verify(todo, data, reports, reporter), reports):
+            reporter.message(note)
     measuring.measure(todo, data, reports, reporter)
     for name, content in ceilings_page.files(reports).items():
         write_bytes(reports / name, content)
         reporter.message(f"written: reports/{name}")
+
+
+def _verified(verdicts: list[Any], reports: Path) -> list[str]:
+    """What was found: the codes that are equal, and the ceilings that are not."""
+    from flatpose.harness.verify import accept
+
+    return [*accept(verdicts, reports), *(f"differs: {v.run_id}: {v.differences}" for v in verdicts if v.differences)]
 
 
 def existing_root(data_root: Path | None) -> Path:

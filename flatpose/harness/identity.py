@@ -34,11 +34,11 @@ def is_current(record: dict[str, Any], run: RunConfig) -> bool:
 
     ``run`` is today's run of that hash, or the record's own spec, which no longer has its hash when a default moved.
     """
-    return (_same_code(str(record.get("code_hash")), code_hash(run), run.codec.kind)
+    return (same_code(str(record.get("code_hash")), code_hash(run), run.codec.kind)
             and record.get("spec_hash") == spec_hash(run) and _agree(record.get("spec"), to_dict(run)))
 
 
-def _same_code(recorded: str, today: str, codec: str) -> bool:
+def same_code(recorded: str, today: str, codec: str) -> bool:
     """Equal, or joined by a chain of codes of which each two were verified to give the same numbers."""
     pairs = [{pair["code"], pair["same_as"]} for pair in equivalents(sites.root() / "reports")
              if codec in pair.get("codecs", [codec])]
