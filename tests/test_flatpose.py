@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 import torch
+from safetensors.torch import load, save
 
 from experiments.table1 import FLATPOSE_B
 from experiments.table6 import PUBLISHED
@@ -41,12 +42,13 @@ VARIANTS = [
 
 
 @pytest.mark.parametrize("changes", VARIANTS, ids=str)
-def test_every_reading_gives_logits_and_trains_every_parameter(changes) -> None:
+def test_every_reading_gives_logits_trains_every_parameter_and_can_be_saved(changes) -> None:
     model = build(**changes)
     outputs = model(images())
     assert {k: tuple(v.shape) for k, v in outputs.items()} == {"simcc_x": (2, 17, 192), "simcc_y": (2, 17, 256)}
     sum(v.square().mean() for v in outputs.values()).backward()
     assert [n for n, p in model.named_parameters() if p.grad is None] == []
+    assert load(save(model.state_dict())).keys() == model.state_dict().keys()
 
 
 def test_regression_head_gives_coordinates_near_the_middle() -> None:
@@ -67,6 +69,11 @@ def test_shared_refine_blocks_are_one_set_of_weights() -> None:
 
     assert count(num_refine_blocks=3, share_refine=True) == count(num_refine_blocks=1)
     assert count(num_refine_blocks=3) > count(num_refine_blocks=1)
+    shared = build(num_refine_blocks=3, share_refine=True)
+    assert shared.eval()(images(), explain=True)["salience"].shape[0] == 3
+    copy = build(num_refine_blocks=3, share_refine=True)
+    copy.load_state_dict(load(save(shared.state_dict())))  # safetensors refuses tensors that share their memory
+    assert torch.equal(copy.eval()(images())["simcc_x"], shared(images())["simcc_x"])
 
 
 def test_refine_blocks_start_with_different_weights() -> None:

@@ -47,6 +47,7 @@ class FlatPose(nn.Module):
         self.register_buffer("position", sine_position_2d(grid[1], grid[0], dim), persistent=False)
         self.coarse = nn.ModuleList(_coarse_block(config) for _ in range(config.num_coarse_blocks))
         self.refine = nn.ModuleList(_refine_blocks(config, grid[0] * grid[1], num_keypoints))
+        self.rounds = config.num_refine_blocks if config.share_refine else 1
         self.norm = nn.LayerNorm(dim)
         self.deconvs, _ = deconv_stack(dim, config.num_deconvs, config.deconv_dim)
         self.pool_to = (grid[1], grid[0]) if config.num_deconvs and config.classifier == "pooled" else None
@@ -67,7 +68,7 @@ class FlatPose(nn.Module):
         tokens = features.flatten(2).transpose(1, 2) + self.position  # eq. 2
         for block in self.coarse:
             tokens = block(tokens, trace)
-        for block in self.refine:
+        for block in list(self.refine) * self.rounds:
             tokens = block(tokens, trace)
         features = self.norm(tokens).transpose(1, 2).unflatten(2, (height, width))
         outputs = self.head(self._upsampled(features))
@@ -109,7 +110,7 @@ def _coarse_block(config: FlatPoseConfig) -> CoarseBlock:
 
 
 def _refine_blocks(config: FlatPoseConfig, num_tokens: int, num_keypoints: int) -> list[RefineBlock]:
-    """M blocks, or M times the same one (reading R9)."""
+    """M blocks, or one that is passed M times (reading R9): listed twice, its weights could not be saved."""
     top_k = num_tokens if config.top_k == "full" else config.top_k
     if top_k > num_tokens:
         raise SpecError(f"top_k {top_k} exceeds the {num_tokens} tokens of this input", where="model.top_k",
@@ -121,9 +122,8 @@ def _refine_blocks(config: FlatPoseConfig, num_tokens: int, num_keypoints: int) 
             head.requires_grad_(False)  # no gradient reaches it, which distributed training has to be told
         return RefineBlock(_style(config), top_k, head, config.salience, config.refine_ffn == "all").apply(init_linear)
 
-    if config.share_refine:
-        return [block()] * config.num_refine_blocks
-    return [block() for _ in range(config.num_refine_blocks)]
+    return [block() for _ in range(min(1, config.num_refine_blocks) if config.share_refine else
+                                   config.num_refine_blocks)]
 
 
 def build(config: FlatPoseConfig, codec: CodecConfig, image_size: tuple[int, int], num_keypoints: int,
