@@ -9,7 +9,7 @@ warp it, shift its colours, normalise to float32 in channel order, and draw one 
 "Whole": both end in batches of network input and targets, on the CPU. "Loader": ours ends in the uint8 crops and
 keypoints that a data-loading process hands over, the rest being done on the device, as in training; the plain one has
 done everything there. One process, one thread; the pipelines alternate, CPU time is counted, and each ratio is of
-neighbours in time. Workers are timed by the clock.
+neighbours in time. Workers are timed by the clock. Freed memory is kept, as `run` does (flatpose.harness.memory).
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ import os
 import platform
 import time
 from collections.abc import Callable, Iterator
+from datetime import date
 from functools import partial
 from pathlib import Path
 
@@ -32,6 +33,7 @@ from flatpose.config import AugmentConfig, DataConfig, EmbeddedConfig, HeatmapCo
 from flatpose.data import PoseData, load, transforms
 from flatpose.data.instances import Person
 from flatpose.data.loader import IMAGENET_MEAN, IMAGENET_STD, Crops, EpochSampler, ImageCache, normalise, read_image
+from flatpose.harness.memory import keep_freed_memory
 from flatpose.io import write_text
 from flatpose.keypoints import KeypointSet
 
@@ -266,6 +268,7 @@ def main() -> None:
     parser.add_argument("--write", action="store_true")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
+    keep_freed_memory()
     config = DataConfig(source="disk") if arguments.data_root else DataConfig(
         embedded=EmbeddedConfig(train_images=2000, val_images=300))
     data = load(config, arguments.data_root)
@@ -274,8 +277,10 @@ def main() -> None:
     difference = check_same_crops(data, persons)
     assert difference < 3, f"the pipelines do not make the same crops ({difference:.1f} grey levels apart)"
     text = "\n\n".join([
-        "# Data pipeline", f"`python benchmarks/data_pipeline.py --write`; {platform.machine()}, Python "
-        f"{platform.python_version()}, OpenCV {cv2.__version__}, torch {torch.__version__}.",
+        "# Data pipeline",
+        f"`python benchmarks/data_pipeline.py --repeats {arguments.repeats} --write`; "
+        f"{date.today()}, {platform.machine()}, Python {platform.python_version()}, "
+        f"OpenCV {cv2.__version__}, torch {torch.__version__}.",
         f"{len(persons)} persons in {images} images of {data.label} (as many per image as in COCO train2017); input "
         f"{SIZE[1]}×{SIZE[0]}, batches of {BATCH}, heatmaps at stride {STRIDE}; {arguments.repeats} passes each, "
         f"alternating. The crops of both agree to {difference:.2f} grey levels on average. Unless said otherwise only "

@@ -6,7 +6,8 @@
 The bare step is written out by hand on a batch that is normalised and encoded already. The loop is the trainer's own
 epoch over the same batch as it comes from the loader: normalising, targets, accelerate, the check for NaN, schedule,
 average of the weights, progress. Both alternate in one process on one thread, CPU time is counted (wall clock and
-synchronised on a GPU), and each ratio is of neighbours in time.
+synchronised on a GPU), and each ratio is of neighbours in time. The second table has the loop with glibc's own handling
+of freed memory, and as `run` sets it (flatpose.harness.memory).
 """
 
 from __future__ import annotations
@@ -15,7 +16,10 @@ import argparse
 import platform
 import time
 from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
+from datetime import date
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +32,7 @@ from flatpose.codecs import build_codec
 from flatpose.config import BaselineConfig, HeatmapCodecConfig, RunConfig, TrainConfig
 from flatpose.data.instances import Person
 from flatpose.data.loader import Crops, normalise
+from flatpose.harness.memory import keep_freed_memory
 from flatpose.io import write_text
 from flatpose.keypoints import COCO17
 from flatpose.losses import build_loss
@@ -48,7 +53,7 @@ CASES = {
 
 @dataclass(frozen=True)
 class Case:
-    """One step by hand, and one epoch of a single batch by the trainer."""
+    """The same number of steps by hand, and as an epoch of the trainer."""
 
     bare: Callable[[], None]
     loop: Callable[[], None]
@@ -64,11 +69,15 @@ def resident_batch(run: RunConfig, device: torch.device) -> dict[str, Tensor]:
     return {name: value.to(device) for name, value in batch.items()}
 
 
-class OneBatch(list[dict[str, Tensor]]):
+_OWN: list[Case] = []
+"""The loop of a child process."""
+
+
+class SameBatch(list[dict[str, Tensor]]):
     """Stands in for the loader."""
 
 
-def build(run: RunConfig) -> Case:
+def build(run: RunConfig, steps: int) -> Case:
     """Both networks start from the same weights."""
     accelerator, _ = engine.build_accelerator(run.train)
     codec, loss = build_codec(run.codec, run.image_size, len(COCO17)), build_loss(run.loss, run.codec, COCO17)
@@ -78,7 +87,7 @@ def build(run: RunConfig) -> Case:
     torch.manual_seed(0)
     trained = build_model(run.model, run.codec, run.image_size, len(COCO17))
     loop = engine._prepare(run.train, crops, codec, loss, trained, accelerator, 0)
-    loop = replace(loop, loader=OneBatch([batch]))  # type: ignore[arg-type]
+    loop = replace(loop, loader=SameBatch([batch] * steps))  # type: ignore[arg-type]
 
     torch.manual_seed(0)
     model = build_model(run.model, run.codec, run.image_size, len(COCO17))
@@ -88,11 +97,12 @@ def build(run: RunConfig) -> Case:
     targets["progress"] = torch.tensor(0.0)
 
     def bare() -> None:
-        with accelerator.autocast():
-            outputs = model(images)
-        loss(outputs, targets).backward()
-        optimizer.step()
-        optimizer.zero_grad()
+        for _ in range(steps):
+            with accelerator.autocast():
+                outputs = model(images)
+            loss(outputs, targets).backward()
+            optimizer.step()
+            optimizer.zero_grad()
 
     return Case(bare, lambda: _discard(engine._epoch(loop, 0, SILENT)))
 
@@ -101,30 +111,60 @@ def _discard(_: Any) -> None:
     """An epoch returns its row of the log."""
 
 
-def seconds(action: Callable[[], None], steps: int) -> float:
-    """CPU seconds of ``steps`` calls; of the wall on a GPU."""
+def seconds(action: Callable[[], None]) -> float:
+    """CPU seconds of a call; of the wall on a GPU."""
     cuda = torch.cuda.is_available()
     clock = time.perf_counter if cuda else time.process_time
     if cuda:
         torch.cuda.synchronize()
     started = clock()
-    for _ in range(steps):
-        action()
+    action()
     if cuda:
         torch.cuda.synchronize()
     return clock() - started
 
 
-def measure(run: RunConfig, repeats: int, steps: int) -> tuple[float, float, list[float]]:
-    """Median seconds of a bare step and of a step of the loop, and every ratio of the loop to the bare step."""
-    case = build(run)
-    for action in (case.bare, case.loop):
-        seconds(action, 2)
-    bare, loop = [], []
-    for _ in range(repeats):
-        bare.append(seconds(case.bare, steps) / steps)
-        loop.append(seconds(case.loop, steps) / steps)
-    return float(np.median(bare)), float(np.median(loop)), [b / a for a, b in zip(bare, loop, strict=True)]
+def compare(first: Callable[[], float], second: Callable[[], float], repeats: int) -> tuple[float, float, list[float]]:
+    """Median of each, called in turn, and every ratio of the second to the first; one call of each to warm up."""
+    first(), second()
+    turns = [(first(), second()) for _ in range(repeats)]
+    before, after = (float(np.median(values)) for values in zip(*turns, strict=True))
+    return before, after, [b / a for a, b in turns]
+
+
+def overhead(case: Case, repeats: int) -> tuple[float, float, list[float]]:
+    """The loop against bare steps."""
+    return compare(lambda: seconds(case.bare), lambda: seconds(case.loop), repeats)
+
+
+def memory(name: str, repeats: int, steps: int) -> tuple[float, float, list[float]]:
+    """The loop that keeps freed memory against one that does not: two processes, since there is no way back."""
+    with _loop_of(name, steps, kept=False) as usual, _loop_of(name, steps, kept=True) as kept:
+        return compare(lambda: usual.submit(_epoch).result(), lambda: kept.submit(_epoch).result(), repeats)
+
+
+def _loop_of(name: str, steps: int, *, kept: bool) -> ProcessPoolExecutor:
+    """A process of its own with the trainer's loop in it."""
+    return ProcessPoolExecutor(1, mp_context=get_context("spawn"), initializer=_begin, initargs=(name, steps, kept))
+
+
+def _begin(name: str, steps: int, kept: bool) -> None:
+    torch.set_num_threads(1)
+    if kept:
+        keep_freed_memory()
+    _OWN.append(build(CASES[name], steps))
+
+
+def _epoch() -> float:
+    return seconds(_OWN[0].loop)
+
+
+def row(name: str, found: tuple[float, float, list[float]], steps: int) -> str:
+    """A line of either table."""
+    first, second, ratios = found
+    changes = [100 * (ratio - 1) for ratio in ratios]
+    return (f"| {name} | {1e3 * first / steps:.1f} | {1e3 * second / steps:.1f} | {np.median(changes):.1f} % "
+            f"({min(changes):.1f} to {max(changes):.1f}) |")
 
 
 def main() -> None:
@@ -137,18 +177,22 @@ def main() -> None:
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     device = torch.cuda.get_device_name() if torch.cuda.is_available() else f"CPU, {platform.machine()}, one thread"
-    lines = ["| network | bare step, ms | step of the loop, ms | overhead (range) |", "|---|--:|--:|--:|"]
-    for name, run in list(CASES.items())[:arguments.cases]:
-        bare, loop, ratios = measure(run, arguments.repeats, arguments.steps)
-        overhead = [100 * (ratio - 1) for ratio in ratios]
-        lines.append(f"| {name} | {1e3 * bare:.1f} | {1e3 * loop:.1f} | {np.median(overhead):.1f} % "
-                     f"({min(overhead):.1f}–{max(overhead):.1f}) |")
+    names, repeats, steps = list(CASES)[:arguments.cases], arguments.repeats, arguments.steps
+    freed = [row(name, memory(name, repeats, steps), steps) for name in names]
+    keep_freed_memory()
+    loops = [row(name, overhead(build(CASES[name], steps), repeats), steps) for name in names]
     text = "\n\n".join([
         "# Engine overhead", f"`python benchmarks/engine.py --cases {arguments.cases} --repeats {arguments.repeats} "
-        f"--steps {arguments.steps} --write`; {device}, torch {torch.__version__}; {arguments.repeats} turns of "
-        f"{arguments.steps} steps each, alternating, with EMA.", "\n".join(lines),
+        f"--steps {arguments.steps} --write`; {date.today()}, {device}, torch {torch.__version__}; {arguments.repeats} "
+        f"turns of {arguments.steps} steps each, alternating, with EMA.",
+        "\n".join(["| network | bare step, ms | step of the loop, ms | overhead (range) |", "|---|--:|--:|--:|",
+                   *loops]),
         "The overhead is everything that the loop does beside forward, backward and optimiser step on a batch that is "
-        "in memory: normalising, targets, accelerate, the check for NaN, schedule, EMA, log."])
+        "in memory: normalising, targets, accelerate, the check for NaN, schedule, EMA, log.",
+        "## Freed memory",
+        "\n".join(["| network | step of the loop, ms | the same when freed memory is kept, ms | change (range) |",
+                   "|---|--:|--:|--:|", *freed]),
+        "What a step frees the next one needs again; `run` tells glibc to keep it, where there is glibc."])
     print(text)
     if arguments.write:
         write_text(RESULTS, text + "\n")

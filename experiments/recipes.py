@@ -74,6 +74,12 @@ MINI = Profile(
     data=DataConfig(source="disk"), eval={"box_sources": ("gt", "det")}, minutes_per_run=8.0,
 )
 
+# The same with one thing changed: the trunk has first been trained on embedded people (flatpose.pretrain).
+MINI_PRETRAINED = replace(
+    MINI, name="mini_pretrained",
+    description="as mini, but the ImageNet MobileNetV2 has first been trained on embedded people, once for all rows",
+    backbones={"resnet50": "mobilenetv2_embedded"})
+
 PROFILES = {profile.name: profile for profile in (SMOKE, QUICK, SYNTH, PAPER)}
 
 

@@ -74,6 +74,22 @@ class _Loop:
         return math.ceil(len(self.loader) / self.config.accumulate)
 
 
+class _Average(ModelEmaV3):
+    """timm's running average of a network; which tensors belong together is looked up once, not at every step."""
+
+    def __init__(self, model: nn.Module, decay: float) -> None:
+        super().__init__(model, decay=decay, use_warmup=True)
+        pairs = list(zip(self.module.state_dict().values(), model.state_dict().values(), strict=True))
+        self.blended = [pair for pair in pairs if pair[0].is_floating_point()]
+        self.copied = [pair for pair in pairs if not pair[0].is_floating_point()]
+
+    def apply_update_(self, model: nn.Module, decay: float) -> None:
+        """One step of the average; ``model`` is the one that was given at first, whose tensors never move."""
+        torch._foreach_lerp_([a for a, _ in self.blended], [b for _, b in self.blended], weight=1.0 - decay)
+        for ours, theirs in self.copied:
+            ours.copy_(theirs)
+
+
 class _EmaState:
     """Lets accelerate save and load the averaged weights with its checkpoint."""
 
@@ -190,7 +206,7 @@ def _prepare(config: TrainConfig, crops: Crops, codec: Encoder, loss: Loss, mode
     model = model.to(accelerator.device)
     if config.channels_last:
         model = model.to(memory_format=torch.channels_last)
-    ema = None if config.ema_decay is None else ModelEmaV3(model, decay=config.ema_decay, use_warmup=True)
+    ema = None if config.ema_decay is None else _Average(model, config.ema_decay)
     optimizer = build_optimizer(model, config)
     scheduler = build_scheduler(optimizer, config, math.ceil(len(loader) / config.accumulate))
     net, optimizer = accelerator.prepare(torch.compile(model) if config.compile else model, optimizer)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import lru_cache
 from pathlib import Path
 
 import cv2
@@ -158,7 +159,14 @@ def _together(order: np.ndarray, groups: np.ndarray) -> np.ndarray:
 
 def normalise(images: Tensor) -> Tensor:
     """(B, H, W, 3) uint8 to (B, 3, H, W) float with ImageNet's mean and deviation, in channels-last memory."""
-    # Whole rows of constants: with three of them the inner loop would have three turns, at several times the cost.
-    mean, std = (torch.tensor(values, device=images.device).repeat(images.shape[2], 1)
-                 for values in (IMAGENET_MEAN, IMAGENET_STD))
+    mean, std = _row_constants(images.shape[2], images.device)
     return images.to(torch.float32).sub_(mean).div_(std).permute(0, 3, 1, 2)
+
+
+@lru_cache(maxsize=8)
+def _row_constants(width: int, device: torch.device) -> tuple[Tensor, ...]:
+    """Mean and deviation for a whole row of pixels.
+
+    With three numbers the inner loop over memory would have three turns, at several times the cost.
+    """
+    return tuple(torch.tensor(values, device=device).repeat(width, 1) for values in (IMAGENET_MEAN, IMAGENET_STD))

@@ -15,13 +15,17 @@ from flatpose.io import read_json
 from flatpose.models import BUILDERS
 
 PACKAGE = Path(__file__).resolve().parents[1]
+STARTS_MADE_HERE = ("mobilenetv2_embedded",)
+"""Backbones whose weights are trained by the core itself, as a part of the run."""
 EQUIVALENT = "verified.json"
 """In reports/data: codes that were proved to give the same numbers (flatpose.harness.verify)."""
 
 
 def code_hash(run: RunConfig) -> str:
     """Hash over the syntax trees of every core module that ``run`` can reach; comments and docstrings do not count."""
-    return _hash_from((PACKAGE / "pipeline.py", _file_of(BUILDERS[run.model.kind])))
+    made = getattr(run.model, "backbone", None) in STARTS_MADE_HERE
+    return _hash_from((PACKAGE / "pipeline.py", _file_of(BUILDERS[run.model.kind]),
+                       *([PACKAGE / "imagenet.py"] if made else [])))
 
 
 def hash_of(*modules: str) -> str:

@@ -8,19 +8,21 @@ import shutil
 import time
 import traceback
 from collections.abc import Callable
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack, nullcontext, suppress
 from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import Path
 from typing import Any, NoReturn
 
 from flatpose.config import DataConfig, RunConfig, spec_hash, to_dict
 from flatpose.data import KEYPOINTS_FILE, find_root, identity, load
 from flatpose.errors import AllRanksError, CheckpointError, DataError, FlatPoseError, RunError
-from flatpose.harness import provenance, run_page
-from flatpose.harness.identity import code_hash
+from flatpose.harness import provenance, run_page, sites
+from flatpose.harness.identity import code_hash, hash_of
+from flatpose.harness.memory import keep_freed_memory
 from flatpose.harness.plan import Plan, PlannedRun, Status
 from flatpose.harness.ranks import leave, rank, share, world
-from flatpose.harness.store import ERROR, Busy, RunDir
+from flatpose.harness.store import ERROR, Busy, RunDir, one_at_a_time
 from flatpose.io import read_json, write_bytes, write_text
 from flatpose.progress import Reporter
 
@@ -52,6 +54,7 @@ def run_plan(plan: Plan, runs_dir: Path, data_root: Path | None, reporter: Repor
     Raises:
         RunError: Nothing more can be written. That is no failure of a run either.
     """
+    keep_freed_memory()
     bad = {data: problem for data in dict.fromkeys(planned.run.data for planned in plan.due)
            if (problem := _problem(data, data_root, reporter))}
     due, bad = share((sorted(plan.due, key=lambda planned: _died(planned, runs_dir)), bad))
@@ -144,19 +147,38 @@ def measure(run: RunConfig, seed: int, data_root: Path | None, work_dir: Path, r
 
     A checkpoint that is damaged or not to be trusted is removed, and the run starts afresh.
     """
-    from flatpose.imagenet import prepare
     from flatpose.pipeline import execute
 
     if not rank():
         _drop_code(work_dir, reporter)
     share(None)  # nobody reads a checkpoint before rank 0 has looked at it
-    prepare(run, data_root)
+    start = _start_weights(run, data_root, reporter)
     _keep_keypoints(run, data_root, work_dir)
     try:
-        return execute(run, seed=seed, data_root=data_root, work_dir=work_dir, reporter=reporter)
+        return start | execute(run, seed=seed, data_root=data_root, work_dir=work_dir, reporter=reporter)
     except CheckpointError as error:
         reporter.message(f"{error.what}; this run starts afresh")
-    return execute(run, seed=seed, data_root=data_root, work_dir=work_dir, reporter=reporter)
+    return start | execute(run, seed=seed, data_root=data_root, work_dir=work_dir, reporter=reporter)
+
+
+def _start_weights(run: RunConfig, data_root: Path | None, reporter: Reporter) -> dict[str, Any]:
+    """Have ready what ``run`` starts from; weights that were made here are named by their sum in the record.
+
+    The first run that needs them makes them, others wait for it, and later ones find them while the code is the same.
+    """
+    from flatpose.imagenet import make_start, prepare, start_file
+
+    folder = sites.runs_dir() / "start" / hash_of("imagenet.py")
+    path = start_file(run, folder)
+    if path is not None:
+        folder.mkdir(parents=True, exist_ok=True)
+        with nullcontext() if rank() else one_at_a_time(folder / "guard"):
+            if share(not path.is_file()):
+                reporter.message(f"{path.name}: made once, for all runs that start from it")
+                _drop_code(path.with_suffix(""), reporter)
+                make_start(path, data_root, reporter)
+    prepare(run, data_root, folder)
+    return {"start": {"weights": path.name, "sha256": sha256(path.read_bytes()).hexdigest()}} if path else {}
 
 
 def _keep_keypoints(run: RunConfig, data_root: Path | None, work_dir: Path) -> None:

@@ -88,7 +88,7 @@ def _acquire(lock: Path) -> None:
     """Write our name into the lock file unless a live process stands there."""
     me = {"host": socket.gethostname(), "pid": os.getpid(), "process_start": _process_start(os.getpid()),
           "job": _job(), "since": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())}
-    with _one_at_a_time(lock.with_name("lock.guard")):
+    with one_at_a_time(lock.with_name("lock.guard")):
         owner = _owner(lock)
         if owner is not None and _alive(owner):
             raise Busy(f"{_name(owner)} works on it", where=str(lock.parent),
@@ -97,15 +97,15 @@ def _acquire(lock: Path) -> None:
 
 
 @contextmanager
-def _one_at_a_time(guard: Path) -> Iterator[None]:
-    """Two processes must not take over the same dead lock; the system frees this guard when its holder dies.
+def one_at_a_time(guard: Path) -> Iterator[None]:
+    """Wait until no other process is inside; the system frees this guard when its holder dies.
 
-    It is held for an instant only. The lock itself is a file that names its owner, because a guard of the system
-    does not reach every shared folder of a cluster, and cannot say who holds it.
+    Two processes must not take over the same dead lock. The lock itself is a file that names its owner, because a guard
+    of the system does not reach every shared folder of a cluster, and cannot say who holds it.
     """
     try:
         import fcntl
-    except ImportError:  # Windows: the instant stays unguarded
+    except ImportError:  # Windows: nothing is guarded
         yield
         return
     with open(guard, "w") as file:

@@ -30,7 +30,7 @@ def build_model(config: ModelConfig, codec: CodecConfig, image_size: tuple[int, 
         num_keypoints: K.
         pretrained: Overrides the configuration's choice (False when only the shape matters).
     """
-    if getattr(config, "backbone", None) == "mobilenetv2_imagenet":  # ours, so timm has to be told of it
+    if getattr(config, "backbone", None) in ("mobilenetv2_imagenet", "mobilenetv2_embedded"):  # not timm's names
         importlib.import_module("flatpose.imagenet").register()
     module = importlib.import_module(BUILDERS[config.kind])
     wanted = config.pretrained if pretrained is None else pretrained
