@@ -54,7 +54,6 @@ def run_plan(plan: Plan, runs_dir: Path, data_root: Path | None, reporter: Repor
     Raises:
         RunError: Nothing more can be written. That is no failure of a run either.
     """
-    keep_freed_memory()
     bad = {data: problem for data in dict.fromkeys(planned.run.data for planned in plan.due)
            if (problem := _problem(data, data_root, reporter))}
     due, bad = share((sorted(plan.due, key=lambda planned: _died(planned, runs_dir)), bad))
@@ -149,6 +148,7 @@ def measure(run: RunConfig, seed: int, data_root: Path | None, work_dir: Path, r
     """
     from flatpose.pipeline import execute
 
+    keep_freed_memory()
     if not rank():
         _drop_code(work_dir, reporter)
     share(None)  # nobody reads a checkpoint before rank 0 has looked at it
