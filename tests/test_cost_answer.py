@@ -76,3 +76,9 @@ def test_time_is_a_range_over_the_modes_that_were_measured(entries):
 
 def test_without_a_simulation_nothing_is_said_of_boxes(entries):
     assert "AP at that cost: unknown" in said(entries, None) and "One box source: " not in said(entries, None)
+
+
+@pytest.mark.parametrize("low, high, words", [(19, 44, "19 to 44 % less"), (-27, 17, "27 % more to 17 % less"),
+                                              (-30, -10, "10 to 30 % more"), (5, 5, "5 % less"), (0, 0, "0 % less")])
+def test_more_time_is_not_called_less(low, high, words):
+    assert cost_answer._less(low, high) == words

@@ -63,7 +63,7 @@ def _time(pairs: Sequence[tuple[Judged, Judged]], entries: Entries) -> str:
     below = sum(max(times) < float(cost.claim.prints or 0) for cost, times in timed)
     low, high = min(t for _, times in timed for t in times), max(t for _, times in timed for t in times)
     word = "less than printed" if below == len(timed) else "in part" if low > 0 else "not always"
-    return (f"**Wall time: {word}.** {_range(low, high)} % less time over {len(timed)} comparisons; in {below} of them "
+    return (f"**Wall time: {word}.** {_less(low, high)} time over {len(timed)} comparisons; in {below} of them "
             "below the printed reduction in every mode measured.")
 
 
@@ -83,7 +83,7 @@ def _row(cost: Judged, lead: Judged, entries: Entries) -> str:
     boxes = lead.one_box_source
     own = f" ({_signed(lead.published.value)} by its own AP)" if lead.claim.as_named else ""
     return pipe([_name(cost, entries), f"{cost.claim.prints} % fewer", _share(_own(cost)),
-                 f"{_range(min(times), max(times))} % less" if times else "not timed",
+                 _less(min(times), max(times)) if times else "not timed",
                  _signed(float(lead.claim.prints or 0)) + own,
                  boxes.reason.removesuffix(" AP (simulated)") if boxes else "not simulated"])
 
@@ -114,9 +114,14 @@ def _signed(value: float | None) -> str:
     return "—" if value is None else f"{value:+.1f}"
 
 
-def _range(low: float, high: float) -> str:
-    ends = [plain(v, 0) for v in (low, high)]
-    return ends[0] if ends[0] == ends[1] else " to ".join(ends)
+def _less(low: float, high: float) -> str:
+    """"19 to 44 % less", "27 % more to 17 % less"."""
+    first, last = (plain(abs(v), 0) for v in (low, high))
+    if low < 0 < high:
+        return f"{first} % more to {last} % less"
+    if high < 0:
+        first, last = last, first
+    return f"{first if first == last else f'{first} to {last}'} % {'less' if high >= 0 else 'more'}"
 
 
 def _conditions(entries: Entries, gain: tuple[float, float] | None) -> str:

@@ -208,7 +208,7 @@ def _frame(axes: Axes, panel: dict[str, Any], metric: str) -> None:
 
     xs = [p["x"] for p in panel["points"]]
     xs += [p["printed"] for p in panel["points"] if p.get("printed")]
-    low, high = min(xs) / 1.5, max(xs) * 1.8
+    low, high = min(xs) / 1.8, max(xs) * 1.8
     axes.set_xscale("log")
     axes.set_xlim(low, high)
     ticks = [m * 10.0**e for e in range(-4, 5) for m in (1, 2, 5) if low <= m * 10.0**e <= high]
