@@ -36,7 +36,7 @@ from flatpose.harness.compare import measure
 from flatpose.harness.formula import COSTS, Cell, Formula, Interval, Term, cells, evaluate
 from flatpose.harness.spec import Experiment
 
-SCALES = ("paper", "synth", "mini_pretrained", "mini", "quick")
+SCALES = ("paper", "synth", "mini_long", "mini_pretrained", "mini", "quick")
 FLOOR = 1.0
 """Points of the metric: networks that find next to nothing differ by next to nothing."""
 STRIDE = 32
