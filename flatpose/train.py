@@ -75,7 +75,11 @@ class _Loop:
 
 
 class _Average(ModelEmaV3):
-    """timm's running average of a network; which tensors belong together is looked up once, not at every step."""
+    """timm's running average of a network; which tensors belong together is looked up once, not at every step.
+
+    So buffers must stay the objects that they are, which ``.to(device)`` leaves them when they are there already. Of
+    accelerate's CPU processes that holds because the harness gives them "cpu" and not "cpu:0" (harness/ranks.py).
+    """
 
     def __init__(self, model: nn.Module, decay: float) -> None:
         super().__init__(model, decay=decay, use_warmup=True)

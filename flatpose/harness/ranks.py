@@ -28,7 +28,9 @@ def share(value: T) -> T:
     from accelerate.utils import broadcast_object_list, parse_flag_from_env
 
     # Starts the process group when there is none yet, in the way of the trainer's Accelerator, which takes it over.
-    PartialState(cpu=not torch.cuda.is_available() or parse_flag_from_env("ACCELERATE_USE_CPU"))
+    state = PartialState(cpu=not torch.cuda.is_available() or parse_flag_from_env("ACCELERATE_USE_CPU"))
+    if state.device.type == "cpu":  # "cpu:0" is another name: a network that is sent there is copied, each time
+        state.device = torch.device("cpu")
     return broadcast_object_list([value])[0]
 
 
