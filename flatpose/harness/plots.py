@@ -145,7 +145,8 @@ def _draw_measured(axes: Axes, data: PlotData) -> None:
     counts = sorted({p["n"] for c in data["curves"] for p in c["points"]})
     seeds = "" if not counts else f"n = {counts[0]}" if len(counts) == 1 else f"n = {counts[0]}–{counts[-1]}"
     highest = max((p["interval"] or [p["y"]])[-1] for c in data["curves"] for p in c["points"])
-    _frame(axes, data, f"Measured here: {data['title']}", ", ".join(t for t in (data["boxes"], seeds) if t), highest)
+    profile, _, where = str(data["title"]).partition(" · ")
+    _frame(axes, data, f"Measured here: {profile}", ", ".join(t for t in (where, data["boxes"], seeds) if t), highest)
     _direct_labels(axes, labels)
     hints = [bars_hint(p for c in data["curves"] for p in c["points"])]
     hints += ["dots: seeds"] if counts and counts[-1] > 1 else []
