@@ -128,7 +128,7 @@ def _shift_hsv(pixels: np.ndarray, limits: tuple[float, float, float], rng: np.r
         hue, saturation, value = LEVELS.astype(np.int16) + shift[:, None]
         table = np.stack([hue % 180, np.clip(saturation, 0, 255), np.clip(value, 0, 255)], axis=-1).astype(np.uint8)
         hsv = cv2.LUT(hsv, table[None])
-    elif shift.any():  # without a circle to close, OpenCV's own saturating sum is several times as fast
+    elif shift.any():  # without a circle to close, OpenCV's own saturating sum is twice as fast
         hsv = cv2.add(hsv, np.append(shift, 0).astype(np.float64))  # a Scalar of four
     return cv2.cvtColor(hsv, cv2.COLOR_HSV2RGB)
 

@@ -15,7 +15,7 @@ def keep_freed_memory() -> bool:
     """Tell glibc to keep freed blocks, however large, instead of giving each back to the system; True where it listens.
 
     A step on a CPU allocates the same tensors as the one before. glibc takes large ones from the system and returns
-    them, and every page of each is then zeroed anew by the kernel: a sixth of the time of a small network
+    them, and every page of each is then zeroed anew by the kernel: a fifth of the time of a small network
     (benchmarks/results/engine.md). No number changes; the process holds on to the most it ever needed.
     """
     if platform.libc_ver()[0] != "glibc":
