@@ -78,12 +78,8 @@ def run_plan(plan: Plan, runs_dir: Path, data_root: Path | None, reporter: Repor
 
 
 def _problem(data: DataConfig, data_root: Path | None, reporter: Reporter) -> str | None:
-    from flatpose.metrics.score import check_truth
-
     try:
-        found = load(data, data_root, reporter=reporter)
-        if data.source == "disk" and found.task in ("coco", "crowdpose"):  # before training, not after it
-            check_truth(found.task, read_json(found.val.annotation_file), found.val.annotation_file)
+        load(data, data_root, reporter=reporter)
     except DataError as error:
         return str(error)
     return None
