@@ -84,7 +84,8 @@ class Benchmark:
     def check(self, root: Path) -> list[Finding]:
         """Everything that can be said about the data below ``root``; damaged data never raise."""
         if not root.is_dir():
-            return [Finding("error", str(root), "no such folder", "give the folder that holds coco/, crowdpose/ or mpii/")]
+            hint = f"give the folder that holds {self.folder}/"
+            return [Finding("error", str(root), "no such folder", hint)]
         return checked(str(root), lambda: self._check(root))
 
     def convert(self, source: Path, out: Path) -> list[Path]:
@@ -132,7 +133,7 @@ class Benchmark:
         return coco.load_tree(self.name, coco.coco_folder(root), self.keypoints(root), root)
 
     def _official(self, data: PoseData) -> bool:
-        return coco.OFFICIAL_IMAGES == {"train": len(data.train.image_ids), "val": len(data.val.image_ids)}
+        return {"train": len(data.train.image_ids), "val": len(data.val.image_ids)} == coco.OFFICIAL_IMAGES
 
     def _val_names(self) -> list[str]:
         return ["annotations/person_keypoints_val2017.json", "annotations/val.json"]
@@ -210,7 +211,7 @@ class CrowdPose(Benchmark):
         return crowdpose.load_crowdpose(root)
 
     def _official(self, data: PoseData) -> bool:
-        return crowdpose.OFFICIAL_IMAGES == {"train": len(data.train.image_ids), "val": len(data.val.image_ids)}
+        return {"train": len(data.train.image_ids), "val": len(data.val.image_ids)} == crowdpose.OFFICIAL_IMAGES
 
     def _val_names(self) -> list[str]:
         return [pattern.format(name) for name in ("test", "val") for pattern in crowdpose.PATTERNS]
@@ -271,7 +272,7 @@ class Mpii(Benchmark):
         return mpii.load_mpii(root)
 
     def _official(self, data: PoseData) -> bool:
-        return mpii.OFFICIAL_PERSONS == tuple(len(mpii.read_entries(s.annotation_file)) for s in (data.train, data.val))
+        return tuple(len(mpii.read_entries(s.annotation_file)) for s in (data.train, data.val)) == mpii.OFFICIAL_PERSONS
 
     def _val_names(self) -> list[str]:
         return [f"{inner}/{names[1]}" for inner, names in mpii.LAYOUTS.items()]

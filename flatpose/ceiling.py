@@ -24,7 +24,8 @@ def ceiling(codec: CodecConfig, image_size: tuple[int, int], data: PoseData) -> 
     """
     found = round_trip(codec, image_size, data.val.persons)
     return benchmarks.get(data.task).measure(
-        found, data.val.annotation_file, keypoint_set=data.keypoint_set, image_ids=data.val.image_ids, rescore="keypoint", score_threshold=0.0, nms="none")["metrics"]
+        found, data.val.annotation_file, keypoint_set=data.keypoint_set, image_ids=data.val.image_ids,
+        rescore="keypoint", score_threshold=0.0, nms="none")["metrics"]
 
 
 def round_trip(config: CodecConfig, image_size: tuple[int, int], persons: list[Person]) -> Predictions:

@@ -35,7 +35,8 @@ def evaluate(run: RunConfig, data: PoseData, codec: Codec, networks: dict[str, n
         for weights, network in list(networks.items())[:1 if number else None]:
             predictions = predict(network, codec, persons, data, run, accelerator, reporter)
             results.append({"kind": "trained", "weights": weights, "box_source": name,
-                            "flip_test": run.eval.flip_test and data.keypoint_set.can_flip, **score(predictions, data, run.eval, run.codec)})
+                            "flip_test": run.eval.flip_test and data.keypoint_set.can_flip,
+                            **score(predictions, data, run.eval, run.codec)})
     return results
 
 

@@ -13,11 +13,11 @@ import numpy as np
 import pytest
 import torch
 
+from flatpose import benchmarks
 from flatpose.config import RunConfig, spec_hash
 from flatpose.errors import FlatPoseError
 from flatpose.harness import catalog
 from flatpose.harness.spec import at_profile
-from flatpose import benchmarks
 from flatpose.models import build_model
 from flatpose.pose_checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from flatpose.predict import Pose

@@ -12,6 +12,7 @@ import torch
 from tiny import write_coco
 
 from experiments import systems_cnn as systems
+from flatpose import benchmarks
 from flatpose.checkpoints import convert
 from flatpose.codecs import build_codec
 from flatpose.complexity import ShapesOnly, measure
@@ -32,7 +33,6 @@ from flatpose.config.run import from_dict, to_dict
 from flatpose.data import load
 from flatpose.data.loader import Crops, normalise
 from flatpose.errors import FlatPoseError
-from flatpose import benchmarks
 from flatpose.keypoints import COCO17
 from flatpose.losses import build_loss
 from flatpose.models import build_model

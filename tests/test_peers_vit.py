@@ -11,13 +11,13 @@ from test_peers_cnn import SIZE, compare, four_persons, one_thread  # noqa: F401
 from torch import nn
 
 from experiments import systems_vit as systems
+from flatpose import benchmarks
 from flatpose.checkpoints import convert
 from flatpose.codecs import build_codec
 from flatpose.complexity import ShapesOnly, measure
 from flatpose.config import HeatmapCodecConfig, SHaRPoseConfig, TokenPoseConfig
 from flatpose.config.run import from_dict, to_dict
 from flatpose.errors import FlatPoseError
-from flatpose import benchmarks
 from flatpose.keypoints import COCO17
 from flatpose.losses import build_loss
 from flatpose.models import build_model

@@ -17,9 +17,6 @@ from flatpose.progress import SILENT, Reporter
 
 __all__ = ["KEYPOINTS_FILE", "Person", "PoseData", "Split", "find_root", "identity", "load", "load_coco"]
 
-load_coco = benchmarks.COCO.load
-"""A COCO tree below a root, both splits, with detections when a detector file is there."""
-
 
 def find_root(data_root: Path | None) -> Path | None:
     """--data-root, else $FLATPOSE_DATA, else ./data when it exists."""
@@ -45,6 +42,11 @@ def load(config: DataConfig, data_root: Path | None, *, reporter: Reporter = SIL
     if config.max_val_images is not None:
         data = _first_images(data, config.max_val_images)
     return replace(data, train=replace(data.train, persons=data.train.persons[:config.max_train_persons]))
+
+
+def load_coco(root: Path) -> PoseData:
+    """A COCO tree below ``root``, both splits, with detections when a detector file is there."""
+    return benchmarks.COCO.load(root)
 
 
 def identity(config: DataConfig, data_root: Path | None) -> tuple[str | None, str | None]:

@@ -142,7 +142,7 @@ def _check_names(listed: list[Any], keypoint_set: KeypointSet, where: str) -> No
     given = [_canonical(name, keypoint_set) for name in listed]
     if given == wanted:
         return
-    first = next((i for i, (a, b) in enumerate(zip(given, wanted, strict=False)) if a != b), min(map(len, (given, wanted))))
+    first = next((i for i, (a, b) in enumerate(zip(given, wanted, strict=False)) if a != b), min(len(given), len(wanted)))
     pair = [str(names[first]) if first < len(names) else "nothing" for names in (listed, keypoint_set.names)]
     raise DataError(f"its keypoints differ from {keypoint_set.name}'s: number {first + 1} is {pair[0]}, expected "
                     f"{pair[1]}", where=f"{where}: categories",
@@ -287,9 +287,8 @@ def plain_name(name: Any) -> str:
 
 def whole_id(value: Any) -> int:
     """An id as an int: 139, 139.0 and "139" are the same; raises ValueError for anything else."""
-    if isinstance(value, float) and value.is_integer():
-        value = int(value)
-    elif isinstance(value, str) and value.isascii() and value.isdecimal() and len(value) < 20:
+    digits = isinstance(value, str) and value.isascii() and value.isdecimal() and len(value) < 20
+    if digits or (isinstance(value, float) and value.is_integer()):
         value = int(value)
     if type(value) is not int or abs(value) >= 2**63:
         raise ValueError(f"id {str(value)[:40]!r} is not a whole number")

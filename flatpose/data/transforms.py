@@ -51,14 +51,12 @@ def random_view(person: Person, image_size: tuple[int, int], config: AugmentConf
     center, box = person.bbox_xywh[:2] + 0.5 * person.bbox_xywh[2:], PADDING * person.bbox_xywh[2:]
     if draw[0] < config.half_body:
         center, box = _half_body(person, keypoint_set, draw[1] < config.half_body_upper) or (center, box)
-    if draw[2] < SHIFT_PROBABILITY:  # mmpose shifts by the padded box before its aspect is fixed and it is rescaled
-        shifted = center + config.shift * offset * box
-    else:
-        shifted = center
     _, scale = box_to_center_scale(np.concatenate([center - box / 2, box]), image_size, padding=1.0)
+    if draw[2] < SHIFT_PROBABILITY:  # mmpose shifts before it rescales; 1.x also before it fixes the aspect
+        center = center + config.shift * offset * (box if config.truncated else scale)
     rotation = config.rotation * turn if draw[5] < config.rotation_probability else 0.0
     flip = bool(draw[6] < config.flip) and keypoint_set.can_flip
-    return View(shifted, scale * (1 + config.scale * stretch), float(rotation), flip)
+    return View(center, scale * (1 + config.scale * stretch), float(rotation), flip)
 
 
 def _truncated_normal(uniform: np.ndarray) -> np.ndarray:

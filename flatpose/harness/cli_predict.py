@@ -122,8 +122,8 @@ def export(source: Annotated[str, typer.Argument(metavar="CHECKPOINT|ID", help="
 
 def _untrained(source: str, row: str | None, profile: str | None) -> Any:
     """A row's network as it is built, at the paper's size unless a profile says otherwise."""
-    from flatpose.harness.spec import at_profile
     from flatpose import benchmarks
+    from flatpose.harness.spec import at_profile
     from flatpose.models import build_model
     from flatpose.pose_checkpoint import Checkpoint
 

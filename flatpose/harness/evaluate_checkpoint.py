@@ -97,9 +97,9 @@ def _run(experiment: Experiment, row: Row, profile: Profile | None, data_root: P
 
 def _network(run: RunConfig, checkpoint: Path, data_root: Path | None) -> tuple[nn.Module, str, Cost]:
     """The network with the file's weights, what was recognised, and its cost (without the file's order of colours)."""
+    from flatpose import benchmarks
     from flatpose.checkpoints import load_into
     from flatpose.complexity import measure
-    from flatpose import benchmarks
     from flatpose.models import build_model
 
     count = len(benchmarks.get(run.data.task).keypoints(data_root))

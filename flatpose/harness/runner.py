@@ -23,7 +23,7 @@ from flatpose.harness.memory import keep_freed_memory
 from flatpose.harness.plan import Plan, PlannedRun, Status
 from flatpose.harness.ranks import leave, rank, share, world
 from flatpose.harness.store import ERROR, Busy, RunDir, one_at_a_time
-from flatpose.io import read_json, write_bytes, write_text
+from flatpose.io import write_bytes, write_text
 from flatpose.progress import Reporter
 
 CODE = "code"  # names the code that began the run in this folder
