@@ -122,8 +122,8 @@ def export(source: Annotated[str, typer.Argument(metavar="CHECKPOINT|ID", help="
 
 def _untrained(source: str, row: str | None, profile: str | None) -> Any:
     """A row's network as it is built, at the paper's size unless a profile says otherwise."""
+    from flatpose import benchmarks
     from flatpose.harness.spec import at_profile
-    from flatpose.keypoints import benchmark_keypoints
     from flatpose.models import build_model
     from flatpose.pose_checkpoint import Checkpoint
 
@@ -132,6 +132,6 @@ def _untrained(source: str, row: str | None, profile: str | None) -> Any:
         raise SpecError("an experiment has many networks", where=source, hint="add --row R")
     run = catalog.find_row(found, row).run
     run = run if profile is None else at_profile(run, catalog.find_profile(found, profile))
-    keypoints = benchmark_keypoints(run.data.task)
+    keypoints = benchmarks.get(run.data.task).keypoints()
     network = build_model(run.model, run.codec, run.image_size, len(keypoints), pretrained=False)
     return Checkpoint(run, keypoints, network, {})

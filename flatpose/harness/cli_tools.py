@@ -23,7 +23,6 @@ ProfileOpt = Annotated[Optional[str], typer.Option(help="smoke, quick, synth, pa
                         "lists (fig1: mini); default: the experiment's.")]
 RootOpt = Annotated[Optional[Path], typer.Option(help="Folder holding coco/ (…); switches from embedded to this data.")]
 TaskOpt = Annotated[str, typer.Option(help="coco, crowdpose or mpii.")]
-BENCHMARKS = ("coco", "crowdpose", "mpii")
 
 
 @app.command()
@@ -227,9 +226,9 @@ def score(task: TaskOpt,
       flatpose-exp score --task coco --annotations person_keypoints_val2017.json --predictions results.json
       flatpose-exp score --task mpii --annotations annot/valid.json --predictions results.json
     """
-    from flatpose.metrics.score import score_file
+    from flatpose import benchmarks
 
-    print_json(score_file(task, annotations, predictions))
+    print_json(benchmarks.get(task).score(annotations, predictions, make_reporter()))
 
 
 @data_app.command("make")
@@ -275,24 +274,18 @@ def data_check(data_root: RootOpt = None,
 
     Examples: flatpose-exp data check --data-root /data · flatpose-exp data check --data-root mine --task custom
     """
-    from flatpose.data.check import check
+    from flatpose import benchmarks
 
     place = existing_root(data_root)
-    tasks = [task] if task else _tasks(place)
+    tasks = [task] if task else benchmarks.found_in(place)
     findings = [{"task": t, **{name: getattr(f, name) for name in ("severity", "where", "what", "hint")}}
-                for t in tasks for f in check(place, t)]
+                for t in tasks for f in benchmarks.get(t).check(place)]
     if json_:
         print_json(findings)
     else:
         _print_findings([(f["severity"], f["where"], f["what"], f["hint"]) for f in findings])
     if any(f["severity"] == "error" for f in findings):
         raise typer.Exit(2)
-
-
-def _tasks(place: Path) -> list[str]:
-    """What a data root seems to hold."""
-    found = [t for t in BENCHMARKS if (place / t).is_dir()] or ["coco"]
-    return ["custom"] if (place / "keypoints.json").is_file() else found
 
 
 @data_app.command("convert")
@@ -311,9 +304,9 @@ def data_convert(task: Annotated[str, typer.Option(help="mpii or crowdpose.")],
     Examples: flatpose-exp data convert --task crowdpose /data --out /data/coco-like ·
     flatpose-exp data convert --task mpii mpii_human_pose_v1_u12_1.mat --out /data/mpii
     """
-    from flatpose.data.convert import convert
+    from flatpose import benchmarks
 
-    for path in convert(task, source, out_dir):
+    for path in benchmarks.get(task).convert(source, out_dir):
         print(path)
 
 

@@ -23,7 +23,7 @@ from flatpose.harness.memory import keep_freed_memory
 from flatpose.harness.plan import Plan, PlannedRun, Status
 from flatpose.harness.ranks import leave, rank, share, world
 from flatpose.harness.store import ERROR, Busy, RunDir, one_at_a_time
-from flatpose.io import read_json, write_bytes, write_text
+from flatpose.io import write_bytes, write_text
 from flatpose.progress import Reporter
 
 CODE = "code"  # names the code that began the run in this folder
@@ -78,12 +78,8 @@ def run_plan(plan: Plan, runs_dir: Path, data_root: Path | None, reporter: Repor
 
 
 def _problem(data: DataConfig, data_root: Path | None, reporter: Reporter) -> str | None:
-    from flatpose.metrics.score import check_truth
-
     try:
-        found = load(data, data_root, reporter=reporter)
-        if data.source == "disk" and found.task in ("coco", "crowdpose"):  # before training, not after it
-            check_truth(found.task, read_json(found.val.annotation_file), found.val.annotation_file)
+        load(data, data_root, reporter=reporter)
     except DataError as error:
         return str(error)
     return None
