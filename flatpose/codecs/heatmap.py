@@ -65,7 +65,10 @@ class HeatmapCodec(Codec):
         return self._refined(cell, window_at(values, cell)), scores
 
     def round_trip(self, keypoints: Tensor) -> Tensor:
-        """Without building the map: its two factors have the same peak, and blurring acts on each of them alone."""
+        """Without building the map: its two factors have the same peak, and blurring acts on each of them alone.
+
+        Far outside the crop, where a float32 map is 0 everywhere, this still finds the nearest cell of the border.
+        """
         if self.config.decode == "expectation" or self.config.upsample > 1:
             return super().round_trip(keypoints)
         rows, columns = self._factors(keypoints / self._pixels_per_cell(keypoints))

@@ -1,19 +1,27 @@
 """Which network do the paper's own numbers mean? A search over small readings for those that print its digits.
 
 Tables 1 and 5 print parameters (M) and GFLOPs of twelve different FlatPose networks: 24 cells of one decimal. Every
-count is a sum of layers, so it is done by arithmetic here (a test holds it against built networks and counters), and
-all sets of up to three departures from the literal text are tried. flatpose.harness.readings_page reports the result.
+count is a sum of layers, so it is done by arithmetic here (a test compares it with built networks and their counters),
+and all sets of up to three departures from the literal text are tried.
 """
 
 from __future__ import annotations
 
 import itertools
 import math
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any, Literal
+
+import pandas as pd
+
+from flatpose import NUMERICS
 
 DIM, HEADS, HIDDEN, KEYPOINTS = 256, 8, 1024, 17
 MAX_DEPARTURES = 3
+DEFAULT = ("ffn_all",)
+"""The departures that FlatPoseConfig's defaults make."""
+EXAMPLES = 4
+"""Sets kept of those that explain equally many cells."""
 
 
 @dataclass(frozen=True)
@@ -236,43 +244,69 @@ def printed(value: float, guess: Guess) -> float:
     return math.floor(value * 10) / 10 if guess.truncate else float(f"{value:.1f}")
 
 
-@dataclass
-class Outcome:
-    """What one set of departures gives in the 24 cells."""
-
-    departures: tuple[str, ...]
-    cells: list[dict[str, Any]] = field(default_factory=list)
-
-    @property
-    def hits(self) -> int:
-        """Cells that print the paper's digits."""
-        return sum(cell["hit"] for cell in self.cells)
-
-    @property
-    def missed(self) -> list[str]:
-        """The other cells."""
-        return [f"{cell['row']}: {cell['quantity']}" for cell in self.cells if not cell["hit"]]
-
-
-def evaluate(departures: tuple[str, ...]) -> Outcome | None:
-    """The cells under these departures; None when two of them contradict each other."""
+def evaluate(departures: tuple[str, ...]) -> list[dict[str, Any]] | None:
+    """The 24 cells under these departures; None when two of them contradict each other."""
     changes = [DEPARTURES[name][1] for name in departures]
     names = [key for change in changes for key in change]
     if len(set(names)) < len(names):
         return None
     guess = replace(Guess(), **{key: value for change in changes for key, value in change.items()})
-    outcome = Outcome(departures)
+    cells = []
     for case in CASES:
         total = count(case, guess)
         for quantity, value, want in (("params_m", total.params / 1e6, case.params_m),
                                       ("gflops", total.macs / 1e9, case.gflops)):
-            outcome.cells.append({"row": case.row, "quantity": quantity, "value": round(value, 4), "published": want,
-                                  "hit": printed(value, guess) == want})
-    return outcome
+            cells.append({"departures": " + ".join(departures), "size": len(departures), "row": case.row,
+                          "quantity": quantity, "published": want, "value": round(value, 4),
+                          "hit": printed(value, guess) == want})
+    return cells
 
 
-def search(max_departures: int = MAX_DEPARTURES) -> list[Outcome]:
-    """Every consistent set of up to ``max_departures`` departures, best first, small sets before large ones."""
+def search(max_departures: int = MAX_DEPARTURES) -> pd.DataFrame:
+    """The cells of every consistent set of up to ``max_departures`` departures, best sets first, small before large.
+
+    Columns: departures (joined by " + ", "" for the literal text), size, row, quantity, published, value, hit, and of
+    the whole set hits (cells that print the paper's digits).
+    """
     sets = (c for n in range(max_departures + 1) for c in itertools.combinations(DEPARTURES, n))
-    outcomes = [outcome for outcome in map(evaluate, sets) if outcome is not None]
-    return sorted(outcomes, key=lambda o: (-o.hits, len(o.departures)))
+    found = pd.DataFrame([cell for cells in map(evaluate, sets) if cells for cell in cells])
+    found["hits"] = found.groupby("departures", sort=False)["hit"].transform("sum")
+    return found.sort_values(["hits", "size"], ascending=[False, True], kind="stable", ignore_index=True)
+
+
+def measure(max_departures: int = MAX_DEPARTURES) -> pd.DataFrame:
+    """The lines of :func:`search` that answer something, with its columns, ``tried`` and ``ties`` and numerics.
+
+    Kept are the literal text, the defaults of FlatPoseConfig, the best set that explains each cell, and of each size up
+    to four of the best sets. ``tried``: consistent sets of that size; ``ties``: how many have as many hits.
+    """
+    found = search(max_departures)
+    sets = found.drop_duplicates("departures")[["departures", "size", "hits"]]
+    found["tried"] = found["size"].map(sets.groupby("size").size())
+    found["ties"] = found[["size", "hits"]].merge(sets.groupby(["size", "hits"]).size().rename("n").reset_index())["n"]
+    best = sets[sets["hits"] == sets.groupby("size")["hits"].transform("max")].groupby("size").head(EXAMPLES)
+    explaining = found[found["hit"]].drop_duplicates(["row", "quantity"])
+    kept = {"", " + ".join(DEFAULT), *best["departures"], *explaining["departures"]}
+    return found[found["departures"].isin(kept)].assign(numerics=NUMERICS).reset_index(drop=True)
+
+
+def cells(found: pd.DataFrame) -> pd.DataFrame:
+    """One line per printed cell of :func:`measure`'s lines: row, quantity, published, literal, default, explained_by.
+
+    ``explained_by``: the departures of the best set that prints it, "" for the literal text, None where no set does.
+    """
+    sets = {name: lines.reset_index(drop=True) for name, lines in found.groupby("departures", sort=False)}
+    literal, default = sets[""], sets[" + ".join(DEFAULT)]
+    out = literal[["row", "quantity", "published"]].assign(literal=literal["value"], default=default["value"])
+    order = ["", " + ".join(DEFAULT), *sets]
+    out["explained_by"] = [next((name for name in order if sets[name]["hit"][i]), None) for i in range(len(out))]
+    return out
+
+
+def best_sets(found: pd.DataFrame) -> pd.DataFrame:
+    """The best sets of each size in :func:`measure`'s lines: size, departures, hits, tried, ties, missed (cells)."""
+    sets = found.drop_duplicates("departures")
+    best = sets[sets["hits"] == sets.groupby("size")["hits"].transform("max")].groupby("size").head(EXAMPLES)
+    missed = found[~found["hit"]].groupby("departures").apply(lambda cells: list(cells["row"] + ": " + cells["quantity"]))
+    return best.assign(missed=best["departures"].map(missed)).sort_values("size", kind="stable")[
+        ["size", "departures", "hits", "tried", "ties", "missed"]].reset_index(drop=True)
