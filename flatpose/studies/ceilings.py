@@ -7,6 +7,7 @@ annotations are read once per process, so that the evaluator's own time is what 
 from __future__ import annotations
 
 import multiprocessing
+import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
@@ -46,7 +47,7 @@ class Ceiling:
     """Pixels per cell, bins per pixel, or sigma in pixels; None for a codec that has no cells."""
 
 
-def measure(rows: Sequence[Ceiling], data_root: Path, *, known: pd.DataFrame | None = None, jobs: int = 1,
+def measure(rows: Sequence[Ceiling], data_root: Path, *, known: pd.DataFrame | None = None, jobs: int | None = None,
             reporter: Reporter = SILENT, save: Callable[[pd.DataFrame], None] | None = None) -> pd.DataFrame:
     """Metrics of every row on each benchmark of its ``tasks`` that lies below ``data_root``.
 
@@ -54,7 +55,7 @@ def measure(rows: Sequence[Ceiling], data_root: Path, *, known: pd.DataFrame | N
         rows: What to measure.
         data_root: Holds the annotation files.
         known: Lines of an earlier call; those measured under the same conditions are kept.
-        jobs: Processes, of one thread each.
+        jobs: Processes, of one thread each (default: one per core).
         reporter: Told of progress, and of the benchmarks that are left out.
         save: Called with all lines so far whenever one is added, so that an interrupted measurement can go on.
 
@@ -76,7 +77,7 @@ def measure(rows: Sequence[Ceiling], data_root: Path, *, known: pd.DataFrame | N
     lines = {key: old[key] for key, (_, conditions) in wanted.items() if key in old and _holds(old[key], conditions)}
     todo = [(row, task, data_root) for (name, task), (row, _) in wanted.items() if (name, task) not in lines]
     reporter.start("ceilings", len(todo))
-    for row, task, line in _measured(todo, jobs):
+    for row, task, line in _measured(todo, jobs or os.cpu_count() or 1):
         lines[row.id, task] = {**wanted[row.id, task][1], **line}
         if save:
             save(pd.DataFrame([lines[key] for key in wanted if key in lines]))

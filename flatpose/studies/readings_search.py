@@ -20,8 +20,6 @@ DIM, HEADS, HIDDEN, KEYPOINTS = 256, 8, 1024, 17
 MAX_DEPARTURES = 3
 DEFAULT = ("ffn_all",)
 """The departures that FlatPoseConfig's defaults make."""
-EXAMPLES = 4
-"""Sets kept of those that explain equally many cells."""
 
 
 @dataclass(frozen=True)
@@ -74,6 +72,10 @@ CASES = (
     Case("Table 5 (11) K = 8", 21.6, 2.8, top_k=8),
     Case("Table 5 (12) K = full", 21.6, 2.8, top_k=None),
 )
+
+
+CELLS = [{"row": case.row, "quantity": name, "published": getattr(case, name)}
+         for case in CASES for name in ("params_m", "gflops")]
 
 
 @dataclass(frozen=True)
@@ -239,74 +241,65 @@ def _head(total: Tally, case: Case, guess: Guess, tokens: int) -> None:
         total.linear(cells, round(side * guess.split_ratio), KEYPOINTS, bias=guess.classifier_bias)
 
 
-def printed(value: float, guess: Guess) -> float:
+def in_print(value: float, guess: Guess) -> float:
     """``value`` with one decimal, as the paper prints it."""
     return math.floor(value * 10) / 10 if guess.truncate else float(f"{value:.1f}")
 
 
-def evaluate(departures: tuple[str, ...]) -> list[dict[str, Any]] | None:
-    """The 24 cells under these departures; None when two of them contradict each other."""
+@dataclass(frozen=True)
+class Outcome:
+    """What one set of departures gives in the 24 cells, in the order of CASES, parameters before GFLOPs."""
+
+    departures: tuple[str, ...]
+    values: tuple[float, ...]
+    printed: tuple[bool, ...]
+    """Whether the value prints the paper's digits."""
+
+    @property
+    def hits(self) -> int:
+        """Cells that print the paper's digits."""
+        return sum(self.printed)
+
+
+def evaluate(departures: tuple[str, ...]) -> Outcome | None:
+    """The cells under these departures; None when two of them contradict each other."""
     changes = [DEPARTURES[name][1] for name in departures]
     names = [key for change in changes for key in change]
     if len(set(names)) < len(names):
         return None
     guess = replace(Guess(), **{key: value for change in changes for key, value in change.items()})
-    cells = []
-    for case in CASES:
-        total = count(case, guess)
-        for quantity, value, want in (("params_m", total.params / 1e6, case.params_m),
-                                      ("gflops", total.macs / 1e9, case.gflops)):
-            cells.append({"departures": " + ".join(departures), "size": len(departures), "row": case.row,
-                          "quantity": quantity, "published": want, "value": round(value, 4),
-                          "hit": printed(value, guess) == want})
-    return cells
+    counts = [count(case, guess) for case in CASES]
+    values = [value for total in counts for value in (total.params / 1e6, total.macs / 1e9)]
+    printed = tuple(in_print(v, guess) == cell["published"] for v, cell in zip(values, CELLS, strict=True))
+    return Outcome(departures, tuple(round(value, 4) for value in values), printed)
 
 
-def search(max_departures: int = MAX_DEPARTURES) -> pd.DataFrame:
-    """The cells of every consistent set of up to ``max_departures`` departures, best sets first, small before large.
-
-    Columns: departures (joined by " + ", "" for the literal text), size, row, quantity, published, value, hit, and of
-    the whole set hits (cells that print the paper's digits).
-    """
+def search(max_departures: int = MAX_DEPARTURES) -> list[Outcome]:
+    """Every consistent set of up to ``max_departures`` departures, best first, small sets before large ones."""
     sets = (c for n in range(max_departures + 1) for c in itertools.combinations(DEPARTURES, n))
-    found = pd.DataFrame([cell for cells in map(evaluate, sets) if cells for cell in cells])
-    found["hits"] = found.groupby("departures", sort=False)["hit"].transform("sum")
-    return found.sort_values(["hits", "size"], ascending=[False, True], kind="stable", ignore_index=True)
+    outcomes = [outcome for outcome in map(evaluate, sets) if outcome is not None]
+    return sorted(outcomes, key=lambda o: (-o.hits, len(o.departures)))
 
 
 def measure(max_departures: int = MAX_DEPARTURES) -> pd.DataFrame:
-    """The lines of :func:`search` that answer something, with its columns, ``tried`` and ``ties`` and numerics.
+    """What the search says, in lines of three kinds; every line has numerics.
 
-    Kept are the literal text, the defaults of FlatPoseConfig, the best set that explains each cell, and of each size up
-    to four of the best sets. ``tried``: consistent sets of that size; ``ties``: how many have as many hits.
+    cell: row, quantity (params_m or gflops), published, literal and default (values), and explained_by, the departures
+    of the best set that prints it: "" for the literal text, none where no set does.
+    single: name and meaning of a departure, and the cells printed with it alone or with_default.
+    sets: number of departures, how many sets were tried, hits and names of the best one, and its ties.
     """
-    found = search(max_departures)
-    sets = found.drop_duplicates("departures")[["departures", "size", "hits"]]
-    found["tried"] = found["size"].map(sets.groupby("size").size())
-    found["ties"] = found[["size", "hits"]].merge(sets.groupby(["size", "hits"]).size().rename("n").reset_index())["n"]
-    best = sets[sets["hits"] == sets.groupby("size")["hits"].transform("max")].groupby("size").head(EXAMPLES)
-    explaining = found[found["hit"]].drop_duplicates(["row", "quantity"])
-    kept = {"", " + ".join(DEFAULT), *best["departures"], *explaining["departures"]}
-    return found[found["departures"].isin(kept)].assign(numerics=NUMERICS).reset_index(drop=True)
-
-
-def cells(found: pd.DataFrame) -> pd.DataFrame:
-    """One line per printed cell of :func:`measure`'s lines: row, quantity, published, literal, default, explained_by.
-
-    ``explained_by``: the departures of the best set that prints it, "" for the literal text, None where no set does.
-    """
-    sets = {name: lines.reset_index(drop=True) for name, lines in found.groupby("departures", sort=False)}
-    literal, default = sets[""], sets[" + ".join(DEFAULT)]
-    out = literal[["row", "quantity", "published"]].assign(literal=literal["value"], default=default["value"])
-    order = ["", " + ".join(DEFAULT), *sets]
-    out["explained_by"] = [next((name for name in order if sets[name]["hit"][i]), None) for i in range(len(out))]
-    return out
-
-
-def best_sets(found: pd.DataFrame) -> pd.DataFrame:
-    """The best sets of each size in :func:`measure`'s lines: size, departures, hits, tried, ties, missed (cells)."""
-    sets = found.drop_duplicates("departures")
-    best = sets[sets["hits"] == sets.groupby("size")["hits"].transform("max")].groupby("size").head(EXAMPLES)
-    missed = found[~found["hit"]].groupby("departures").apply(lambda cells: list(cells["row"] + ": " + cells["quantity"]))
-    return best.assign(missed=best["departures"].map(missed)).sort_values("size", kind="stable")[
-        ["size", "departures", "hits", "tried", "ties", "missed"]].reset_index(drop=True)
+    outcomes = search(max_departures)
+    by_set = {frozenset(o.departures): o for o in outcomes}
+    literal, default = by_set[frozenset()], by_set[frozenset(DEFAULT)]
+    cells = [{"kind": "cell", **cell, "literal": literal.values[i], "default": default.values[i],
+              "explained_by": next((" + ".join(o.departures) for o in (literal, default, *outcomes) if o.printed[i]),
+                                   None)} for i, cell in enumerate(CELLS)]
+    singles = [{"kind": "single", "name": name, "meaning": meaning, "alone": by_set[frozenset((name,))].hits,
+                "with_default": both.hits if (both := by_set.get(frozenset((name, *DEFAULT)))) else None}
+               for name, (meaning, _) in DEPARTURES.items()]
+    sizes = [[o for o in outcomes if len(o.departures) == n] for n in range(max_departures + 1)]
+    best = [{"kind": "sets", "departures": n, "tried": len(group), "hits": group[0].hits,
+             "names": " + ".join(group[0].departures), "ties": sum(o.hits == group[0].hits for o in group)}
+            for n, group in enumerate(sizes)]
+    return pd.DataFrame([*cells, *singles, *best]).assign(numerics=NUMERICS)
