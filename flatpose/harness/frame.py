@@ -10,8 +10,8 @@ Columns of :func:`load` (one line per experiment, row, seed, profile, data, kind
 - of the data: ``profile, data_id, data`` (label; different data of one label get their id), ``task, source``
 - of the run: ``seed, spec_hash, run_id, status, reason, stale, numerics``
 - of the evaluation: ``kind`` (trained | ceiling | checkpoint), ``weights`` (ema | raw | None), ``box_source, flip_test,
-  score_rule, images, predictions``; one column per metric in 0..1; ``AP_low, AP_high`` (95 % bootstrap over images,
-  likewise for other metrics that have one)
+  score_rule, images, predictions, condition`` (boxes, flip test and rule in words); one column per metric in 0..1;
+  ``AP_low, AP_high`` (95 % bootstrap over images, likewise for other metrics that have one)
 - of the network that ran: ``params_m, gflops, input_h, input_w``
 - of training: ``epochs, steps, train_persons, val_persons, train_s, images_per_s, ema_decay, lr, effective_batch``
 - of the record: ``ended, seconds, git_sha, device, file`` (checkpoint file)
@@ -32,7 +32,7 @@ import pandas as pd
 
 import flatpose
 from flatpose.config.run import spec_hash
-from flatpose.harness import catalog, record
+from flatpose.harness import catalog, record, stats
 from flatpose.harness.record import Record, RecordFile, Result
 from flatpose.harness.spec import Experiment, Row, at_profile
 from flatpose.io import read_json
@@ -43,8 +43,8 @@ SCALES = {"smoke": 0, "quick": 1, "mini": 2, "mini_pretrained": 3, "mini_long": 
 OF_ROW = ("experiment", "row", "label", "group", "series", "x")
 OF_RESULT = ("kind", "weights", "box_source", "flip_test", "score_rule", "images", "predictions")
 COLUMNS = (*OF_ROW, "profile", "data_id", "data", "task", "source", "seed", "spec_hash", "run_id", "status", "reason",
-           "stale", "numerics", *OF_RESULT, "AP", "AP_low", "AP_high", "params_m", "gflops", "input_h", "input_w",
-           "epochs", "steps", "train_persons", "val_persons", "train_s", "images_per_s", "ema_decay", "lr",
+           "stale", "numerics", *OF_RESULT, "condition", "AP", "AP_low", "AP_high", "params_m", "gflops",
+           "input_h", "input_w", "epochs", "steps", "train_persons", "val_persons", "train_s", "images_per_s", "ema_decay", "lr",
            "effective_batch", "ended", "seconds", "git_sha", "device", "file")
 """Columns that are always there; metrics beside AP are added where a record has them."""
 COST_COLUMNS = ("params_m", "params_leaf_m", "gflops", "gflops_executed", "gflops_torch", "gflops_hrnet_tool", "table6")
@@ -104,29 +104,32 @@ class Frames:
 
 
 _TEXT = {*OF_ROW[:5], "profile", "data_id", "data", "task", "source", "spec_hash", "run_id", "status", "reason",
-         "stale", "kind", "weights", "box_source", "flip_test", "score_rule", "ended", "git_sha", "device", "file"}
+         "stale", "kind", "weights", "box_source", "flip_test", "score_rule", "condition", "ended", "git_sha", "device",
+         "file"}
 
 
-def read(root: Path, runs_dir: Path | None = None, ids: Sequence[str] | None = None) -> Frames:
+def read(root: Path, runs_dir: Path | None = None, ids: Sequence[str] | None = None,
+         experiments: Sequence[Experiment] | None = None) -> Frames:
     """Experiments by id or spec file (all that come with the program for None) and their records.
 
     Args:
         root: Holds reports/.
         runs_dir: Finished runs that are not committed yet; None reads the committed records only.
         ids: Experiments to read. Their records are looked for in the files of all experiments, which share runs.
+        experiments: Experiments to read, in place of ``ids``.
 
     Raises:
         DataError: A file of records is damaged, or of another schema.
         SpecError: No such experiment.
     """
-    experiments = [catalog.load(i) for i in (ids if ids is not None else catalog.ids())]
+    experiments = experiments or [catalog.load(i) for i in (ids if ids is not None else catalog.ids())]
     data = root / "reports" / "data"
     committed = {p.stem: record.read_record_file(p, p.stem) for p in sorted(data.glob("*.json")) if _holds_records(p)}
     pool = [r for file in committed.values() for r in file.records] + (scan(runs_dir) if runs_dir else [])
     files = {}
     for e in experiments:
         own = committed.get(e.id, RecordFile(experiment=e.id))
-        files[e.id] = own.model_copy(update={"records": _latest(e, own.records, pool), **_counted(e, own, runs_dir)})
+        files[e.id] = own.model_copy(update={"records": latest(e, own.records, pool), **_counted(e, own, runs_dir)})
     return Frames({e.id: e for e in experiments}, files)
 
 
@@ -188,13 +191,60 @@ def settings(results: pd.DataFrame, experiment: Experiment, task: str) -> list[t
     return list(counts.sort_values(["most", "rows", "scale", "runs"], ascending=False).index)
 
 
+def under(results: pd.DataFrame, profile: str, data_id: str) -> pd.DataFrame:
+    """The lines of one setting (an entry of :func:`settings`)."""
+    return results[(results["profile"] == profile) & (results["data_id"] == data_id)]
+
+
+def summary(results: pd.DataFrame, metric: str = "AP") -> pd.DataFrame:
+    """Mean over seeds of the finished lines of ``results``, by experiment, row, profile, data, kind and box source.
+
+    Averaged (EMA) weights are taken where a run has them, else the raw ones; the two are never mixed within a run.
+
+    Returns:
+        The row's and data's columns, then ``mean, n`` (seeds), ``low, high`` (95 % t-interval over seeds; over images
+        for one seed; NaN without either), ``image_low, image_high`` (bootstrap, ends averaged over seeds), ``stale``
+        and ``condition`` (boxes, flip test and score rule).
+    """
+    found = results[results["status"] == "done"]
+    found = found.dropna(subset=[metric]) if metric in found else found.iloc[:0]
+    run = [found[c] for c in ("experiment", "row", "profile", "run_id", "kind", "box_source")]
+    averaged = found["weights"] == "ema"
+    found = found[averaged | ~averaged.groupby(run).transform("any")]
+    missing = pd.Series(index=found.index, dtype=float)
+    ends = {f"image_{end}": found.get(f"{metric}_{end}", missing) for end in ("low", "high")}
+    made = found.assign(value=found.get(metric, missing), **ends).groupby(
+        [*OF_ROW, "profile", "data_id", "data", "task", "kind", "box_source"], sort=False, dropna=False).agg(
+        mean=("value", "mean"), n=("run_id", "nunique"), image_low=("image_low", "mean"),
+        image_high=("image_high", "mean"), stale=("stale", "any"), condition=("condition", "unique"),
+        values=("value", tuple)).reset_index()
+    intervals = [stats.interval(line.values) or (line.image_low, line.image_high) for line in made.itertuples()]
+    made["low"], made["high"] = [i[0] for i in intervals], [i[1] for i in intervals]
+    return made.assign(condition=made["condition"].str.join("; ")).drop(columns="values")
+
+
+def by_seed(results: pd.DataFrame, metric: str = "AP") -> dict[str, dict[int, float]]:
+    """Row -> seed -> metric, for :func:`flatpose.harness.stats.paired`; ``results`` of one condition and box source."""
+    found: dict[str, dict[int, float]] = {}
+    done = results[(results["status"] == "done") & (results["kind"] == "trained")]
+    for row, seed, value in zip(done["row"], done["seed"], done[metric], strict=True):  # EMA before raw
+        if pd.notna(value):
+            found.setdefault(row, {}).setdefault(int(seed), float(value))
+    return found
+
+
+def box_name(source: str) -> str:
+    """"gt" -> "ground-truth boxes", "det:person.json" -> "detector boxes (person.json)"."""
+    return "ground-truth boxes" if source == "gt" else f"detector boxes ({source.partition(':')[2]})"
+
+
 def _holds_records(path: Path) -> bool:
     """Studies keep their tables in the same folder."""
     value = read_json(path)
     return isinstance(value, dict) and ("records" in value or "experiment" in value) and "drawings" not in value
 
 
-def _latest(experiment: Experiment, own: Iterable[Record], pool: Iterable[Record]) -> tuple[Record, ...]:
+def latest(experiment: Experiment, own: Iterable[Record], pool: Iterable[Record]) -> tuple[Record, ...]:
     """The experiment's records out of a pool; of two with one key the one that ended later.
 
     Its own committed records stay, also where no row asks for them any more. Smoke records only show that every step
@@ -266,6 +316,9 @@ def _line(experiment: Experiment, row: Row, profile: str, r: Record, result: Res
                  ("epochs", "steps", "images_per_s", "ema_decay", "lr", "effective_batch")} | {"train_s": train.seconds}
     if result:
         line |= {name: getattr(result, name) for name in OF_RESULT} | result.metrics
+        flip = "with" if result.flip_test else "without"
+        line["condition"] = ("ground truth encoded and decoded, no network" if result.kind == "ceiling" else
+                             f"{box_name(result.box_source)}, {flip} flip test, {result.score_rule}")
         line |= {f"{metric}_{end}": value for metric, ends in result.bootstrap.items()
                  for end, value in zip(("low", "high"), ends, strict=True)}
     return line
