@@ -222,86 +222,94 @@ def _name(experiment: Experiment) -> str:
     return experiment.id if experiment.id in catalog.ids() else f"{experiment.id}.py"
 
 
-def boxes_page(frames: Frames, pairs: pd.DataFrame, simulated: pd.DataFrame | None, picture: str) -> str:
+def boxes_page(frames: Frames, pairs: pd.DataFrame, simulated: pd.DataFrame) -> str:
     """Ground-truth against detector boxes: public pairs, the paper's rows, our networks, the simulation."""
-    public, paper, own = box_rows(pairs), paper_boxes(frames), box_rows(own_boxes(frames))
-    found = boxes_finding(public, paper, pairs)
-    parts = [_folded(f"{title} ({len(rows)} networks)", tables.markdown(_box_table(rows)))
-             for title, rows in (("Networks trained here", own), ("Simulated networks", box_rows(simulated)))
-             if len(rows)]
-    sources = "\n".join(f"- {p.label}: {p.det_source}; with ground-truth boxes: {p.gt_source}" for p in
-                        pairs.itertuples())
-    return _page("boxes: ground-truth against detector boxes", "Which boxes do FlatPose's rows of Table 2 come from, and "
-                 "how much AP do ground-truth boxes give away?", f"**Found:** {found}",
-                 "**Run:** nothing; public results of one network with both kinds of boxes (COCO val2017, flip test) "
-                 "beside the paper's rows.", tables.markdown(pd.concat([_box_table(public), _box_table(
-                     paper[paper["ours"]])]).fillna(tables.DASH)), f"![AR − AP against AP]({picture})", *parts,
-                 f"## Sources\n\n{sources}", "Every number: [boxes.csv](boxes.csv).")
+    paper, own = tables.paper_boxes(frames), tables.own_boxes(frames)
+    folded = {f"{title} ({len(rows)})": tables.boxes(rows) for title, rows in (
+        ("Networks trained here", own), ("Simulated networks", simulated)) if len(rows)}
+    sources = "\n".join(f"- {p.label}: {p.det_source}; with ground-truth boxes: {p.gt_source}"
+                        for p in pairs.itertuples())
+    return study_page(
+        "boxes", "Which boxes do FlatPose's rows of Table 2 come from, and how much AP do ground-truth boxes give away?",
+        [boxes_finding(pairs, paper)], "nothing; public results of one network with both kinds of boxes (COCO val2017, "
+        "flip test) stand beside the paper's rows.", pd.concat([tables.boxes(pairs), tables.boxes(paper[paper["ours"]])]
+                                                               ).fillna(tables.DASH),
+        folded, f"## Sources\n\n{sources}")
 
 
-def box_rows(pairs: pd.DataFrame | None) -> pd.DataFrame:
-    """Adds the gain in AP, and AR − AP with both kinds of boxes; metrics in 0..1."""
-    if pairs is None or pairs.empty:
-        return pd.DataFrame()
-    return pairs.assign(gain=pairs["AP_gt"] - pairs["AP_det"], gap_det=pairs["AR_det"] - pairs["AP_det"],
-                        gap_gt=pairs["AR_gt"] - pairs["AP_gt"])
-
-
-def paper_boxes(frames: Frames) -> pd.DataFrame:
-    """Rows of Table 2 with a printed AP and AR: label, AP, AP50, AP75, AR, AR − AP, and whether it is FlatPose's."""
-    said = frames.published[frames.published["experiment"] == "table2"]
-    made = said.pivot(index="row", columns="metric", values="value").reindex(said["row"].unique()).dropna(
-        subset=["AP", "AR"])
-    names = {r.id: f"{r.label} {r.group.replace('x', '×')}" for r in frames.experiments["table2"].rows}
-    return made.assign(label=made.index.map(names), gap=made["AR"] - made["AP"],
-                       ours=made.index.str.startswith("flatpose")).reset_index(drop=True)
-
-
-def own_boxes(frames: Frames) -> pd.DataFrame:
-    """Networks trained here with both box sources, best evidence of each experiment, each run once."""
-    trained = frames.results[(frames.results["kind"] == "trained") & (frames.results["status"] == "done")]
-    found = trained.dropna(subset=["AR"]).assign(boxes=trained["box_source"].str[:3].str.rstrip(":"))
-    found = found.drop_duplicates(["run_id", "weights", "boxes"])  # EMA lines come first
-    wide = found.drop_duplicates(["run_id", "boxes"]).pivot_table(
-        index=["label", "profile", "data", "spec_hash"], columns="boxes", values=["AP", "AP50", "AR"], sort=False)
-    if "det" not in wide.columns.get_level_values("boxes"):
-        return pd.DataFrame()
-    wide.columns = [f"{metric}_{box}" for metric, box in wide.columns]
-    wide = wide.reset_index()
-    return wide[wide["AP_gt"] >= FLOOR].dropna()
-
-
-def boxes_finding(public: pd.DataFrame, paper: pd.DataFrame, pairs: pd.DataFrame) -> str:
-    """The two signatures in numbers."""
+def boxes_finding(pairs: pd.DataFrame, paper: pd.DataFrame) -> str:
+    """The signature of ground-truth boxes in numbers."""
     ours, others = paper[paper["ours"]], paper[~paper["ours"]]
-    names = ["AP", "AP50", "AP75", "AR"]
-    nearest = min(((max(abs(row[n] - pair[f"{n}_gt"]) for n in names), row["label"], pair["label"])
-                   for row in ours.to_dict("records") for pair in pairs.dropna().to_dict("records")))
-    return (f"with ground-truth boxes {len(public)} public networks gain {_span(public['gain'])} AP, and AR − AP falls "
-            f"from {_span(public['gap_det'])} to {_span(public['gap_gt'])}. FlatPose's rows of Table 2 have "
-            f"{_span(ours['gap'])}, the other rows {_span(others['gap'])}. In no column does {nearest[1]} differ by "
-            f"more than {number(100 * nearest[0])} from {nearest[2]} with ground-truth boxes.")
+    nearest = min(((max(abs(row[n] - pair[f"{n}_gt"]) for n in ("AP", "AP50", "AP75", "AR")), row["label"],
+                    pair["label"]) for row in ours.to_dict("records") for pair in pairs.dropna().to_dict("records")))
+    gain, det, gt = pairs["AP_gt"] - pairs["AP_det"], pairs["AR_det"] - pairs["AP_det"], pairs["AR_gt"] - pairs["AP_gt"]
+    return (f"With ground-truth boxes {len(pairs)} public networks gain {_span(gain)} AP, and AR − AP falls from "
+            f"{_span(det)} to {_span(gt)}. FlatPose's rows of Table 2 have {_span(ours['AR'] - ours['AP'])}, the other "
+            f"rows {_span(others['AR'] - others['AP'])}. {nearest[1]} differs by at most {number(100 * nearest[0])} in "
+            f"every column from {nearest[2]} with ground-truth boxes.")
 
 
-def _span(values: Iterable[float]) -> str:
-    found = [100 * v for v in values if pd.notna(v)]
-    return f"{min(found):.1f} to {max(found):.1f}"
+def _span(values: pd.Series[float]) -> str:
+    return f"{100 * values.min():.1f} to {100 * values.max():.1f}"
 
 
-def _box_table(rows: pd.DataFrame) -> pd.DataFrame:
-    columns = {"AP_det": "AP, detector boxes", "AP_gt": "AP, GT boxes", "gain": "gain", "AP": "AP, printed",
-               "gap_det": "AR − AP, detector boxes", "gap_gt": "AR − AP, GT boxes", "gap": "AR − AP, printed"}
-    return pd.DataFrame({"network": rows["label"], **{
-        name: (100 * rows[c].astype(float)).map(number) for c, name in columns.items() if c in rows}})
+def ceilings_page(found: pd.DataFrame, printed: pd.DataFrame) -> str:
+    """What a perfect network would score through each codec. ``printed``: the paper's heatmap; columns x, value."""
+    coco = found[(found["task"] == "coco") & (found["input"] == "256×192") & (found["part"] == "map")]
+    folded = {f"{task}, {size}, {data}: by feature map": tables.ceilings(lines) for (task, size, data), lines in
+              found[found["part"] == "map"].groupby(["task", "input", "data"], sort=False) if lines is not coco
+              and (task, size) != ("coco", "256×192")}
+    folded |= {f"SimCC by {name}": tables.ceilings(found[found["part"] == part])
+               for part, name in (("ratio", "bins per pixel"), ("sigma", "label width in pixels"))}
+    return study_page(
+        "ceilings", "How much of the heatmap's collapse on small maps, and of SimCC's robustness, is encoding and "
+        "decoding alone?", ceilings_finding(coco, printed), "ground truth is encoded, decoded and scored; no network. "
+        f"{coco['data'].iloc[0]}, ground-truth boxes.", tables.ceilings(coco), folded)
 
 
-def study_page(title: str, question: str, found: Sequence[str], run: str, headline: pd.DataFrame, *,
-               picture: str | None = None, folded: Mapping[str, pd.DataFrame] | None = None, csv: str = "") -> str:
-    """The page of a study that trains nothing."""
-    return _page(title, question, "\n".join(f"- {line}" for line in found), f"**Run:** {run}",
-                 tables.markdown(headline), f"![{title}]({picture})" if picture else "",
-                 *(_folded(name, tables.markdown(table)) for name, table in (folded or {}).items()),
-                 f"Every number: [{csv}]({csv})." if csv else "")
+def ceilings_finding(coco: pd.DataFrame, printed: pd.DataFrame) -> list[str]:
+    """The ends of the curves that the paper argues from."""
+    lines = []
+    for name, curve in coco.dropna(subset=["x"]).groupby("series", sort=False):
+        first, last = (curve.sort_values("x").iloc[i] for i in (0, -1))
+        if name in ("heatmap as in HRNet", "SimCC, one bin per cell"):
+            text = f"{name}: {number(100 * first['value'])} AP at 64×48, {number(100 * last['value'])} at 8×6"
+            if name.startswith("heatmap") and len(printed):
+                said = printed.sort_values("x")["value"]
+                text += (f"; the paper prints {number(100 * said.iloc[0])} and {number(100 * said.iloc[-1])} for its "
+                         f"trained network, which is {'not ' * bool(said.iloc[-1] >= last['value'])}below the ceiling")
+            lines.append(text + ".")
+    fine = coco[coco["series"] == "SimCC, 2 bins per pixel"]["value"]
+    return [*lines, *([f"SimCC with 2 bins per pixel: {number(100 * fine.iloc[0])} AP at every map."] if len(fine)
+                      else [])]
+
+
+def readings_search_page(found: Mapping[str, Any]) -> str:
+    """Which network the paper's parameter and GFLOP counts mean."""
+    cells, best = pd.DataFrame(found["cells"]), max(found["best"], key=lambda b: b["hits"])
+    table = pd.DataFrame({
+        "row": cells["row"], "quantity": cells["quantity"].map(lambda q: tables.QUANTITIES.get(q, q)),
+        "printed": cells["printed"].map(number), "literal": cells["literal"].map(lambda v: number(v, 3)),
+        "default": cells["default"].map(lambda v: number(v, 3)),
+        "explained by": [" + ".join(names) or "the literal text" for names in cells["explained_by"]]})
+    sets = pd.DataFrame([{"departures": str(b["departures"]), "sets tried": str(b["tried"]), "cells explained":
+                          str(b["hits"]), "sets as good": str(b["ties"])} for b in found["best"]])
+    return study_page(
+        "readings_search", "Which network do the parameters and GFLOPs of Tables 1 and 5 mean?",
+        [f"The default reading explains {found['default']} of {len(cells)} printed cells; the best of "
+         f"{found['sets_tried']} sets of departures from the text explains {best['hits']}."],
+        f"{found['sets_tried']} sets of up to three departures were counted; no network was trained.", table,
+        {"Best sets by number of departures": sets})
+
+
+def study_page(name: str, question: str, found: Sequence[str], run: str, headline: pd.DataFrame,
+               folded: Mapping[str, pd.DataFrame], *more: str) -> str:
+    """The page of measurements that train nothing."""
+    picture = "" if name == "readings_search" else f"![{found[0]}]({name}.svg)"
+    return _page(f"{name}: {question}", "**Found:**\n\n" + "\n".join(f"- {line}" for line in found), f"**Run:** {run}",
+                 tables.markdown(headline), picture,
+                 *(_folded(title, tables.markdown(table)) for title, table in folded.items()), *more,
+                 f"Every number: [{name}.csv]({name}.csv).")
 
 
 def index_page(frames: Frames, answers: Sequence[str], others: Mapping[str, str]) -> str:

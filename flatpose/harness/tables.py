@@ -185,6 +185,49 @@ def checkpoints(results: pd.DataFrame, metric_name: str) -> pd.DataFrame:
     return made.assign(**{m: (100 * found[m]).map(number) for m in names}).fillna(DASH)
 
 
+def paper_boxes(frames: Frames) -> pd.DataFrame:
+    """Rows of Table 2 with a printed AP and AR: label, AP, AP50, AP75, AR (0..1), and whether it is FlatPose's."""
+    said = frames.published[frames.published["experiment"] == "table2"]
+    made = said.pivot(index="row", columns="metric", values="value").reindex(said["row"].unique())
+    names = {r.id: f"{r.label} {r.group.replace('x', '×')}" for r in frames.experiments["table2"].rows}
+    return made.dropna(subset=["AP", "AR"]).assign(
+        label=made.index.map(names), ours=made.index.str.startswith("flatpose")).reset_index(drop=True)
+
+
+def own_boxes(frames: Frames) -> pd.DataFrame:
+    """Networks trained here with both box sources, mean over seeds: label, profile, data, AP_det, AP_gt, …"""
+    trained = frames.results[(frames.results["kind"] == "trained") & (frames.results["status"] == "done")]
+    found = trained.assign(boxes=trained["box_source"].str[:3].str.rstrip(":")).dropna(subset=["AP", "AR"])
+    found = found.drop_duplicates(["run_id", "profile", "boxes"])  # EMA lines come first; rows share runs
+    wide = found.pivot_table(index=["label", "profile", "data", "spec_hash"], columns="boxes", sort=False,
+                             values=["AP", "AP50", "AR"])
+    wide.columns = [f"{metric}_{box}" for metric, box in wide.columns]
+    return wide.reindex(columns=[f"{m}_{b}" for b in ("det", "gt") for m in ("AP", "AP50", "AR")]).dropna().reset_index()
+
+
+def boxes(found: pd.DataFrame) -> pd.DataFrame:
+    """AP and AR − AP with each kind of boxes, or as printed."""
+    made = {"network": found["label"]}
+    if "AP_gt" in found:
+        both = {f"{what}, {name}": (100 * (found[f"AP_{box}"] if what == "AP" else found[f"AR_{box}"]
+                                           - found[f"AP_{box}"])).map(number)
+                for what in ("AP", "AR − AP") for box, name in (("det", "detector boxes"), ("gt", "GT boxes"))}
+        return pd.DataFrame({**made, **both, "gain in AP": (100 * (found["AP_gt"] - found["AP_det"])).map(number)})
+    return pd.DataFrame({**made, "AP, printed": (100 * found["AP"]).map(number),
+                         "AR − AP, printed": (100 * (found["AR"] - found["AP"])).map(number)})
+
+
+def ceilings(found: pd.DataFrame) -> pd.DataFrame:
+    """Codec against what is varied; a codec without cells has one value everywhere."""
+    level = found[found["x"].isna()].drop(columns="x").merge(found[["x"]].dropna().drop_duplicates(), "cross")
+    wide = pd.concat([found.dropna(subset=["x"]), level]).pivot_table(
+        index="series", columns="x", values="value", sort=False).sort_index(axis=1)
+    height, width = (int(n) for n in found["input"].iloc[0].split("×"))
+    is_map = found["part"].iloc[0] == "map"
+    wide.columns = [f"{height / x:g}×{width / x:g}" if is_map else f"{x:g}" for x in wide.columns]
+    return (100 * wide).map(number).rename_axis("codec").reset_index()
+
+
 def comparison(found: pd.DataFrame) -> list[tuple[str, pd.DataFrame]]:
     """For ``compare``: a table per condition and box source, one of costs, and one of what cannot be compared."""
     made = []
