@@ -44,8 +44,8 @@ OF_ROW = ("experiment", "row", "label", "group", "series", "x")
 OF_RESULT = ("kind", "weights", "box_source", "flip_test", "score_rule", "images", "predictions")
 COLUMNS = (*OF_ROW, "profile", "data_id", "data", "task", "source", "seed", "spec_hash", "run_id", "status", "reason",
            "stale", "numerics", *OF_RESULT, "condition", "AP", "AP_low", "AP_high", "params_m", "gflops",
-           "input_h", "input_w", "epochs", "steps", "train_persons", "val_persons", "train_s", "images_per_s", "ema_decay", "lr",
-           "effective_batch", "ended", "seconds", "git_sha", "device", "file")
+           "input_h", "input_w", "epochs", "steps", "train_persons", "val_persons", "train_s", "images_per_s",
+           "ema_decay", "lr", "effective_batch", "ended", "seconds", "git_sha", "device", "file")
 """Columns that are always there; metrics beside AP are added where a record has them."""
 COST_COLUMNS = ("params_m", "params_leaf_m", "gflops", "gflops_executed", "gflops_torch", "gflops_hrnet_tool", "table6")
 
