@@ -54,8 +54,9 @@ def _left_out(profile: str) -> dict[str, str]:
     """Rows that their own experiment does not run at this scale, or whose small stand-in is another's here."""
     missing = {f"{e.id}_{row.id}": f"{e.id} has no profile {profile!r}" for e in PARTS.values()
                if profile not in e.profiles for row in e.rows}
-    return ELSEWHERE | missing | {f"{e.id}_{row}": why for e in PARTS.values() if profile in e.profiles
-                              for row, why in e.profiles[profile].left_out.items()}
+    found = ELSEWHERE | missing | {f"{e.id}_{row}": why for e in PARTS.values() if profile in e.profiles
+                               for row, why in e.profiles[profile].left_out.items()}
+    return {row.id: found[row.id] for row in _rows() if row.id in found}
 
 
 def _profiles() -> dict[str, Profile]:
