@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from flatpose.data.loader import read_image
+from flatpose.data.images import read_image
 from flatpose.drawing import draw_poses
 from flatpose.errors import DataError
 from flatpose.geometry import box_to_center_scale

@@ -118,10 +118,10 @@ def _measure(run: RunConfig) -> dict[str, Any]:
 
 
 def _build(run: RunConfig) -> nn.Module:
-    from flatpose.keypoints import benchmark_keypoints
+    from flatpose import benchmarks
     from flatpose.models import build_model
 
-    count = len(benchmark_keypoints(run.data.task))
+    count = len(benchmarks.get(run.data.task).keypoints())
     return build_model(run.model, run.codec, run.image_size, count, pretrained=False)
 
 

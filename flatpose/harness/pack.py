@@ -66,11 +66,10 @@ def pack(folder: Path, target: Path, *, half: bool) -> list[Path]:
 
 
 def _keypoint_set(task: str, folder: Path) -> Any:
-    """The benchmark's; a keypoint set of one's own lies with its data, and has to be named."""
-    from flatpose.keypoints import BENCHMARK_KEYPOINTS as known
-    from flatpose.keypoints_file import read_keypoint_set
+    """The benchmark's; own keypoints are described by keypoints.json, of which the run's folder has a copy."""
+    from flatpose import benchmarks
 
-    return known[task] if task in known else read_keypoint_set(folder / "keypoints.json")
+    return benchmarks.get(task).keypoints(folder)
 
 
 def is_run(name: str) -> bool:

@@ -62,24 +62,17 @@ def check(data_root: RootOpt = None,
 
     Examples: flatpose-exp data check --data-root /data · flatpose-exp data check --data-root mine --task custom
     """
-    from flatpose.data.check import check as examine
+    from flatpose import benchmarks
 
     place = existing_root(data_root)
     findings = [{"task": t, **{name: getattr(f, name) for name in ("severity", "where", "what", "hint")}}
-                for t in ([task] if task else _tasks(place)) for f in examine(place, t)]
+                for t in ([task] if task else benchmarks.found_in(place)) for f in benchmarks.get(t).check(place)]
     if json_:
         emit(findings, json_)
     else:
         print_findings([(f["severity"], f["where"], f["what"], f["hint"]) for f in findings])
     if any(f["severity"] == "error" for f in findings):
         raise typer.Exit(2)
-
-
-def _tasks(place: Path) -> list[str]:
-    """The benchmarks that a data root seems to hold."""
-    if (place / "keypoints.json").is_file():
-        return ["custom"]
-    return [t for t in ("coco", "crowdpose", "mpii") if (place / t).is_dir()] or ["coco"]
 
 
 @app.command()
@@ -98,7 +91,7 @@ def convert(task: Annotated[str, typer.Option(help="mpii or crowdpose.")],
     Examples: flatpose-exp data convert --task crowdpose /data --out /data/coco-like ·
     flatpose-exp data convert --task mpii mpii_human_pose_v1_u12_1.mat --out /data/mpii
     """
-    from flatpose.data.convert import convert as write
+    from flatpose import benchmarks
 
-    for path in write(task, source, out_dir):
+    for path in benchmarks.get(task).convert(source, out_dir):
         print(path)

@@ -76,9 +76,9 @@ def score(task: Annotated[str, typer.Option(help="coco, crowdpose or mpii.")],
       flatpose-exp score --task coco --annotations person_keypoints_val2017.json --predictions results.json
       flatpose-exp score --task mpii --annotations annot/valid.json --predictions results.json
     """
-    from flatpose.metrics.score import score_file
+    from flatpose import benchmarks
 
-    emit(score_file(task, annotations, predictions), True)
+    emit(benchmarks.get(task).score(annotations, predictions, Display().reporter()), True)
 
 
 @app.command()

@@ -37,7 +37,10 @@ def table(experiment: Experiment, outcomes: Sequence[Outcome]) -> tuple[tuple[st
 
 
 def _metric(experiment: Experiment, outcomes: Sequence[Outcome]) -> str:
-    return "PCKh@0.5" if any(o.planned.run.data.task == "mpii" for o in outcomes) else experiment.metric
+    from flatpose import benchmarks
+
+    task = outcomes[0].planned.run.data.task if outcomes else "coco"
+    return experiment.metric if task == "coco" else benchmarks.get(task).main_metric
 
 
 def _mean(found: Mapping[int, Result], metric: str) -> str:
