@@ -148,8 +148,8 @@ class Pose:
 
 
 def perfect_score(codec: Codec) -> float:
-    """The codec's score of a perfect answer: 1, or for SimCC scored by its softmax the peak of the label."""
-    if not isinstance(codec, SimCCCodec) or codec.config.score != "mean_softmax":
+    """The codec's score of a perfect answer: 1, or for SimCC scored by a softmax the peak of the label."""
+    if not isinstance(codec, SimCCCodec) or codec.config.score == "min_raw":
         return 1.0
     centre = torch.tensor(codec.image_size).float().div(2).floor().expand(1, codec.num_keypoints, 2)
     return float(codec.decode(ideal_logits(codec.encode(centre, torch.ones(1, codec.num_keypoints))))[1].mean())
