@@ -82,9 +82,9 @@ def ceilings() -> tuple[vocabulary.Ceiling, ...]:
     return tuple(_module("ceilings").CEILINGS)
 
 
-def public_pairs() -> tuple[Any, ...]:
-    """Published pairs of AP with ground-truth and detector boxes (experiments/boxes.py)."""
-    return tuple(getattr(_module("boxes"), "PUBLIC_PAIRS", ()))
+def public_pairs() -> tuple[dict[str, Any], ...]:
+    """Published results of one network with ground-truth and with detector boxes (experiments/box_pairs.py)."""
+    return tuple(_module("box_pairs").PAIRS)
 
 
 def _module(name: str) -> Any:
