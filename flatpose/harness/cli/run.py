@@ -129,7 +129,7 @@ def _all_outcomes(made: Plan, outcomes: list[Outcome]) -> list[Outcome]:
 
 def _print_outcomes(made: Plan, outcomes: list[Outcome]) -> None:
     """The numbers, then what is not as it should be and the way out, each kind of bad input once."""
-    if not OPTIONS.quiet:
+    if not OPTIONS.quiet and any(o.status not in ("blocked", "not run") for o in outcomes):
         columns, rows = summary.table(made.experiment, outcomes)
         emit(None, False, columns, rows, console=err)
     for status, hint in HINTS.items():

@@ -70,8 +70,8 @@ def _difference(found: Mapping[int, Result], reference: Mapping[int, Result], me
 
 
 def _trouble(outcomes: Sequence[Outcome]) -> str:
-    """The first state other than done, with its reason."""
-    for outcome in outcomes:
-        if outcome.status != "done":
-            return ": ".join(filter(None, (outcome.status, outcome.reason.partition("\n")[0])))
+    """The first state other than done, with its reason; what blocks runs is printed below the table, once for all."""
+    for outcome in (o for o in outcomes if o.status != "done"):
+        reason = "" if outcome.status == "blocked" else outcome.reason.partition("\n")[0]
+        return ": ".join(filter(None, (outcome.status, reason)))
     return ""
