@@ -1,13 +1,12 @@
 """Plots of the pages as SVG: accuracy over a grid, against cost, codec ceilings, and the effect of the boxes.
 
 Metrics are 0..1 in the frame and drawn x 100. Equal data give equal bytes with one version of matplotlib, which is
-imported only when something is drawn. The title of a file is its caption (:func:`caption`).
+imported only when something is drawn.
 """
 
 from __future__ import annotations
 
 import hashlib
-import html
 import io
 import math
 import re
@@ -16,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from flatpose.harness import frame, stats
+from flatpose.harness import frame
 from flatpose.harness.frame import Frames
 from flatpose.harness.spec import Experiment
 
@@ -82,8 +81,8 @@ def curves(frames: Frames, experiment: Experiment) -> bytes:
     def paint(picture: Figure) -> None:
         grid = picture.add_gridspec(1, len(panels), width_ratios=[1.5, 1][:len(panels)], wspace=0.45, left=0.08,
                                     right=0.88, bottom=0.13, top=0.83)
-        for place, (drawn, hollow, heading, note) in zip(grid, panels, strict=True):
-            axes = picture.add_subplot(place)
+        for i, (drawn, hollow, heading, note) in enumerate(panels):
+            axes = picture.add_subplot(grid[i])
             _lines(axes, limits, style, dashed=True)
             if drawn is points:
                 _lines(axes, points, style)
@@ -97,7 +96,7 @@ def curves(frames: Frames, experiment: Experiment) -> bytes:
             axes.set(xlabel="feature map, cells" if over_maps else figure.x_label, ylabel=f"{metric} × 100")
             _heading(axes, heading, note)
 
-    return _svg(1, paint, _change(rows, metric), [points, limits, said]) if panels else b""
+    return _svg(1, paint, experiment.title, [points, limits, said]) if panels else b""
 
 
 def ceilings(found: pd.DataFrame, published: pd.DataFrame, metric: str = "AP") -> bytes:
@@ -121,10 +120,7 @@ def ceilings(found: pd.DataFrame, published: pd.DataFrame, metric: str = "AP") -
         axes.set(xlabel="feature map, cells", ylabel=f"{metric} × 100")
         _heading(axes, "Ceiling of each codec", f"{where}\nhollow: the paper's trained heatmap")
 
-    ends = drawn.sort_values("x").groupby("series", sort=False)["mean"].agg(["first", "last"]).mul(100)
-    said = [f"{end.Index} {end.first:.1f} to {end.last:.1f}" for end in ends.itertuples()]
-    return _svg(1, paint, f"{metric} × 100 that a perfect network would have, from the finest to the coarsest map: "
-                f"{'; '.join(said)} ({where}).", [drawn, published])
+    return _svg(1, paint, "Codec ceilings", [drawn, published])
 
 
 def tradeoff(frames: Frames, experiment: Experiment) -> bytes:
@@ -160,9 +156,7 @@ def tradeoff(frames: Frames, experiment: Experiment) -> bytes:
             line, = axes.plot(front[x], 100 * front["mean"], color=MUTED, linewidth=1.2, linestyle=DASHED, zorder=2)
             _names(axes, some.assign(x=some[x], y=100 * some["mean"]), line)
 
-    fronts = "".join(f" {heading}: {', '.join(_front(some, x).label)}." for some, x, heading, *_ in panels)
-    return _svg(len(panels), paint, f"Rows that no other row beats on both {metric} and cost.{fronts}",
-                [said, measured]) if panels else b""
+    return _svg(len(panels), paint, "Accuracy against cost", [said, measured]) if panels else b""
 
 
 def _front(points: pd.DataFrame, x: str) -> pd.DataFrame:
@@ -190,10 +184,10 @@ def boxes(pairs: pd.DataFrame, paper: pd.DataFrame, ours: pd.DataFrame) -> bytes
     Args:
         pairs: Public networks; columns label, AP_det, AR_det, AP_gt, AR_gt.
         paper: Rows of Table 2; columns label, AP, AR. Those of FlatPose are marked.
-        ours: As ``pairs``, of networks trained here; in a panel of their own.
+        ours: As ``pairs``, of networks trained here (may be empty); in a panel of their own.
     """
-    panels = [(pairs, paper, "Public networks, and Table 2"), (ours[ours.AP_gt >= FLOOR], paper[:0], "Trained here")]
-    panels = [panel for panel in panels if len(panel[0])]
+    panels = [(some.dropna(subset=["AR_det", "AR_gt"]), rows, heading) for some, rows, heading in (
+        (pairs, paper, "Public networks, and Table 2"), (ours, paper[:0], "Networks trained here")) if len(some)]
 
     def paint(picture: Figure) -> None:
         for axes, (arrows, rows, heading) in zip(_stacked(picture, len(panels)), panels, strict=True):
@@ -212,22 +206,12 @@ def boxes(pairs: pd.DataFrame, paper: pd.DataFrame, ours: pd.DataFrame) -> bytes
                 "\ndiamond: FlatPose in Table 2; hollow: the table's other rows" if len(rows) else ""))
             _names(axes, pd.concat([gt, flat]))
 
-    det, gt = (_gap(pairs.label, pairs[f"AP_{s}"], pairs[f"AR_{s}"]) for s in ("det", "gt"))
-    flat = _gap(paper.label, paper.AP, paper.AR).query("ours")
-    spans = [f"{values.min():.1f}–{values.max():.1f}" for values in (gt.x - det.x, det.y, gt.y, flat.y)]
-    return _svg(len(panels), paint, "Ground-truth boxes raise AP by {} and bring AR − AP from {} to {}; FlatPose's "
-                "rows of Table 2 have {}.".format(*spans), [pairs, paper, ours])
+    return _svg(len(panels), paint, "Ground-truth against detector boxes", [pairs, paper, ours])
 
 
 def _gap(label: pd.Series[Any], ap: pd.Series[Any], ar: pd.Series[Any]) -> pd.DataFrame:
     return pd.DataFrame({"label": label, "x": 100 * ap, "y": 100 * (ar - ap),
                          "ours": label.astype(str).str.startswith("FlatPose").astype(bool)})
-
-
-def caption(svg: bytes) -> str:
-    """The finding that the picture shows."""
-    found = re.search(r"<dc:title>(.*?)</dc:title>", svg.decode(), re.DOTALL)
-    return html.unescape(found[1]) if found else ""
 
 
 def same_plot(committed: bytes, fresh: bytes) -> bool:
@@ -283,18 +267,6 @@ def _where(rows: pd.DataFrame) -> str:
     """"quick · embedded v1 (2000/300 images), ground-truth boxes"."""
     return "".join(f"{r.profile} · {r.data}, {'ground-truth' if r.box_source == 'gt' else 'detector'} boxes"
                    for r in rows[:1].itertuples())
-
-
-def _change(rows: pd.DataFrame, metric: str) -> str:
-    """How each series changes from its first to its last x, by the one rule of inference."""
-    parts, counts = [], sorted(set(rows.groupby("row")["seed"].nunique()))
-    for series, some in rows.groupby("series", sort=False):
-        first, last = (frame.by_seed(some[some.x == x], metric) for x in (some.x.min(), some.x.max()))
-        (a,), (b,) = first.values(), last.values()
-        verb = {"higher": "rises from ", "lower": "falls from "}.get(stats.paired(b, a).verdict, "")
-        parts.append(f"{series} {verb}{100 * sum(a.values()) / len(a):.1f} to {100 * sum(b.values()) / len(b):.1f}")
-    seeds = "one seed" if counts == [1] else f"{'–'.join(dict.fromkeys(map(str, counts[:1] + counts[-1:])))} seeds"
-    return f"{metric} × 100: {'; '.join(parts)} ({_where(rows)}, {seeds})." if parts else f"Published {metric} × 100."
 
 
 def _stacked(picture: Figure, count: int, right: float = 0.98) -> Sequence[Axes]:
