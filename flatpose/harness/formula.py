@@ -1,25 +1,22 @@
-"""Formulas over cells of tables: what a sentence of the paper says about numbers, kept apart from which numbers.
+"""Formulas over cells of tables: what a sentence of the paper says about numbers, whichever numbers are put in.
 
-A formula is data. It is evaluated over published cells (each known to half a unit of its last digit, so the result is
-an interval), over our computed costs, or over metrics measured here.
+A formula is evaluated over published cells (each known to half a unit of its last digit, so the result is an interval),
+over computed costs, or over metrics measured here.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 COSTS = ("params_m", "gflops")
 SHAPES = ("L", "top_k", "D", "N_h", "d_k", "D'", "gamma")
 """How a network is built: tokens, selected tokens, and the symbols of Table 6."""
-PEERS = "peers"
-"""The experiment whose rows are no table's: systems in their own published variants (experiments/peers.py)."""
 
 
-@dataclass(frozen=True)
-class Interval:
-    """A number with everything it may have been before it was rounded."""
+class Interval(NamedTuple):
+    """A number and the range it was rounded from."""
 
     low: float
     mid: float
@@ -47,15 +44,11 @@ class Cell:
         return f"{self.experiment}/{self.row}.{self.quantity}"
 
 
-Op = Literal["difference", "reduction", "increase", "quotient", "inverse_root", "highest", "lowest"]
-
-
 @dataclass(frozen=True)
 class Term:
-    """``difference`` a - b; ``reduction`` 100 (1 - a/b) %; ``increase`` 100 (a/b - 1) %; ``quotient`` a/b;
-    ``inverse_root`` a^-0.5; highest or lowest of all."""
+    """An operation on formulas; see the functions below."""
 
-    op: Op
+    op: Literal["difference", "reduction", "increase", "quotient", "inverse_root", "highest", "lowest"]
     args: tuple[Formula, ...]
 
     def __str__(self) -> str:
@@ -67,28 +60,30 @@ class Term:
 
 
 Formula = Cell | Term
-Lookup = Callable[[Cell], Interval | None]
 
 
 def difference(a: Formula, b: Formula) -> Term:
+    """a − b."""
     return Term("difference", (a, b))
 
 
 def reduction(a: Formula, b: Formula) -> Term:
-    """By how many per cent a lies below b."""
+    """By how many per cent a lies below b: 100 (1 − a / b)."""
     return Term("reduction", (a, b))
 
 
 def increase(a: Formula, b: Formula) -> Term:
-    """By how many per cent a lies above b."""
+    """By how many per cent a lies above b: 100 (a / b − 1)."""
     return Term("increase", (a, b))
 
 
 def quotient(a: Formula, b: Formula) -> Term:
+    """a / b."""
     return Term("quotient", (a, b))
 
 
 def inverse_root(a: Formula) -> Term:
+    """a^−0.5."""
     return Term("inverse_root", (a,))
 
 
@@ -107,8 +102,8 @@ def cells(formula: Formula) -> tuple[Cell, ...]:
     return tuple(dict.fromkeys(c for arg in formula.args for c in cells(arg)))
 
 
-def evaluate(formula: Formula, lookup: Lookup) -> Interval | None:
-    """The value, or None when a cell has none or a ratio has no positive denominator."""
+def evaluate(formula: Formula, lookup: Callable[[Cell], Interval | None]) -> Interval | None:
+    """The value; None where a cell has none, or a denominator is not positive."""
     if isinstance(formula, Cell):
         return lookup(formula)
     found = [evaluate(arg, lookup) for arg in formula.args]
@@ -117,16 +112,16 @@ def evaluate(formula: Formula, lookup: Lookup) -> Interval | None:
         return None
     if formula.op in ("highest", "lowest"):
         pick = max if formula.op == "highest" else min
-        return Interval(pick(v.low for v in values), pick(v.mid for v in values), pick(v.high for v in values))
+        return Interval(*(pick(ends) for ends in zip(*values, strict=True)))
     if formula.op == "inverse_root":
-        return Interval(*(x**-0.5 for x in (values[0].high, values[0].mid, values[0].low)))
+        return Interval(*(x**-0.5 for x in reversed(values[0])))
     a, b = values
     if formula.op == "difference":
         return Interval(a.low - b.high, a.mid - b.mid, a.high - b.low)
     if b.low <= 0:
         return None
-    pairs = ((a.low, b.high), (a.mid, b.mid), (a.high, b.low))
+    ratios = [x / y for x, y in zip(a, reversed(b), strict=True)]
     if formula.op == "quotient":
-        return Interval(*(x / y for x, y in pairs))
-    ratio = [100 * (x / y - 1) for x, y in pairs]
-    return Interval(*ratio) if formula.op == "increase" else Interval(-ratio[2], -ratio[1], -ratio[0])
+        return Interval(*ratios)
+    percent = [100 * (ratio - 1) for ratio in ratios]
+    return Interval(*percent) if formula.op == "increase" else Interval(*(-p for p in reversed(percent)))
