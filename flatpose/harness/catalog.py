@@ -142,3 +142,8 @@ def _rows_by_line(path: Path) -> dict[int, str]:
                 for line in range(node.lineno, (node.end_lineno or node.lineno) + 1):
                     rows[line] = f"{rows[line]} or {name}" if line in rows else name
     return rows
+
+
+def public_pairs() -> tuple[dict[str, object], ...]:
+    """Published results of one network with ground-truth and with detector boxes (experiments/box_pairs.py)."""
+    return tuple(_execute(FOLDER / "box_pairs.py").PAIRS)

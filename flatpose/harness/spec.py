@@ -155,6 +155,8 @@ class Experiment:
     default_profile: str = "quick"
     seeds: tuple[int, ...] = (0,)
     metric: Metric = "AP"
+    reference: Optional[str] = None
+    """Row whose paired difference every other row is given."""
     figure: Optional[Figure] = None
     picture: Optional[Picture] = None
     """The answer is a picture drawn from the rows' networks, and a table measured on them, instead of their metric."""
