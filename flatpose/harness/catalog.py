@@ -9,6 +9,7 @@ import sys
 from functools import lru_cache
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 from pydantic import ValidationError
 
@@ -147,3 +148,13 @@ def _rows_by_line(path: Path) -> dict[int, str]:
 def public_pairs() -> tuple[dict[str, object], ...]:
     """Published results of one network with ground-truth and with detector boxes (experiments/box_pairs.py)."""
     return tuple(_execute(FOLDER / "box_pairs.py").PAIRS)
+
+
+def claims() -> tuple[Any, ...]:
+    """The paper's quantitative sentences (experiments/claims.py)."""
+    return tuple(_execute(FOLDER / "claims.py").CLAIMS)
+
+
+def readings() -> tuple[Any, ...]:
+    """What the paper leaves open, with our choices (experiments/readings.py)."""
+    return tuple(_execute(FOLDER / "readings.py").READINGS)
