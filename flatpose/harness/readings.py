@@ -68,9 +68,10 @@ def _effect(reading: Any, found: pd.DataFrame, search: Mapping[str, Any] | None)
         gap = (f"{number(100 * line.AP, sign='+')} ± {number(50 * (line.high - line.low))} AP" if line.n > 1
                else "one seed" if line.n else "not trained")
         parts.append(f"`{line.alternative.partition(' = ')[2]}`: {', '.join([*(cost or ['equal cost']), gap])}")
-    for single in (search or {}).get("singles", ()):
-        if reading.field and f"({reading.field})" in single["meaning"]:
-            parts.append(f"`{single['name']}` explains {single['alone']} of {len((search or {})['cells'])} printed costs")
+    if search and reading.field:
+        literal, total = search["best"][0]["hits"], len(search["cells"])
+        parts += [f"`{single['name']}` gives {single['alone']} of {total} printed costs, the literal text {literal}"
+                  for single in search["singles"] if f"({reading.field})" in single["meaning"]]
     return "; ".join([*parts, *(f"[{name}]({name}.md)" for name in reading.measured)]) or "not measured"
 
 
@@ -80,7 +81,8 @@ def _details(reading: Any, frames: Frames) -> str:
              ("Rows of", ", ".join(f"[{name}]({name}.md)" for name in used if name != SENSITIVITY)),
              ("Field", f"`{reading.field}` = `{reading.value}`; alternatives: " + (", ".join(
                  f"`{value}`" for value in reading.alternatives) or "none") if reading.field else "")]
-    return "\n".join([f"**{reading.id}: {reading.question}**", "", *(f"- {name}: {text}" for name, text in lines if text)])
+    items = [f"- {name}: {text}" for name, text in lines if text]
+    return "\n".join([f"**{reading.id}: {reading.question}**", "", *items])
 
 
 HOW = (
