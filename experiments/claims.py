@@ -9,8 +9,9 @@ from __future__ import annotations
 from experiments.table1 import FLATPOSE_B, FLATPOSE_L_384
 from experiments.table6 import PUBLISHED as TABLE6
 from flatpose.config import RunConfig
-from flatpose.harness.claims import Claim
+
 from flatpose.harness.formula import (
+    Claim,
     PEERS,
     Cell,
     Formula,

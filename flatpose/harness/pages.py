@@ -202,7 +202,7 @@ def boxes_page(frames: Frames, pairs: pd.DataFrame, simulated: pd.DataFrame) -> 
     largest = own["profile"].map(frame.SCALES).fillna(1)
     folded = {f"{title} ({len(rows)})": tables.boxes(rows) for title, rows in (
         ("Networks trained here, largest scale", own[largest == largest.max()]),
-        ("Simulated networks: median error, tail, knowledge", simulated)) if len(rows)}
+        ("Simulated networks: median error, tail, knowledge", _simulated(simulated))) if len(rows)}
     sources = "\n".join(f"- {p.label}: {p.det_source}; with ground-truth boxes: {p.gt_source}"
                         for p in pairs.itertuples())
     return study_page(
@@ -212,6 +212,11 @@ def boxes_page(frames: Frames, pairs: pd.DataFrame, simulated: pd.DataFrame) -> 
         "flip test) stand beside the paper's rows.", pd.concat([tables.boxes(pairs), tables.boxes(paper[paper["ours"]])]
                                                                ).fillna(tables.DASH),
         folded, f"## Sources\n\n{sources}")
+
+
+def _simulated(found: pd.DataFrame) -> pd.DataFrame:
+    names = found[["spread", "tail", "knowledge"]].map("{:g}".format).agg(", ".join, axis=1) if len(found) else ""
+    return found.assign(label=names)
 
 
 def boxes_finding(pairs: pd.DataFrame, paper: pd.DataFrame) -> str:
@@ -262,23 +267,24 @@ def ceilings_finding(found: pd.DataFrame, printed: pd.DataFrame) -> list[str]:
     return [f"{line}." for line in lines] + [f"With 2 bins per pixel it is {number(100 * fine.iloc[0])} at every map."]
 
 
-def readings_search_page(found: Mapping[str, Any]) -> str:
-    """Which network the paper's parameter and GFLOP counts mean."""
-    cells, best = pd.DataFrame(found["cells"]), max(found["best"], key=lambda b: b["hits"])
+def readings_search_page(found: pd.DataFrame) -> str:
+    """Which network the paper's parameter and GFLOP counts mean; ``found``: lines of kind cell, single and sets."""
+    cells, sets = found[found["kind"] == "cell"], found[found["kind"] == "sets"]
+    default = cells["default"].round(1) == cells["published"]
     table = pd.DataFrame({
-        "row": cells["row"], "quantity": cells["quantity"].map(lambda q: tables.QUANTITIES.get(q, q)),
+        "row": cells["row"], "quantity": cells["quantity"].map(tables.QUANTITIES),
         "printed": cells["published"].map(number), "literal": cells["literal"].map(lambda v: number(v, 3)),
         "default": cells["default"].map(lambda v: number(v, 3)),
-        "explained by": [" + ".join(names) or "the literal text" for names in cells["explained_by"]]})
-    sets = pd.DataFrame([{"departures": str(b["departures"]), "sets tried": str(b["tried"]), "cells explained":
-                          str(b["hits"]), "sets as good": str(b["ties"])} for b in found["best"]])
+        "explained by": cells["explained_by"].replace("", "the literal text")})
+    counted = sets[["departures", "tried", "hits", "ties"]].astype(int)
     return study_page(
         "readings_search: which network the printed counts mean",
         "Which departures from the text explain the parameters and GFLOPs of Tables 1 and 5?",
-        [f"The default reading explains {found['default']} of {len(cells)} printed cells; the best of "
-         f"{found['sets_tried']} sets of departures from the text explains {best['hits']}."],
-        f"{found['sets_tried']} sets of up to three departures were counted; no network was trained.", table,
-        {"Best sets by number of departures": sets})
+        [f"The default reading explains {default.sum()} of {len(cells)} printed cells, the literal text "
+         f"{(cells['literal'].round(1) == cells['published']).sum()}; the best of {counted['tried'].sum()} sets of up "
+         f"to {counted['departures'].max()} departures explains {counted['hits'].max()}."],
+        "every set of departures was counted; no network was trained.", table,
+        {"Best sets by number of departures": counted.astype(str)})
 
 
 def study_page(title: str, question: str, found: Sequence[str], run: str, headline: pd.DataFrame,

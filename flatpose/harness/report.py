@@ -7,14 +7,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal
 
 import pandas as pd
 
-from flatpose.harness import catalog, compare, frame, pages, plots, tables
+from flatpose import studies
+from flatpose.harness import catalog, compare, frame, pages, plots, store, tables
 from flatpose.harness.frame import Frames
 from flatpose.harness.spec import Experiment
-from flatpose.io import read_json, write_bytes
+from flatpose.io import write_bytes
+from flatpose.progress import Reporter
 
 OTHERS = {"boxes": "Which boxes do FlatPose's rows come from?",
           "ceilings": "What would a perfect network score through each codec?",
@@ -22,12 +23,11 @@ OTHERS = {"boxes": "Which boxes do FlatPose's rows come from?",
 """Pages that belong to no experiment: name -> question."""
 
 
-def write(ids: Sequence[str] | Literal["all"], root: Path, *, check: bool = False, runs_dir: Path | None = None
-          ) -> list[Path]:
+def write(ids: Sequence[str], root: Path, *, check: bool = False, runs_dir: Path | None = None) -> list[Path]:
     """Brings reports/ below ``root`` up to date, or (``check``) only tells what is not.
 
     Args:
-        ids: Experiment ids, paths of spec files, or "all".
+        ids: Experiment ids or paths of spec files; "all" stands for every experiment and study.
         root: Pages go to root/reports; records come from there and from ``runs_dir`` (root/runs).
         check: Write nothing.
         runs_dir: Where finished runs are.
@@ -35,15 +35,16 @@ def write(ids: Sequence[str] | Literal["all"], root: Path, *, check: bool = Fals
     Returns:
         Paths relative to ``root`` that were written, or that a check found missing, outdated or left over.
     """
-    own = [] if ids == "all" else [i for i in ids if i not in catalog.ids()]
-    experiments = [catalog.load(i) for i in (*own, *catalog.ids())]
-    frames = frame.read(root, runs_dir or root / "runs", experiments=experiments)
-    chosen = [e for e in experiments if ids == "all" or e.id in ids] or experiments[:len(own)]
+    runs_dir, known = runs_dir or root / "runs", catalog.ids()
+    asked = [catalog.load(i) for i in dict.fromkeys(ids) if i not in ("all", *known)]
+    own = {e.id: e for e in (*asked, *map(catalog.load, map(str, store.own_specs(runs_dir).values())))}
+    frames = frame.read(root, runs_dir, experiments=[*own.values(), *map(catalog.load, known)])
+    chosen = [e for e in frames.experiments.values() if "all" in ids or e.id in ids or e in asked]
     reports = root / "reports"
     files: dict[str, bytes] = {}
     for experiment in chosen:
         files |= experiment_files(experiment, frames, reports)
-    if ids == "all" and _has_paper(frames):
+    if "all" in ids and _has_paper(frames):
         files |= study_files(frames, reports)
     files["index.md"] = index(frames, reports).encode()
     leftover = [p for e in chosen for p in (*reports.glob(f"{e.id}.svg"), *reports.glob(f"{e.id}.*.svg"))
@@ -76,22 +77,30 @@ def experiment_files(experiment: Experiment, frames: Frames, reports: Path) -> d
 
 def study_files(frames: Frames, reports: Path) -> dict[str, bytes]:
     """The pages that need several experiments, or what studies stored."""
-    found = ceilings(reports)
-    pairs, simulated = public_pairs(), simulated_boxes(reports)
+    pairs, simulated = public_pairs(), studies.load(reports / "data" / "simulated_boxes.json")
     paper, own = tables.paper_boxes(frames), tables.own_boxes(frames)
     files = {"boxes.md": pages.boxes_page(frames, pairs, simulated).encode(),
              "boxes.svg": plots.boxes(pairs, paper, own),
              "boxes.csv": _csv(pd.concat([pairs.assign(kind="public"), paper.assign(kind="paper"),
                                           own.assign(kind="trained"), simulated.assign(kind="simulated")]))}
-    if len(found):
+    if len(found := ceilings(reports)):
         printed, coco = _printed(frames), found.query("task == 'coco' and input == '256×192' and part == 'map'")
         files |= {"ceilings.md": pages.ceilings_page(found, printed).encode(), "ceilings.csv": _csv(found),
                   "ceilings.svg": plots.ceilings(coco, printed)}
-    if (reports / "data" / "readings_search.json").exists():
-        search: Any = read_json(reports / "data" / "readings_search.json")
+    if len(search := studies.load(reports / "data" / "readings_search.json")):
         files |= {"readings_search.md": pages.readings_search_page(search).encode(),
-                  "readings_search.csv": _csv(pd.DataFrame(search["cells"]))}
+                  "readings_search.csv": _csv(search)}
     return files
+
+
+def measure_study(name: str, data_root: Path, reporter: Reporter) -> None:
+    """Measure the codec ceilings on the annotations below ``data_root`` and store them; run again it continues."""
+    from flatpose.studies import ceilings as study
+
+    path = store.root() / "reports" / "data" / f"{name}.json"
+    study.measure(catalog.ceilings(), data_root, known=studies.load(path), reporter=reporter,
+                  save=lambda found: studies.store(found, path))
+    write(["all"], store.root(), runs_dir=store.runs_dir())
 
 
 def index(frames: Frames, reports: Path) -> str:
@@ -118,25 +127,13 @@ def public_pairs() -> pd.DataFrame:
     return pairs.assign(**{m: pairs[m].astype(float) / 100 for m in metrics})
 
 
-def simulated_boxes(reports: Path) -> pd.DataFrame:
-    """What the study of simulated boxes stored."""
-    path = reports / "data" / "boxes_simulated.json"
-    rows: Any = read_json(path)["rows"] if path.exists() else []
-    return pd.DataFrame([{"label": f"{r['spread']:g}, {r['tail']:g}, {r['knowledge']:g}",
-                          **{f"{m}_{box}": v for box in ("det", "gt") for m, v in r[box].items()}} for r in rows])
-
-
 def ceilings(reports: Path) -> pd.DataFrame:
-    """What the study of codec ceilings stored: task, data, input, part, series, x, mean, low, high, outside."""
-    path = reports / "data" / "ceilings.json"
-    entries: Any = read_json(path)["ceilings"] if path.exists() else []
-    lines = []
-    for e in entries:
-        name = "PCKh@0.5" if e["task"] == "mpii" else "AP"
-        low, high = e["bootstrap"].get(name, (None, None))
-        lines.append({**{k: e[k] for k in ("task", "data", "part", "series", "x", "outside", "error_px")}, "low": low,
-                      "high": high, "input": "{1}×{0}".format(*e["image_size"]), "mean": e["metrics"][name]})
-    return pd.DataFrame(lines)
+    """What the study of codec ceilings stored, with ``input`` ("256×192") and ``mean`` (of the main metric)."""
+    found = studies.load(reports / "data" / "ceilings.json")
+    if found.empty:
+        return found
+    return found.assign(input=[f"{height}×{width}" for width, height in found["image_size"]],
+                        mean=found["PCKh@0.5"].where(found["task"] == "mpii", found["AP"]))
 
 
 def _has_paper(frames: Frames) -> bool:

@@ -1,22 +1,19 @@
 """Tables of the pages and the terminal: selections of the frame as strings, formatted at the last moment.
 
-Every function returns a DataFrame of strings whose columns are the headings; :func:`markdown` and :func:`terminal` show
-one. Metrics are printed x 100; an interval over seeds reads "43.4 ± 0.9", one over images (one seed) "15.2 [13.1, 17]".
+Every function returns a DataFrame of strings whose columns are the headings; :func:`markdown` shows one.
+Metrics are printed x 100; an interval over seeds reads "43.4 ± 0.9", one over images (one seed) "15.2 [13.1, 17]".
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pandas as pd
 
 from flatpose.harness import compare, frame, stats
 from flatpose.harness.frame import Frames
 from flatpose.harness.spec import Experiment, Row
-
-if TYPE_CHECKING:
-    from rich.table import Table
 
 DASH = "–"
 QUANTITIES = {"params_m": "parameters (M)", "gflops": "GFLOPs"}
@@ -29,19 +26,6 @@ def markdown(table: pd.DataFrame) -> str:
     cells = table.apply(lambda column: column.str.replace("|", "\\|").str.replace("\n", " "))
     return str(cells.to_markdown(index=False, tablefmt="pipe", disable_numparse=True,
                                  colalign=["right" if right else "left" for right in numeric]))
-
-
-def terminal(title: str, table: pd.DataFrame) -> Table:
-    """For the terminal."""
-    from rich.table import Table
-    from rich.text import Text
-
-    made = Table(title=title)
-    for column in table:
-        made.add_column(str(column))
-    for line in table.itertuples(index=False):
-        made.add_row(*map(Text, line))
-    return made
 
 
 def number(value: float | None, decimals: int = 1, sign: str = "") -> str:

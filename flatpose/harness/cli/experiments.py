@@ -198,12 +198,18 @@ def compare(experiment: ExperimentArg,
     ../other/runs
     """
     from flatpose.harness import compare as comparing
+    from flatpose.harness import tables
 
     if against and git:
         raise SpecError("two things to compare with", where="--against and --git", hint="give one of them")
     found = comparing.compare(catalog.load(experiment), store.root(), store.runs_dir(), against=against, revision=git)
-    emit([r.to_dict() for r in found], json_, comparing.COLUMNS, [r.cells() for r in found])
-    if strict and any(r.verdict == comparing.OUTSIDE for r in found):
+    if json_:
+        emit(comparing.to_dicts(found), json_)
+    for title, table in [] if json_ else tables.comparison(found):
+        emit(None, False, table.columns, table.to_numpy(), title=f"{experiment}: {title}")
+    if found.empty and not json_:
+        say("nothing to compare: no published number, or no row that was measured on both sides at one profile", out)
+    if strict and (found["verdict"] == comparing.OUTSIDE).any():
         raise typer.Exit(1)
 
 
