@@ -11,13 +11,15 @@ from pathlib import Path
 import pandas as pd
 
 from flatpose import studies
-from flatpose.harness import catalog, compare, frame, pages, plots, store, tables
+from flatpose.harness import catalog, claims, compare, frame, pages, plots, readings, store, tables
 from flatpose.harness.frame import Frames
 from flatpose.harness.spec import Experiment
 from flatpose.io import write_bytes
 from flatpose.progress import Reporter
 
-OTHERS = {"boxes": "Which boxes do FlatPose's rows come from?",
+OTHERS = {"claims": "Does each number that the paper states hold?",
+          "readings": "What does the paper leave open, and what does each choice change?",
+          "boxes": "Which boxes do FlatPose's rows come from?",
           "ceilings": "What would a perfect network score through each codec?",
           "readings_search": "Which network do the printed parameters and GFLOPs mean?"}
 """Pages that belong to no experiment: name -> question."""
@@ -87,7 +89,9 @@ def study_files(frames: Frames, reports: Path) -> dict[str, bytes]:
         printed, coco = _printed(frames), found.query("task == 'coco' and input == '256×192' and part == 'map'")
         files |= {"ceilings.md": pages.ceilings_page(found, printed).encode(), "ceilings.csv": _csv(found),
                   "ceilings.svg": plots.ceilings(coco, printed)}
-    if len(search := studies.load(reports / "data" / "readings_search.json")):
+    search = studies.load(reports / "data" / "readings_search.json")
+    files |= claims.files(frames, simulated) | readings.files(frames, search)
+    if len(search):
         files |= {"readings_search.md": pages.readings_search_page(search).encode(),
                   "readings_search.csv": _csv(search)}
     return files
