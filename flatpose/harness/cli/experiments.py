@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 
 app = typer.Typer()
 Rerun = Literal["missing", "failed", "stale", "all"]
+COMPARED = ("row", "quantity", "setting", "box_source", "reference", "measured", "half_width", "n", "difference",
+            "tolerance", "verdict", "reason")
+"""Columns of ``compare`` on a terminal."""
 RerunOpt = Annotated[Rerun, typer.Option(help="Besides unfinished runs, also start failed, stale or all.")]
 
 
@@ -174,7 +177,7 @@ def write_pages(ids: list[str], check: bool = False) -> None:
     """Write or check the pages of these experiments (all of them for "all") and print which changed."""
     from flatpose.harness.report import write
 
-    changed = write(ids, store.root(), check=check, runs_dir=store.runs_dir())
+    changed = write("all" if ids == ["all"] else ids, store.root(), check=check, runs_dir=store.runs_dir())
     for path in changed if check or not OPTIONS.quiet else ():
         say(f"{'outdated' if check else 'written'}: {path}")
     if check and changed:
@@ -201,9 +204,10 @@ def compare(experiment: ExperimentArg,
 
     if against and git:
         raise SpecError("two things to compare with", where="--against and --git", hint="give one of them")
-    found = comparing.compare(catalog.load(experiment), store.root(), store.runs_dir(), against=against, revision=git)
-    emit([r.to_dict() for r in found], json_, comparing.COLUMNS, [r.cells() for r in found])
-    if strict and any(r.verdict == comparing.OUTSIDE for r in found):
+    found = comparing.run(catalog.load(experiment), store.root(), store.runs_dir(), against=against, revision=git)
+    shown = found[list(COMPARED)].astype(object)
+    emit(comparing.to_dicts(found), json_, COMPARED, shown.where(shown.notna(), None).itertuples(index=False))
+    if strict and (found["verdict"] == comparing.OUTSIDE).any():
         raise typer.Exit(1)
 
 
