@@ -40,8 +40,8 @@ CROWD = ("hrnet_w32", "vitpose_b", "srpose", "sar")
 MPII = ("hrnet_w32", "simplebaseline", "simcc", "tokenpose", "gatedunipose")
 TEST_DEV = ("simplebaseline", "hrnet_w48", "simcc", "sar", "tokenpose_l_d24", "vitpose_b")
 
-TABLE_HAS_L = ("Judged by RTMPose-l, which the table holds (27.7 M, 4.2 GFLOPs). The text says RTMPose-m; with that network "
-               "the sentence is an entry of its own.")
+TABLE_HAS_L = ("Judged by RTMPose-l, which the table holds (27.7 M, 4.2 GFLOPs). The text says RTMPose-m; with that "
+               "network the sentence is an entry of its own.")
 OLD_TOOL = "SimCC's 14.6 was counted by HRNet's tool, which leaves out every product of attention."
 TIE = "SHaRPose-Base has 76.7 AP on test-dev in its own paper and is left out of Table 3, so this is a tie."
 
