@@ -14,11 +14,11 @@ from typing import Any
 
 import pandas as pd
 
+from flatpose import studies
 from flatpose.harness import catalog, compare, frame, stats
 from flatpose.harness.formula import COSTS, Cell, Claim, Interval, Term, cells, evaluate
 from flatpose.harness.frame import Frames
 from flatpose.harness.tables import markdown, number
-from flatpose.io import read_json
 
 HOLDS, ROUNDING, FAILS, NOT_PRINTED = "holds", "holds within rounding", "fails", "not printed"
 DIRECTION = "fails, same direction"
@@ -78,9 +78,7 @@ class Judged:
 
 def judge_all(root: Path) -> list[Judged]:
     """Every claim of experiments/claims.py, judged by the records below ``root``, in the order of the paper."""
-    path = root / "reports" / "data" / "boxes_simulated.json"
-    rows: Any = read_json(path)["rows"] if path.exists() else []
-    return judged(frame.read(root), pd.DataFrame([{f"AP_{b}": row[b]["AP"] for b in ("gt", "det")} for row in rows]))
+    return judged(frame.read(root), studies.load(root / "reports" / "data" / "simulated_boxes.json"))
 
 
 def judged(frames: Frames, simulated: pd.DataFrame) -> list[Judged]:

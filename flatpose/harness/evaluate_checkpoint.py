@@ -65,7 +65,7 @@ def evaluate_checkpoint(experiment: Experiment, row: Row, profile: Profile | Non
 
     started, clock = provenance.now(), time.monotonic()
     run = _run(experiment, row, profile, data_root)
-    network, note, cost = _network(run, checkpoint)
+    network, note, cost = _network(run, checkpoint, data_root)
     data = load(run.data, data_root, reporter=reporter)
     codec = build_codec(run.codec, run.image_size, len(data.keypoint_set))
     results = evaluate(run, data, codec, {"file": network}, Accelerator(), reporter)
@@ -95,14 +95,14 @@ def _run(experiment: Experiment, row: Row, profile: Profile | None, data_root: P
     return replace(run, data=replace(small or run.data, task=run.data.task, source="embedded"))
 
 
-def _network(run: RunConfig, checkpoint: Path) -> tuple[nn.Module, str, Cost]:
+def _network(run: RunConfig, checkpoint: Path, data_root: Path | None) -> tuple[nn.Module, str, Cost]:
     """The network with the file's weights, what was recognised, and its cost (without the file's order of colours)."""
+    from flatpose import benchmarks
     from flatpose.checkpoints import load_into
     from flatpose.complexity import measure
-    from flatpose.keypoints import benchmark_keypoints
     from flatpose.models import build_model
 
-    count = len(benchmark_keypoints(run.data.task))
+    count = len(benchmarks.get(run.data.task).keypoints(data_root))
     network = build_model(run.model, run.codec, run.image_size, count, pretrained=False)
     cost = measure(network.eval(), run.image_size)
     return network, load_into(network, run.model, checkpoint), cost

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 import pandas as pd
@@ -15,8 +14,8 @@ SENSITIVITY = "alternatives"
 """The experiment whose rows are the alternatives; its first row is the network as we read the paper."""
 
 
-def files(frames: Frames, search: Mapping[str, Any] | None = None) -> dict[str, bytes]:
-    """The page and its CSV file, by path below reports/. ``search``: reports/data/readings_search.json."""
+def files(frames: Frames, search: pd.DataFrame) -> dict[str, bytes]:
+    """The page and its CSV file, by path below reports/. ``search``: the study of that name, or empty."""
     found = effects(frames)
     return {"readings.md": page(frames, found, search).encode(),
             "readings.csv": found.to_csv(index=False, float_format="%.6g").encode()}
@@ -46,7 +45,7 @@ def effects(frames: Frames) -> pd.DataFrame:
     return pd.DataFrame(lines)
 
 
-def page(frames: Frames, found: pd.DataFrame, search: Mapping[str, Any] | None = None) -> str:
+def page(frames: Frames, found: pd.DataFrame, search: pd.DataFrame) -> str:
     """One line per reading, then the paper's words and our reasons in a fold."""
     readings = catalog.readings()
     lines = pd.DataFrame([{"": r.id, "question": r.question, "what we do": r.ours,
@@ -59,7 +58,7 @@ def page(frames: Frames, found: pd.DataFrame, search: Mapping[str, Any] | None =
         "[experiments/readings.py](../experiments/readings.py). Every number: [readings.csv](readings.csv)."]) + "\n"
 
 
-def _effect(reading: Any, found: pd.DataFrame, search: Mapping[str, Any] | None) -> str:
+def _effect(reading: Any, found: pd.DataFrame, search: pd.DataFrame) -> str:
     """What its alternatives change, and how many printed numbers each explains; else where to look."""
     parts = []
     for line in found[found["reading"] == reading.id].itertuples():
@@ -68,10 +67,11 @@ def _effect(reading: Any, found: pd.DataFrame, search: Mapping[str, Any] | None)
         gap = (f"{number(100 * line.AP, sign='+')} ± {number(50 * (line.high - line.low))} AP" if line.n > 1
                else "one seed" if line.n else "not trained")
         parts.append(f"`{line.alternative.partition(' = ')[2]}`: {', '.join([*(cost or ['equal cost']), gap])}")
-    if search and reading.field:
-        literal, total = search["best"][0]["hits"], len(search["cells"])
-        parts += [f"`{single['name']}` gives {single['alone']} of {total} printed costs, the literal text {literal}"
-                  for single in search["singles"] if f"({reading.field})" in single["meaning"]]
+    if len(search) and reading.field:
+        literal, total = search.query("departures == 0")["hits"].iloc[0], sum(search["kind"] == "cell")
+        singles = search[(search["kind"] == "single") & search["meaning"].str.contains(f"({reading.field})", regex=False)]
+        parts += [f"`{single.name}` gives {single.alone:.0f} of {total} printed costs, the literal text {literal:.0f}"
+                  for single in singles.itertuples(index=False)]
     return "; ".join([*parts, *(f"[{name}]({name}.md)" for name in reading.measured)]) or "not measured"
 
 
