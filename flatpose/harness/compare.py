@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 import pandas as pd
 
 from flatpose.errors import SpecError
-from flatpose.harness import frame, record, stats
+from flatpose.harness import frame, record, stats, store
 from flatpose.harness.frame import Frames
 from flatpose.harness.record import RecordFile
 from flatpose.harness.spec import Experiment, Row
@@ -46,8 +46,8 @@ class Verdict(NamedTuple):
     reason: str = ""
 
 
-def run(experiment: Experiment, root: Path, runs_dir: Path | None = None, *, against: Path | None = None,
-        revision: str | None = None) -> pd.DataFrame:
+def compare(experiment: Experiment, root: Path, runs_dir: Path | None = None, *, against: Path | None = None,
+            revision: str | None = None) -> pd.DataFrame:
     """The lines of ``compare ID``; columns :data:`COLUMNS`.
 
     Args:
@@ -68,7 +68,7 @@ def run(experiment: Experiment, root: Path, runs_dir: Path | None = None, *, aga
     if revision is not None:
         theirs = _at(root, revision, name)
     elif against is not None and against.is_dir():
-        theirs = RecordFile(experiment=name, records=frame.latest(experiment, (), frame.scan(against)))
+        theirs = RecordFile(experiment=name, records=frame.latest(experiment, (), store.scan(against)))
     else:
         assert against is not None
         read_json(against)  # an absent file would count as an empty one

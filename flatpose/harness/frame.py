@@ -30,9 +30,8 @@ from typing import Any
 
 import pandas as pd
 
-import flatpose
 from flatpose.config.run import spec_hash
-from flatpose.harness import catalog, record, stats
+from flatpose.harness import catalog, record, stats, store
 from flatpose.harness.record import Record, RecordFile, Result
 from flatpose.harness.spec import Experiment, Row, at_profile
 from flatpose.io import read_json
@@ -44,8 +43,8 @@ OF_ROW = ("experiment", "row", "label", "group", "series", "x")
 OF_RESULT = ("kind", "weights", "box_source", "flip_test", "score_rule", "images", "predictions")
 COLUMNS = (*OF_ROW, "profile", "data_id", "data", "task", "source", "seed", "spec_hash", "run_id", "status", "reason",
            "stale", "numerics", *OF_RESULT, "condition", "AP", "AP_low", "AP_high", "params_m", "gflops",
-           "input_h", "input_w", "epochs", "steps", "train_persons", "val_persons", "train_s", "images_per_s", "ema_decay", "lr",
-           "effective_batch", "ended", "seconds", "git_sha", "device", "file")
+           "input_h", "input_w", "epochs", "steps", "train_persons", "val_persons", "train_s", "images_per_s",
+           "ema_decay", "lr", "effective_batch", "ended", "seconds", "git_sha", "device", "file")
 """Columns that are always there; metrics beside AP are added where a record has them."""
 COST_COLUMNS = ("params_m", "params_leaf_m", "gflops", "gflops_executed", "gflops_torch", "gflops_hrnet_tool", "table6")
 
@@ -125,7 +124,7 @@ def read(root: Path, runs_dir: Path | None = None, ids: Sequence[str] | None = N
     experiments = experiments or [catalog.load(i) for i in (ids if ids is not None else catalog.ids())]
     data = root / "reports" / "data"
     committed = {p.stem: record.read_record_file(p, p.stem) for p in sorted(data.glob("*.json")) if _holds_records(p)}
-    pool = [r for file in committed.values() for r in file.records] + (scan(runs_dir) if runs_dir else [])
+    pool = [r for file in committed.values() for r in file.records] + (store.scan(runs_dir) if runs_dir else [])
     files = {}
     for e in experiments:
         own = committed.get(e.id, RecordFile(experiment=e.id))
@@ -154,12 +153,6 @@ def published(experiments: Iterable[Experiment]) -> pd.DataFrame:
               "split": row.published.split, "note": row.published.note}
              for e in experiments for row in e.rows if row.published for metric, value in row.published.metrics.items()]
     return pd.DataFrame(lines, columns=["experiment", "row", "metric", "value", "source", "split", "note"])
-
-
-def scan(runs_dir: Path) -> list[Record]:
-    """Every finished run below a runs directory: trained ones, and those in checkpoints/."""
-    return [record.read_record(path) for pattern in ("*/seed*/*/record.json", "checkpoints/*/*/*/record.json")
-            for path in sorted(runs_dir.glob(pattern))]
 
 
 def wanted(experiment: Experiment) -> dict[str, list[tuple[Row, str]]]:
@@ -220,7 +213,7 @@ def summary(results: pd.DataFrame, metric: str = "AP") -> pd.DataFrame:
         values=("value", tuple)).reset_index()
     intervals = [stats.interval(line.values) or (line.image_low, line.image_high) for line in made.itertuples()]
     made["low"], made["high"] = [i[0] for i in intervals], [i[1] for i in intervals]
-    return made.assign(condition=made["condition"].str.join("; ")).drop(columns="values")
+    return made.assign(condition=made["condition"].map("; ".join)).drop(columns="values")
 
 
 def by_seed(results: pd.DataFrame, metric: str = "AP") -> dict[str, dict[int, float]]:
@@ -305,7 +298,7 @@ def _line(experiment: Experiment, row: Row, profile: str, r: Record, result: Res
         "x": row.x, "profile": profile, "data_id": r.data_id, "data": data.label if data else None,
         "task": row.run.data.task, "source": data.source if data else r.spec["data"]["source"], "seed": r.seed,
         "spec_hash": r.spec_hash, "run_id": r.run_id, "status": r.status, "reason": r.reason,
-        "stale": r.numerics != flatpose.NUMERICS, "numerics": r.numerics,
+        "stale": r.stale, "numerics": r.numerics,
         "kind": "checkpoint" if r.checkpoint else "trained", "weights": None, "box_source": None,
         "params_m": cost and cost.params_m, "gflops": cost and cost.gflops, "input_h": height, "input_w": width,
         "train_persons": data and data.train_persons, "val_persons": data and data.val_persons,

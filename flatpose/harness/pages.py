@@ -6,7 +6,7 @@ notes; other settings are folded. Pure functions of the frames: equal records gi
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pandas as pd
@@ -18,40 +18,34 @@ from flatpose.harness.tables import number
 
 FLOOR = 0.05
 """Below 5 AP a network finds next to nothing, and comparing rows says nothing."""
+FOLDED = 3
+"""Further settings on a page; the CSV file has all."""
 Setting = tuple[str, str]
 
 
-def experiment_page(experiment: Experiment, frames: Frames, picture: str | None = None) -> str:
-    """The page of one experiment.
-
-    Args:
-        experiment: Its question, rows and notes.
-        frames: Holds its records.
-        picture: File beside the page that shows the rows.
-    """
+def experiment_page(experiment: Experiment, frames: Frames, pictures: Mapping[str, str]) -> str:
+    """The page of one experiment; ``pictures``: files beside it, with their captions."""
     best, others = _settings(experiment, frames)
     found = finding(experiment, frames)
     source = f" ({experiment.source})" if experiment.id in catalog.ids() else ""
-    shown = f"![{experiment.title}]({picture})\n\n*{found or experiment.title}*" if picture else ""
+    shown = [f"![{experiment.title}]({file})\n\n*{caption}*" for file, caption in pictures.items()]
     return _page(f"{experiment.id}: {experiment.title}", f"{experiment.question}{source}",
-                 f"**Found:** {found}" if found and not picture else "", what_was_run(experiment, frames, best),
-                 _headline(experiment, frames, best), _not_run(experiment, frames, best), shown,
-                 *(_folded(f"{_title(frames, experiment, s)}", _measured(experiment, frames, [s])) for s in others),
+                 f"**Found:** {found}" if found else "", what_was_run(experiment, frames, best),
+                 _headline(experiment, frames, best), _not_run(experiment, frames, best), *shown,
+                 *(_folded(_title(frames, experiment, s), _measured(experiment, frames, [s])) for s in others[:FOLDED]),
                  *_more(experiment, frames), _notes(experiment, frames), _reproduce(experiment, frames))
 
 
 def finding(experiment: Experiment, frames: Frames) -> str:
-    """What the records say, in one or two sentences with numbers; empty when they say nothing yet."""
+    """What the records say of costs and of the reference row; a figure's caption says what its curves do."""
     best, _ = _settings(experiment, frames)
-    parts = [_costs(compare.against_paper(experiment, frames))]
+    parts = [costs_finding(compare.against_paper(experiment, frames))]
     for setting in best:
         lines = frame.under(frames.of(experiment.id), *setting)
-        lines = lines[lines["box_source"] == "gt"]
+        lines = lines[(lines["box_source"] == "gt") & (lines["kind"] == "trained")]
         name = main_metric(experiment, lines)
-        if (lines[lines["kind"] == "trained"].get(name, pd.Series(dtype=float)) >= FLOOR).any():
-            seeds = frame.by_seed(lines, name)
-            parts.append(_curves(experiment, lines, seeds, name) if experiment.figure
-                         else _from_reference(experiment, seeds, name))
+        if name in lines and (lines[name] >= FLOOR).any():
+            parts.append(_from_reference(experiment, frame.by_seed(lines, name), name))
     return " ".join(filter(None, parts))
 
 
@@ -60,37 +54,15 @@ def main_metric(experiment: Experiment, lines: pd.DataFrame) -> str:
     return "PCKh@0.5" if len(lines) and lines["task"].iloc[0] == "mpii" else experiment.metric
 
 
-def _costs(against: pd.DataFrame) -> str:
+def costs_finding(against: pd.DataFrame) -> str:
+    """How many printed costs and hyper-parameters come out; ``against`` of :func:`compare.against_paper`."""
     costs = against[(against["convention"] != "") & against["measured"].notna()]
     if costs.empty:
         return ""
     within, wrong = ((costs["verdict"] == v).sum() for v in (compare.WITHIN, compare.MISPRINT))
     what = "hyper-parameters" if (costs["convention"] == compare.BUILT).all() else "parameter and GFLOP counts"
     more = f"; {wrong} printed number{'s are' if wrong > 1 else ' is'} known to be wrong" if wrong else ""
-    return f"{within} of {len(costs)} printed {what} agree with the network built here{more}."
-
-
-def _curves(experiment: Experiment, lines: pd.DataFrame, seeds: Mapping[str, Mapping[int, float]], name: str) -> str:
-    """Both ends of every curve."""
-    parts, assert_one = [], []
-    for series in dict.fromkeys(r.series for r in experiment.rows if r.series):
-        ends = sorted((r.x, r.id) for r in experiment.rows if r.series == series and r.x is not None and r.id in seeds)
-        if len(ends) < 2:
-            continue
-        first, last = (seeds[ends[i][1]] for i in (0, -1))
-        gap = stats.paired(last, first)
-        levels = " to ".join(number(100 * pd.Series(end).mean()) for end in (first, last))
-        word = {"higher": "rises", "lower": "falls"}.get(gap.verdict, "goes")
-        change = f" ({tables.difference(gap)}{', undecided' if gap.verdict == 'undecided' else ''})" if gap.low else ""
-        parts.append(f"{series} {word} from {levels}{change}")
-        assert_one.append(gap.verdict)
-    if not parts:
-        return ""
-    assert experiment.figure is not None
-    axis = experiment.figure.x_label.split(" (")[0]
-    xs = sorted(r.x for r in experiment.rows if r.x is not None)
-    one = " One seed each: these are measurements, not differences." if "one seed" in assert_one else ""
-    return f"From {axis} {xs[0]:g} to {xs[-1]:g}, {name}: {'; '.join(parts)}.{one}"
+    return f"{within} of {len(costs)} printed {what} agree with the networks built here{more}."
 
 
 def _from_reference(experiment: Experiment, seeds: Mapping[str, Mapping[int, float]], name: str) -> str:
@@ -162,9 +134,10 @@ def _headline(experiment: Experiment, frames: Frames, settings: Sequence[Setting
 
 
 def _measured(experiment: Experiment, frames: Frames, settings: Sequence[Setting]) -> str:
-    """The table of one setting without anything printed."""
+    """The table of one setting, only with what was measured."""
     if not experiment.figure:
-        return tables.markdown(tables.rows(experiment, frames, settings, printed=False))
+        made = tables.rows(experiment, frames, settings, printed=False)
+        return tables.markdown(made[(made.drop(columns="row") != tables.DASH).any(axis=1)])
     lines = frame.under(frames.of(experiment.id), *settings[0])
     return tables.markdown(tables.grid(experiment, lines, "gt"))
 
@@ -175,13 +148,13 @@ def _not_run(experiment: Experiment, frames: Frames, settings: Sequence[Setting]
     shown = pd.concat([results.iloc[:0], *(frame.under(results, *s) for s in settings)])
     why: dict[str, list[str]] = {}
     for row in experiment.rows if settings else ():
-        own = shown[shown["row"] == row.id]
+        own, name = shown[shown["row"] == row.id], tables.label(row)
         if own.empty:
             left = experiment.profiles[settings[0][0]].left_out.get(row.id, "no record")
-            why.setdefault(f"Not run ({left})", []).append(row.label)
+            why.setdefault(f"Not run ({left})", []).append(name)
         for failure in own[own["status"] == "failed"].itertuples():
             why.setdefault(f"Failed ({failure.reason or 'no reason recorded'})", []).append(
-                f"{row.label}, seed {failure.seed}")
+                f"{name}, seed {failure.seed}")
     return "\n\n".join(f"{reason.replace('|', '¦')}: {', '.join(names)}." for reason, names in why.items())
 
 
@@ -201,11 +174,11 @@ def _notes(experiment: Experiment, frames: Frames) -> str:
     used = dict.fromkeys(reading for row in experiment.rows for reading in row.readings)
     lines = list(experiment.notes)
     if used and experiment.id in catalog.ids():
-        lines.append(f"Open points of the paper that these rows depend on: {', '.join(used)} ([readings](readings.md)).")
+        lines.append(f"Open points of the paper behind these rows: {', '.join(used)} ([readings](readings.md)).")
     known = set(frames.of(experiment.id)["run_id"])
     orphans = sum(r.run_id not in known for r in frames.files[experiment.id].records)
     if orphans:
-        lines.append(f"{orphans} committed records belong to no row any more and are not shown.")
+        lines.append(f"Committed records that belong to no row any more and are not shown: {orphans}.")
     return "\n".join(["## Notes", "", *(f"- {line}" for line in lines)]) if lines else ""
 
 
@@ -225,90 +198,102 @@ def _name(experiment: Experiment) -> str:
 def boxes_page(frames: Frames, pairs: pd.DataFrame, simulated: pd.DataFrame) -> str:
     """Ground-truth against detector boxes: public pairs, the paper's rows, our networks, the simulation."""
     paper, own = tables.paper_boxes(frames), tables.own_boxes(frames)
+    own = own[own["AP_gt"] >= FLOOR]
+    largest = own["profile"].map(frame.SCALES).fillna(1)
     folded = {f"{title} ({len(rows)})": tables.boxes(rows) for title, rows in (
-        ("Networks trained here", own), ("Simulated networks", simulated)) if len(rows)}
+        ("Networks trained here, largest scale", own[largest == largest.max()]),
+        ("Simulated networks: median error, tail, knowledge", _simulated(simulated))) if len(rows)}
     sources = "\n".join(f"- {p.label}: {p.det_source}; with ground-truth boxes: {p.gt_source}"
                         for p in pairs.itertuples())
     return study_page(
-        "boxes", "Which boxes do FlatPose's rows of Table 2 come from, and how much AP do ground-truth boxes give away?",
+        "boxes: ground-truth against detector boxes",
+        "Which boxes do FlatPose's rows of Table 2 come from, and how much AP do ground-truth boxes give away?",
         [boxes_finding(pairs, paper)], "nothing; public results of one network with both kinds of boxes (COCO val2017, "
         "flip test) stand beside the paper's rows.", pd.concat([tables.boxes(pairs), tables.boxes(paper[paper["ours"]])]
                                                                ).fillna(tables.DASH),
         folded, f"## Sources\n\n{sources}")
 
 
+def _simulated(found: pd.DataFrame) -> pd.DataFrame:
+    names = found[["spread", "tail", "knowledge"]].map("{:g}".format).agg(", ".join, axis=1) if len(found) else ""
+    return found.assign(label=names)
+
+
 def boxes_finding(pairs: pd.DataFrame, paper: pd.DataFrame) -> str:
     """The signature of ground-truth boxes in numbers."""
     ours, others = paper[paper["ours"]], paper[~paper["ours"]]
-    nearest = min(((max(abs(row[n] - pair[f"{n}_gt"]) for n in ("AP", "AP50", "AP75", "AR")), row["label"],
-                    pair["label"]) for row in ours.to_dict("records") for pair in pairs.dropna().to_dict("records")))
+    nearest = min((max(abs(row[n] - pair[f"{n}_gt"]) for n in ("AP", "AP50", "AP75", "AR")), row["label"],
+                   pair["label"]) for row in ours.to_dict("records") for pair in pairs.dropna().to_dict("records"))
     gain, det, gt = pairs["AP_gt"] - pairs["AP_det"], pairs["AR_det"] - pairs["AP_det"], pairs["AR_gt"] - pairs["AP_gt"]
     return (f"With ground-truth boxes {len(pairs)} public networks gain {_span(gain)} AP, and AR − AP falls from "
             f"{_span(det)} to {_span(gt)}. FlatPose's rows of Table 2 have {_span(ours['AR'] - ours['AP'])}, the other "
-            f"rows {_span(others['AR'] - others['AP'])}. {nearest[1]} differs by at most {number(100 * nearest[0])} in "
-            f"every column from {nearest[2]} with ground-truth boxes.")
+            f"rows {_span(others['AR'] - others['AP'])}. {nearest[1]} equals {nearest[2]} with ground-truth boxes to "
+            f"{number(100 * nearest[0])} in AP, AP50, AP75 and AR.")
 
 
 def _span(values: pd.Series[float]) -> str:
-    return f"{100 * values.min():.1f} to {100 * values.max():.1f}"
+    return f"{100 * values.min():.1f}–{100 * values.max():.1f}"
 
 
 def ceilings_page(found: pd.DataFrame, printed: pd.DataFrame) -> str:
     """What a perfect network would score through each codec. ``printed``: the paper's heatmap; columns x, value."""
     coco = found[(found["task"] == "coco") & (found["input"] == "256×192") & (found["part"] == "map")]
-    folded = {f"{task}, {size}, {data}: by feature map": tables.ceilings(lines) for (task, size, data), lines in
-              found[found["part"] == "map"].groupby(["task", "input", "data"], sort=False) if lines is not coco
-              and (task, size) != ("coco", "256×192")}
+    crowd = found.query("task == 'crowdpose' and part == 'map'")
+    folded = {crowd["data"].iloc[0]: tables.ceilings(crowd)} if len(crowd) else {}
     folded |= {f"SimCC by {name}": tables.ceilings(found[found["part"] == part])
                for part, name in (("ratio", "bins per pixel"), ("sigma", "label width in pixels"))}
     return study_page(
-        "ceilings", "How much of the heatmap's collapse on small maps, and of SimCC's robustness, is encoding and "
-        "decoding alone?", ceilings_finding(coco, printed), "ground truth is encoded, decoded and scored; no network. "
-        f"{coco['data'].iloc[0]}, ground-truth boxes.", tables.ceilings(coco), folded)
+        "ceilings: what the codec alone costs", "How much of the heatmap's collapse on small maps, and of SimCC's "
+        "robustness, is encoding and decoding alone?", ceilings_finding(found, printed),
+        f"ground truth is encoded, decoded and scored; no network. {coco['data'].iloc[0]}, ground-truth boxes.",
+        tables.ceilings(coco), folded)
 
 
-def ceilings_finding(coco: pd.DataFrame, printed: pd.DataFrame) -> list[str]:
-    """The ends of the curves that the paper argues from."""
+def ceilings_finding(found: pd.DataFrame, printed: pd.DataFrame) -> list[str]:
+    """The ends of the curves that the paper argues from, on COCO at 256×192; none where they were not measured."""
+    if found.empty:
+        return []
+    coco = found[(found["task"] == "coco") & (found["input"] == "256×192") & (found["part"] == "map")]
     lines = []
-    for name, curve in coco.dropna(subset=["x"]).groupby("series", sort=False):
-        first, last = (curve.sort_values("x").iloc[i] for i in (0, -1))
-        if name in ("heatmap as in HRNet", "SimCC, one bin per cell"):
-            text = f"{name}: {number(100 * first['value'])} AP at 64×48, {number(100 * last['value'])} at 8×6"
-            if name.startswith("heatmap") and len(printed):
-                said = printed.sort_values("x")["value"]
-                text += (f"; the paper prints {number(100 * said.iloc[0])} and {number(100 * said.iloc[-1])} for its "
-                         f"trained network, which is {'not ' * bool(said.iloc[-1] >= last['value'])}below the ceiling")
-            lines.append(text + ".")
-    fine = coco[coco["series"] == "SimCC, 2 bins per pixel"]["value"]
-    return [*lines, *([f"SimCC with 2 bins per pixel: {number(100 * fine.iloc[0])} AP at every map."] if len(fine)
-                      else [])]
+    for name, what in (("heatmap as in HRNet", "HRNet's heatmap"), ("SimCC, one bin per cell", "SimCC with one bin per "
+                                                                    "cell")):
+        first, *_, last = coco[coco["series"] == name].sort_values("x").to_dict("records")
+        lines.append(f"The ceiling of {what} falls from {number(100 * first['mean'])} AP at 64×48 cells to "
+                     f"{number(100 * last['mean'])} at 8×6")
+    said = printed.sort_values("x")["mean"]
+    lines[0] += (f"; the paper's trained heatmap falls from {number(100 * said.iloc[0])} to "
+                 f"{number(100 * said.iloc[-1])}, which is {'not ' * bool(said.iloc[-1] >= last['mean'])}below it")
+    fine = coco[coco["series"] == "SimCC, 2 bins per pixel"]["mean"]
+    return [f"{line}." for line in lines] + [f"With 2 bins per pixel it is {number(100 * fine.iloc[0])} at every map."]
 
 
-def readings_search_page(found: Mapping[str, Any]) -> str:
-    """Which network the paper's parameter and GFLOP counts mean."""
-    cells, best = pd.DataFrame(found["cells"]), max(found["best"], key=lambda b: b["hits"])
+def readings_search_page(found: pd.DataFrame) -> str:
+    """Which network the paper's parameter and GFLOP counts mean; ``found``: lines of kind cell, single and sets."""
+    cells, sets = found[found["kind"] == "cell"], found[found["kind"] == "sets"]
+    default = cells["default"].round(1) == cells["published"]
     table = pd.DataFrame({
-        "row": cells["row"], "quantity": cells["quantity"].map(lambda q: tables.QUANTITIES.get(q, q)),
-        "printed": cells["printed"].map(number), "literal": cells["literal"].map(lambda v: number(v, 3)),
+        "row": cells["row"], "quantity": cells["quantity"].map(tables.QUANTITIES),
+        "printed": cells["published"].map(number), "literal": cells["literal"].map(lambda v: number(v, 3)),
         "default": cells["default"].map(lambda v: number(v, 3)),
-        "explained by": [" + ".join(names) or "the literal text" for names in cells["explained_by"]]})
-    sets = pd.DataFrame([{"departures": str(b["departures"]), "sets tried": str(b["tried"]), "cells explained":
-                          str(b["hits"]), "sets as good": str(b["ties"])} for b in found["best"]])
+        "explained by": cells["explained_by"].replace("", "the literal text")})
+    counted = sets[["departures", "tried", "hits", "ties"]].astype(int)
     return study_page(
-        "readings_search", "Which network do the parameters and GFLOPs of Tables 1 and 5 mean?",
-        [f"The default reading explains {found['default']} of {len(cells)} printed cells; the best of "
-         f"{found['sets_tried']} sets of departures from the text explains {best['hits']}."],
-        f"{found['sets_tried']} sets of up to three departures were counted; no network was trained.", table,
-        {"Best sets by number of departures": sets})
+        "readings_search: which network the printed counts mean",
+        "Which departures from the text explain the parameters and GFLOPs of Tables 1 and 5?",
+        [f"The default reading explains {default.sum()} of {len(cells)} printed cells, the literal text "
+         f"{(cells['literal'].round(1) == cells['published']).sum()}; the best of {counted['tried'].sum()} sets of up "
+         f"to {counted['departures'].max()} departures explains {counted['hits'].max()}."],
+        "every set of departures was counted; no network was trained.", table,
+        {"Best sets by number of departures": counted.astype(str)})
 
 
-def study_page(name: str, question: str, found: Sequence[str], run: str, headline: pd.DataFrame,
+def study_page(title: str, question: str, found: Sequence[str], run: str, headline: pd.DataFrame,
                folded: Mapping[str, pd.DataFrame], *more: str) -> str:
-    """The page of measurements that train nothing."""
-    picture = "" if name == "readings_search" else f"![{found[0]}]({name}.svg)"
-    return _page(f"{name}: {question}", "**Found:**\n\n" + "\n".join(f"- {line}" for line in found), f"**Run:** {run}",
-                 tables.markdown(headline), picture,
-                 *(_folded(title, tables.markdown(table)) for title, table in folded.items()), *more,
+    """The page of measurements that train nothing; its picture, if any, lies beside it under the same name."""
+    name = title.partition(":")[0]
+    return _page(title, question, f"**Found:** {' '.join(found)}", f"**Run:** {run}", tables.markdown(headline),
+                 f"![{title}]({name}.svg)" if name != "readings_search" else "",
+                 *(_folded(summary, tables.markdown(table)) for summary, table in folded.items()), *more,
                  f"Every number: [{name}.csv]({name}.csv).")
 
 

@@ -1,12 +1,13 @@
 """Plots of the pages as SVG: accuracy over a grid, against cost, codec ceilings, and the effect of the boxes.
 
 Metrics are 0..1 in the frame and drawn x 100. Equal data give equal bytes with one version of matplotlib, which is
-imported only when something is drawn.
+imported only when something is drawn. The title of a file is its caption (:func:`caption`).
 """
 
 from __future__ import annotations
 
 import hashlib
+import html
 import io
 import math
 import re
@@ -15,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from flatpose.harness import frame
+from flatpose.harness import frame, stats
 from flatpose.harness.frame import Frames
 from flatpose.harness.spec import Experiment
 
@@ -46,8 +47,12 @@ DARK = {"#ffffff": "#0d1117", "#24292f": "#e6edf3", "#57606a": "#9da5ae", "#d8de
 LIGHT_TEXT = {"#d55e00": "#b04c00", "#009e73": "#00785a", "#cc79a7": "#a8467c", "#e69f00": "#8f6200",
               "#56b4e9": "#1a6fa8"}
 """Text needs more contrast on white than lines do."""
+CODECS = ("heatmap as in HRNet", "heatmap, unrounded, quarter step", "heatmap, DARK", "heatmap, UDP's own step",
+          "SimCC, one bin per cell", "SimCC, 2 bins per pixel")
+"""Those of the picture; the others have nearly the ceilings of one of them."""
 PLACES = ((7, 0, "left"), (-7, 0, "right"), (0, 10, "center"), (0, -10, "center"), (7, 8, "left"), (7, -8, "left"),
-          (-7, 8, "right"), (-7, -8, "right"), (9, 15, "left"), (9, -15, "left"), (-9, 15, "right"), (-9, -15, "right"))
+          (-7, 8, "right"), (-7, -8, "right"), (9, 15, "left"), (9, -15, "left"), (-9, 15, "right"), (-9, -15, "right"),
+          (0, 24, "center"), (0, -24, "center"))
 """Where a name may stand: points to the right of and above its marker, alignment."""
 
 
@@ -96,17 +101,18 @@ def curves(frames: Frames, experiment: Experiment) -> bytes:
             axes.set(xlabel="feature map, cells" if over_maps else figure.x_label, ylabel=f"{metric} × 100")
             _heading(axes, heading, note)
 
-    return _svg(1, paint, experiment.title, [points, limits, said]) if panels else b""
+    return _svg(1, paint, _change(rows, metric), [points, limits, said]) if panels else b""
 
 
 def ceilings(found: pd.DataFrame, published: pd.DataFrame, metric: str = "AP") -> bytes:
     """What codecs allow at each size of the feature map, without any network.
 
     Args:
-        found: Ceilings of one benchmark at an input of 256x192; columns series, x (pixels per cell; none for a codec
-            without cells, which is drawn as a level line), mean, data (label).
+        found: Ceilings of one benchmark at an input of 256x192; columns part (only "map" is drawn), series, x (pixels
+            per cell; NaN for a codec without cells, which is drawn as a level line), mean, data (label).
         published: The paper's trained heatmap; columns x, mean.
     """
+    found = found[(found.part == "map") & found.series.isin(CODECS)]
     xs = pd.DataFrame({"x": sorted(found.x.dropna().unique())})
     level = found[found.x.isna()].drop(columns="x").merge(xs, how="cross")
     drawn, where = pd.concat([found.dropna(subset=["x"]), level]), str(found["data"].iloc[0])
@@ -120,7 +126,10 @@ def ceilings(found: pd.DataFrame, published: pd.DataFrame, metric: str = "AP") -
         axes.set(xlabel="feature map, cells", ylabel=f"{metric} × 100")
         _heading(axes, "Ceiling of each codec", f"{where}\nhollow: the paper's trained heatmap")
 
-    return _svg(1, paint, "Codec ceilings", [drawn, published])
+    ends = drawn.sort_values("x").groupby("series", sort=False)["mean"].agg(["first", "last"]).mul(100)
+    said = [f"{end.Index} {end.first:.1f} to {end.last:.1f}" for end in ends.itertuples()]
+    return _svg(1, paint, f"{metric} × 100 that a perfect network would have, from the finest to the coarsest map: "
+                f"{'; '.join(said)} ({where}).", [drawn, published])
 
 
 def tradeoff(frames: Frames, experiment: Experiment) -> bytes:
@@ -156,7 +165,9 @@ def tradeoff(frames: Frames, experiment: Experiment) -> bytes:
             line, = axes.plot(front[x], 100 * front["mean"], color=MUTED, linewidth=1.2, linestyle=DASHED, zorder=2)
             _names(axes, some.assign(x=some[x], y=100 * some["mean"]), line)
 
-    return _svg(len(panels), paint, "Accuracy against cost", [said, measured]) if panels else b""
+    fronts = "".join(f" {heading}: {', '.join(_front(some, x).label)}." for some, x, heading, *_ in panels)
+    return _svg(len(panels), paint, f"Rows that no other row beats on both {metric} and cost.{fronts}",
+                [said, measured]) if panels else b""
 
 
 def _front(points: pd.DataFrame, x: str) -> pd.DataFrame:
@@ -206,12 +217,22 @@ def boxes(pairs: pd.DataFrame, paper: pd.DataFrame, ours: pd.DataFrame) -> bytes
                 "\ndiamond: FlatPose in Table 2; hollow: the table's other rows" if len(rows) else ""))
             _names(axes, pd.concat([gt, flat]))
 
-    return _svg(len(panels), paint, "Ground-truth against detector boxes", [pairs, paper, ours])
+    det, gt = (_gap(pairs.label, pairs[f"AP_{s}"], pairs[f"AR_{s}"]) for s in ("det", "gt"))
+    flat = _gap(paper.label, paper.AP, paper.AR).query("ours")
+    spans = [f"{values.min():.1f}–{values.max():.1f}" for values in (gt.x - det.x, det.y, gt.y, flat.y)]
+    return _svg(len(panels), paint, "Ground-truth boxes raise AP by {} and bring AR − AP from {} to {}; FlatPose's "
+                "rows of Table 2 have {}.".format(*spans), [pairs, paper, ours])
 
 
 def _gap(label: pd.Series[Any], ap: pd.Series[Any], ar: pd.Series[Any]) -> pd.DataFrame:
     return pd.DataFrame({"label": label, "x": 100 * ap, "y": 100 * (ar - ap),
                          "ours": label.astype(str).str.startswith("FlatPose").astype(bool)})
+
+
+def caption(svg: bytes) -> str:
+    """The finding that the picture shows."""
+    found = re.search(r"<dc:title>(.*?)</dc:title>", svg.decode(), re.DOTALL)
+    return html.unescape(found[1]) if found else ""
 
 
 def same_plot(committed: bytes, fresh: bytes) -> bool:
@@ -267,6 +288,18 @@ def _where(rows: pd.DataFrame) -> str:
     """"quick · embedded v1 (2000/300 images), ground-truth boxes"."""
     return "".join(f"{r.profile} · {r.data}, {'ground-truth' if r.box_source == 'gt' else 'detector'} boxes"
                    for r in rows[:1].itertuples())
+
+
+def _change(rows: pd.DataFrame, metric: str) -> str:
+    """How each series changes from its first to its last x, by the one rule of inference."""
+    parts, counts = [], sorted(set(rows.groupby("row")["seed"].nunique()))
+    for series, some in rows.groupby("series", sort=False):
+        first, last = (frame.by_seed(some[some.x == x], metric) for x in (some.x.min(), some.x.max()))
+        (a,), (b,) = first.values(), last.values()
+        verb = {"higher": "rises from ", "lower": "falls from "}.get(stats.paired(b, a).verdict, "")
+        parts.append(f"{series} {verb}{100 * sum(a.values()) / len(a):.1f} to {100 * sum(b.values()) / len(b):.1f}")
+    seeds = "one seed" if counts == [1] else f"{'–'.join(dict.fromkeys(map(str, counts[:1] + counts[-1:])))} seeds"
+    return f"{metric} × 100: {'; '.join(parts)} ({_where(rows)}, {seeds})." if parts else f"Published {metric} × 100."
 
 
 def _stacked(picture: Figure, count: int, right: float = 0.98) -> Sequence[Axes]:

@@ -5,29 +5,31 @@ The files depend on the specs and the records alone, so a clone without runs/ re
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal
 
 import pandas as pd
 
-from flatpose.harness import catalog, compare, frame, pages, plots, tables
+from flatpose import studies
+from flatpose.harness import catalog, claims, compare, frame, pages, plots, readings, store, tables
 from flatpose.harness.frame import Frames
 from flatpose.harness.spec import Experiment
-from flatpose.io import read_json, write_bytes
+from flatpose.io import write_bytes
+from flatpose.progress import Reporter
 
-OTHERS = {"boxes": "Which boxes do FlatPose's rows come from?",
+OTHERS = {"claims": "Does each number that the paper states hold?",
+          "readings": "What does the paper leave open, and what does each choice change?",
+          "boxes": "Which boxes do FlatPose's rows come from?",
           "ceilings": "What would a perfect network score through each codec?",
           "readings_search": "Which network do the printed parameters and GFLOPs mean?"}
 """Pages that belong to no experiment: name -> question."""
 
 
-def write(ids: Sequence[str] | Literal["all"], root: Path, *, check: bool = False, runs_dir: Path | None = None
-          ) -> list[Path]:
+def write(ids: Sequence[str], root: Path, *, check: bool = False, runs_dir: Path | None = None) -> list[Path]:
     """Brings reports/ below ``root`` up to date, or (``check``) only tells what is not.
 
     Args:
-        ids: Experiment ids, paths of spec files, or "all".
+        ids: Experiment ids or paths of spec files; "all" stands for every experiment and study.
         root: Pages go to root/reports; records come from there and from ``runs_dir`` (root/runs).
         check: Write nothing.
         runs_dir: Where finished runs are.
@@ -35,15 +37,16 @@ def write(ids: Sequence[str] | Literal["all"], root: Path, *, check: bool = Fals
     Returns:
         Paths relative to ``root`` that were written, or that a check found missing, outdated or left over.
     """
-    own = [] if ids == "all" else [i for i in ids if i not in catalog.ids()]
-    experiments = [catalog.load(i) for i in (*own, *catalog.ids())]
-    frames = frame.read(root, runs_dir or root / "runs", experiments=experiments)
-    chosen = [e for e in experiments if ids == "all" or e.id in ids] or experiments[:len(own)]
+    runs_dir, known = runs_dir or root / "runs", catalog.ids()
+    asked = [catalog.load(i) for i in dict.fromkeys(ids) if i not in ("all", *known)]
+    own = {e.id: e for e in (*asked, *map(catalog.load, map(str, store.own_specs(runs_dir).values())))}
+    frames = frame.read(root, runs_dir, experiments=[*own.values(), *map(catalog.load, known)])
+    chosen = [e for e in frames.experiments.values() if "all" in ids or e.id in ids or e in asked]
     reports = root / "reports"
     files: dict[str, bytes] = {}
     for experiment in chosen:
         files |= experiment_files(experiment, frames, reports)
-    if ids == "all" and _has_paper(frames):
+    if "all" in ids and _has_paper(frames):
         files |= study_files(frames, reports)
     files["index.md"] = index(frames, reports).encode()
     leftover = [p for e in chosen for p in (*reports.glob(f"{e.id}.svg"), *reports.glob(f"{e.id}.*.svg"))
@@ -60,10 +63,11 @@ def write(ids: Sequence[str] | Literal["all"], root: Path, *, check: bool = Fals
 def experiment_files(experiment: Experiment, frames: Frames, reports: Path) -> dict[str, bytes]:
     """Page, CSV twin, picture and records of one experiment, by path below reports/."""
     name, records = experiment.id, frames.files[experiment.id]
-    pictures = {file: svg for file, svg in ((f"{name}.svg", _curves(experiment, frames)),
-                                            (f"{name}.tradeoff.svg", _tradeoff(experiment, frames))) if svg}
-    picture = next(iter(pictures), f"{name}.png" if (reports / f"{name}.png").exists() else None)
-    files = {f"{name}.md": pages.experiment_page(experiment, frames, picture).encode(), **pictures,
+    pictures = plots.files(frames, name)
+    shown = {file: plots.caption(svg) for file, svg in pictures.items()}
+    if (reports / f"{name}.png").exists():
+        shown[f"{name}.png"] = experiment.picture.caption if experiment.picture else ""
+    files = {f"{name}.md": pages.experiment_page(experiment, frames, shown).encode(), **pictures,
              f"{name}.csv": _csv(pd.concat([
                  frames.of(name), frames.costs.query("experiment == @name").drop(columns="table6").assign(kind="cost"),
                  compare.against_paper(experiment, frames).assign(kind="published"),
@@ -75,25 +79,32 @@ def experiment_files(experiment: Experiment, frames: Frames, reports: Path) -> d
 
 def study_files(frames: Frames, reports: Path) -> dict[str, bytes]:
     """The pages that need several experiments, or what studies stored."""
-    found = ceilings(reports)
-    pairs, simulated = public_pairs(), simulated_boxes(reports)
+    pairs, simulated = public_pairs(), studies.load(reports / "data" / "simulated_boxes.json")
     paper, own = tables.paper_boxes(frames), tables.own_boxes(frames)
-    drawn = own[own["AP_gt"] >= pages.FLOOR]
     files = {"boxes.md": pages.boxes_page(frames, pairs, simulated).encode(),
-             "boxes.svg": plots.boxes(pairs, paper, drawn, pages.boxes_finding(pairs, paper)),
+             "boxes.svg": plots.boxes(pairs, paper, own),
              "boxes.csv": _csv(pd.concat([pairs.assign(kind="public"), paper.assign(kind="paper"),
                                           own.assign(kind="trained"), simulated.assign(kind="simulated")]))}
-    if len(found):
-        printed = _printed(frames, "fig1", "heatmap")
-        coco = found[(found["task"] == "coco") & (found["input"] == "256×192")].assign(label=found["series"])
+    if len(found := ceilings(reports)):
+        printed, coco = _printed(frames), found.query("task == 'coco' and input == '256×192' and part == 'map'")
         files |= {"ceilings.md": pages.ceilings_page(found, printed).encode(), "ceilings.csv": _csv(found),
-                  "ceilings.svg": plots.ceilings(coco, printed, where=str(coco["data"].iloc[0]), caption=" ".join(
-                      pages.ceilings_finding(coco[coco["part"] == "map"], printed)))}
-    if (reports / "data" / "readings_search.json").exists():
-        search: Any = read_json(reports / "data" / "readings_search.json")
+                  "ceilings.svg": plots.ceilings(coco, printed)}
+    search = studies.load(reports / "data" / "readings_search.json")
+    files |= claims.files(frames, simulated) | readings.files(frames, search)
+    if len(search):
         files |= {"readings_search.md": pages.readings_search_page(search).encode(),
-                  "readings_search.csv": _csv(pd.DataFrame(search["cells"]))}
+                  "readings_search.csv": _csv(search)}
     return files
+
+
+def measure_study(name: str, data_root: Path, reporter: Reporter) -> None:
+    """Measure the codec ceilings on the annotations below ``data_root`` and store them; run again it continues."""
+    from flatpose.studies import ceilings as study
+
+    path = store.root() / "reports" / "data" / f"{name}.json"
+    study.measure(catalog.ceilings(), data_root, known=studies.load(path), reporter=reporter,
+                  save=lambda found: studies.store(found, path))
+    write(["all"], store.root(), runs_dir=store.runs_dir())
 
 
 def index(frames: Frames, reports: Path) -> str:
@@ -102,12 +113,14 @@ def index(frames: Frames, reports: Path) -> str:
         used = {name: e for name, e in frames.experiments.items()
                 if frames.files[name].records or frames.files[name].costs}
         return pages.index_page(Frames(used or frames.experiments, frames.files), (), {})
-    found, printed = ceilings(reports), _printed(frames, "fig1", "heatmap")
-    coco = found[(found["task"] == "coco") & (found["input"] == "256×192") & (found["part"] == "map")] if len(found) else found
-    answers = [*pages.ceilings_finding(coco, printed)[:1],
+    found = ceilings(reports)
+    curves = [plots.files(frames, name).get(f"{name}.svg") for name in ("why", "fig1") if name in frames.experiments]
+    answers = [*pages.ceilings_finding(found, _printed(frames))[:2],
                pages.boxes_finding(public_pairs(), tables.paper_boxes(frames)),
-               *(f"{name}: {text}" for name in ("why", "fig1", "table2", "table5") if name in frames.experiments
-                 if (text := pages.finding(frames.experiments[name], frames)))]
+               pages.costs_finding(pd.concat([compare.against_paper(e, frames) for e in frames.experiments.values()
+                                              if e.id.startswith("table")])),
+               *(f"{plots.caption(svg)}" for svg in curves[:1] if svg),
+               *filter(None, (pages.finding(frames.experiments["table5"], frames).partition(".")[2].strip(),))]
     return pages.index_page(frames, answers, OTHERS)
 
 
@@ -118,25 +131,13 @@ def public_pairs() -> pd.DataFrame:
     return pairs.assign(**{m: pairs[m].astype(float) / 100 for m in metrics})
 
 
-def simulated_boxes(reports: Path) -> pd.DataFrame:
-    """What the study of simulated boxes stored."""
-    path = reports / "data" / "boxes_simulated.json"
-    rows: Any = read_json(path)["rows"] if path.exists() else []
-    return pd.DataFrame([{"label": f"median error {r['spread']:g}, tail {r['tail']:g}, knowledge {r['knowledge']:g}",
-                          **{f"{m}_{box}": v for box in ("det", "gt") for m, v in r[box].items()}} for r in rows])
-
-
 def ceilings(reports: Path) -> pd.DataFrame:
-    """What the study of codec ceilings stored: task, data, input, part, series, x, value, low, high, outside."""
-    path = reports / "data" / "ceilings.json"
-    entries: Any = read_json(path)["ceilings"] if path.exists() else []
-    lines = []
-    for e in entries:
-        name = "PCKh@0.5" if e["task"] == "mpii" else "AP"
-        low, high = e["bootstrap"].get(name, (None, None))
-        lines.append({**{k: e[k] for k in ("task", "data", "part", "series", "x", "outside", "error_px")},
-                      "input": "{1}×{0}".format(*e["image_size"]), "value": e["metrics"][name], "low": low, "high": high})
-    return pd.DataFrame(lines)
+    """What the study of codec ceilings stored, with ``input`` ("256×192") and ``mean`` (of the main metric)."""
+    found = studies.load(reports / "data" / "ceilings.json")
+    if found.empty:
+        return found
+    return found.assign(input=[f"{height}×{width}" for width, height in found["image_size"]],
+                        mean=found["PCKh@0.5"].where(found["task"] == "mpii", found["AP"]))
 
 
 def _has_paper(frames: Frames) -> bool:
@@ -144,59 +145,11 @@ def _has_paper(frames: Frames) -> bool:
     return any(frames.files[name].costs or frames.files[name].records for name in ("table1", "table2"))
 
 
-def _curves(experiment: Experiment, frames: Frames) -> bytes | None:
-    """The figure at the best evidence; None where nothing is known."""
-    figure = experiment.figure
-    if figure is None:
-        return None
-    settings = frame.settings(frames.results, experiment, experiment.rows[0].run.data.task)
-    lines = frame.under(frames.of(experiment.id), *settings[0]) if settings else frames.of(experiment.id).iloc[:0]
-    means = frame.summary(lines, figure.y_metric).dropna(subset=["x"])
-    ceiling = means[(means["kind"] == "ceiling") & figure.ceiling]
-    printed = pd.concat([_printed(frames, experiment.id, s).assign(series=s)
-                         for s in dict.fromkeys(r.series for r in experiment.rows)])
-    if means.empty and printed.empty:
-        return None
-    ticks = None
-    if len(lines) and "stride" in figure.x_label:
-        height, width = lines[["input_h", "input_w"]].iloc[0]
-        ticks = {x: f"{height / x:g}×{width / x:g}" for x in means["x"]}
-    title = f"{lines['profile'].iloc[0]} on {lines['data'].iloc[0]}" if len(lines) else ""
-    return plots.curves(means[(means["kind"] == "trained") & (means["box_source"] == "gt")], ceiling, printed,
-                        title=title, caption=pages.finding(experiment, frames), x_label=figure.x_label,
-                        metric=figure.y_metric, ticks=ticks, log2=figure.x_log2)
-
-
-def _printed(frames: Frames, name: str, series: str) -> pd.DataFrame:
-    """Published points of a curve: x, value in 0..1."""
-    return pd.DataFrame([{"x": r.x, "value": r.published.metrics["AP"] / 100} for r in frames.experiments[name].rows
-                         if r.series == series and r.published and "AP" in r.published.metrics],
-                        columns=["x", "value"])
-
-
-def _tradeoff(experiment: Experiment, frames: Frames) -> bytes | None:
-    """Accuracy against cost; None for experiments that do not ask for it, and where nothing was counted."""
-    costs = frames.costs[frames.costs["experiment"] == experiment.id].set_index("row")
-    if not experiment.tradeoff or costs.empty:
-        return None
-    timed = frames.latencies[frames.latencies["experiment"] == experiment.id]
-    eager = timed[(timed["batch"] == 1) & ~timed["compiled"].astype(bool)].set_index("row")["ratio_flatpose_b"]
-    labels = {r.id: f"{r.label} {r.group}".strip() for r in experiment.rows}
-    said = frames.published[(frames.published["experiment"] == experiment.id)
-                            & (frames.published["metric"] == "AP")].set_index("row")["value"]
-    printed = pd.DataFrame({"label": labels, "value": said, "gflops": costs["gflops"], "time": eager,
-                            "printed_gflops": costs["published_gflops"]}).reindex(labels)
-    measured = pd.DataFrame(columns=["label", "ours", "mean", "low", "high", "n", "gflops"])
-    title, settings = "", frame.settings(frames.results, experiment, "coco")
-    if settings:
-        lines = frame.under(frames.of(experiment.id), *settings[0])
-        means = frame.summary(lines[(lines["kind"] == "trained") & (lines["box_source"] == "gt")]).set_index("row")
-        measured = means.assign(gflops=lines.groupby("row")["gflops"].first(), label=means.index.map(labels),
-                                ours=means.index.str.startswith("flatpose"))
-        title = f"{settings[0][0]} on {lines['data'].iloc[0]}"
-    machine = ", ".join(sorted({str(t.cpu if t.device == "CPU" else t.device) for t in timed.itertuples()}))
-    return plots.tradeoff(printed.assign(ours=printed.index.str.startswith("flatpose")), measured, machine=machine,
-                          title=title, caption=pages.finding(experiment, frames) or experiment.question)
+def _printed(frames: Frames) -> pd.DataFrame:
+    """The paper's heatmap baseline over the grid: x (pixels per cell), mean in 0..1."""
+    rows = {r.id: r.x for r in frames.experiments["fig1"].rows if r.series == "heatmap"}
+    said = frames.published[(frames.published["experiment"] == "fig1") & frames.published["row"].isin(rows)]
+    return said.assign(x=said["row"].map(rows)).rename(columns={"value": "mean"})[["x", "mean"]]
 
 
 def _csv(table: pd.DataFrame) -> bytes:

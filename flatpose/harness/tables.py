@@ -1,22 +1,19 @@
 """Tables of the pages and the terminal: selections of the frame as strings, formatted at the last moment.
 
-Every function returns a DataFrame of strings whose columns are the headings; :func:`markdown` and :func:`terminal` show
-one. Metrics are printed x 100. An interval over seeds reads "43.4 ± 0.9", one over images (one seed) "15.2 [13.1, 17.3]".
+Every function returns a DataFrame of strings whose columns are the headings; :func:`markdown` shows one.
+Metrics are printed x 100; an interval over seeds reads "43.4 ± 0.9", one over images (one seed) "15.2 [13.1, 17]".
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pandas as pd
 
 from flatpose.harness import compare, frame, stats
 from flatpose.harness.frame import Frames
-from flatpose.harness.spec import Experiment
-
-if TYPE_CHECKING:
-    from rich.table import Table
+from flatpose.harness.spec import Experiment, Row
 
 DASH = "–"
 QUANTITIES = {"params_m": "parameters (M)", "gflops": "GFLOPs"}
@@ -29,19 +26,6 @@ def markdown(table: pd.DataFrame) -> str:
     cells = table.apply(lambda column: column.str.replace("|", "\\|").str.replace("\n", " "))
     return str(cells.to_markdown(index=False, tablefmt="pipe", disable_numparse=True,
                                  colalign=["right" if right else "left" for right in numeric]))
-
-
-def terminal(title: str, table: pd.DataFrame) -> Table:
-    """For the terminal."""
-    from rich.table import Table
-    from rich.text import Text
-
-    made = Table(title=title)
-    for column in table:
-        made.add_column(str(column))
-    for line in table.itertuples(index=False):
-        made.add_row(*map(Text, line))
-    return made
 
 
 def number(value: float | None, decimals: int = 1, sign: str = "") -> str:
@@ -104,11 +88,10 @@ def rows(experiment: Experiment, frames: Frames, settings: Sequence[tuple[str, s
     chosen = pd.concat([results.iloc[:0], *(frame.under(results, *s) for s in settings)])
     against = compare.against_paper(experiment, frames)
     costs = frames.costs[frames.costs["experiment"] == experiment.id].set_index("row").to_dict("index")
-    tool = any(row.published and row.published.gflops_by == "hrnet_tool" for row in experiment.rows)
     lines = []
     for row in experiment.rows:
         name = experiment.metric if row.run.data.task != "mpii" else "PCKh@0.5"
-        line: dict[str, str] = {"row": row.label + (f", {row.group}" if row.group[:1].isdigit() else "")}
+        line: dict[str, str] = {"row": label(row)}
         said, cost = row.published if printed else None, costs.get(row.id, {}) if printed else {}
         line["printed"] = number(said.metrics.get(name)) if said else DASH  # type: ignore[call-overload]
         own = chosen[(chosen["row"] == row.id) & (chosen["kind"] == "trained")]
@@ -120,7 +103,8 @@ def rows(experiment: Experiment, frames: Frames, settings: Sequence[tuple[str, s
         line["printed params (M)"] = number(said.params_m) if said else DASH
         line["params (M)"] = number(cost.get("params_leaf_m" if said and said.params_by == "leaf" else "params_m"), 2)
         line["printed GFLOPs"] = number(said.gflops) if said else DASH
-        line["GFLOPs, HRNet's tool"] = number(cost.get("gflops_hrnet_tool")) if tool else DASH
+        by_tool = said is not None and said.gflops_by == "hrnet_tool"
+        line["GFLOPs, HRNet's tool"] = number(cost.get("gflops_hrnet_tool"), 2) if by_tool else DASH
         line["GFLOPs"] = number(cost.get("gflops"), 2)
         line["verdict"] = verdicts(against[against["row"] == row.id]) if printed else DASH
         lines.append(line)
@@ -128,6 +112,11 @@ def rows(experiment: Experiment, frames: Frames, settings: Sequence[tuple[str, s
     order = [c for c in made if not c.startswith("measured")]
     order[2:2] = [c for c in made if c.startswith("measured")]
     return made[[c for c in order if c == "row" or (made[c] != DASH).any()]].rename(columns=_headings(experiment))
+
+
+def label(row: Row) -> str:
+    """A row's label, with its input size where its group is one."""
+    return f"{row.label}, {row.group.replace('x', '×')}" if row.group[:1].isdigit() else row.label
 
 
 def _from_reference(experiment: Experiment, results: pd.DataFrame, row: str, name: str) -> str:
@@ -140,7 +129,7 @@ def _from_reference(experiment: Experiment, results: pd.DataFrame, row: str, nam
 
 def _headings(experiment: Experiment) -> dict[str, str]:
     tasks = {row.run.data.task for row in experiment.rows}
-    name = "PCKh@0.5" if tasks == {"mpii"} else f"{experiment.metric} or PCKh@0.5" if "mpii" in tasks else experiment.metric
+    name = " or ".join(dict.fromkeys("PCKh@0.5" if task == "mpii" else experiment.metric for task in sorted(tasks)))
     reference = next((r.label for r in experiment.rows if r.id == experiment.reference), "")
     return {"printed": f"printed {name}", "measured, GT boxes": f"{name}, GT boxes",
             "measured, detector boxes": f"{name}, detector boxes", "difference": f"difference from {reference}"}
@@ -152,7 +141,7 @@ def verdicts(found: pd.DataFrame) -> str:
     parts = [f"{QUANTITIES[c.quantity].split(' (')[0]}: {c.verdict}" for c in costs.itertuples()
              if c.verdict not in (compare.WITHIN, compare.NOT_RUN)]
     if len(costs) and (costs["verdict"] == compare.WITHIN).all():
-        parts = ["costs within tolerance"]
+        parts = [compare.WITHIN]
     metrics = found[(found["convention"] == "") & found["measured"].notna()]
     return "; ".join([*parts, *(f"{m.quantity} {m.verdict}" for m in metrics.itertuples())]) or DASH
 
@@ -166,13 +155,12 @@ def built(found: pd.DataFrame) -> pd.DataFrame:
 
 
 def latency(timed: pd.DataFrame, experiment: Experiment) -> pd.DataFrame:
-    """Milliseconds of a forward pass, and the ratio to FlatPose-B timed in turn, by mode."""
-    labels = {row.id: f"{row.label} {row.group}".strip() for row in experiment.rows}
+    """Time of a forward pass as a multiple of FlatPose-B's, timed in turn, by mode."""
+    labels = {row.id: label(row) for row in experiment.rows}
     found = timed[timed["row"].isin(labels)]
     mode = "batch " + found["batch"].astype(str) + found["compiled"].map({True: ", compiled", False: ", eager"})
-    cells = found["ms"].map(number) + " ms (" + found["ratio_flatpose_b"].map(lambda r: number(r, 2)) + "×)"
-    made = found.assign(mode=mode, cell=cells).pivot(index="row", columns="mode", values="cell").fillna(DASH)
-    made = made.reindex([r for r in labels if r in made.index])
+    made = found.assign(mode=mode).pivot(index="row", columns="mode", values="ratio_flatpose_b")
+    made = made.reindex([r for r in labels if r in made.index]).map(lambda r: number(r, 2))
     return made.rename(index=labels).rename_axis(columns=None).reset_index()
 
 
@@ -188,10 +176,10 @@ def checkpoints(results: pd.DataFrame, metric_name: str) -> pd.DataFrame:
 def paper_boxes(frames: Frames) -> pd.DataFrame:
     """Rows of Table 2 with a printed AP and AR: label, AP, AP50, AP75, AR (0..1), and whether it is FlatPose's."""
     said = frames.published[frames.published["experiment"] == "table2"]
-    made = said.pivot(index="row", columns="metric", values="value").reindex(said["row"].unique())
-    names = {r.id: f"{r.label} {r.group.replace('x', '×')}" for r in frames.experiments["table2"].rows}
-    return made.dropna(subset=["AP", "AR"]).assign(
-        label=made.index.map(names), ours=made.index.str.startswith("flatpose")).reset_index(drop=True)
+    made = said.pivot(index="row", columns="metric", values="value").reindex(said["row"].unique()).dropna(
+        subset=["AP", "AR"])
+    names = {r.id: label(r) for r in frames.experiments["table2"].rows}
+    return made.assign(label=made.index.map(names), ours=made.index.str.startswith("flatpose")).reset_index(drop=True)
 
 
 def own_boxes(frames: Frames) -> pd.DataFrame:
@@ -202,7 +190,8 @@ def own_boxes(frames: Frames) -> pd.DataFrame:
     wide = found.pivot_table(index=["label", "profile", "data", "spec_hash"], columns="boxes", sort=False,
                              values=["AP", "AP50", "AR"])
     wide.columns = [f"{metric}_{box}" for metric, box in wide.columns]
-    return wide.reindex(columns=[f"{m}_{b}" for b in ("det", "gt") for m in ("AP", "AP50", "AR")]).dropna().reset_index()
+    columns = [f"{m}_{b}" for b in ("det", "gt") for m in ("AP", "AP50", "AR")]
+    return wide.reindex(columns=columns).dropna().reset_index()
 
 
 def boxes(found: pd.DataFrame) -> pd.DataFrame:
@@ -221,7 +210,7 @@ def ceilings(found: pd.DataFrame) -> pd.DataFrame:
     """Codec against what is varied; a codec without cells has one value everywhere."""
     level = found[found["x"].isna()].drop(columns="x").merge(found[["x"]].dropna().drop_duplicates(), "cross")
     wide = pd.concat([found.dropna(subset=["x"]), level]).pivot_table(
-        index="series", columns="x", values="value", sort=False).sort_index(axis=1)
+        index="series", columns="x", values="mean", sort=False).sort_index(axis=1)
     height, width = (int(n) for n in found["input"].iloc[0].split("×"))
     is_map = found["part"].iloc[0] == "map"
     wide.columns = [f"{height / x:g}×{width / x:g}" if is_map else f"{x:g}" for x in wide.columns]

@@ -19,9 +19,6 @@ if TYPE_CHECKING:
 
 app = typer.Typer()
 Rerun = Literal["missing", "failed", "stale", "all"]
-COMPARED = ("row", "quantity", "setting", "box_source", "reference", "measured", "half_width", "n", "difference",
-            "tolerance", "verdict", "reason")
-"""Columns of ``compare`` on a terminal."""
 RerunOpt = Annotated[Rerun, typer.Option(help="Besides unfinished runs, also start failed, stale or all.")]
 
 
@@ -201,12 +198,17 @@ def compare(experiment: ExperimentArg,
     ../other/runs
     """
     from flatpose.harness import compare as comparing
+    from flatpose.harness import tables
 
     if against and git:
         raise SpecError("two things to compare with", where="--against and --git", hint="give one of them")
-    found = comparing.run(catalog.load(experiment), store.root(), store.runs_dir(), against=against, revision=git)
-    shown = found[list(COMPARED)].astype(object)
-    emit(comparing.to_dicts(found), json_, COMPARED, shown.where(shown.notna(), None).itertuples(index=False))
+    found = comparing.compare(catalog.load(experiment), store.root(), store.runs_dir(), against=against, revision=git)
+    if json_:
+        emit(comparing.to_dicts(found), json_)
+    for title, table in [] if json_ else tables.comparison(found):
+        emit(None, False, table.columns, table.to_numpy(), title=f"{experiment}: {title}")
+    if found.empty and not json_:
+        say("nothing to compare: no published number, or no row that was measured on both sides at one profile", out)
     if strict and (found["verdict"] == comparing.OUTSIDE).any():
         raise typer.Exit(1)
 
