@@ -215,7 +215,7 @@ def summary(results: pd.DataFrame, metric: str = "AP") -> pd.DataFrame:
         values=("value", tuple)).reset_index()
     intervals = [stats.interval(line.values) or (line.image_low, line.image_high) for line in made.itertuples()]
     made["low"], made["high"] = [i[0] for i in intervals], [i[1] for i in intervals]
-    return made.assign(condition=made["condition"].str.join("; ")).drop(columns="values")
+    return made.assign(condition=made["condition"].map("; ".join)).drop(columns="values")
 
 
 def by_seed(results: pd.DataFrame, metric: str = "AP") -> dict[str, dict[int, float]]:

@@ -51,7 +51,8 @@ CODECS = ("heatmap as in HRNet", "heatmap, unrounded, quarter step", "heatmap, D
           "SimCC, one bin per cell", "SimCC, 2 bins per pixel")
 """Those of the picture; the others have nearly the ceilings of one of them."""
 PLACES = ((7, 0, "left"), (-7, 0, "right"), (0, 10, "center"), (0, -10, "center"), (7, 8, "left"), (7, -8, "left"),
-          (-7, 8, "right"), (-7, -8, "right"), (9, 15, "left"), (9, -15, "left"), (-9, 15, "right"), (-9, -15, "right"))
+          (-7, 8, "right"), (-7, -8, "right"), (9, 15, "left"), (9, -15, "left"), (-9, 15, "right"), (-9, -15, "right"),
+          (0, 24, "center"), (0, -24, "center"))
 """Where a name may stand: points to the right of and above its marker, alignment."""
 
 
