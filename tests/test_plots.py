@@ -109,6 +109,7 @@ def test_names_overlap_neither_each_other_nor_a_point():
     points = pd.DataFrame({"x": [1.0, 1.05, 1.1, 3.0], "y": [1.0, 1.01, 1.0, 2.0], "ours": [True, False, False, False],
                            "label": ["FlatPose-B", "TokenPose-B", "SHaRPose-Small", "ViTPose-B 384"]})
     axes.plot(points.x, points.y, "o")
+    axes.margins(0.2)
     plots._names(axes, points)
     boxes = [text.get_window_extent() for text in axes.texts]
     assert not any(Bbox.intersection(a, b) for a, b in combinations(boxes, 2))
