@@ -23,7 +23,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -56,6 +56,8 @@ class Frames:
     experiments: Mapping[str, Experiment]
     files: Mapping[str, RecordFile]
     """By experiment id; the content of reports/data/<id>.json."""
+    comparisons: dict[str, pd.DataFrame] = field(default_factory=dict)
+    """Cache of :func:`flatpose.harness.compare.against_paper`."""
 
     @cached_property
     def results(self) -> pd.DataFrame:

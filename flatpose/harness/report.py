@@ -5,7 +5,7 @@ The files depend on the specs and the records alone, so a clone without runs/ re
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pandas as pd
@@ -48,7 +48,7 @@ def write(ids: Sequence[str], root: Path, *, check: bool = False, runs_dir: Path
         files |= experiment_files(experiment, frames, reports)
     if "all" in ids and _has_paper(frames):
         files |= study_files(frames, reports)
-    files["index.md"] = index(frames, reports).encode()
+    files["index.md"] = index(frames, reports, files).encode()
     leftover = [p for e in chosen for p in (*reports.glob(f"{e.id}.svg"), *reports.glob(f"{e.id}.*.svg"))
                 if p.name not in files]
     changed = [reports / name for name, content in files.items() if not _current(reports / name, content)]
@@ -107,20 +107,20 @@ def measure_study(name: str, data_root: Path, reporter: Reporter) -> None:
     write(["all"], store.root(), runs_dir=store.runs_dir())
 
 
-def index(frames: Frames, reports: Path) -> str:
-    """The first page. In a folder of one's own it lists only what was done there."""
+def index(frames: Frames, reports: Path, files: Mapping[str, bytes]) -> str:
+    """The first page. In a folder of one's own it lists only what was done there. ``files``: already rendered."""
     if not _has_paper(frames):
         used = {name: e for name, e in frames.experiments.items()
                 if frames.files[name].records or frames.files[name].costs}
         return pages.index_page(Frames(used or frames.experiments, frames.files), (), {})
     found = ceilings(reports)
-    curves = [plots.files(frames, name).get(f"{name}.svg") for name in ("why", "fig1") if name in frames.experiments]
+    name = "why" if "why" in frames.experiments else "fig1"
+    curves = files.get(f"{name}.svg") or plots.files(frames, name).get(f"{name}.svg")
     answers = [*pages.ceilings_finding(found, _printed(frames))[:2],
                pages.boxes_finding(public_pairs(), tables.paper_boxes(frames)),
                pages.costs_finding(pd.concat([compare.against_paper(e, frames) for e in frames.experiments.values()
                                               if e.id.startswith("table")])),
-               *(f"{plots.caption(svg)}" for svg in curves[:1] if svg),
-               *filter(None, (pages.finding(frames.experiments["table5"], frames).partition(".")[2].strip(),))]
+               *([plots.caption(curves)] if curves else [])]
     return pages.index_page(frames, answers, OTHERS)
 
 
