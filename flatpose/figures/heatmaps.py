@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from flatpose.codecs import build_codec
-from flatpose.codecs.simcc import ideal_logits, simcc_bins
+from flatpose.codecs.simcc import simcc_bins
 from flatpose.config import HeatmapCodecConfig, SimCCCodecConfig
 from flatpose.data.instances import PoseData
 from flatpose.errors import SpecError
@@ -102,9 +102,7 @@ def measure(network: Network, sight: Sight) -> Line:
         maps, kept = map_of(sight.outputs, network, part), inside[part]
         mass.append(mass_near(maps, sight.keypoints[part], pitch(network), radius)[kept])
         area.append(half_peak(maps)[kept])
-        perfect = codec.encode(sight.keypoints[part], kept.float())
-        logits = ideal_logits(perfect) if "simcc_x" in perfect else perfect
-        target.append(half_peak(map_of(logits, network, slice(None)))[kept])
+        target.append(half_peak(map_of(codec.perfect(sight.keypoints[part]), network, slice(None)))[kept])
     return Line(network.row, network.seed, "", {
         "error": error.median().item(), "near": 100 * (error <= radius).float().mean().item(),
         "mass": 100 * torch.cat(mass).mean().item(), "area": 100 * torch.cat(area).mean().item(),
