@@ -24,6 +24,7 @@ STYLE: dict[str, Any] = {
     "axes.titleweight": "bold", "axes.titlelocation": "left", "axes.spines.top": False, "axes.spines.right": False,
     "axes.grid": True, "grid.color": GRID, "grid.linewidth": 0.8, "axes.axisbelow": True, "axes.facecolor": CARD,
     "savefig.facecolor": CARD, "lines.linewidth": 1.8, "lines.markersize": 6.5, "errorbar.capsize": 3,
+    "xtick.labelsize": 9, "ytick.labelsize": 9,
     **dict.fromkeys(("axes.edgecolor", "text.color", "axes.labelcolor", "xtick.color", "ytick.color"), INK)}
 WIDTH, HEIGHT = 8.6, 4.3
 """Inches of a picture and of one of its rows. At the 700 pixels of a page, 10 points are 11 pixels."""
@@ -134,14 +135,14 @@ def bars(points: pd.DataFrame) -> str:
         "bars: 95 % over images, one seed")}.get(kinds, "bars: 95 % over seeds, or images for one seed")
 
 
-def names(axes: Axes, points: pd.DataFrame, line: Any = None) -> None:
-    """Names beside the points (x, y, label, ours), each where it covers least of points, line and other names."""
+def names(axes: Axes, points: pd.DataFrame, lines: Sequence[Any] = ()) -> None:
+    """Names beside the points (x, y, label, ours), each where it covers least of points, lines and other names."""
     from matplotlib.transforms import Bbox
 
     axes.autoscale_view()
     spots = axes.transData.transform(points[["x", "y"]].astype(float).to_numpy())
     taken = [Bbox.from_bounds(x - 6, y - 6, 12, 12) for x, y in spots]
-    if line is not None:
+    for line in lines:
         along = line.get_transform().transform_path(line.get_path()).interpolated(60).vertices
         taken += [Bbox.from_bounds(x - 2, y - 2, 4, 4) for x, y in along]
     wall, scale = axes.get_window_extent(), axes.figure.dpi / 72

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 FLOOR, HIGH = 0.01, 0.3
 """Networks below 1 AP are not drawn against cost, because their order means nothing. From a best value of 30 AP on,
 curves share the axis from 0 to 100 with their ceilings."""
+NAMED = 12
+"""So many arrows have room for their networks' names."""
 CODECS = ("heatmap as in HRNet", "heatmap, unrounded, quarter step", "heatmap, DARK", "heatmap, UDP's own step",
           "SimCC, one bin per cell", "SimCC, 2 bins per pixel")
 """Those of the picture; the others have nearly the ceilings of one of them."""
@@ -52,10 +54,11 @@ def curves(frames: Frames, experiment: Experiment) -> bytes:
             (points, ours), (limits, ours), (said, theirs)))
     style = drawing.styles([*points.series, *limits.series, *said.series])
     best = points[["mean", "high"]].max(axis=None) if len(points) else 0.0
-    notes = "; ".join(filter(None, (drawing.bars(points), "dashed: codec ceiling" if len(limits) else "")))
+    dashed = "dashed: codec ceiling" if len(limits) else ""
+    notes = "; ".join(filter(None, (drawing.bars(points), dashed)))
     panels: list[tuple[pd.DataFrame, pd.DataFrame, str, str]] = [
         (points, said[:0], "Measured here", f"{_where(rows)}\n{notes}"),
-        (limits, said, "Ceiling and paper", "dashed: codec ceiling\nhollow: published")]
+        (limits, said, "Ceiling and paper" if len(limits) else "Paper", f"{dashed}\nhollow: published")]
     panels = [panel for panel in panels if len(panel[0]) + len(panel[1])]
 
     def paint(picture: Figure) -> None:
@@ -76,7 +79,8 @@ def curves(frames: Frames, experiment: Experiment) -> bytes:
             axes.set(xlabel="feature map, cells" if over_maps else figure.x_label, ylabel=f"{metric} × 100")
             drawing.heading(axes, heading, note)
 
-    return drawing.svg(1, paint, _change(rows, metric), [points, limits, said]) if panels else b""
+    text = _change(rows, metric) or f"Published {metric} × 100: {_ends(said)}."
+    return drawing.svg(1, paint, text, [points, limits, said]) if panels else b""
 
 
 def _cell_sizes(experiment: Experiment, profile: str | None) -> dict[float, float]:
@@ -111,9 +115,7 @@ def ceilings(found: pd.DataFrame, published: pd.DataFrame, metric: str = "AP") -
         axes.set(xlabel="feature map, cells", ylabel=f"{metric} × 100")
         drawing.heading(axes, "Ceiling of each codec", f"{where}\nhollow: the paper's trained heatmap")
 
-    ends = drawn.sort_values("x").groupby("series", sort=False)["mean"].agg(["first", "last"]).mul(100)
-    said = [f"{end.Index} {end.first:.1f} to {end.last:.1f}" for end in ends.itertuples()]
-    text = f"{metric} × 100 of a perfect network, from the finest to the coarsest map: {'; '.join(said)} ({where})."
+    text = f"{metric} × 100 of a perfect network, from the finest to the coarsest map: {_ends(drawn)} ({where})."
     return drawing.svg(1, paint, text, [drawn, published])
 
 
@@ -147,8 +149,8 @@ def tradeoff(frames: Frames, experiment: Experiment) -> bytes:
             axes.set(xlabel=x_label, ylabel=f"{metric} × 100")
             drawing.heading(axes, heading, text)
             front = _front(some, x)
-            line, = axes.plot(front[x], 100 * front["mean"], color=MUTED, linewidth=1.2, linestyle=DASHED, zorder=2)
-            drawing.names(axes, some.assign(x=some[x], y=100 * some["mean"]), line)
+            lines = axes.plot(front[x], 100 * front["mean"], color=MUTED, linewidth=1.2, linestyle=DASHED, zorder=2)
+            drawing.names(axes, some.assign(x=some[x], y=100 * some["mean"]), lines)
 
     fronts = "".join(f" {heading}: {', '.join(_front(some, x).label)}." for some, x, heading, *_ in panels)
     return drawing.svg(len(panels), paint, f"Rows that no other row beats on both {metric} and cost.{fronts}",
@@ -169,24 +171,25 @@ def boxes(pairs: pd.DataFrame, paper: pd.DataFrame, ours: pd.DataFrame) -> bytes
         ours: As ``pairs``, of networks trained here (may be empty); in a panel of their own.
     """
     panels = [(some.dropna(subset=["AR_det", "AR_gt"]), rows, heading) for some, rows, heading in (
-        (pairs, paper, "Public networks, and Table 2"), (ours, paper[:0], "Networks trained here")) if len(some)]
+        (pairs, paper, "Public networks, and Table 2"),
+        (ours[ours.AP_gt >= FLOOR] if len(ours) else ours, paper[:0], "Networks trained here")) if len(some)]
 
     def paint(picture: Figure) -> None:
         for axes, (arrows, rows, heading) in zip(drawing.stacked(picture, len(panels)), panels, strict=True):
             det, gt = (_gap(arrows.label, arrows[f"AP_{s}"], arrows[f"AR_{s}"]) for s in ("det", "gt"))
             printed = _gap(rows.label, rows.AP, rows.AR)
+            lines = axes.plot([det.x, gt.x], [det.y, gt.y], color=OTHERS, linewidth=1.4)
             for start, end in zip(det.itertuples(), gt.itertuples(), strict=True):
-                axes.annotate("", (end.x, end.y), xytext=(start.x, start.y),
-                              arrowprops={"arrowstyle": "-|>", "color": OTHERS, "linewidth": 1.4, "shrinkB": 0})
+                axes.annotate("", (end.x, end.y), xytext=(start.x, start.y), arrowprops={
+                    "arrowstyle": "-|>", "color": OTHERS, "linewidth": 1.4, "shrinkB": 0})
             flat = printed[printed.ours]
             for some, look, colour in ((det, "o", OTHERS), (printed[~printed.ours], "s", MUTED), (flat, "D", OURS)):
                 axes.plot(some.x, some.y, look, color=colour, markerfacecolor=CARD if look == "s" else colour)
-            axes.update_datalim(gt[["x", "y"]])
             axes.margins(0.14, 0.16)
             axes.set(xlabel="AP × 100", ylabel="(AR − AP) × 100")
             drawing.heading(axes, heading, "arrow: from detector to ground-truth boxes" + (
                 "\ndiamond: FlatPose in Table 2; hollow: the table's other rows" if len(rows) else ""))
-            drawing.names(axes, pd.concat([gt, flat]))
+            drawing.names(axes, pd.concat([gt if len(gt) <= NAMED else gt[:0], flat]), lines)
 
     det, gt = (_gap(pairs.label, pairs[f"AP_{s}"], pairs[f"AR_{s}"]) for s in ("det", "gt"))
     flat = _gap(paper.label, paper.AP, paper.AR).query("ours")
@@ -248,6 +251,12 @@ def _change(rows: pd.DataFrame, metric: str) -> str:
         verb = {"higher": "rises from ", "lower": "falls from "}.get(stats.paired(b, a).verdict, "")
         parts.append(f"{series} {verb}{100 * sum(a.values()) / len(a):.1f} to {100 * sum(b.values()) / len(b):.1f}")
     seeds = "one seed" if counts == [1] else f"{'–'.join(dict.fromkeys(map(str, counts[:1] + counts[-1:])))} seeds"
-    return f"{metric} × 100: {'; '.join(parts)} ({_where(rows)}, {seeds})." if parts else f"Published {metric} × 100."
+    return f"{metric} × 100: {'; '.join(parts)} ({_where(rows)}, {seeds})." if parts else ""
+
+
+def _ends(points: pd.DataFrame) -> str:
+    """First and last value of each series, x 100."""
+    ends = points.sort_values("x").groupby("series", sort=False)["mean"].agg(["first", "last"]).mul(100)
+    return "; ".join(f"{end.Index} {end.first:.1f} to {end.last:.1f}" for end in ends.itertuples())
 
 
