@@ -234,9 +234,9 @@ def box_name(source: str) -> str:
 
 
 def _holds_records(path: Path) -> bool:
-    """Studies keep their tables in the same folder."""
+    """Whether a file of reports/data is of an experiment: studies ("rows") and pictures ("sha256") are there too."""
     value = read_json(path)
-    return isinstance(value, dict) and ("records" in value or "experiment" in value) and "drawings" not in value
+    return not (isinstance(value, dict) and {"rows", "sha256"} & value.keys())
 
 
 def latest(experiment: Experiment, own: Iterable[Record], pool: Iterable[Record]) -> tuple[Record, ...]:

@@ -11,7 +11,7 @@ from pathlib import Path
 import pandas as pd
 
 from flatpose import studies
-from flatpose.harness import catalog, claims, compare, frame, pages, plots, readings, store, tables
+from flatpose.harness import catalog, claims, compare, frame, pages, pictures, plots, readings, store, tables
 from flatpose.harness.frame import Frames
 from flatpose.harness.spec import Experiment
 from flatpose.io import write_bytes
@@ -45,7 +45,8 @@ def write(ids: Sequence[str], root: Path, *, check: bool = False, runs_dir: Path
     reports = root / "reports"
     files: dict[str, bytes] = {}
     for experiment in chosen:
-        files |= experiment_files(experiment, frames, reports)
+        files |= (experiment_files(experiment, frames) if experiment.picture is None
+                  else pictures.files(experiment, reports, runs_dir))
     if "all" in ids and _has_paper(frames):
         files |= study_files(frames, reports)
     files["index.md"] = index(frames, reports, files).encode()
@@ -60,14 +61,11 @@ def write(ids: Sequence[str], root: Path, *, check: bool = False, runs_dir: Path
     return sorted(p.relative_to(root) for p in (*changed, *leftover))
 
 
-def experiment_files(experiment: Experiment, frames: Frames, reports: Path) -> dict[str, bytes]:
-    """Page, CSV twin, picture and records of one experiment, by path below reports/."""
-    name, records = experiment.id, frames.files[experiment.id]
-    pictures = plots.files(frames, name)
-    shown = {file: plots.caption(svg) for file, svg in pictures.items()}
-    if (reports / f"{name}.png").exists():
-        shown[f"{name}.png"] = experiment.picture.caption if experiment.picture else ""
-    files = {f"{name}.md": pages.experiment_page(experiment, frames, shown).encode(), **pictures,
+def experiment_files(experiment: Experiment, frames: Frames) -> dict[str, bytes]:
+    """Page, CSV twin, plots and records of one experiment, by path below reports/."""
+    name, records, drawn = experiment.id, frames.files[experiment.id], plots.files(frames, experiment.id)
+    captions = {file: plots.caption(svg) for file, svg in drawn.items()}
+    files = {f"{name}.md": pages.experiment_page(experiment, frames, captions).encode(), **drawn,
              f"{name}.csv": _csv(pd.concat([
                  frames.of(name), frames.costs.query("experiment == @name").drop(columns="table6").assign(kind="cost"),
                  compare.against_paper(experiment, frames).assign(kind="published"),
