@@ -18,23 +18,19 @@ BATCH = 256
 
 
 def ceiling(codec: CodecConfig, image_size: tuple[int, int], data: PoseData) -> dict[str, float]:
-    """Metrics of the validation persons' own keypoints after crop, encoding and decoding.
-
-    Every keypoint scores 1 and every person's box is its own, so only the codec's rounding and the keypoints outside
-    the crop cost anything.
-    """
+    """Metrics of the validation persons' own keypoints after crop, encoding and decoding."""
     return evaluate(round_trip(codec, image_size, data.val.persons), data)["metrics"]
 
 
 def evaluate(found: Predictions, data: PoseData) -> dict[str, Any]:
-    """Metrics and bootstrap interval of :func:`round_trip`'s keypoints; nothing is suppressed."""
+    """Metrics and bootstrap interval; nothing is suppressed, so only decoding and the crop's border cost anything."""
     return benchmarks.get(data.task).measure(
         found, data.val.annotation_file, keypoint_set=data.keypoint_set, image_ids=data.val.image_ids,
         rescore="keypoint", score_threshold=0.0, nms="none")
 
 
 def round_trip(config: CodecConfig, image_size: tuple[int, int], persons: list[Person]) -> Predictions:
-    """The persons' keypoints through the codec and back, in image pixels."""
+    """The persons' keypoints through the codec and back, in image pixels; every score is 1."""
     center, scale = box_to_center_scale(np.stack([p.bbox_xywh for p in persons]), image_size)
     mats = warp_matrices(center, scale, image_size, udp=config.udp)
     keypoints = torch.from_numpy(transform_points(mats, np.stack([p.keypoints for p in persons])))

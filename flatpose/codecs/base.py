@@ -60,10 +60,7 @@ class Codec(ABC):
             SpecError: The codec predicts no distribution over positions.
         """
         raise SpecError(f"codec {self.config.kind!r} predicts no distribution over positions", where="codec.kind",
-                        hint="a coordinate loss needs codec 'heatmap' or 'simcc'")
-
-    def _size(self, like: Tensor) -> Tensor:
-        return torch.tensor(self.image_size).to(like)
+                        hint="use codec 'heatmap' or 'simcc'")
 
 
 def overlaps(first: Tensor, last: Tensor, size: tuple[int, int]) -> Tensor:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -61,8 +63,7 @@ class HeatmapCodec(Codec):
             return self.expected_position(outputs), scores
         width = heatmap.shape[-1]
         cell = torch.stack([flat % width, flat // width], dim=-1)
-        values = blurred(heatmap, self.config.dark_kernel) if self._blurs else heatmap
-        return self._refined(cell, window_at(values, cell)), scores
+        return self._refined(cell, heatmap), scores
 
     def round_trip(self, keypoints: Tensor) -> Tensor:
         """Without building the map: its two factors have the same peak, and blurring acts on each of them alone.
@@ -73,23 +74,20 @@ class HeatmapCodec(Codec):
             return super().round_trip(keypoints)
         rows, columns = self._factors(keypoints / self._pixels_per_cell(keypoints))
         cell = torch.stack([columns.flatten(2).argmax(-1), rows.flatten(2).argmax(-1)], dim=-1)
-        if self._blurs:
-            rows, columns = (blurred(factor, self.config.dark_kernel) for factor in (rows, columns))
-        return self._refined(cell, (window_at(rows, cell) * window_at(columns, cell)).float())
+        return self._refined(cell, rows, columns)
 
-    @property
-    def _blurs(self) -> bool:
-        return self.config.decode in ("dark", "dark_udp")
-
-    def _refined(self, cell: Tensor, window: Tensor) -> Tensor:
-        """Crop pixels of a cell (B, K, 2), moved by the decoder's step within its window."""
-        cells = (self.config.upsample * self.cells[0], self.config.upsample * self.cells[1])
+    def _refined(self, cell: Tensor, *factors: Tensor) -> Tensor:
+        """Crop pixels of cells (B, K, 2), moved by the decoder's step on the map that is the product of ``factors``."""
+        how, cells = self.config.decode, (self.config.upsample * self.cells[0], self.config.upsample * self.cells[1])
+        if how in ("dark", "dark_udp"):
+            factors = tuple(blurred(factor, self.config.dark_kernel) for factor in factors)
+        window = math.prod(window_at(factor, cell) for factor in factors).float()
         position = cell.to(window.dtype)
-        if self.config.decode == "quarter":
+        if how == "quarter":
             position = position + quarter_step(window, cell, cells)
-        elif self.config.decode == "dark":
+        elif how == "dark":
             position = position + dark_step(window, cell, cells)
-        elif self.config.decode == "dark_udp":
+        elif how == "dark_udp":
             position = position + udp_step(window)
         return self._pixels(position)
 

@@ -61,13 +61,11 @@ def dark_step(window: Tensor, cell: Tensor, cells: tuple[int, int]) -> Tensor:
     0 within two cells of the border, where the Hessian is singular, and on an axis whose step exceeds two cells.
     """
     log = window.clamp(min=1e-10).log()
-    gx, gy = 0.5 * (log[..., 2, 3] - log[..., 2, 1]), 0.5 * (log[..., 3, 2] - log[..., 1, 2])
     hxx = 0.25 * (log[..., 2, 4] - 2 * log[..., 2, 2] + log[..., 2, 0])
     hyy = 0.25 * (log[..., 4, 2] - 2 * log[..., 2, 2] + log[..., 0, 2])
     hxy = 0.25 * (log[..., 3, 3] - log[..., 3, 1] - log[..., 1, 3] + log[..., 1, 1])
     determinant = hxx * hyy - hxy**2
-    safe = torch.where(determinant == 0, torch.ones_like(determinant), determinant)
-    step = -torch.stack([hyy * gx - hxy * gy, hxx * gy - hxy * gx], dim=-1) / safe[..., None]
+    step = _newton(log, hxx, hyy, hxy, torch.where(determinant == 0, torch.ones_like(determinant), determinant))
     usable = interior(cell, cells, 2, 2) & (determinant != 0)[..., None]
     # A flat or noisy map can ask for a step of many cells; the highest cell is then the better answer.
     return torch.where(usable & (step.abs() <= 2.0), step, torch.zeros_like(step))
@@ -77,10 +75,13 @@ def udp_step(window: Tensor) -> Tensor:
     """UDP's Newton step -(H + eps)^-1 g (B, K, 2) on the logarithm of a blurred window, up to the border."""
     log = window.clamp(*UDP_RANGE).log()
     tiny = torch.finfo(torch.float32).eps
-    left, right, above, below = log[..., 2, 1], log[..., 2, 3], log[..., 1, 2], log[..., 3, 2]
-    gx, gy = 0.5 * (right - left), 0.5 * (below - above)
-    hxx = right - 2 * log[..., 2, 2] + left + tiny
-    hyy = below - 2 * log[..., 2, 2] + above + tiny
-    hxy = 0.5 * (log[..., 3, 3] + log[..., 1, 1] + 2 * log[..., 2, 2] - right - left - below - above)
-    determinant = hxx * hyy - hxy**2
+    sides = log[..., 2, 1] + log[..., 2, 3], log[..., 1, 2] + log[..., 3, 2]
+    hxx, hyy = (side - 2 * log[..., 2, 2] + tiny for side in sides)
+    hxy = 0.5 * (log[..., 3, 3] + log[..., 1, 1] + 2 * log[..., 2, 2] - sides[0] - sides[1])
+    return _newton(log, hxx, hyy, hxy, hxx * hyy - hxy**2)
+
+
+def _newton(log: Tensor, hxx: Tensor, hyy: Tensor, hxy: Tensor, determinant: Tensor) -> Tensor:
+    """-H^-1 g (B, K, 2), with the gradient by central differences."""
+    gx, gy = 0.5 * (log[..., 2, 3] - log[..., 2, 1]), 0.5 * (log[..., 3, 2] - log[..., 1, 2])
     return -torch.stack([hyy * gx - hxy * gy, hxx * gy - hxy * gx], dim=-1) / determinant[..., None]

@@ -33,35 +33,29 @@ class SimCCCodec(Codec):
 
     def encode(self, keypoints: Tensor, weights: Tensor) -> Outputs:
         """Gaussian label vectors, not cut off at three sigma; the weights follow ``border``."""
-        centre = self._centre(keypoints)
-        labels = {name: parabola.exp() / self._norm(axis)
-                  for axis, (name, parabola) in enumerate(self._parabolas(centre).items())}
-        return {**labels, "weights": weights * self._inside(keypoints, centre)}
+        labels = {name: logits.exp() for name, logits in self.perfect(keypoints).items()}
+        return {**labels, "weights": weights * self._inside(keypoints)}
 
     def perfect(self, keypoints: Tensor) -> Outputs:
         """Logits whose softmax is the label: its logarithm, exact where the label itself underflows."""
-        parabolas = self._parabolas(self._centre(keypoints))
-        return {name: value - math.log(self._norm(axis)) for axis, (name, value) in enumerate(parabolas.items())}
+        centre, logits = self._centre(keypoints), {}
+        for axis, (name, count, sigma) in enumerate(zip(NAMES, self.bins, self.sigmas, strict=True)):
+            bins = torch.arange(count, device=centre.device, dtype=centre.dtype)
+            norm = math.log(sigma * math.sqrt(2 * math.pi)) if self.config.label == "density" else 0.0
+            logits[name] = -0.5 * ((bins - centre[..., axis, None]) / sigma) ** 2 - norm
+        return logits
 
     def _centre(self, keypoints: Tensor) -> Tensor:
         centre = keypoints * self.config.split_ratio
         return torch.round(centre) if self.config.centre == "rounded" else centre
 
-    def _parabolas(self, centre: Tensor) -> Outputs:
-        """The exponents of the Gaussians of both axes."""
-        bins = [torch.arange(count, device=centre.device, dtype=centre.dtype) for count in self.bins]
-        return {name: -0.5 * ((bins[axis] - centre[..., axis, None]) / self.sigmas[axis]) ** 2
-                for axis, name in enumerate(NAMES)}
-
-    def _norm(self, axis: int) -> float:
-        return self.sigmas[axis] * math.sqrt(2 * math.pi) if self.config.label == "density" else 1.0
-
-    def _inside(self, keypoints: Tensor, centre: Tensor) -> Tensor:
+    def _inside(self, keypoints: Tensor) -> Tensor:
         """(B, K) whether a keypoint is learned, by the rule of the system's authors."""
-        radius = 3 * torch.tensor(self.sigmas).to(centre)
+        radius = 3 * torch.tensor(self.sigmas).to(keypoints)
         if self.config.border == "crop":
             return overlaps(keypoints, keypoints, self.image_size)
         if self.config.border == "three_sigma_bins":
+            centre = self._centre(keypoints)
             return overlaps(centre - radius, centre + radius + 1, self.bins)
         return overlaps((keypoints - radius).trunc(), (keypoints + radius + 1).trunc(), self.image_size)
 

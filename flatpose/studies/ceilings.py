@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import multiprocessing
 import os
-import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from functools import cache
@@ -62,8 +61,8 @@ def measure(rows: Sequence[Ceiling], data_root: Path, *, known: pd.DataFrame | N
     Returns:
         One line per row and benchmark: task, id, series, part, image_size [width, height], x, data, data_id, numerics,
         the codec's fields as ``codec_*``, the benchmark's metrics in 0..1, the 95 % interval of COCO's AP as AP_low and
-        AP_high, error_px (mean error in input pixels of the labelled keypoints inside the crop), outside (share of
-        those outside it) and seconds.
+        AP_high, error_px (mean error in input pixels of the labelled keypoints inside the crop) and outside (share of
+        those outside it).
 
     Raises:
         DataError: No benchmark has annotations below ``data_root``.
@@ -137,13 +136,13 @@ def _line(row: Ceiling, task: str, root: Path) -> Line:
     """Encode, decode, score; and how far off the keypoints inside the crop are."""
     from flatpose.ceiling import evaluate, round_trip
 
-    started, data = time.monotonic(), _data(task, root)
+    data = _data(task, root)
     found = round_trip(row.codec, row.image_size, data.val.persons)
     result = evaluate(found, data)
     low, high = result.get("bootstrap", {}).get("AP", (None, None))
     error, outside = errors(data.val.persons, found.keypoints, row.image_size, udp=row.codec.udp)
     return {**result["metrics"], **({} if low is None else {"AP_low": low, "AP_high": high}), "error_px": error,
-            "outside": outside, "seconds": round(time.monotonic() - started, 2)}
+            "outside": outside}
 
 
 def errors(persons: list[Person], keypoints: np.ndarray, image_size: tuple[int, int], *, udp: bool
