@@ -219,7 +219,7 @@ def _conventions(codec: CodecConfig) -> tuple[str, str, str, str]:
                 "one cell to the right" if shifts else "none")
     if isinstance(codec, SimCCCodecConfig):
         return ("RTMPose" if codec.score == "min_raw" else "SimCC, FlatPose", SCORES[codec.score], least,
-                {0: "none", 1: "one bin to the left"}[codec.flip_shift])
+                {0: "none", 1: "one bin to the left", None: "one bin to the left"}[codec.flip_shift])
     return {"regression": "regression", "sar": "SAR"}[codec.kind], "", least, "none"
 
 

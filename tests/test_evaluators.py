@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 from test_metrics import jittered
 
+from flatpose import benchmarks
 from flatpose.keypoints import COCO17, CROWDPOSE14
 from flatpose.metrics import coco_metrics, crowdpose_metrics, mpii_metrics
-from flatpose.metrics.score import score_file
 
 COCO_STATS = ("AP", "AP50", "AP75", "AP_M", "AP_L", "AR", "AR50", "AR75", "AR_M", "AR_L")
 CROWD_STATS = ("AP", "AP50", "AP75", "AR", "AR50", "AR75", "AP_easy", "AP_medium", "AP_hard")
@@ -71,7 +71,7 @@ def test_coco_equals_pycocotools(coco, spread, tmp_path):
         truth = COCO(str(coco))
         theirs = dict(zip(COCO_STATS, run(COCOeval(truth, truth.loadRes(file), "keypoints")), strict=True))
     assert coco_metrics(coco, results, keypoint_set=COCO17) == theirs
-    assert score_file("coco", coco, Path(file)) == theirs
+    assert benchmarks.get("coco").score(coco, Path(file)) == theirs
 
 
 def test_crowdpose_equals_xtcocotools(crowd, spread, tmp_path):
@@ -86,7 +86,7 @@ def test_crowdpose_equals_xtcocotools(crowd, spread, tmp_path):
         truth.anno_file = [str(crowd), ""]
         theirs = run(COCOeval(truth, truth.loadRes(file), "keypoints_crowd", CROWD_SIGMAS, use_area=False))
     assert list(crowdpose_metrics(crowd, results).values()) == theirs
-    assert score_file("crowdpose", crowd, Path(file)) == dict(zip(CROWD_STATS, theirs, strict=True))
+    assert benchmarks.get("crowdpose").score(crowd, Path(file)) == dict(zip(CROWD_STATS, theirs, strict=True))
 
 
 def test_crowdpose_equals_faster_coco_eval(crowd, spread, tmp_path):

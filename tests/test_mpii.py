@@ -10,14 +10,17 @@ import numpy as np
 import pytest
 from scipy.io import loadmat, savemat
 
+from flatpose import benchmarks
 from flatpose.config import EmbeddedConfig
 from flatpose.data import synthetic
-from flatpose.data.mpii import Truth, load_mpii, person_box, read_truth
+from flatpose.data.mpii import Truth, person_box, read_truth
 from flatpose.errors import DataError
 from flatpose.geometry import box_to_center_scale
 from flatpose.keypoints import MPII16
-from flatpose.metrics import Predictions, measure, mpii_metrics, mpii_results
+from flatpose.metrics import Predictions, mpii_metrics, mpii_results
 from flatpose.metrics.mpii import pckh
+
+MPII = benchmarks.get("mpii")
 
 
 @pytest.fixture(scope="session")
@@ -99,7 +102,7 @@ def test_the_crop_is_that_of_the_hrnet_family():
 
 
 def test_loading_the_embedded_set(embedded):
-    data = load_mpii(embedded, "embedded v1")
+    data = MPII.load(embedded, "embedded v1")
     assert data.task == "mpii" and data.keypoint_set is MPII16 and not data.detections
     truth = read_truth(data.val.annotation_file)
     for person in data.val.persons:
@@ -110,12 +113,12 @@ def test_loading_the_embedded_set(embedded):
 
 
 def test_measure_needs_no_scores(embedded):
-    data = load_mpii(embedded)
+    data = MPII.load(embedded)
     people = data.val.persons
     p = Predictions(np.array([q.image_id for q in people]), np.array([q.person_id for q in people]),
                     np.stack([q.keypoints for q in people]), np.zeros((len(people), 16)), np.ones(len(people)),
                     np.ones(len(people)))
-    found = measure("mpii", p, data.val.annotation_file, keypoint_set=MPII16, image_ids=data.val.image_ids)
+    found = MPII.measure(p, data.val.annotation_file, keypoint_set=MPII16, image_ids=data.val.image_ids)
     assert found["predictions"] == len(people) and found["metrics"]["head"] == 1.0
     assert len(mpii_results(p)[0]["keypoints"]) == 48
 
@@ -127,7 +130,7 @@ def test_mmpose_names_load_the_same(embedded, tmp_path):
                      ("gt_valid.mat", "mpii_gt_val.mat")):
         shutil.copy(source / "annot" / old, target / new)
     (tmp_path / "mpii" / "images").symlink_to(source / "images")
-    here, there = load_mpii(tmp_path), load_mpii(embedded)
+    here, there = MPII.load(tmp_path), MPII.load(embedded)
     assert here.data_id == there.data_id and len(here.val.persons) == len(there.val.persons)
     assert here.label.startswith("MPII subset (")
 
@@ -143,7 +146,7 @@ def test_real_samples_load(shared_data, tmp_path):
         "pos_gt_src": np.array([r["joints"] for r in rows]).transpose(1, 2, 0),
         "headboxes_src": np.stack([np.zeros((2, len(rows))), np.full((2, len(rows)), 50.0)])})
     (tmp_path / "images").symlink_to(samples)
-    data = load_mpii(tmp_path)
+    data = MPII.load(tmp_path)
     assert len(data.val.persons) == 5 and all(p.image_path.is_file() for p in data.val.persons)
     assert data.val.persons[0].head_size == pytest.approx(0.6 * 50 * 2 ** 0.5)
 
@@ -178,4 +181,4 @@ def test_damage_is_named(embedded, tmp_path, name):
     change, message = DAMAGE[name]
     change(tmp_path / "annot")
     with pytest.raises(DataError, match=message):
-        load_mpii(tmp_path)
+        MPII.load(tmp_path)

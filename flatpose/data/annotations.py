@@ -94,12 +94,12 @@ def examine(path: Path, keypoint_set: KeypointSet, *, scored: bool = True, use_a
     reader = _PersonReader(keypoint_set, images, category["id"], broken, scored, use_area)
     persons = [p for i, entry in enumerate(content["annotations"]) if (p := reader.read(entry, i)) is not None]
     counted = [p for p in persons if not p["iscrowd"] and any(p["keypoints"][2::3])]
-    if not counted:
-        broken.add("nobody", "annotations")
-    elif scored and not any(p["num_keypoints"] for p in counted):
-        broken.places.setdefault("nobody counts", [f"annotations[{p['id'] - 1}]" for p in counted])
+    if scored and counted and not any(p["num_keypoints"] for p in counted):
+        broken.places["nobody counts"] = [f"annotations[{p['id'] - 1}]" for p in counted]
     found = f"{len(content['images'])} images, {len(content['annotations'])} persons, {len(counted)} with keypoints"
-    return Annotations(path, images, persons, category), [Finding("ok", str(path), found), *broken.findings()]
+    nobody = [] if counted else [Finding("error", str(path), "no person with a labelled keypoint",
+                                         "is this the right annotation file?")]
+    return Annotations(path, images, persons, category), [Finding("ok", str(path), found), *broken.findings(), *nobody]
 
 
 def read_lists(path: Path) -> dict[str, Any]:
@@ -142,7 +142,8 @@ def _check_names(listed: list[Any], keypoint_set: KeypointSet, where: str) -> No
     given = [_canonical(name, keypoint_set) for name in listed]
     if given == wanted:
         return
-    first = next((i for i, (a, b) in enumerate(zip(given, wanted, strict=False)) if a != b), min(len(given), len(wanted)))
+    shared = min(len(given), len(wanted))
+    first = next((i for i in range(shared) if given[i] != wanted[i]), shared)
     pair = [str(names[first]) if first < len(names) else "nothing" for names in (listed, keypoint_set.names)]
     raise DataError(f"its keypoints differ from {keypoint_set.name}'s: number {first + 1} is {pair[0]}, expected "
                     f"{pair[1]}", where=f"{where}: categories",

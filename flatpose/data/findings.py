@@ -38,7 +38,6 @@ RULES: dict[str, tuple[str, str, str]] = {
     "no area to train": ("warning", "persons with keypoints have no area", "training takes the area of the box"),
     "nobody counts": ("error", "persons have num_keypoints 0 although keypoints are labelled, and no other is left to "
                                "evaluate", "write the number of labelled keypoints, or leave the field out"),
-    "nobody": ("error", "lists have no person with a labelled keypoint", "is this the right annotation file?"),
     "id zero": ("info", "annotations have id 0", "harmless here (ids are counted anew), but pycocotools takes 0 for "
                                                  "'not matched'"),
     "zero box": ("warning", "boxes have no width or height", "these persons are left out of training"),

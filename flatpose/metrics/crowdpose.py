@@ -62,7 +62,7 @@ def xt_evaluation(truth: dict[str, Any], entries: Results, sigmas: np.ndarray) -
     from xtcocotools.coco import COCO
     from xtcocotools.cocoeval import COCOeval
 
-    known = COCO(None, ann_data=truth)
+    known = COCO("-", ann_data=truth)
     found = known.loadRes(entries) if entries else _no_results(COCO, known)
     known.anno_file = ["", ""]
     evaluation = COCOeval(known, found, "keypoints_crowd", sigmas, use_area=False)
