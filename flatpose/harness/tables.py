@@ -223,7 +223,8 @@ def comparison(found: pd.DataFrame) -> list[tuple[str, pd.DataFrame]]:
     title = found["setting"] + ", " + found["box_source"].map(frame.box_name, na_action="ignore")
     title = title.where(found["convention"] == "", "costs and hyper-parameters of the paper-size networks")
     title = title.fillna("failed").mask(alone, "not compared")
-    return [(name, _compared(found[title == name])) for name in sorted(set(title), key=lambda t: (t == "not compared", t))]
+    order = sorted(set(title), key=lambda t: (t == "not compared", t))
+    return [(name, _compared(found[title == name])) for name in order]
 
 
 def _compared(lines: pd.DataFrame) -> pd.DataFrame:
