@@ -27,8 +27,11 @@ import atheris
 PARSERS = ["flatpose.data", "flatpose.metrics", "flatpose.io", "flatpose.config", "flatpose.harness.record_form",
            "flatpose.harness.collect", "flatpose.harness.validate"]
 with atheris.instrument_imports(include=PARSERS, enable_loader_override=False):
-    import flatpose.metrics.score
-    from flatpose.data import coco, submit, subset, transforms
+    from flatpose.benchmarks import COCO
+    from flatpose.data import submit, subset, transforms
+    from flatpose.data.annotations import read
+    from flatpose.data.coco import split_of
+    from flatpose.data.detections import read_detections
     from flatpose.errors import FlatPoseError
     from flatpose.harness import collect, validate
     from flatpose.keypoints import COCO17
@@ -71,7 +74,7 @@ class Files:
 
 def annotations(files: Files, content: bytes) -> None:
     """An annotation file as training reads it: what loads can be cropped."""
-    split = coco.load_split(files.write("fuzz.json", content), Path("images"), COCO17)
+    split = split_of(read(files.write("fuzz.json", content), COCO17), Path("images"))
     for found in split.persons:
         view = transforms.plain_view(found, (48, 64))
         matrix = transforms.view_matrix(view, (48, 64), udp=False)
@@ -80,13 +83,12 @@ def annotations(files: Files, content: bytes) -> None:
 
 def truth(files: Files, content: bytes) -> None:
     """An annotation file as the evaluator reads it."""
-    _sensible(flatpose.metrics.score.score_file("coco", files.write("fuzz.json", content),
-                                                files.write("found.json", json.dumps(RESULTS).encode())))
+    _sensible(COCO.score(files.write("fuzz.json", content), files.write("found.json", json.dumps(RESULTS).encode())))
 
 
 def results(files: Files, content: bytes) -> None:
     """A results file, scored."""
-    _sensible(flatpose.metrics.score.score_file("coco", files.truth, files.write("fuzz.json", content)))
+    _sensible(COCO.score(files.truth, files.write("fuzz.json", content)))
 
 
 def _sensible(metrics: dict[str, float]) -> None:
@@ -95,8 +97,8 @@ def _sensible(metrics: dict[str, float]) -> None:
 
 def detections(files: Files, content: bytes) -> None:
     """A detector's file."""
-    split = coco.load_split(files.truth, Path("images"), COCO17)
-    for found in coco.load_detections(files.write("fuzz.json", content), split, Path("images"), COCO17):
+    truth, path = read(files.truth, COCO17), files.write("fuzz.json", content)
+    for found in read_detections(path, truth.images, Path("images"), len(COCO17), truth.category["id"])[0]:
         assert abs(transforms.view_matrix(transforms.plain_view(found, (48, 64)), (48, 64), udp=False)).max() < 1e12
 
 
@@ -107,9 +109,7 @@ def submission(files: Files, content: bytes) -> None:
 
 def cut(files: Files, content: bytes) -> None:
     """What ``data subset`` reads before it links any image."""
-    path = files.write("fuzz.json", content)
-    coco.load_split(path, Path("images"), COCO17)
-    subset._chosen(coco.read_annotations(path), 1, labelled=True)
+    subset._chosen(read(files.write("fuzz.json", content), COCO17), 1, labelled=True)
 
 
 def record(files: Files, content: bytes) -> None:

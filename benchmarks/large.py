@@ -119,12 +119,13 @@ def measured(action: str, *arguments: str, cwd: Path | None = None) -> dict[str,
 
 def load(path: str) -> dict[str, Any]:
     """The split as training loads it, then processes that read every person in random order."""
-    from flatpose.data.coco import load_split
+    from flatpose.data.annotations import read
+    from flatpose.data.coco import split_of
     from flatpose.data.packed import PackedPersons
     from flatpose.keypoints import COCO17
 
     started = time.process_time()
-    split = load_split(Path(path), Path("images"), COCO17)
+    split = split_of(read(Path(path), COCO17), Path("images"))
     seconds, count = time.process_time() - started, len(split.persons)
     answer: dict[str, Any] = {"persons": count, "seconds": seconds}
     for name, persons in (("as objects", split.persons), ("shared", PackedPersons(split.persons))):
@@ -152,10 +153,10 @@ def _private() -> float:
 
 
 def score(truth: str, results: str) -> dict[str, Any]:
-    from flatpose.metrics.score import score_file
+    from flatpose.benchmarks import COCO
 
     started = time.process_time()
-    return {"AP": score_file("coco", Path(truth), Path(results))["AP"], "seconds": time.process_time() - started}
+    return {"AP": COCO.score(Path(truth), Path(results))["AP"], "seconds": time.process_time() - started}
 
 
 def command(*arguments: str) -> dict[str, Any]:

@@ -13,7 +13,6 @@ from test_metrics import jittered
 from flatpose import benchmarks
 from flatpose.config import EmbeddedConfig
 from flatpose.data import synthetic
-from flatpose.data.crowdpose import annotation_files
 from flatpose.errors import DataError
 from flatpose.keypoints import CROWDPOSE14
 from flatpose.metrics import crowdpose, crowdpose_metrics
@@ -114,7 +113,7 @@ def test_both_evaluators_give_the_same_numbers_on_real_annotations(shared_data, 
 def test_both_evaluators_agree_on_random_inputs(embedded, monkeypatch, seed):
     """Missing persons and images, false alarms, tied scores, boxes, keypoint scores of any sign; ids in any order."""
     rng = np.random.default_rng(seed)
-    path = annotation_files(embedded)[2]
+    path = CROWDPOSE.layout.find(embedded).val
     results = [r for r in jittered(path, float(rng.choice([0.02, 0.1])), seed=seed, copies=int(rng.integers(1, 4)))
                if rng.random() < rng.choice([0.5, 1.0])]
     for entry in results:
@@ -128,7 +127,7 @@ def test_both_evaluators_agree_on_random_inputs(embedded, monkeypatch, seed):
 
 
 def test_keypoint_scores_do_not_decide_who_counts(embedded):
-    path = annotation_files(embedded)[2]
+    path = CROWDPOSE.layout.find(embedded).val
     results = jittered(path, 0.05)
     silent = [{**r, "keypoints": [v if i % 3 < 2 else -1.0 for i, v in enumerate(r["keypoints"])]} for r in results]
     assert crowdpose_metrics(path, silent) == crowdpose_metrics(path, results)
@@ -148,12 +147,12 @@ def test_numbers_follow_the_definition(shared_data, tmp_path):
 def test_nothing_found_is_zero_and_silence(embedded, monkeypatch, capsys, name):
     if name == "xt_evaluation":
         pytest.importorskip("xtcocotools.cocoeval")
-    found = by(getattr(crowdpose, name), monkeypatch, annotation_files(embedded)[2], [])
+    found = by(getattr(crowdpose, name), monkeypatch, CROWDPOSE.layout.find(embedded).val, [])
     assert found["AP"] == 0 and set(found.values()) == {0.0} and capsys.readouterr() == ("", "")
 
 
 def test_truth_scores_one_against_itself(embedded):
-    path = annotation_files(embedded)[2]
+    path = CROWDPOSE.layout.find(embedded).val
     truth = json.loads(path.read_text())["annotations"]
     found = crowdpose_metrics(path, [{**a, "score": 1.0} for a in truth if a["num_keypoints"]])
     assert found["AP"] == pytest.approx(1) and found["AR"] == 1
@@ -188,7 +187,7 @@ def test_what_is_missing_is_named(embedded, tmp_path):
         CROWDPOSE.load(tmp_path)
     (tmp_path / "crowdpose").mkdir()
     shutil.copytree(embedded / "crowdpose" / "json", tmp_path / "crowdpose" / "json")
-    with pytest.raises(DataError, match="no CrowdPose images: looked for"):
+    with pytest.raises(DataError, match="no train images: looked for"):
         CROWDPOSE.load(tmp_path)
     (tmp_path / "crowdpose" / "images").mkdir()
     path = tmp_path / "crowdpose" / "json" / "crowdpose_test.json"

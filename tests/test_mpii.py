@@ -170,7 +170,7 @@ DAMAGE = {
     "no file": (lambda f: (f / "train.json").unlink(), r"valid\.json found, .*train\.json missing"),
     "nobody visible": (lambda f: spoil(f / "train.json", lambda r: [e.update(joints_vis=[0] * 16) for e in r]),
                        "no person"),
-    "no images": (lambda f: (f.parent / "images").unlink(), "no MPII images"),
+    "no images": (lambda f: (f.parent / "images").unlink(), "no train images"),
 }
 
 

@@ -12,7 +12,7 @@ import numpy as np
 
 import flatpose.data.mpii as mpii
 from flatpose.data.annotations import read_lists
-from flatpose.data.crowdpose import AREA_SHARE, annotation_files
+from flatpose.data.coco import AREA_SHARE
 from flatpose.data.images import image_facts
 from flatpose.errors import DataError
 from flatpose.io import write_bytes, write_json
@@ -23,42 +23,12 @@ SHORT_NAMES = ("rank", "rkne", "rhip", "lhip", "lkne", "lank", "pelv", "thor", "
 HELD_OUT = 8
 
 
-def convert_crowdpose(source: Path, out: Path) -> list[Path]:
-    """The official files with the area that the evaluators assume, in the order of the source; returns the new files.
-
-    Args:
-        source: Data root, or one annotation file.
-        out: Folder to write to.
+def convert_crowdpose(path: Path, out: Path) -> Path:
+    """An official file with the area that the evaluators assume, in the order of the source; returns the new file.
 
     Raises:
         DataError: The source is missing or malformed.
     """
-    return [_with_area(path, out) for path in ([source] if source.is_file() else annotation_files(source)[1:])]
-
-
-def convert_mpii(source: Path, out: Path) -> list[Path]:
-    """MPII in COCO's form as ``mpii_<name of the source>.json``; returns the files written.
-
-    Coordinates count from 0. Validation persons get ``head_box`` (left, top, width, height) and ``head_size``, all
-    persons ``row`` (of the source, which ``score --task mpii`` goes by) and the square box of their centre and scale.
-
-    Args:
-        source: Data root, one annotation file, or the official ``mpii_human_pose_v1_u12_1.mat``. The latter has no
-            validation part: every eighth training image (by a hash of its name) is held out, which is **not** the
-            split that papers use, and ``annot/train.json``, ``valid.json`` and ``gt_valid.mat`` are written as well.
-        out: Folder to write to.
-
-    Raises:
-        DataError: The source is missing or malformed, or is already in COCO's form.
-    """
-    if source.suffix == ".mat":
-        files = _from_official(source, out / "annot")
-        return [*files, mpii.truth_path(files[1]), *(_mpii_as_coco(f, out, source.parent / "images") for f in files)]
-    folder, *files = (source.resolve().parents[1], source) if source.is_file() else mpii.annotation_files(source)
-    return [_mpii_as_coco(path, out, folder / "images") for path in files]
-
-
-def _with_area(path: Path, out: Path) -> Path:
     content = read_lists(path)
     persons = []
     for position, entry in enumerate(content["annotations"]):
@@ -71,7 +41,15 @@ def _with_area(path: Path, out: Path) -> Path:
     return _write(out / path.name, {**content, "annotations": persons, "categories": [_category(CROWDPOSE14)]}, path)
 
 
-def _mpii_as_coco(path: Path, out: Path, images: Path) -> Path:
+def convert_mpii(path: Path, out: Path, images: Path) -> Path:
+    """A file of HRNet's or mmpose's form in COCO's, as ``mpii_<name of the source>.json``; returns the new file.
+
+    Coordinates count from 0. Validation persons get ``head_box`` (left, top, width, height) and ``head_size``, all
+    persons ``row`` (of the source, which ``score --task mpii`` goes by) and the square box of their centre and scale.
+
+    Raises:
+        DataError: The source is missing or malformed, or is already in COCO's form.
+    """
     entries, heads = mpii.read_entries(path), _head_boxes(path)
     names = sorted({e["image"] for e in entries})
     ids = {name: i + 1 for i, name in enumerate(names)}
@@ -123,8 +101,15 @@ def _category(keypoint_set: KeypointSet) -> dict[str, Any]:
             "skeleton": [[a + 1, b + 1] for a, b in keypoint_set.skeleton]}
 
 
-def _from_official(path: Path, out: Path) -> list[Path]:
-    """The official .mat -> train.json, valid.json (returned) and gt_valid.mat."""
+def convert_official(path: Path, out: Path) -> list[Path]:
+    """MPII's official .mat as annot/train.json, valid.json and gt_valid.mat, and both in COCO's form.
+
+    The .mat has no validation part: every eighth training image (by a hash of its name) is held out, which is **not**
+    the split that papers use.
+
+    Raises:
+        DataError: The file is damaged or of another form.
+    """
     people = list(_official_people(path))
     held = [zlib.crc32(p["image"].encode()) % HELD_OUT == 0 for p in people]
     written = []
@@ -133,11 +118,10 @@ def _from_official(path: Path, out: Path) -> list[Path]:
         if not chosen:
             raise DataError(f"no annotated person for {name}.json", where=str(path))
         heads = np.array([p.pop("head") for p in chosen])
-        _write(out / f"{name}.json", chosen, path)
-        written.append(out / f"{name}.json")
-        if keep:
-            write_bytes(out / "gt_valid.mat", _gt_valid(chosen, heads))
-    return written
+        written.append(_write(out / "annot" / f"{name}.json", chosen, path))
+    write_bytes(out / "annot" / "gt_valid.mat", _gt_valid(chosen, heads))
+    images = path.parent / "images"
+    return [*written, out / "annot" / "gt_valid.mat", *(convert_mpii(file, out, images) for file in written)]
 
 
 def _official_people(path: Path) -> Iterator[dict[str, Any]]:

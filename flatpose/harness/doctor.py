@@ -15,8 +15,9 @@ from typing import Any, Literal
 
 from packaging.requirements import Requirement
 
+from flatpose import benchmarks
 from flatpose.config import EmbeddedConfig
-from flatpose.data import coco, find_root
+from flatpose.data import find_root
 from flatpose.data.synthetic import root_folder
 from flatpose.errors import DataError
 from flatpose.harness import sites
@@ -154,6 +155,6 @@ def _data(data_root: Path | None) -> Finding:
         return Finding("data", "note", "no data root; the embedded data needs none",
                        "export FLATPOSE_DATA=DIR or give --data-root DIR for real data")
     try:
-        return Finding("data", "ok", f"COCO in {coco.coco_folder(root)}")
+        return Finding("data", "ok", f"COCO in {benchmarks.COCO.layout.closest(root).folder}")
     except DataError as error:
         return Finding("data", "note", error.what, "flatpose-exp data check --data-root DIR")

@@ -11,7 +11,7 @@ import numpy as np
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
-from flatpose.data.annotations import read_cached
+from flatpose.data.annotations import read_truth
 from flatpose.keypoints import KeypointSet
 
 STATS = ("AP", "AP50", "AP75", "AP_M", "AP_L", "AR", "AR50", "AR75", "AR_M", "AR_L")
@@ -48,7 +48,7 @@ def evaluate(annotation_file: Path, results: Results, keypoint_set: KeypointSet,
     The truth is the checked file: the person category alone, ids counted from 1 (pycocotools takes 0 for "not
     matched"), ``num_keypoints`` counted where the file does not have it.
     """
-    truth = read_cached(annotation_file, keypoint_set)
+    truth = read_truth(annotation_file, keypoint_set)
     with contextlib.redirect_stdout(io.StringIO()):
         known = _index(truth.dataset())
         found = [{**entry, "category_id": truth.category["id"]} for entry in results]  # loadRes adds fields

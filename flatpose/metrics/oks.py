@@ -76,8 +76,8 @@ def soft_oks_nms(similarity: np.ndarray, scores: np.ndarray, threshold: float) -
     return kept
 
 
-def to_results(predictions: Predictions, *, rescore: Rescore, score_threshold: float, nms: Nms, nms_threshold: float,
-               sigmas: np.ndarray) -> tuple[list[dict[str, Any]], str]:
+def to_results(predictions: Predictions, *, sigmas: np.ndarray, rescore: Rescore = "box_keypoint",
+               score_threshold: float = 0.2, nms: Nms = "oks", nms_threshold: float = 0.9) -> tuple[list[dict[str, Any]], str]:
     """Rescoring, then suppression within each image.
 
     Returns:
