@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 
@@ -41,6 +42,11 @@ class KeypointSet:
         for a, b in self.flip_pairs:
             index[a], index[b] = b, a
         return index
+
+    def category(self) -> dict[str, Any]:
+        """The person category of an annotation file in COCO's form."""
+        return {"id": 1, "name": "person", "supercategory": "person", "keypoints": list(self.names),
+                "skeleton": [[a + 1, b + 1] for a, b in self.skeleton]}
 
     @cached_property
     def unpaired(self) -> tuple[str, ...]:

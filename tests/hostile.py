@@ -74,7 +74,7 @@ def ledger() -> dict[str, Any]:
     return {"job": "77"}
 
 
-NO_INTEGER = [ABSENT, None, "1", 1.5, True, [], {}, 2**63, -2**64]
+NO_INTEGER = [ABSENT, None, "one", 1.5, True, [], {}, 2**63, -2**64]
 NO_SIZE = [ABSENT, None, "160", [], {}, 0, -1, NAN, INF, 1e7, True]
 NO_BOX = [ABSENT, None, "0 0 9 9", [], {}, [1, 2, 3], [1, 2, 3, 4, 5], ["1", "2", "3", "4"], [0, 0, NAN, 5],
           [0, 0, INF, 5], [1e7, 0, 5, 5], [0, 0, None, 5], [[0, 0, 5, 5]], [True, 0, 5, 5], 10**400]
@@ -91,30 +91,29 @@ ANNOTATIONS: Wrong = {
     ("images",): NO_LIST, ("annotations",): NO_LIST, ("categories",): NO_LIST, ("images", 0): [None, 1, "x", [], {}],
     ("annotations", 0): [None, 1, "x", []], ("images", 0, "id"): [*NO_INTEGER, 2], ("images", 0, "file_name"): NO_NAME,
     ("images", 0, "width"): NO_SIZE, ("images", 0, "height"): NO_SIZE,
-    ("annotations", 0, "image_id"): [ABSENT, None, 99, "1", [], {}, -1, NAN],
+    ("annotations", 0, "image_id"): [ABSENT, None, 99, "one", [], {}, -1, NAN],
     ("annotations", 0, "keypoints"): [*NO_KEYPOINTS, [1e7, *KEYPOINTS[1:]]], ("annotations", 0, "bbox"): NO_BOX,
     ("annotations", 0, "area"): ["9", [1], {"a": 1}, -1, NAN, INF, 1e13],
-    ("annotations", 0, "id"): [None, "1", 1.5, [], {}, 2**63],
+    ("annotations", 0, "id"): [None, "one", 1.5, [], {}, 2**63],
 }
 TRUTH: Wrong = {
-    ("annotations", 0, "iscrowd"): [ABSENT, None, "0", [], -1, NAN],
-    ("annotations", 0, "id"): [ABSENT, None, 0, 2, 1.5],
-    ("annotations", 0, "category_id"): [ABSENT, None, [], {}],
-    ("annotations", 0, "num_keypoints"): [ABSENT, None, "17", -1, NAN, []],
+    ("annotations", 0, "iscrowd"): ["0", [1], -1, NAN],
+    ("annotations", 0, "id"): [ABSENT, None, 2, 1.5],
+    ("annotations", 0, "category_id"): [None, [], {}],
     ("images", 0, "id"): [ABSENT, None, 2, [], 1.5],
     ("annotations", 0, "area"): [ABSENT, None, "9", -1, NAN, INF],
     ("annotations", 0, "bbox"): [b for b in NO_BOX if b != [1e7, 0, 5, 5]],
-    ("categories", 0, "id"): [ABSENT, None, [], {}, 10**16], ("images",): [*NO_LIST, []],
+    ("categories", 0, "id"): [ABSENT, None, [], {}, 10**20], ("images",): [*NO_LIST, []],
     ("categories",): [*NO_LIST, []],
 }
 RESULTS: Wrong = {
-    (): [None, 1, "x", {}, [], [[]], [None], [1]], (0, "image_id"): [ABSENT, None, 99, "1", [1], {}, True, NAN],
-    (0, "category_id"): [ABSENT, None, 2, "1", [], {}, True], (0, "keypoints"): NO_KEYPOINTS, (0, "score"): NO_SCORE,
+    (): [None, 1, "x", {}, [], [[]], [None], [1]], (0, "image_id"): [ABSENT, None, 99, "one", [1], {}, True, NAN],
+    (0, "category_id"): [ABSENT, None, "one", [], {}, True], (0, "keypoints"): NO_KEYPOINTS, (0, "score"): NO_SCORE,
     (0, "bbox"): ["0 0 9 9", [1], [1, 2, 3], [0, 0, NAN, 5], [0, 0, "5", 5], {"a": 1}, 7, True],
 }
 BOXES: Wrong = {
-    (): [None, 1, "x", {}, [None], [1], ["x"], [[]]], (0, "image_id"): [ABSENT, [], {}],
-    (0, "category_id"): [ABSENT], (0, "bbox"): NO_BOX, (0, "score"): [*NO_SCORE, 1e7],
+    (): [None, 1, "x", {}, [None], [1], ["x"], [[]]], (0, "image_id"): [ABSENT],
+    (0, "bbox"): NO_BOX, (0, "score"): [*NO_SCORE, 1e7],
 }
 RECORD: Wrong = {
     (): [None, 1, "x", [], {}], ("schema_version",): [ABSENT, None, 0, 2, "1"],

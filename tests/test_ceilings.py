@@ -59,7 +59,7 @@ def few(monkeypatch) -> None:
 def test_measuring_goes_on_where_it_was_stopped(tmp_path, monkeypatch, few):
     root, reports = write_coco(tmp_path / "data"), tmp_path / "reports"
     todo, data, missing = ceilings.jobs(root)
-    assert {j.task for j in todo} == {"coco"} and data["coco"].label == "COCO subset, val (3 images, 5 persons)"
+    assert {j.task for j in todo} == {"coco"} and data["coco"].label == "COCO subset, val2017 (3 images, 5 persons)"
     assert len(missing) == 1 and "crowdpose_test.json" in missing[0]
     ceilings.measure(todo[:3], data, reports, SILENT)
     kept, measured = ceilings.load(reports), []

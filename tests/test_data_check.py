@@ -86,6 +86,7 @@ BROKEN = {
                        "annotations[1], annotations[2], …"),
     "bad box": (people(lambda p: p[1].update(bbox=None)), "annotations[1]"),
     "visibility": (people(lambda p: p[1]["keypoints"].__setitem__(2, 7)), "annotations[1]"),
+    "bad crowd": (people(lambda p: p[1].update(iscrowd="0")), "annotations[1]"),
     "bad area": (people(lambda p: p[1].update(area=-4)), "annotations[1]"),
     "no area": (people(lambda p: [p[0].pop("area"), p[3].update(area=0)]), "2 persons with keypoints have no area"),
     "nobody counts": (people(lambda p: [q.update(num_keypoints=0) for q in p]), "num_keypoints 0 although"),

@@ -207,16 +207,17 @@ class _PersonReader:
         except (KeyError, ValueError):
             self.broken.add("unknown image", place)
             return None
-        region = int(bool(entry.get("iscrowd", 0)))
+        region = entry.get("iscrowd") or 0
         box, flat = _numbers_or_none(entry.get("bbox"), 4), _numbers_or_none(entry.get("keypoints"), self.numbers)
         if flat is None and region:  # a crowd region is only ignored
             flat = np.zeros(self.numbers)
-        for rule, broken in (("id zero", own_id == 0), ("bad box", box is None), ("keypoint count", flat is None)):
+        for rule, broken in (("id zero", own_id == 0), ("bad box", box is None), ("keypoint count", flat is None),
+                             ("bad crowd", region not in (0, 1))):
             if broken:
                 self.broken.add(rule, place)
-        if box is None or flat is None:
+        if box is None or flat is None or region not in (0, 1):
             return None
-        person = {"id": position + 1, "image_id": image["id"], "category_id": self.category_id, "iscrowd": region,
+        person = {"id": position + 1, "image_id": image["id"], "category_id": self.category_id, "iscrowd": int(region),
                   "bbox": entry["bbox"], "keypoints": entry.get("keypoints") or flat.tolist(),
                   "num_keypoints": int((flat[2::3] > 0).sum())}
         self._area(entry, person, place)

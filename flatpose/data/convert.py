@@ -13,10 +13,10 @@ import numpy as np
 import flatpose.data.mpii as mpii
 from flatpose.data.annotations import read_lists
 from flatpose.data.coco import AREA_SHARE
-from flatpose.data.images import image_facts
+from flatpose.data.images import ImageFacts, image_facts
 from flatpose.errors import DataError
 from flatpose.io import write_bytes, write_json
-from flatpose.keypoints import CROWDPOSE14, MPII16, KeypointSet
+from flatpose.keypoints import CROWDPOSE14, MPII16
 
 SHORT_NAMES = ("rank", "rkne", "rhip", "lhip", "lkne", "lank", "pelv", "thor", "neck", "head", "rwri", "relb", "rsho",
                "lsho", "lelb", "lwri")
@@ -38,7 +38,7 @@ def convert_crowdpose(path: Path, out: Path) -> Path:
                             "area": AREA_SHARE * width * height})
         except (KeyError, TypeError, ValueError, OverflowError) as error:
             raise DataError(f"bad person ({error!r})", where=f"{path}: annotations[{position}]") from None
-    return _write(out / path.name, {**content, "annotations": persons, "categories": [_category(CROWDPOSE14)]}, path)
+    return _write(out / path.name, {**content, "annotations": persons, "categories": [CROWDPOSE14.category()]}, path)
 
 
 def convert_mpii(path: Path, out: Path, images: Path) -> Path:
@@ -65,9 +65,9 @@ def convert_mpii(path: Path, out: Path, images: Path) -> Path:
                         "bbox": box.round(2).tolist(), "area": round(float(box[2] * box[3]), 2),
                         "keypoints": np.column_stack([points.round(4), 2 * visible]).ravel().tolist(),
                         "num_keypoints": int(visible.sum()), **head})
-    pictures = [{"id": ids[name], "file_name": name, **_size(images / name)} for name in names]
+    pictures = [{"id": ids[name], "file_name": name, **_size(image_facts(images / name))} for name in names]
     target = out / f"mpii_{path.stem.removeprefix('mpii_')}.json"
-    return _write(target, {"images": pictures, "annotations": persons, "categories": [_category(MPII16)]}, path)
+    return _write(target, {"images": pictures, "annotations": persons, "categories": [MPII16.category()]}, path)
 
 
 def _write(target: Path, content: Any, source: Path) -> Path:
@@ -90,15 +90,9 @@ def _head_boxes(path: Path) -> np.ndarray | None:
     return loadmat(mpii.truth_path(path))["headboxes_src"].transpose(2, 0, 1).astype(np.float64)
 
 
-def _size(path: Path) -> dict[str, int]:
-    """Width and height of an image file, which MPII's files do not give; nothing where it is missing."""
-    found = image_facts(path)
+def _size(found: ImageFacts | None) -> dict[str, int]:
+    """Width and height, which MPII's files do not give; nothing where the image is missing."""
     return {"width": found.width, "height": found.height} if found else {}
-
-
-def _category(keypoint_set: KeypointSet) -> dict[str, Any]:
-    return {"id": 1, "name": "person", "supercategory": "person", "keypoints": list(keypoint_set.names),
-            "skeleton": [[a + 1, b + 1] for a, b in keypoint_set.skeleton]}
 
 
 def convert_official(path: Path, out: Path) -> list[Path]:
@@ -129,48 +123,41 @@ def _official_people(path: Path) -> Iterator[dict[str, Any]]:
     from scipy.io import loadmat
 
     try:
-        release = loadmat(path, struct_as_record=False, squeeze_me=True)["RELEASE"]
-        pictures, training = np.atleast_1d(release.annolist), np.atleast_1d(release.img_train)
-        if len(pictures) != len(training):
-            raise ValueError(f"{len(pictures)} images, {len(training)} marks of img_train")
+        release = loadmat(path, simplify_cells=True)["RELEASE"]
+        pictures = list(zip(_each(release["annolist"]), np.atleast_1d(release["img_train"]), strict=True))
     except Exception as error:  # scipy raises a different type for every way in which a file can be damaged
         raise DataError(f"not MPII's official .mat ({error!r})", where=str(path),
                         hint="mpii_human_pose_v1_u12_1.mat holds one struct RELEASE") from None
-    for picture, train in zip(pictures, training, strict=True):
-        for person in _each(getattr(picture, "annorect", None)) if train else ():
-            points = _each(getattr(getattr(person, "annopoints", None), "point", None))
-            place = getattr(person, "objpos", None)
-            numbers = [_number(getattr(place, name, None)) for name in ("x", "y")]
-            numbers += [_number(getattr(person, name, None)) for name in ("scale", "x1", "y1", "x2", "y2")]
-            if not points or None in numbers:
+    for picture, train in pictures:
+        for person in _each(picture.get("annorect")) if train else ():
+            points = _each(next(iter(_each(person.get("annopoints"))), {}).get("point"))
+            place = next(iter(_each(person.get("objpos"))), {})
+            values = [place.get("x"), place.get("y"), *(person.get(n) for n in ("scale", "x1", "y1", "x2", "y2"))]
+            if not points or not all(isinstance(v, (int, float)) for v in values):
                 continue
-            x, y, scale, *head = numbers
+            x, y, scale, *head = map(float, values)
             try:
-                name, joints, visible = str(picture.image.name), *_joints(points)
-            except (AttributeError, IndexError, TypeError, ValueError, OverflowError) as error:
+                name, joints, visible = str(picture["image"]["name"]), *_joints(points)
+            except (KeyError, IndexError, TypeError, ValueError, OverflowError) as error:
                 raise DataError(f"a person without an image or with a bad joint ({error})", where=str(path)) from None
             yield {"image": name, "center": [x, y], "scale": scale, "joints": joints.tolist(),
                    "joints_vis": visible.tolist(), "head": [head[:2], head[2:]]}
 
 
-def _joints(points: list[Any]) -> tuple[np.ndarray, np.ndarray]:
+def _joints(points: list[dict[str, Any]]) -> tuple[np.ndarray, np.ndarray]:
     """(16, 2) pixels counted from 1, -1 where there is none, and (16,) whether there is one."""
     joints, visible = np.full((16, 2), -1.0), np.zeros(16, dtype=int)
     for point in points:
-        number = int(point.id)
+        number = int(point["id"])
         if not 0 <= number < 16:
             raise ValueError(f"joint {number}, expected 0 to 15")
-        joints[number], visible[number] = (float(point.x), float(point.y)), 1
+        joints[number], visible[number] = (float(point["x"]), float(point["y"])), 1
     return joints, visible
 
 
-def _each(value: Any) -> list[Any]:
-    """A struct, an array of structs or nothing, as a list (MATLAB does not tell one from a list of one)."""
-    return [v for v in np.atleast_1d(value) if hasattr(v, "_fieldnames")] if value is not None else []
-
-
-def _number(value: Any) -> float | None:
-    return float(value) if isinstance(value, (int, float, np.number)) else None
+def _each(value: Any) -> list[dict[str, Any]]:
+    """A struct, a list of structs or nothing, as a list (MATLAB does not tell one from a list of one)."""
+    return [v for v in ([value] if isinstance(value, dict) else np.atleast_1d(value)) if isinstance(v, dict)]
 
 
 def _gt_valid(rows: list[dict[str, Any]], boxes: np.ndarray) -> bytes:

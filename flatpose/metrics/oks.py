@@ -77,7 +77,8 @@ def soft_oks_nms(similarity: np.ndarray, scores: np.ndarray, threshold: float) -
 
 
 def to_results(predictions: Predictions, *, sigmas: np.ndarray, rescore: Rescore = "box_keypoint",
-               score_threshold: float = 0.2, nms: Nms = "oks", nms_threshold: float = 0.9) -> tuple[list[dict[str, Any]], str]:
+               score_threshold: float = 0.2, nms: Nms = "oks", nms_threshold: float = 0.9
+               ) -> tuple[list[dict[str, Any]], str]:
     """Rescoring, then suppression within each image.
 
     Returns:
