@@ -38,10 +38,11 @@ def read_detections(path: Path, images: dict[int, dict[str, Any]], folder: Path,
     empty, left_out, persons = (np.zeros((keypoints, 2)), np.zeros(keypoints)), Counter[str](), []
     for position, entry in enumerate(entries):
         try:
-            image = images.get(id_or_none(entry["image_id"]))  # type: ignore[arg-type]
             if id_or_none(entry.get("category_id", category_id)) != category_id:
                 left_out["of other categories"] += 1
-            elif image is None:
+                continue
+            image = images.get(id_or_none(entry["image_id"]))  # type: ignore[arg-type]
+            if image is None:
                 left_out["of images that are not in the annotation file"] += 1
             elif not (numbers(entry["bbox"], 4)[2:] > 0).all():
                 left_out["without width or height"] += 1
