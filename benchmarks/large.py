@@ -34,8 +34,8 @@ ROWS = tuple(Row(id=f"r{i}", label=f"{i} epochs", run=RunConfig(train=TrainConfi
 EXPERIMENT = Experiment(id="many", title="100 rows", source="s", question="q", rows=ROWS, seeds=tuple(range(100)),
                         profiles={"quick": Profile(name="quick", description="d")})
 '''
-LOAD = ("from pathlib import Path; from flatpose.data.coco import load_split; from flatpose.keypoints import COCO17; "
-        "load_split(Path({path!r}), Path('images'), COCO17)")
+LOAD = ("from pathlib import Path; from flatpose.data.annotations import read; from flatpose.data.coco import split_of; "
+        "from flatpose.keypoints import COCO17; split_of(read(Path({path!r}), COCO17), Path('images'))")
 COMMAND = "import sys; from flatpose.harness.cli import main; sys.argv = ['flatpose-exp', *{words!r}]; main()"
 
 

@@ -44,12 +44,13 @@ AUGMENT_SIMPLE = AugmentConfig(rotation=40.0, scale=0.3, half_body=0.0)
 AUGMENT_HRNET = AugmentConfig(rotation=45.0, scale=0.35, half_body=0.3)
 AUGMENT_HRNET_MPII = AugmentConfig(rotation=30.0, scale=0.25, half_body=0.0)
 AUGMENT_MMPOSE0 = AugmentConfig(rotation=40.0, scale=0.5, half_body=0.3)
-AUGMENT_MMPOSE1 = AugmentConfig(rotation=80.0, scale=0.5, shift=0.16, half_body=0.3, truncated=True)
+AUGMENT_MMPOSE1 = AugmentConfig(rotation=80.0, scale=0.5, shift=0.16, half_body=0.3, half_body_upper=0.7,
+                                truncated=True)
 AUGMENT_MMPOSE1_MPII = AugmentConfig(rotation=80.0, scale=0.5, half_body=0.0, truncated=True)
-AUGMENT_RTMPOSE = AugmentConfig(rotation=80.0, scale=0.4, shift=0.16, half_body=0.3, truncated=True, cutout=1.0,
-                                hsv=(5.0, 30.0, 30.0), blur=0.1)
-AUGMENT_RTMPOSE_FINAL = AugmentConfig(rotation=60.0, scale=0.25, shift=0.0, half_body=0.3, truncated=True, cutout=0.5,
-                                      hsv=(5.0, 30.0, 30.0), blur=0.1)
+AUGMENT_RTMPOSE = AugmentConfig(rotation=80.0, scale=0.4, shift=0.16, half_body=0.3, half_body_upper=0.7,
+                                truncated=True, cutout=1.0, hsv=(5.0, 30.0, 30.0), blur=0.1)
+AUGMENT_RTMPOSE_FINAL = AugmentConfig(rotation=60.0, scale=0.25, shift=0.0, half_body=0.3, half_body_upper=0.7,
+                                      truncated=True, cutout=0.5, hsv=(5.0, 30.0, 30.0), blur=0.1)
 RTMPOSE_FINAL_EPOCHS = 30
 
 

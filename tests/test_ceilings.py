@@ -14,13 +14,12 @@ from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 from tiny import write_coco
 
+from flatpose import benchmarks
 from flatpose.codecs import build_codec
 from flatpose.config import HeatmapCodecConfig
-from flatpose.data.coco import load_split
 from flatpose.errors import DataError
 from flatpose.harness import ceilings, ceilings_page, ceilings_plot, plots, sites
 from flatpose.harness.verify import accept
-from flatpose.keypoints import COCO17
 from flatpose.progress import SILENT
 
 REPORTS = Path(__file__).parents[1] / "reports"
@@ -60,7 +59,7 @@ def few(monkeypatch) -> None:
 def test_measuring_goes_on_where_it_was_stopped(tmp_path, monkeypatch, few):
     root, reports = write_coco(tmp_path / "data"), tmp_path / "reports"
     todo, data, missing = ceilings.jobs(root)
-    assert {j.task for j in todo} == {"coco"} and data["coco"].label == "COCO subset, val (3 images, 5 persons)"
+    assert {j.task for j in todo} == {"coco"} and data["coco"].label == "COCO subset, val2017 (3 images, 5 persons)"
     assert len(missing) == 1 and "crowdpose_test.json" in missing[0]
     ceilings.measure(todo[:3], data, reports, SILENT)
     kept, measured = ceilings.load(reports), []
@@ -112,7 +111,7 @@ def test_the_committed_heatmap_ceiling_is_what_rounding_alone_gives(shared_data,
     """No codec, no warp: keypoints rounded to the nearest cell of a map laid over the padded box by hand."""
     path = shared_data / "coco" / "annotations" / "person_keypoints_val2017.json"
     results = []
-    for person in load_split(path, path.parent, COCO17).persons:
+    for person in benchmarks.COCO._split(path, path.parent, scored=True).persons:
         x, y, w, h = person.bbox_xywh
         width = 1.25 * max(w, h * 0.75)
         corner = np.array([x + w / 2 - width / 2, y + h / 2 - width / 0.75 / 2])
