@@ -54,10 +54,10 @@ ANNOTATIONS: Wrong = {
     ("annotations", 0, "image_id"): 99, ("annotations", 0, "keypoints"): KEYPOINTS[:-1],
     ("annotations", 0, "bbox"): [0, 0, NAN, 5], ("annotations", 0, "area"): "9"}
 TRUTH: Wrong = {("annotations", 0, "area"): ABSENT, ("annotations", 0, "id"): 2,
-                ("annotations", 0, "num_keypoints"): -1, ("categories",): []}
-RESULTS: Wrong = {(): {}, (0, "image_id"): 99, (0, "category_id"): 2, (0, "keypoints"): [NAN, *KEYPOINTS[1:]],
+                ("annotations", 0, "image_id"): 99, ("images",): 5}
+RESULTS: Wrong = {(): {}, (0, "image_id"): 99, (0, "keypoints"): [NAN, *KEYPOINTS[1:]],
                   (0, "score"): 10**400}
-BOXES: Wrong = {(0, "image_id"): [], (0, "bbox"): [1, 2, 3], (0, "score"): NAN}
+BOXES: Wrong = {(): {}, (0, "bbox"): [1, 2, 3], (0, "score"): NAN}
 RECORD: Wrong = {("schema_version",): 1, ("spec_hash",): "../x", ("status",): "well", ("seed",): -1,
                  ("results", 0, "metrics"): {"AP": NAN}, ("unknown",): 1}
 SPEC: Wrong = {(): {"no_such_field": 1}, ("image_size",): [100, 100], ("train", "epochs"): 10**400,

@@ -273,7 +273,7 @@ def readings_search_page(found: pd.DataFrame) -> str:
         "row": cells["row"], "quantity": cells["quantity"].map(tables.QUANTITIES),
         "printed": cells["published"].map(number), "literal": cells["literal"].map(lambda v: number(v, 3)),
         "default": cells["default"].map(lambda v: number(v, 3)),
-        "explained by": cells["explained_by"].replace("", "the literal text")})
+        "explained by": cells["explained_by"].fillna("no set tried").replace("", "the literal text")})
     counted = sets[["departures", "tried", "hits", "ties"]].astype(int)
     return study_page(
         "readings_search: which network the printed counts mean",

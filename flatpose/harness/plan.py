@@ -157,7 +157,7 @@ def _status(folder: RunDir, data_id: str | None, profile: Profile, elsewhere: bo
     if record.status == "failed":
         return "failed", record.reason or "no reason was kept"
     if record.stale:
-        return "stale", f"made by version {record.numerics} of the numbers"
+        return "stale", f"made by version {record.numerics} of the numbers, or with other defaults"
     return "done", "record found"
 
 
