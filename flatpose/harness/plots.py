@@ -43,13 +43,14 @@ def curves(frames: Frames, experiment: Experiment) -> bytes:
     """The metric over x, one curve per series; beside it the codecs' ceilings (dashed) and the paper's values."""
     figure = experiment.figure
     assert figure is not None
-    metric, over_maps = figure.y_metric, "stride" in figure.x_label
+    metric, theirs = figure.y_metric, _cell_sizes(experiment, None)
+    over_maps = "stride" in figure.x_label and {r.x for r in experiment.rows if r.x is not None} <= theirs.keys()
     rows, points = _best(frames, experiment, metric)
     limits = _best(frames, experiment, metric, "ceiling")[1][:None if figure.ceiling else 0]
     said = _published(frames, experiment, metric).dropna(subset=["mean"])
     said = said[said.series != ""]
     if over_maps:
-        ours, theirs = (_cell_sizes(experiment, profile) for profile in (rows["profile"].max(), None))
+        ours = _cell_sizes(experiment, str(rows["profile"].max()))
         points, limits, said = (some.assign(x=some.x.map(sizes)) for some, sizes in (
             (points, ours), (limits, ours), (said, theirs)))
     style = drawing.styles([*points.series, *limits.series, *said.series])
