@@ -247,10 +247,10 @@ def _change(rows: pd.DataFrame, metric: str) -> str:
     """How each series changes from its first to its last x, by the one rule of inference."""
     parts, counts = [], sorted(set(rows.groupby("row")["seed"].nunique()))
     for series, some in rows.groupby("series", sort=False):
-        first, last = (frame.by_seed(some[some.x == x], metric) for x in (some.x.min(), some.x.max()))
-        (a,), (b,) = first.values(), last.values()
-        verb = {"higher": "rises from ", "lower": "falls from "}.get(stats.paired(b, a).verdict, "")
-        parts.append(f"{series} {verb}{100 * sum(a.values()) / len(a):.1f} to {100 * sum(b.values()) / len(b):.1f}")
+        first, last = (pd.Series(next(iter(frame.by_seed(some[some.x == x], metric).values()), {}), dtype=float)
+                       for x in (some.x.min(), some.x.max()))
+        verb = {"higher": "rises from ", "lower": "falls from "}.get(stats.paired(last, first).verdict, "")
+        parts.append(f"{series} {verb}{100 * first.mean():.1f} to {100 * last.mean():.1f}")
     seeds = "one seed" if counts == [1] else f"{'–'.join(dict.fromkeys(map(str, counts[:1] + counts[-1:])))} seeds"
     return f"{metric} × 100: {'; '.join(parts)} ({_where(rows)}, {seeds})." if parts else ""
 
