@@ -13,6 +13,7 @@ from test_mpii import embedded as mpii_tree  # noqa: F401
 
 from flatpose import benchmarks
 from flatpose.data import coco
+from flatpose.data.annotations import read
 from flatpose.data.mpii import load_split, read_truth
 from flatpose.errors import DataError
 from flatpose.keypoints import CROWDPOSE14, MPII16
@@ -35,7 +36,7 @@ def test_mpii_in_coco_form(mpii_tree, tmp_path):  # noqa: F811
         assert entry["bbox"] == pytest.approx(person.bbox_xywh.tolist(), abs=0.01)
         assert entry["head_size"] == pytest.approx(truth.head_size[entry["row"]])
         assert entry["head_size"] == pytest.approx(0.6 * np.hypot(*entry["head_box"][2:]), abs=0.02)
-    split = coco.load_split(val, mpii_tree / "mpii" / "images", MPII16)
+    split = coco.split_of(read(val, MPII16), mpii_tree / "mpii" / "images")
     assert len(split.persons) == len(people) and all(p.image_path.is_file() for p in split.persons)
     assert "head_box" not in json.loads(train.read_text())["annotations"][0]
 

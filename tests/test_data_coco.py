@@ -46,7 +46,7 @@ def test_identity_is_the_loaded_id_and_changes_with_the_annotations(tmp_path):
 
 def test_identity_names_what_is_missing(tmp_path):
     data_id, reason = identity(DataConfig(source="disk"), tmp_path)
-    assert data_id is None and str(tmp_path / "coco" / "annotations") in reason
+    assert data_id is None and str(tmp_path / "coco") in reason
 
 
 def test_persons_that_cannot_be_learned_from_are_left_out(tmp_path):

@@ -11,6 +11,7 @@ from accelerate import Accelerator
 from tiny import write_coco
 from torch import nn
 
+from flatpose import benchmarks
 from flatpose.codecs import build_codec
 from flatpose.config import (
     DataConfig,
@@ -24,7 +25,7 @@ from flatpose.config import (
 from flatpose.data import load
 from flatpose.evaluate import _predict_batch, boxes, evaluate
 from flatpose.keypoints import COCO17
-from flatpose.metrics import Predictions, measure
+from flatpose.metrics import Predictions
 from flatpose.progress import SILENT
 
 SIZE = (192, 256)
@@ -93,8 +94,8 @@ def test_rescoring_goes_by_the_codecs_own_threshold(tmp_path):
                         np.stack([p.keypoints for p in people]), np.full((len(people), 17), 0.05),
                         np.linspace(0.5, 0.9, len(people)), np.full(len(people), 1e4))
     for kind, expected in (("heatmap", 0.0), ("simcc", 0.05)):
-        answer = measure("coco", found, data.val.annotation_file, keypoint_set=COCO17, image_ids=data.val.image_ids,
-                         score_threshold=thresholds[kind], nms="none")
+        answer = benchmarks.COCO.measure(found, data.val.annotation_file, keypoint_set=COCO17,
+                                         image_ids=data.val.image_ids, score_threshold=thresholds[kind], nms="none")
         assert f"mean keypoint score > {thresholds[kind]:g}" in answer["score_rule"]
         from flatpose.metrics.oks import person_scores
         assert person_scores(found, "box_keypoint", thresholds[kind]) == pytest.approx(expected * found.box_score)

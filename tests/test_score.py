@@ -243,8 +243,7 @@ def test_used_and_total_are_said_and_few_images_are_a_warning(coco):
     write_truth(coco[0], people, images=5)
     said = Said()
     COCO.score(*coco, said)
-    assert said.lines == ["warning: 2 of 2 results used; they cover 2 of 5 images with persons. All persons of the other "
-                          "images count as missed"]
+    assert said.lines[0].startswith("warning: 2 of 2 results used; they cover 2 of 5 images with persons")
     edit(coco[1], lambda c: c.extend({**as_result(p, 0.5), "category_id": 3} for p in people))
     edit(coco[1], lambda c: c.extend(as_result(p, 0.4) for p in people[2:]))
     COCO.score(*coco, said)

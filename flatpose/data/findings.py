@@ -32,6 +32,7 @@ RULES: dict[str, tuple[str, str, str]] = {
     "bad box": ("error", "boxes are not four finite numbers", "left, top, width, height"),
     "visibility": ("error", "annotations have visibility flags other than 0, 1 and 2",
                    "0 not labelled, 1 labelled and hidden, 2 visible"),
+    "bad crowd": ("error", "annotations have an iscrowd other than 0 and 1", "1 marks a region with many persons"),
     "bad area": ("error", "areas are not numbers of at least 0", "square pixels of the mask, or 0.53 x the box's"),
     "no area": ("error", "persons with keypoints have no area, which is the scale of OKS",
                 "write the mask's area in square pixels, or 0.53 x the box's as CrowdPose does"),

@@ -84,9 +84,9 @@ def study_files(frames: Frames, reports: Path) -> dict[str, bytes]:
              "boxes.csv": _csv(pd.concat([pairs.assign(kind="public"), paper.assign(kind="paper"),
                                           own.assign(kind="trained"), simulated.assign(kind="simulated")]))}
     if len(found := ceilings(reports)):
-        printed, coco = _printed(frames), found.query("task == 'coco' and input == '256×192' and part == 'map'")
+        printed = _printed(frames)
         files |= {"ceilings.md": pages.ceilings_page(found, printed).encode(), "ceilings.csv": _csv(found),
-                  "ceilings.svg": plots.ceilings(coco, printed)}
+                  "ceilings.svg": plots.ceilings(tables.main_ceilings(found), printed)}
     search = studies.load(reports / "data" / "readings_search.json")
     files |= claims.files(frames, simulated) | readings.files(frames, search)
     if len(search):
@@ -113,12 +113,12 @@ def index(frames: Frames, reports: Path, files: Mapping[str, bytes]) -> str:
         return pages.index_page(Frames(used or frames.experiments, frames.files), (), {})
     found = ceilings(reports)
     name = "why" if "why" in frames.experiments else "fig1"
-    curves = files.get(f"{name}.svg") or plots.files(frames, name).get(f"{name}.svg")
+    curves = (files.get(f"{name}.svg") or plots.files(frames, name)[f"{name}.svg"]) if len(frames.of(name)) else b""
     answers = [*pages.ceilings_finding(found, _printed(frames))[:2],
                pages.boxes_finding(public_pairs(), tables.paper_boxes(frames)),
                pages.costs_finding(pd.concat([compare.against_paper(e, frames) for e in frames.experiments.values()
                                               if e.id.startswith("table")])),
-               *([plots.caption(curves)] if curves else [])]
+               *([f"{frames.experiments[name].title}, trained here: {plots.caption(curves)}"] if curves else [])]
     return pages.index_page(frames, answers, OTHERS)
 
 
@@ -134,6 +134,7 @@ def ceilings(reports: Path) -> pd.DataFrame:
     found = studies.load(reports / "data" / "ceilings.json")
     if found.empty:
         return found
+    found = found.reindex(columns=[*dict.fromkeys([*found.columns, "AP", "PCKh@0.5"])])
     return found.assign(input=[f"{height}×{width}" for width, height in found["image_size"]],
                         mean=found["PCKh@0.5"].where(found["task"] == "mpii", found["AP"]))
 

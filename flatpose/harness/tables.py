@@ -71,7 +71,8 @@ def grid(experiment: Experiment, results: pd.DataFrame, box: str) -> pd.DataFram
         line |= {f"ceiling, {m['series']}": number(100 * m["mean"]) for m in ceilings if m["x"] == x}
         lines.append(line)
     made = pd.DataFrame(lines).fillna(DASH)
-    return made.T.drop_duplicates().T if ceilings else made
+    level = made.filter(like="ceiling, ")  # codecs of one kind have the same ceiling, which is shown once
+    return made.drop(columns=level.columns[level.T.duplicated()])
 
 
 def rows(experiment: Experiment, frames: Frames, settings: Sequence[tuple[str, str]], *, printed: bool = True
@@ -85,12 +86,12 @@ def rows(experiment: Experiment, frames: Frames, settings: Sequence[tuple[str, s
         printed: Also show what the paper prints and the counts of the paper-size networks.
     """
     results = frames.of(experiment.id)
-    chosen = pd.concat([results.iloc[:0], *(frame.under(results, *s) for s in settings)])
+    chosen = pd.concat([results.iloc[:0], *(frame.under(results, *s) for s in dict.fromkeys(settings))])
     against = compare.against_paper(experiment, frames)
     costs = frames.costs[frames.costs["experiment"] == experiment.id].set_index("row").to_dict("index")
     lines = []
     for row in experiment.rows:
-        name = experiment.metric if row.run.data.task != "mpii" else "PCKh@0.5"
+        name = frame.main_metric(experiment, row.run.data.task)
         line: dict[str, str] = {"row": label(row)}
         said, cost = row.published if printed else None, costs.get(row.id, {}) if printed else {}
         line["printed"] = number(said.metrics.get(name)) if said else DASH  # type: ignore[call-overload]
@@ -128,9 +129,9 @@ def _from_reference(experiment: Experiment, results: pd.DataFrame, row: str, nam
 
 
 def _headings(experiment: Experiment) -> dict[str, str]:
-    tasks = {row.run.data.task for row in experiment.rows}
-    name = " or ".join(dict.fromkeys("PCKh@0.5" if task == "mpii" else experiment.metric for task in sorted(tasks)))
-    reference = next((r.label for r in experiment.rows if r.id == experiment.reference), "")
+    tasks = sorted({row.run.data.task for row in experiment.rows})
+    name = " or ".join(dict.fromkeys(frame.main_metric(experiment, task) for task in tasks))
+    reference = next((r.label.split(" (")[0] for r in experiment.rows if r.id == experiment.reference), "")
     return {"printed": f"printed {name}", "measured, GT boxes": f"{name}, GT boxes",
             "measured, detector boxes": f"{name}, detector boxes", "difference": f"difference from {reference}"}
 
@@ -197,13 +198,20 @@ def own_boxes(frames: Frames) -> pd.DataFrame:
 def boxes(found: pd.DataFrame) -> pd.DataFrame:
     """AP and AR − AP with each kind of boxes, or as printed."""
     made = {"network": found["label"]}
+    for box, name in {"_det": "detector boxes", "_gt": "GT boxes", "": "printed"}.items():
+        if f"AP{box}" in found:
+            made[f"AP, {name}"] = (100 * found[f"AP{box}"]).map(number)
+            made[f"AR − AP, {name}"] = (100 * (found[f"AR{box}"] - found[f"AP{box}"])).map(number)
     if "AP_gt" in found:
-        both = {f"{what}, {name}": (100 * (found[f"AP_{box}"] if what == "AP" else found[f"AR_{box}"]
-                                           - found[f"AP_{box}"])).map(number)
-                for what in ("AP", "AR − AP") for box, name in (("det", "detector boxes"), ("gt", "GT boxes"))}
-        return pd.DataFrame({**made, **both, "gain in AP": (100 * (found["AP_gt"] - found["AP_det"])).map(number)})
-    return pd.DataFrame({**made, "AP, printed": (100 * found["AP"]).map(number),
-                         "AR − AP, printed": (100 * (found["AR"] - found["AP"])).map(number)})
+        made["gain in AP"] = (100 * (found["AP_gt"] - found["AP_det"])).map(number)
+    return pd.DataFrame(made)
+
+
+def main_ceilings(found: pd.DataFrame) -> pd.DataFrame:
+    """Ceilings by feature map on COCO at 256×192, or where these were not measured on the first benchmark there is."""
+    maps = found[found["part"] == "map"]
+    first = maps[(maps["task"] == "coco") & (maps["input"] == "256×192")]
+    return first if len(first) else maps[(maps[["task", "input"]] == maps[["task", "input"]].iloc[0]).all(axis=1)]
 
 
 def ceilings(found: pd.DataFrame) -> pd.DataFrame:
@@ -219,26 +227,24 @@ def ceilings(found: pd.DataFrame) -> pd.DataFrame:
 
 def comparison(found: pd.DataFrame) -> list[tuple[str, pd.DataFrame]]:
     """For ``compare``: a table per condition and box source, one of costs, and one of what cannot be compared."""
-    made = []
-    beside = found["measured"].notna() | (found["verdict"] == compare.FAILED)
-    plain = found["convention"] != ""
-    for (setting, box), lines in found[beside & ~plain].groupby(["setting", "box_source"], sort=False, dropna=False):
-        made.append((f"{setting}, {frame.box_name(box)}" if isinstance(box, str) else "failed", lines))
-    made += [("costs and hyper-parameters of the paper-size networks", found[beside & plain]),
-             ("not compared", found[~beside])]
-    return [(title, _compared(lines)) for title, lines in made if len(lines)]
+    alone = found["measured"].isna() & (found["verdict"] != compare.FAILED)
+    title = found["setting"] + ", " + found["box_source"].map(frame.box_name, na_action="ignore")
+    title = title.where(found["convention"] == "", "costs and hyper-parameters of the paper-size networks")
+    title = title.fillna("failed").mask(alone, "not compared")
+    order = sorted(set(title), key=lambda t: (t == "not compared", t))
+    return [(name, _compared(found[title == name])) for name in order]
 
 
 def _compared(lines: pd.DataFrame) -> pd.DataFrame:
-    def show(column: str, sign: str = "") -> list[str]:
-        return [number(value if convention else 100 * value, 2 if convention else 1, sign)
-                for value, convention in zip(lines[column].astype(float), lines["convention"], strict=True)]
-
+    scale, decimals = ([v if plain else w for plain in lines["convention"] != ""] for v, w in ((1, 100), (2, 1)))
+    shown = {name: [number(s * v, d, sign) for s, v, d in zip(scale, lines[name].astype(float), decimals, strict=True)]
+             for name, sign in (("reference", ""), ("measured", ""), ("difference", "+"), ("tolerance", ""))}
     spread = [f" ± {100 * h:.1f} (n = {n})" if pd.notna(h) else f" [{100 * b[0]:.1f}, {100 * b[1]:.1f}]" if b else ""
               for h, n, b in zip(lines["half_width"].astype(float), lines["n"], lines["bootstrap"], strict=True)]
-    return pd.DataFrame({
-        "row": lines["label"], "quantity": lines["quantity"].map(lambda q: QUANTITIES.get(q, q)),
-        "printed" if (lines["against"] == "paper").all() else "reference": show("reference"),
-        "measured": [m + s for m, s in zip(show("measured"), spread, strict=True)],
-        "difference": show("difference", "+"), "tolerance": show("tolerance"),
-        "verdict": [f"{v} ({r})" if r else v for v, r in zip(lines["verdict"], lines["reason"], strict=True)]})
+    what = "measured" if (lines["against"] == "paper").all() else "difference"  # whose interval it is
+    shown[what] = [m + s for m, s in zip(shown[what], spread, strict=True)]
+    shown["verdict"] = [f"{v} ({r})" if r else v for v, r in zip(lines["verdict"], lines["reason"], strict=True)]
+    tool = lines["convention"].map({"hrnet_tool": ", HRNet's tool", "leaf": ", leaf modules"}).fillna("")
+    return pd.DataFrame({"row": lines["label"], "quantity": lines["quantity"].replace(QUANTITIES) + tool, **shown})
+
+
