@@ -64,7 +64,7 @@ def curves(frames: Frames, experiment: Experiment) -> bytes:
     notes = "; ".join(filter(None, (drawing.bars(points), dashed)))
     panels: list[tuple[pd.DataFrame, pd.DataFrame, str, str]] = [
         (points, said[:0], "Measured here", f"{_where(rows)}\n{notes}"),
-        (limits, said, "Ceiling and paper" if len(limits) else "Paper", "\n".join(filter(None, (dashed, "hollow: published"))))]
+        (limits, said, "Ceiling and paper" if len(limits) else "Paper", f"{dashed}\nhollow: published".strip())]
     panels = [panel for panel in panels if len(panel[0]) + len(panel[1])]
 
     def paint(picture: Figure) -> None:
