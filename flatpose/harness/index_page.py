@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from flatpose.harness import findings, pictures_table
+from flatpose.harness import findings
 from flatpose.harness.collect import Record, RecordSet, Setting, Stale, part_of, settings
 from flatpose.harness.compare import against_paper
 from flatpose.harness.page import progress
@@ -58,7 +58,7 @@ def _scale(entries: Sequence[Entry]) -> list[str]:
 def _line(experiment: Experiment, records: RecordSet, stale: Stale | None) -> str:
     link = f"[{experiment.id}: {escape(experiment.title)}]({experiment.id}.md)<br>{escape(experiment.source)}"
     if experiment.picture is not None:
-        cells = _drawn(experiment, records.drawings, stale)
+        cells = "a picture", [], [], "see the page"
     else:
         found = [s for s in settings(experiment, records) if s.profile != "smoke"]
         cells = (_status(experiment, found, stale),
@@ -68,16 +68,6 @@ def _line(experiment: Experiment, records: RecordSet, stale: Stale | None) -> st
     state, measured, origins, said = cells
     return pipe([link, state, "<br>".join(measured) or "—", "<br>".join(dict.fromkeys(origins)) or "—",
                  _worst(experiment, records), escape(first_sentence(said))])
-
-
-def _drawn(experiment: Experiment, drawings: Sequence[Record], stale: Stale | None) -> Cells:
-    """The same of a picture: how good its networks are stands with what was drawn."""
-    old = any(cell.status == "stale" for d in drawings for _, table in pictures_table.tables(experiment, [d], stale)
-              for line in table.rows for cell in line.cells)
-    state = "not drawn" if not drawings else "drawn, stale" if old else "drawn"
-    said = " ".join(pictures_table.findings(experiment, drawings)[:1]) or "nothing drawn yet"
-    return (state, [f"{pictures_table.title(d)}: {pictures_table.accuracy(d)}" for d in drawings],
-            [_origin([d["provenance"]]) for d in drawings], said)
 
 
 def first_sentence(text: str) -> str:

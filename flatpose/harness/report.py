@@ -20,7 +20,6 @@ from flatpose.harness import (
     index_page,
     page,
     pictures,
-    pictures_page,
     plots,
     readings_index,
     record_form,
@@ -63,8 +62,8 @@ def write(ids: Sequence[str] | Literal["all"], root: Path, *, check: bool = Fals
     for experiment in chosen:
         fresh[experiment.id] = _records(experiment, reports, runs_dir, found)
         files |= render_files(experiment, fresh[experiment.id], stale)
-        files |= pictures.files(experiment, fresh[experiment.id].drawings, reports, runs_dir)
-    entries = [(e, fresh.get(e.id) or collect.load(reports / "data" / f"{e.id}.json", e.id)) for e in known]
+        files |= pictures.files(experiment, reports, runs_dir) if experiment.picture is not None else {}
+    entries = [(e, fresh.get(e.id) or _records(e, reports, runs_dir, found)) for e in known]
     if ids == "all":
         files |= ceilings_page.files(reports)
     files |= overview(entries, reports, whole=catalog is None and any(
@@ -104,6 +103,8 @@ def render_files(experiment: Experiment, records: RecordSet, stale: Stale | None
     """Every file of one experiment, by path below reports/: page, CSV twin, pictures, records."""
     pictures: dict[str, bytes] = {}
     names: dict[str, str] = {}
+    if experiment.picture is not None:
+        return {}  # flatpose.harness.pictures.files
     for title, name, setting in _plots(experiment, records) if experiment.figure else ():
         data = plots.plot_data(experiment, setting, stale)
         if any(curve["points"] for key in ("curves", "ceilings", "published") for curve in data[key]):
@@ -114,8 +115,6 @@ def render_files(experiment: Experiment, records: RecordSet, stale: Stale | None
         pictures[name], names[page.TRADEOFF] = tradeoff.draw(tradeoffs), name
     files = {f"{experiment.id}.md": page.page(experiment, records, names, stale).encode(),
              f"{experiment.id}.csv": render.to_csv(page.tables(experiment, records, stale)).encode(), **pictures}
-    if experiment.picture is not None:
-        files[f"{experiment.id}.md"] = pictures_page.page(experiment, records, stale).encode()
     if records.records or records.costs or records.checkpoints or records.latencies or records.drawings:
         files[f"data/{experiment.id}.json"] = records.dump().encode()
     return files
@@ -164,9 +163,9 @@ def _existing(path: Path) -> Path:
 
 def _records(experiment: Experiment, reports: Path, runs_dir: Path, found: Iterable[Record]) -> RecordSet:
     """Committed records, newer ones from runs/, and costs computed on this machine (runs/costs/<id>.json)."""
-    committed = collect.load(reports / "data" / f"{experiment.id}.json", experiment.id)
     if experiment.picture is not None:
-        return replace(committed, drawings=pictures.merged(experiment, committed.drawings, runs_dir))
+        return RecordSet(experiment.id)
+    committed = collect.load(reports / "data" / f"{experiment.id}.json", experiment.id)
     costs = runs_dir / "costs" / f"{experiment.id}.json"
     records = collect.merge(experiment, committed, found, _costs(costs))
     evaluated = evaluate_checkpoint.merged(experiment, committed.checkpoints, evaluate_checkpoint.scan(runs_dir))
@@ -176,7 +175,8 @@ def _records(experiment: Experiment, reports: Path, runs_dir: Path, found: Itera
 
 def _committed(known: Iterable[Experiment], reports: Path) -> list[Record]:
     """Of every experiment: a clone without runs/ shows another's run (boxes, Table 3) as well as its own."""
-    return [r for e in known for r in collect.load(reports / "data" / f"{e.id}.json", e.id).records]
+    return [r for e in known if e.picture is None
+            for r in collect.load(reports / "data" / f"{e.id}.json", e.id).records]
 
 
 def _costs(path: Path) -> list[Record]:
