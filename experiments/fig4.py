@@ -21,7 +21,7 @@ EXPERIMENT = Experiment(
         "The framed token's attention (mean over heads; black 0, yellow the row's highest) and its ICA bias around its "
         "mean (blue less, red more attention). The framed token holds the person's outermost keypoint.")),
     notes=(
-        "The paper shows attention only. The bias is a summand of its logits (eq. 10) and is drawn apart here; its mean "
-        "over keys is subtracted because the softmax ignores a constant.",
+        "The paper shows attention only. The bias is a summand of its logits (eq. 10) and is drawn apart here; its "
+        "mean over keys is subtracted because the softmax ignores a constant.",
     ),
 )

@@ -71,8 +71,9 @@ class BoxFile:
             if tail in self.names:
                 return self.names[tail]
         number = number_of(path.stem)
-        same = [key for name, key in self.names.items() if PurePosixPath(name).name == path.name] or [
-            key for name, key in self.names.items() if number is not None and number_of(PurePosixPath(name).stem) == number]
+        names = [(PurePosixPath(name), key) for name, key in self.names.items()]
+        same = [key for name, key in names if name.name == path.name] or [
+            key for name, key in names if number is not None and number_of(name.stem) == number]
         if len(same) > 1:
             raise DataError(f"{len(same)} images of this file are named {path.name!r}", where=str(self.path),
                             hint="keep the sub-folders that the file states")

@@ -12,13 +12,13 @@ import numpy as np
 import pytest
 import torch
 
+from flatpose.checkpoints.described import Checkpoint, load_checkpoint, save_checkpoint
 from flatpose.config import RunConfig
 from flatpose.errors import FlatPoseError
 from flatpose.harness import catalog
 from flatpose.harness.spec import at_profile
 from flatpose.keypoints import benchmark_keypoints
 from flatpose.models import build_model
-from flatpose.checkpoints.described import Checkpoint, load_checkpoint, save_checkpoint
 from flatpose.predict import Pose
 
 ROOT = Path(__file__).parents[1]

@@ -127,7 +127,7 @@ def test_equal_names_in_two_folders_are_not_confused(tmp_path):
     content = {"a/x.jpg": [[1, 1, 5, 5]], "b/x.jpg": [[2, 2, 5, 5]]}
     boxes = BoxFile(write(tmp_path / "b.json", content), 0.0)
     assert boxes.of("/data/b/x.jpg")[1].tolist() == [[2, 2, 5, 5]]
-    with pytest.raises(DataError, match="2 images of this file are named 'x.jpg'"):
+    with pytest.raises(DataError, match="2 images of this file are named"):
         boxes.of("/data/c/x.jpg")
 
 
@@ -142,8 +142,9 @@ def test_only_persons_that_overlap_no_better_one(tmp_path):
         for box, score in given], "categories": [{"id": 0, "name": "Person"}, {"id": 5, "name": "bicycle"}]}
     boxes = BoxFile(write(tmp_path / "b.json", truth), 0.0)
     assert [len(boxes.of(name)[1]) for name in ("1.jpg", "2.jpg")] == [1, 0]
+    truth["categories"] = [{"id": 0, "name": "a"}, {"id": 5, "name": "b"}]
     with pytest.raises(DataError, match="person"):
-        BoxFile(write(tmp_path / "c.json", {**truth, "categories": [{"id": 0, "name": "a"}, {"id": 5, "name": "b"}]}), 0)
+        BoxFile(write(tmp_path / "c.json", truth), 0.0)
 
 
 @pytest.mark.parametrize("content", ["[3]", '[{"image_id": 1}]', '{"a.jpg": [[1, 2]]}', '{"a.jpg": 3}', "3", "{",

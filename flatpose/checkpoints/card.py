@@ -14,9 +14,10 @@ def model_card(facts: dict[str, Any]) -> str:
     if "checkpoint" in record:
         source = "{file} (sha256 {sha256}, {names})".format(**record["checkpoint"])
     else:
-        source = (f"{record.get('data', {}).get('label', 'unknown data')}, profile `{run['profile']}`, seed "
-                  f"{record.get('seed', '?')}, {record.get('train', {}).get('epochs', '?')} epochs; "
-                  f"`{made.get('command', '?')}` at {made.get('git_sha', 'an unknown commit')}, {made.get('ended', '')}")
+        data, train = record.get("data") or {}, record.get("train") or {}
+        source = (f"{data.get('label', 'unknown data')}, profile `{run['profile']}`, seed {record.get('seed', '?')}, "
+                  f"{train.get('epochs', '?')} epochs; `{made.get('command', '?')}` at "
+                  f"{made.get('git_sha', 'an unknown commit')}, {made.get('ended', '')}")
     counts = [f"- **Cost** {cost['params_m']:.2f} M parameters, {cost['gflops']:.3f} G multiply-adds per forward pass"
               ] if {"params_m", "gflops"} <= cost.keys() else []
     return "\n".join([
@@ -39,5 +40,5 @@ def _measured(record: dict[str, Any]) -> list[str]:
     rows = [[r["box_source"], "yes" if r["flip_test"] else "no", *(f"{100 * r['metrics'][n]:.1f}" for n in names),
              str(r["score_rule"])] for r in stored]
     return ["## Measured", "", *("| " + " | ".join(row) + " |" for row in (head, ["---"] * len(head), *rows)), "",
-            "Before weights were rounded. Numbers hold for these data, boxes and score rule only; those of a `quick` or "
-            "`mini` run are not comparable with published ones."]
+            "Measured before weights were rounded. Numbers hold for these data, boxes and score rule only; those of a "
+            "`quick` or `mini` run are not comparable with published ones."]

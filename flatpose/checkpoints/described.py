@@ -94,44 +94,60 @@ def _stored(value: Tensor, half: bool) -> Tensor:
     return value.half() if half and fits else value
 
 
-def load_checkpoint(path: Path | str | None = None, *, system: RunConfig | None = None) -> Checkpoint:
+def load_checkpoint(path: Path | str | None = None, *, system: RunConfig | None = None,
+                    keypoint_set: KeypointSet | None = None) -> Checkpoint:
     """A packed folder or its file, the folder of a finished run, or a published file; None is the bundled network.
 
     Args:
         path: What to load.
-        system: Network, codec and input size of a published file, which does not describe itself.
+        system: Network, codec and input size to load the weights into; a published file needs it.
+        keypoint_set: Of that network; None is that of the system's benchmark.
 
     Raises:
         FlatPoseError: It is missing, damaged, unsafe to read, or its weights do not fit the network.
     """
     file = BUNDLED if path is None else Path(path)
-    if (file / RECORD).is_file():
+    is_run = (file / RECORD).is_file()
+    if is_run and system is None:
         return _of_run(file)
-    if system is not None:
-        return _published(file, system)
-    file = file / WEIGHTS if file.is_dir() else file
+    file = file / (RUN_WEIGHTS if is_run else WEIGHTS) if file.is_dir() else file
     state = read_weights(file).state  # a pickle that holds more than tensors is refused here
     found = _description(file)
+    if system is not None:
+        return _into(system, keypoint_set or benchmark_keypoints(system.data.task), file, found)
+    if found is None:
+        raise FlatPoseError("weights without a description of network, keypoints and codec", where=str(file),
+                            hint=f"--system NAME for a published file; {PACK}")
     network = _with_weights(found.run, len(found.keypoint_set), state, file)
     if found.bgr:
         feed_bgr(network)
     return Checkpoint(found.run, found.keypoint_set, network, found.record, found.bgr)
 
 
-def _description(file: Path) -> Description:
-    """The description inside the file; weights of other programs have none."""
-    problem = "weights without a description of network, keypoints and codec"
+def _into(run: RunConfig, keypoints: KeypointSet, file: Path, known: Description | None) -> Checkpoint:
+    """The network of ``run`` with the weights of any file that fits it."""
+    network = build_model(run.model, run.codec, run.image_size, len(keypoints), pretrained=False)
+    fit = load_into(network, run.model, file)
+    if known is not None and known.bgr:
+        feed_bgr(network)
+    digest = hashlib.sha256(file.read_bytes()).hexdigest()
+    record = {"checkpoint": {"file": file.name, "sha256": digest, "names": fit.note}}
+    return Checkpoint(run, keypoints, network.eval(), record, fit.bgr or (known is not None and known.bgr))
+
+
+def _description(file: Path) -> Description | None:
+    """The description inside the file; None for weights of other programs, which have none."""
+    if file.suffix != ".safetensors":
+        return None
     try:
         with safe_open(file, framework="pt") as content:
             facts = json.loads((content.metadata() or {}).get("flatpose", "null"))
-        if facts is not None:
-            return Description.model_validate(facts)
+        return None if facts is None else Description.model_validate(facts)
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         problem = f"its description is incomplete ({'.'.join(map(str, first['loc']))}: {first['msg']})"
     except (SafetensorError, OSError, ValueError, RecursionError) as error:
-        if file.suffix == ".safetensors":
-            problem = f"its description cannot be read ({str(error)[:200]})"
+        problem = f"its description cannot be read ({str(error)[:200]})"
     raise FlatPoseError(problem, where=str(file), hint=PACK)
 
 
@@ -150,15 +166,6 @@ def _of_run(folder: Path) -> Checkpoint:
     state = read_weights(folder / RUN_WEIGHTS).state
     return Checkpoint(run, keypoints, _with_weights(run, len(keypoints), state, folder / RUN_WEIGHTS),
                       {name: value for name, value in record.items() if name != "spec"})
-
-
-def _published(file: Path, run: RunConfig) -> Checkpoint:
-    keypoints = benchmark_keypoints(run.data.task)
-    network = build_model(run.model, run.codec, run.image_size, len(keypoints), pretrained=False)
-    fit = load_into(network, run.model, file)
-    digest = hashlib.sha256(file.read_bytes()).hexdigest()
-    record = {"checkpoint": {"file": file.name, "sha256": digest, "names": fit.note}}
-    return Checkpoint(run, keypoints, network.eval(), record, fit.bgr)
 
 
 def _with_weights(run: RunConfig, keypoints: int, state: State, file: Path) -> nn.Module:

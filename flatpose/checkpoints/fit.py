@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from pathlib import Path
@@ -94,10 +95,8 @@ def load_into(model: nn.Module, config: ModelConfig, path: Path) -> Fit:
     """
     weights = read_weights(path)
     fits = [Fit("our own", weights.state)]
-    try:
+    with suppress(FlatPoseError):  # there may be no published naming to compare with
         fits.append(_published(config, weights.state)[0])
-    except FlatPoseError:
-        pass  # no published naming to compare with
     best = min((fit.compared(model) for fit in fits), key=lambda fit: fit.problems)
     if best.problems:
         raise FlatPoseError(f"the checkpoint does not fit model {config.kind!r} under {best.naming} names, which fit "

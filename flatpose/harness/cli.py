@@ -271,11 +271,11 @@ def _evaluate_checkpoint(experiment: str, row: list[str] | None, profile: str | 
     chosen = None if profile is None else catalog.find_profile(found, profile)
     record, files = evaluate_checkpoint(found, catalog.find_row(found, row[0]), chosen, checkpoint, sites.runs_dir(),
                                         data_root, make_reporter())
-    name = record["checkpoint"]
-    table(f"{row[0]} with the weights of {name['file']} (sha256 {name['sha256'][:12]}, {name['names']}), "
-          f"{record['data']['label']}", ["boxes", "metric", "value"],
-          [[e["box_source"], metric, f"{100 * value:.1f}"] for e in record["results"]
-           for metric, value in e["metrics"].items()])
+    name, data = record.checkpoint, record.data
+    assert name is not None and data is not None
+    table(f"{row[0]} with the weights of {name.file} (sha256 {name.sha256[:12]}, {name.names}), {data.label}",
+          ["boxes", "metric", "value"], [[e.box_source, metric, f"{100 * value:.1f}"] for e in record.results
+                                         for metric, value in e.metrics.items()])
     for path in files:
         err.print(f"written: {path}", markup=False)
 

@@ -17,8 +17,8 @@ CheckpointOpt = Annotated[Optional[str], typer.Option(
     help="A packed folder, a run's folder, ID/ROW of a finished run, or with --system a published file; default: the "
          "bundled network.")]
 RowOpt = Annotated[Optional[str], typer.Option(help="The row whose run or network it is.")]
-SystemOpt = Annotated[Optional[str], typer.Option("--system", help="Published system whose official file the checkpoint is "
-                                                  "(`flatpose-exp systems`).")]
+SystemOpt = Annotated[Optional[str], typer.Option(
+    "--system", help="Published system whose official file the checkpoint is (`flatpose-exp systems`).")]
 DETECTOR = "fasterrcnn_mobilenet_v3_large_320_fpn"
 
 
@@ -79,7 +79,7 @@ def predict(inputs: Annotated[list[str], typer.Argument(metavar="INPUT...", help
             flip: Annotated[bool, typer.Option("--flip", help="Average with the mirrored image.")] = False,
             every: Annotated[int, typer.Option(min=1, help="Use every so many frames of a video.")] = 1,
             batch_size: Annotated[int, typer.Option(min=1, help="Persons in one forward pass.")] = 32,
-            device: Annotated[Optional[str], typer.Option(help="cpu, cuda, mps; default: a GPU if there is one.")] = None,
+            device: Annotated[Optional[str], typer.Option(help="cpu, cuda or mps; default: a GPU if any.")] = None,
             out_dir: Annotated[Path, typer.Option("--out", "-o", help="Folder to write.")] = Path("poses"),
             json_: JsonOpt = False) -> None:
     """Draw poses into pictures and videos and write them as COCO-format JSON (predictions.json, images.json).

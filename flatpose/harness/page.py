@@ -10,10 +10,8 @@ from flatpose.harness import (
     boxes,
     catalog,
     comparison_tables,
-    evaluate_checkpoint,
     findings,
     page_notes,
-    pictures_table,
     stats,
     stopwatch,
 )
@@ -43,7 +41,7 @@ ONE_SEED = ("One seed: no interval over seeds. Brackets are the bootstrap over i
 def tables(experiment: Experiment, records: RecordSet, stale: Stale | None = None) -> list[tuple[str, Table]]:
     """Every table of the page with the title of its setting ("" for none): the one source of markdown and CSV."""
     if experiment.picture is not None:
-        return pictures_table.tables(experiment, records.drawings, stale)
+        return []
     made: list[tuple[str, Table | None]] = []
     for setting in settings(experiment, records):
         part = part_of(experiment, setting)
@@ -54,7 +52,6 @@ def tables(experiment: Experiment, records: RecordSet, stale: Stale | None = Non
     made += [("", table) for table in comparison_tables.tables(experiment, against_paper(experiment, records, stale))]
     made.append(("", cost_table(experiment, records)))
     made.append(("", stopwatch.table(experiment, records.latencies)))
-    made.append(("", evaluate_checkpoint.table(experiment, records.checkpoints)))
     return [(title, table) for title, table in made if table is not None]
 
 

@@ -16,7 +16,6 @@ from flatpose.harness import (
     claims_page,
     collect,
     cost_answer,
-    evaluate_checkpoint,
     index_page,
     page,
     pictures,
@@ -168,9 +167,8 @@ def _records(experiment: Experiment, reports: Path, runs_dir: Path, found: Itera
     committed = collect.load(reports / "data" / f"{experiment.id}.json", experiment.id)
     costs = runs_dir / "costs" / f"{experiment.id}.json"
     records = collect.merge(experiment, committed, found, _costs(costs))
-    evaluated = evaluate_checkpoint.merged(experiment, committed.checkpoints, evaluate_checkpoint.scan(runs_dir))
     timed = stopwatch.merged(experiment, committed.latencies, stopwatch.load(experiment.id, runs_dir))
-    return replace(records, checkpoints=tuple(evaluated), latencies=tuple(timed))
+    return replace(records, latencies=tuple(timed))
 
 
 def _committed(known: Iterable[Experiment], reports: Path) -> list[Record]:
