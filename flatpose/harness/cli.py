@@ -264,13 +264,14 @@ def _evaluate_checkpoint(experiment: str, row: list[str] | None, profile: str | 
                          data_root: Path | None) -> None:
     from flatpose.harness.console import make_reporter
     from flatpose.harness.evaluate_checkpoint import evaluate_checkpoint
+    from flatpose.harness.networks import locate
 
     found = catalog.load(experiment)
     if row is None or len(row) != 1:
         raise SpecError("a checkpoint is the network of one row", where="--checkpoint", hint="add --row R")
     chosen = None if profile is None else catalog.find_profile(found, profile)
-    record, files = evaluate_checkpoint(found, catalog.find_row(found, row[0]), chosen, checkpoint, sites.runs_dir(),
-                                        data_root, make_reporter())
+    record, files = evaluate_checkpoint(found, catalog.find_row(found, row[0]), chosen, locate(str(checkpoint)),
+                                        sites.runs_dir(), data_root, make_reporter())
     name, data = record.checkpoint, record.data
     assert name is not None and data is not None
     table(f"{row[0]} with the weights of {name.file} (sha256 {name.sha256[:12]}, {name.names}), {data.label}",
