@@ -30,10 +30,12 @@ class BoxFile:
     """
 
     def __init__(self, path: Path, least: float, overlap: float = 0.6) -> None:
-        self.path, self.boxes = path, {}
-        self.names: dict[str, Any] = {}
         content = read_json(path)
-        self.overlap = overlap if isinstance(content, list) else 1.0  # annotated boxes are persons, however close
+        self.path, self.detections = path, isinstance(content, list)
+        self.overlap = overlap if self.detections else 1.0  # annotated boxes are persons, however close
+        self.boxes: dict[Any, list[tuple[Array, float]]] = {}
+        self.names: dict[str, Any] = {}
+        self.used = 0
         try:
             if isinstance(content, dict) and "annotations" in content:
                 self.names = {_normal(image["file_name"]): _key(image["id"]) for image in content["images"]}
@@ -51,17 +53,25 @@ class BoxFile:
             raise DataError(f"not a file of boxes ({type(error).__name__}: {str(error)[:200]})", where=str(path),
                             hint=FORMS) from None
 
-    boxes: dict[Any, list[tuple[Array, float]]]
-
-    def of(self, name: str) -> tuple[Any, Array, Array]:
-        """Image id in the file, boxes and scores of one picture; raises DataError when the file does not know it.
+    def of(self, name: str, *, frame: bool = False) -> tuple[Any, Array, Array]:
+        """Image id in the file, boxes and scores of one picture.
 
         A picture is found by as much of its path as the file states, by its stem, or by its number
-        (:func:`number_of`).
+        (:func:`number_of`). A list of detections has no entry for pictures without a person, which are told by their
+        number; nor has a file that names the frames of a video (``frame``).
+
+        Raises:
+            DataError: The file does not know the picture.
         """
-        key = self._find(PurePosixPath(_normal(name)))
-        boxes = np.array([box for box, _ in self.boxes[key]]).reshape(-1, 4)
-        scores = np.array([score for _, score in self.boxes[key]])
+        path = PurePosixPath(_normal(name))
+        key = self._find(path)
+        if key is None and not frame and (not self.detections or number_of(path.stem) is None):
+            raise DataError(f"no boxes for {path.name!r}", where=str(self.path),
+                            hint="boxes are found by file name, or by the number that the name is")
+        known = self.boxes.get(key, [])
+        self.used += key is not None
+        key = number_of(path.stem) if key is None else key
+        boxes, scores = np.array([box for box, _ in known]).reshape(-1, 4), np.array([score for _, score in known])
         kept = apart(boxes, scores, self.overlap)
         return key, boxes[kept], scores[kept]
 
@@ -78,11 +88,7 @@ class BoxFile:
             raise DataError(f"{len(same)} images of this file are named {path.name!r}", where=str(self.path),
                             hint="keep the sub-folders that the file states")
         keys = same if self.names else [path.name, path.stem, number]
-        found = next((key for key in keys if key in self.boxes), None)
-        if found is None:
-            raise DataError(f"no boxes for {path.name!r}", where=str(self.path),
-                            hint="boxes are found by file name, or by the number that the name is")
-        return found
+        return next((key for key in keys if key in self.boxes), None)
 
 
 def number_of(stem: str) -> int | None:
