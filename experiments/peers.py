@@ -1,9 +1,9 @@
-"""Every system in its published variants, for counts and for evaluating published checkpoints.
+"""Every system in its published variants, for counting costs and for evaluating published checkpoints.
 
 Source: each system's own paper and repository, and mmpose's tables; Tables 2 to 4 show a part of them. Command:
 ``flatpose-exp cost peers``; ``flatpose-exp run peers --row rtmpose_m --checkpoint FILE --data-root DIR``. Expected:
-costs to the printed digit in the convention each was printed in. Cost: none, nothing is trained at ``quick``; at
-``paper`` every row is its authors' own recipe.
+costs agree to the printed digit, each in the convention of its source. Cost: none, because nothing is trained at
+``quick``; at ``paper`` every row is trained by its authors' recipe.
 """
 
 from __future__ import annotations
@@ -133,13 +133,13 @@ EXPERIMENT = Experiment(
     rows=ROWS,
     profiles={**SCALES, **{name: replace(SCALES[name], left_out=ON_OTHER_PAGES) for name in ("smoke", "quick")}},
     notes=(
-        "For counts and for published checkpoints: nothing is trained at `quick`. "
+        "These rows are for counting and for published checkpoints; nothing is trained at `quick`. "
         "`flatpose-exp run peers --row R --checkpoint FILE --data-root DIR` evaluates a file under the authors' own "
         "names or mmpose's, on ground-truth and detector boxes.",
-        "Published AP are with the 56.4-AP detector on val, without extra training data unless the row says so. A row "
-        "without a published number has none in a source we could read.",
+        "Published AP is with the 56.4-AP detector on val, without extra training data unless the row says so. A row "
+        "without a published number has none in the sources that we could read.",
         f"GFLOPs of {', '.join(BY_HRNET_TOOL)} are printed by HRNet's tool, the others with every matmul counted; each "
-        "is compared in its own way.",
-        "GatedUniPose has no public code: its network is a reading and no checkpoint fits it.",
+        "is compared in the convention of its print.",
+        "GatedUniPose has no public code. Our network is a reading of its paper, and no checkpoint fits it.",
     ),
 )

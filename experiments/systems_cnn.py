@@ -34,7 +34,7 @@ LOW: Size = (192, 256)
 HIGH: Size = (288, 384)
 SQUARE: Size = (256, 256)  # MPII
 
-# Size-reduced trunks for the quick profile, one per family.
+# Small backbones for the quick profile, one per family.
 QUICK_BACKBONES = {"hrnet_w32": "hrnet_quick", "cspnext_m": "cspnext_tiny"}
 
 # Training persons, to turn warm-up iterations into epochs (CrowdPose train + val: rounded).
@@ -58,7 +58,7 @@ def _data(task: Task) -> DataConfig:
 
 
 def _eval(task: Task) -> EvalConfig:
-    """MPII is scored on given centres and scales; the other two on detections, and on true boxes to compare."""
+    """MPII is scored on given centres and scales; the other two on detections and on ground-truth boxes."""
     return EvalConfig(box_sources=("gt",) if task == "mpii" else ("gt", "det"))
 
 

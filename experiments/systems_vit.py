@@ -36,7 +36,7 @@ from flatpose.config import (
 )
 
 VIT_S = "vit_small_patch16_224.dino"
-"""timm has no masked autoencoder of this size; the authors of ViTPose trained their own."""
+"""timm has no masked autoencoder of this size; the authors of ViTPose trained one themselves."""
 
 
 def _run(task: Task, image_size: Size) -> RunConfig:
@@ -70,7 +70,7 @@ def tokenpose(variant: Literal["B", "L/D24", "L/D6"] = "B", image_size: Size = L
 
 
 def _vit_train(task: Task, *, epochs: int, batch_size: int, layer_decay: float, clip_grad: float | None) -> TrainConfig:
-    """AdamW with a rate that falls towards the input, divided by ten 40 and 10 epochs before the end of 210."""
+    """AdamW with layer-wise learning-rate decay; the rate is divided by ten after 170 and 200 epochs."""
     return TrainConfig(epochs=epochs, batch_size=batch_size, lr=5e-4, weight_decay=0.1, schedule="step",
                        milestones=(170 / epochs, 200 / epochs), warmup_lr=5e-7, ema_decay=None,
                        warmup_epochs=500 * batch_size / TRAIN_PERSONS[task], layer_decay=layer_decay,

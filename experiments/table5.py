@@ -1,8 +1,8 @@
 """Table 5: ablations of FlatPose-B on COCO val: core choices, ICA, depth, number of refined tokens.
 
 Source: Table 5, section 4.5. Command: ``make table5``. Thirteen rows, of which (5), (9) and (13) are one run.
-Expected: the paper's differences are 0.1 to 1.9 AP, once each, without seeds or intervals; the page says which of them
-three runs of the chosen profile could see. Cost: 11 networks x 3 seeds of minutes on two CPU cores (quick).
+Expected: the paper's differences are 0.1 to 1.9 AP, from one run each, without intervals; the page says which of them
+three runs of the chosen profile can show. Cost: 11 networks x 3 seeds of minutes on two CPU cores (quick).
 """
 
 from __future__ import annotations

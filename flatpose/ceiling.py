@@ -5,12 +5,13 @@ from __future__ import annotations
 import numpy as np
 import torch
 
+from flatpose import benchmarks
 from flatpose.codecs import Codec, build_codec
 from flatpose.codecs.simcc import ideal_logits
 from flatpose.config import CodecConfig
 from flatpose.data.instances import Person, PoseData
 from flatpose.geometry import box_to_center_scale, invert_matrix, transform_points, warp_matrices
-from flatpose.metrics import Predictions, measure
+from flatpose.metrics import Predictions
 
 BATCH = 256
 
@@ -22,8 +23,9 @@ def ceiling(codec: CodecConfig, image_size: tuple[int, int], data: PoseData) -> 
     outside the crop) can cost anything.
     """
     found = round_trip(codec, image_size, data.val.persons)
-    return measure(data.task, found, data.val.annotation_file, keypoint_set=data.keypoint_set,
-                   image_ids=data.val.image_ids, rescore="keypoint", score_threshold=0.0, nms="none")["metrics"]
+    return benchmarks.get(data.task).measure(
+        found, data.val.annotation_file, keypoint_set=data.keypoint_set, image_ids=data.val.image_ids,
+        rescore="keypoint", score_threshold=0.0, nms="none")["metrics"]
 
 
 def round_trip(config: CodecConfig, image_size: tuple[int, int], persons: list[Person]) -> Predictions:

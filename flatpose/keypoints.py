@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 
-from flatpose.errors import SpecError
+SIDES = (("left", "right"), ("l", "r"))
 
 
 @dataclass(frozen=True)
@@ -41,10 +42,35 @@ class KeypointSet:
             index[a], index[b] = b, a
         return index
 
+    @cached_property
+    def unpaired(self) -> tuple[str, ...]:
+        """Keypoints named for one side ("left_paw", "paw_l") whose partner exists but is in none of the flip pairs."""
+        paired = {i for pair in self.flip_pairs for i in pair}
+        return tuple(name for i, name in enumerate(self.names) if i not in paired and
+                     any(partner in self.names for partner in _other_side(name)))
+
+    @property
+    def can_flip(self) -> bool:
+        """Whether mirrored images may be used: with forgotten flip pairs they would exchange left and right."""
+        return not self.unpaired
+
     @property
     def lower_body(self) -> tuple[int, ...]:
         """The keypoints that are not upper body."""
         return tuple(i for i in range(len(self)) if i not in self.upper_body)
+
+
+def _other_side(name: str) -> list[str]:
+    """The names that would be the mirror image of ``name``: each word for a side replaced by its opposite."""
+    words = re.split(r"([^A-Za-z]+|(?<=left)(?=[A-Z])|(?<=right)(?=[A-Z]))", name)
+    out = []
+    for position, word in enumerate(words):
+        for pair in SIDES:
+            if word.lower() in pair:
+                other = pair[1 - pair.index(word.lower())]
+                other = other.capitalize() if word[0].isupper() else other
+                out.append("".join([*words[:position], other, *words[position + 1:]]))
+    return out
 
 
 def _pairs(names: tuple[str, ...]) -> tuple[tuple[int, int], ...]:
@@ -90,13 +116,3 @@ MPII16 = KeypointSet(
               (8, 13), (13, 14), (14, 15)),
     upper_body=(7, 8, 9, 10, 11, 12, 13, 14, 15),
 )
-
-BENCHMARK_KEYPOINTS: dict[str, KeypointSet] = {"coco": COCO17, "crowdpose": CROWDPOSE14, "mpii": MPII16}
-
-
-def benchmark_keypoints(task: str) -> KeypointSet:
-    """What a benchmark's keypoints mean; raises SpecError for custom data, whose keypoints lie beside them."""
-    if task not in BENCHMARK_KEYPOINTS:
-        raise SpecError(f"the keypoints of {task!r} data are not known without the data", where="data.task",
-                        hint=", ".join(BENCHMARK_KEYPOINTS))
-    return BENCHMARK_KEYPOINTS[task]

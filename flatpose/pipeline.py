@@ -12,6 +12,7 @@ from accelerate import Accelerator
 from accelerate.utils import set_seed
 from torch import nn
 
+from flatpose import benchmarks
 from flatpose.ceiling import ceiling
 from flatpose.codecs import Codec, build_codec
 from flatpose.complexity import measure
@@ -26,8 +27,6 @@ from flatpose.train import Judge, build_accelerator, save_weights, step_batch, t
 from flatpose.training_log import LogRow
 
 WEIGHTS = "weights.safetensors"
-METRIC = {"mpii": "PCKh@0.5"}
-"""By which the best epoch is chosen; AP for the others."""
 
 
 def execute(run: RunConfig, *, seed: int, data_root: Path | None, work_dir: Path, reporter: Reporter) -> dict[str, Any]:
@@ -83,7 +82,7 @@ def _judge(run: RunConfig, data: PoseData, codec: Codec, accelerator: Accelerato
     def judge(networks: dict[str, nn.Module]) -> float:
         best = dict(list(networks.items())[:1])
         (result,) = evaluate(first, data, codec, best, accelerator, reporter)
-        return float(result["metrics"][METRIC.get(data.task, "AP")])
+        return float(result["metrics"][benchmarks.get(data.task).main_metric])
 
     return judge
 

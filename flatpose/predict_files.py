@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from flatpose.boxes import BoxFile, number_of
-from flatpose.data.loader import read_image
+from flatpose.data.images import read_image
 from flatpose.errors import DataError
 from flatpose.geometry import box_to_center_scale
 from flatpose.io import write_bytes, write_json
@@ -115,7 +115,8 @@ class Job:
         target = f"{path.stem}.jpg"
         if target in self.images:
             raise DataError("two pictures of this name", where=str(path), hint="predict each folder into its own -o")
-        picture = self._picture(read_image(path), path.resolve(), target)
+        size = self.boxes.size(str(path.resolve())) if isinstance(self.boxes, BoxFile) else None
+        picture = self._picture(read_image(path, size=size), path.resolve(), target)
         good, content = cv2.imencode(".jpg", picture[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 92])
         if not good:
             raise DataError(f"a picture of {picture.shape[1]}x{picture.shape[0]} cannot be written as JPEG",

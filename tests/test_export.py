@@ -12,12 +12,12 @@ import numpy as np
 import pytest
 import torch
 
+from flatpose import benchmarks
 from flatpose.checkpoints.described import Checkpoint, load_checkpoint, save_checkpoint
 from flatpose.config import RunConfig
 from flatpose.errors import FlatPoseError
 from flatpose.harness import catalog
 from flatpose.harness.spec import at_profile
-from flatpose.keypoints import benchmark_keypoints
 from flatpose.models import build_model
 from flatpose.predict import Pose
 
@@ -39,7 +39,7 @@ def reduced() -> dict[str, RunConfig]:
 
 def untrained(run: RunConfig) -> Checkpoint:
     torch.manual_seed(0)
-    points = benchmark_keypoints(run.data.task)
+    points = benchmarks.get(run.data.task).keypoints()
     network = build_model(run.model, run.codec, run.image_size, len(points), pretrained=False)
     return Checkpoint(run, points, network.eval(), {})
 

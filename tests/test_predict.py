@@ -136,7 +136,8 @@ def test_equal_names_in_two_folders_are_not_confused(tmp_path):
 def test_only_persons_that_overlap_no_better_one(tmp_path):
     given = [([0, 0, 100, 100], 0.5), ([5, 0, 100, 100], 0.9), ([60, 0, 100, 100], 0.6)]
     entries = [{"image_id": 1, "category_id": 1, "bbox": box, "score": score} for box, score in given]
-    path = write(tmp_path / "a.json", [*entries, {"image_id": 1, "category_id": 3, "bbox": [9, 9, 9, 9], "score": 0.9}])
+    entries.append({"image_id": 1, "category_id": 3, "bbox": [9, 9, 9, 9], "score": 0.9})
+    path = write(tmp_path / "a.json", entries)
     assert BoxFile(path, 0.0).of("1.jpg")[2].tolist() == [0.9, 0.6]
     assert BoxFile(path, 0.55, overlap=1.0).of("1.jpg")[2].tolist() == [0.9, 0.6]
     truth = {"images": [{"id": 1, "file_name": "1.jpg"}, {"id": 2, "file_name": "2.jpg"}], "annotations": [
@@ -145,8 +146,12 @@ def test_only_persons_that_overlap_no_better_one(tmp_path):
     boxes = BoxFile(write(tmp_path / "b.json", truth), 0.0)
     assert [len(boxes.of(name)[1]) for name in ("1.jpg", "2.jpg")] == [1, 0]
     truth["categories"] = [{"id": 0, "name": "a"}, {"id": 5, "name": "b"}]
-    with pytest.raises(DataError, match="person"):
+    with pytest.raises(DataError, match="which category is the person"):
         BoxFile(write(tmp_path / "c.json", truth), 0.0)
+    numbered = [{**e, "category_id": n} for e, n in zip(entries, (0, 0, 0, 2), strict=True)]
+    assert len(BoxFile(write(tmp_path / "d.json", numbered[:3]), 0.0).of("1.jpg")[1]) == 2, "the only category"
+    with pytest.raises(DataError, match="has categories 0, 2"):
+        BoxFile(write(tmp_path / "d.json", numbered), 0.0)
 
 
 @pytest.mark.parametrize("content", ["[3]", '[{"image_id": 1}]', '{"a.jpg": [[1, 2]]}', '{"a.jpg": 3}', "3", "{",
@@ -220,6 +225,14 @@ def test_a_video_is_shown_upright(tmp_path):
     made = Job(Pose.load(), tmp_path / "out", boxes).run([tmp_path / "phone.mp4"], SILENT)
     assert [image.shape for _, _, image in frames(tmp_path / "out" / "phone.mp4")] == [(64, 48, 3)] * 3
     assert len(made.images) == 3 and [r["image_id"] for r in made.results] == [2], "frames without a box have no pose"
+
+
+def test_a_resized_picture_is_left_out(coco, annotations, tmp_path):
+    shutil.copytree(coco / "val2017", tmp_path / "in")
+    first, *others = files = sorted((tmp_path / "in").iterdir())
+    cv2.imwrite(str(first), cv2.resize(cv2.imread(str(first)), (80, 60)))
+    made = Job(Pose.load(), tmp_path / "out", BoxFile(annotations, 0.0)).run(files, SILENT)
+    assert len(made.images) == len(others) and "80 x 60" in str(made.left_out[0])
 
 
 def test_boxes_of_other_pictures_are_refused(coco, tmp_path):

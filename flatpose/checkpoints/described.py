@@ -14,6 +14,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor, nn
 
+from flatpose import benchmarks
 from flatpose.checkpoints.card import model_card
 from flatpose.checkpoints.files import read_weights
 from flatpose.checkpoints.fit import feed_bgr, load_into
@@ -21,8 +22,7 @@ from flatpose.config import RunConfig
 from flatpose.config.run import from_dict, to_dict
 from flatpose.errors import FlatPoseError
 from flatpose.io import read_json, write_bytes, write_json, write_text
-from flatpose.keypoints import BENCHMARK_KEYPOINTS, KeypointSet, benchmark_keypoints
-from flatpose.keypoints_file import read_keypoint_set
+from flatpose.keypoints import KeypointSet
 from flatpose.models import build_model
 
 FORMAT: Literal["flatpose-pose/1"] = "flatpose-pose/1"
@@ -123,7 +123,7 @@ def load_checkpoint(path: Path | str | None = None, *, system: RunConfig | None 
         _refuse_giant(run, len(keypoints), sum(value.numel() for value in weights.state.values()), file)
     else:
         assert system is not None
-        run, keypoints = system, keypoint_set or benchmark_keypoints(system.data.task)
+        run, keypoints = system, keypoint_set or benchmarks.get(system.data.task).keypoints()
     network = build_model(run.model, run.codec, run.image_size, len(keypoints), pretrained=False)
     fit = load_into(network, run.model, file, weights)
     if known is not None and known.bgr:
@@ -145,8 +145,8 @@ def _of_run(folder: Path) -> Description:
     except ValidationError as error:
         raise FlatPoseError(f"its spec does not fit this version ({error.error_count()} fields)", where=str(folder),
                             hint="flatpose-exp run --rerun stale trains it again") from None
-    known = BENCHMARK_KEYPOINTS.get(run.data.task)  # a user's own set is stored with the run
-    return Description(format=FORMAT, run=run, keypoint_set=known or read_keypoint_set(folder / "keypoints.json"),
+    keypoints = benchmarks.get(run.data.task).keypoints(folder)  # a user's own set is stored with the run
+    return Description(format=FORMAT, run=run, keypoint_set=keypoints,
                        record={name: value for name, value in record.items() if name != "spec"})
 
 

@@ -10,7 +10,10 @@ from typing import Any
 
 import numpy as np
 
-from flatpose.data import coco, crowdpose, mpii
+import flatpose.data.mpii as mpii
+from flatpose.data.annotations import read_lists
+from flatpose.data.crowdpose import AREA_SHARE, annotation_files
+from flatpose.data.images import image_facts
 from flatpose.errors import DataError
 from flatpose.io import write_bytes, write_json
 from flatpose.keypoints import CROWDPOSE14, MPII16, KeypointSet
@@ -20,56 +23,55 @@ SHORT_NAMES = ("rank", "rkne", "rhip", "lhip", "lkne", "lank", "pelv", "thor", "
 HELD_OUT = 8
 
 
-def convert(task: str, source: Path, out: Path) -> list[Path]:
-    """Write the COCO-like form of a data set; returns the files written.
-
-    Coordinates count from 0. MPII's validation persons get ``head_box`` (left, top, width, height) and ``head_size``,
-    all persons ``row`` (the row of the source, which ``score --task mpii`` goes by) and the square box of their centre
-    and scale. From the official .mat also ``annot/train.json``, ``valid.json`` and ``gt_valid.mat`` are written,
-    which this program trains and tests on.
+def convert_crowdpose(source: Path, out: Path) -> list[Path]:
+    """The official files with the area that the evaluators assume, in the order of the source; returns the new files.
 
     Args:
-        task: mpii or crowdpose.
-        source: Data root, or one annotation file; for MPII also the official ``mpii_human_pose_v1_u12_1.mat``, which
-            has no validation part: then every eighth training image (by a hash of its name) is held out, which is
-            **not** the split that papers use.
+        source: Data root, or one annotation file.
+        out: Folder to write to.
+
+    Raises:
+        DataError: The source is missing or malformed.
+    """
+    return [_with_area(path, out) for path in ([source] if source.is_file() else annotation_files(source)[1:])]
+
+
+def convert_mpii(source: Path, out: Path) -> list[Path]:
+    """MPII in COCO's form as ``mpii_<name of the source>.json``; returns the files written.
+
+    Coordinates count from 0. Validation persons get ``head_box`` (left, top, width, height) and ``head_size``, all
+    persons ``row`` (of the source, which ``score --task mpii`` goes by) and the square box of their centre and scale.
+
+    Args:
+        source: Data root, one annotation file, or the official ``mpii_human_pose_v1_u12_1.mat``. The latter has no
+            validation part: every eighth training image (by a hash of its name) is held out, which is **not** the
+            split that papers use, and ``annot/train.json``, ``valid.json`` and ``gt_valid.mat`` are written as well.
         out: Folder to write to.
 
     Raises:
         DataError: The source is missing or malformed, or is already in COCO's form.
     """
-    if task == "crowdpose":
-        files = [source] if source.is_file() else crowdpose.annotation_files(source)[1:]
-        return [_convert_crowdpose(path, out) for path in files]
-    if task != "mpii":
-        raise DataError(f"nothing to convert for {task!r}", where="--task", hint="mpii or crowdpose")
     if source.suffix == ".mat":
         files = _from_official(source, out / "annot")
-        return [*files, mpii.truth_path(files[1]), *(_convert_mpii(f, out, source.parent / "images") for f in files)]
+        return [*files, mpii.truth_path(files[1]), *(_mpii_as_coco(f, out, source.parent / "images") for f in files)]
     folder, *files = (source.resolve().parents[1], source) if source.is_file() else mpii.annotation_files(source)
-    return [_convert_mpii(path, out, folder / "images") for path in files]
+    return [_mpii_as_coco(path, out, folder / "images") for path in files]
 
 
-def _convert_crowdpose(path: Path, out: Path) -> Path:
-    """The official file with the area that the evaluators assume, in the order of the source."""
-    content = coco.read_annotations(path)
+def _with_area(path: Path, out: Path) -> Path:
+    content = read_lists(path)
     persons = []
     for position, entry in enumerate(content["annotations"]):
         try:
             _, _, width, height = entry["bbox"]
             persons.append({"iscrowd": 0, "num_keypoints": sum(v > 0 for v in entry["keypoints"][2::3]), **entry,
-                            "area": crowdpose.AREA_SHARE * width * height})
+                            "area": AREA_SHARE * width * height})
         except (KeyError, TypeError, ValueError, OverflowError) as error:
             raise DataError(f"bad person ({error!r})", where=f"{path}: annotations[{position}]") from None
-    target = out / path.name
-    if target.resolve() == path.resolve():
-        raise DataError("would overwrite its own source", where=str(path), hint="give another output folder")
-    _write(target, {**content, "annotations": persons, "categories": [_category(CROWDPOSE14)]}, path)
-    return target
+    return _write(out / path.name, {**content, "annotations": persons, "categories": [_category(CROWDPOSE14)]}, path)
 
 
-def _convert_mpii(path: Path, out: Path, images: Path) -> Path:
-    """Rows of the HRNet form -> COCO's, as ``mpii_<name of the source>.json``."""
+def _mpii_as_coco(path: Path, out: Path, images: Path) -> Path:
     entries, heads = mpii.read_entries(path), _head_boxes(path)
     names = sorted({e["image"] for e in entries})
     ids = {name: i + 1 for i, name in enumerate(names)}
@@ -85,19 +87,19 @@ def _convert_mpii(path: Path, out: Path, images: Path) -> Path:
                         "bbox": box.round(2).tolist(), "area": round(float(box[2] * box[3]), 2),
                         "keypoints": np.column_stack([points.round(4), 2 * visible]).ravel().tolist(),
                         "num_keypoints": int(visible.sum()), **head})
-    pictures = [{"id": ids[name], "file_name": name, **_jpeg_size(images / name)} for name in names]
+    pictures = [{"id": ids[name], "file_name": name, **_size(images / name)} for name in names]
     target = out / f"mpii_{path.stem.removeprefix('mpii_')}.json"
-    if target.resolve() == path.resolve():
-        raise DataError("would overwrite its own source", where=str(path), hint="give another output folder")
-    _write(target, {"images": pictures, "annotations": persons, "categories": [_category(MPII16)]}, path)
-    return target
+    return _write(target, {"images": pictures, "annotations": persons, "categories": [_category(MPII16)]}, path)
 
 
-def _write(target: Path, content: Any, source: Path) -> None:
+def _write(target: Path, content: Any, source: Path) -> Path:
+    if target.resolve() == source.resolve():
+        raise DataError("would overwrite its own source", where=str(source), hint="give another output folder")
     try:
         write_json(target, content, indent=None)
     except (ValueError, OverflowError) as error:  # NaN or infinity in a field that was only copied
         raise DataError(f"holds a number that is not finite ({error})", where=str(source)) from None
+    return target
 
 
 def _head_boxes(path: Path) -> np.ndarray | None:
@@ -110,17 +112,10 @@ def _head_boxes(path: Path) -> np.ndarray | None:
     return loadmat(mpii.truth_path(path))["headboxes_src"].transpose(2, 0, 1).astype(np.float64)
 
 
-def _jpeg_size(path: Path) -> dict[str, int]:
-    """Width and height from the frame header of a JPEG file, nothing when there is none: MPII's files do not tell."""
-    content = path.read_bytes() if path.is_file() else b""
-    position = 2
-    while content[:2] == b"\xff\xd8" and position + 9 < len(content):
-        marker, length = content[position + 1], int.from_bytes(content[position + 2:position + 4], "big")
-        if 0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC):
-            height, width = (int.from_bytes(content[position + k:position + k + 2], "big") for k in (5, 7))
-            return {"width": width, "height": height}
-        position += 2 + length
-    return {}
+def _size(path: Path) -> dict[str, int]:
+    """Width and height of an image file, which MPII's files do not give; nothing where it is missing."""
+    found = image_facts(path)
+    return {"width": found.width, "height": found.height} if found else {}
 
 
 def _category(keypoint_set: KeypointSet) -> dict[str, Any]:

@@ -50,3 +50,13 @@ def looked_for(layouts: Sequence[Layout]) -> str:
     pairs = dict.fromkeys(f"{layout.train.relative_to(layout.folder)} with {layout.val.name}" for layout in layouts)
     folders = dict.fromkeys(str(layout.folder) for layout in layouts)
     return f"looked for {', '.join(pairs)} in {' and '.join(folders)}"
+
+
+def first_file(candidates: Sequence[Path], what: str, root: Path) -> Path:
+    """The first that exists; raises DataError listing the names that were looked for."""
+    found = next((path for path in candidates if path.is_file()), None)
+    if found is None:
+        names = dict.fromkeys(f"{path.parent.name}/{path.name}" for path in candidates)
+        raise DataError(f"no {what} under {root}: looked for {', '.join(names)}",
+                        hint="flatpose-exp data check --data-root DIR lists what is expected where")
+    return found

@@ -12,7 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from flatpose.data.coco import LARGEST, fingerprint
+from flatpose.data.annotations import LARGEST
+from flatpose.data.coco import fingerprint
 from flatpose.data.instances import Person, PoseData, Split
 from flatpose.data.layouts import Layout, whole
 from flatpose.errors import DataError
@@ -22,7 +23,7 @@ from flatpose.keypoints import MPII16
 HEAD_SHARE = 0.6
 """The head's size is this share of the diagonal of its box (SC_BIAS of the official evaluation)."""
 OFFICIAL_PERSONS = (22246, 2958)
-CHECK = "flatpose-exp data check --task mpii --data-root DIR says what is expected where"
+CHECK = "flatpose-exp data check --task mpii --data-root DIR lists what is expected where"
 LAYOUTS = {"annot": ("train.json", "valid.json"), "annotations": ("mpii_train.json", "mpii_val.json")}
 
 
@@ -149,17 +150,14 @@ def person_box(center: Any, scale: float) -> np.ndarray:
     return np.array([*(middle - side / 2), side, side])
 
 
-def load_mpii(root: Path, embedded_label: str | None = None) -> PoseData:
-    """Both splits below a data root; raises DataError naming what is missing and where it was looked for."""
+def load_mpii(root: Path) -> PoseData:
+    """Both splits below a data root, not yet labelled; raises DataError naming what is missing."""
     folder, train_file, val_file = annotation_files(root)
     images = folder / "images"
     if not images.is_dir():
         raise DataError(f"no MPII images: looked for {images}", hint=CHECK)
     train, val = load_split(train_file, images), load_split(val_file, images, read_truth(val_file).head_size)
-    official = (len(read_entries(train_file)), len(read_entries(val_file))) == OFFICIAL_PERSONS
-    label = "MPII" if official and not embedded_label else \
-        f"{embedded_label or 'MPII subset'} ({len(train.image_ids)}/{len(val.image_ids)} images)"
-    return PoseData("mpii", label, fingerprint(identity_files(root)), MPII16, train, val, root)
+    return PoseData("mpii", "", fingerprint(identity_files(root)), MPII16, train, val, root)
 
 
 def identity_files(root: Path) -> list[Path]:

@@ -1,7 +1,7 @@
 """Persons as a few large arrays: what data-loading processes share with their parent instead of copying it.
 
-Python counts references inside every object, so a forked process that only reads 150,000 persons as objects copies
-them all, page by page. The insides of a numpy array are never touched.
+Python keeps its reference counts inside the objects, so a forked process that only reads 150,000 Person objects
+copies them all, page by page. The contents of a numpy array are not touched by reading.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from flatpose.data.instances import Person
 
 
 class PackedPersons(Sequence[Person]):
-    """Reads like the list it was made of; each access makes a Person anew, equal to the bit, on views of the arrays.
+    """A sequence whose items are made anew on each access: bit-equal Persons on views of the arrays.
 
     Args:
         persons: All with the same number of keypoints.
@@ -34,6 +34,7 @@ class PackedPersons(Sequence[Person]):
                         for name in ("bbox_xywh", "keypoints", "keypoints_visible")]
         self._numbers = np.array([(p.area, p.box_score, np.nan if p.head_size is None else p.head_size)
                                   for p in persons], dtype=np.float64).reshape(-1, 3)
+        self._sizes = np.array([p.image_size or (0, 0) for p in persons], dtype=np.int64).reshape(-1, 2)
 
     def __len__(self) -> int:
         return self._size
@@ -51,8 +52,9 @@ class PackedPersons(Sequence[Person]):
         bbox, keypoints, visible = (array[index] for array in self._arrays)
         first = self._path_of[index]
         name = self._names[self._bounds[first]:self._bounds[first + 1]]
+        width, height = self._sizes[index].tolist()
         return Person(image_id, Path(os.fsdecode(name)), person_id, bbox, keypoints, visible, area, score,
-                      None if head != head else head)
+                      None if head != head else head, (width, height) if width else None)
 
     def __iter__(self) -> Iterator[Person]:
         return (self[i] for i in range(self._size))

@@ -8,7 +8,9 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from flatpose.data import coco
+from flatpose.data.annotations import Annotations, read, read_lists, whole_id
+from flatpose.data.coco import annotation_path, coco_folder, detector_path, image_folder
+from flatpose.data.detections import ImageEntry, read_detections
 from flatpose.errors import DataError
 from flatpose.io import read_json, write_json
 from flatpose.keypoints import COCO17
@@ -26,13 +28,14 @@ def make_subset(root: Path, target: Path, counts: dict[str, int]) -> Path:
     """
     if target.exists():
         raise DataError("exists already", where=str(target), hint="give a folder that does not")
-    folder, parts = coco.coco_folder(root), target.with_name(f"{target.name}.part")
+    folder, parts = coco_folder(root), target.with_name(f"{target.name}.part")
     shutil.rmtree(parts, ignore_errors=True)
     kept = {split: _cut_split(folder, parts / "coco", split, count) for split, count in counts.items()}
-    detector = coco.detector_path(folder)
+    detector = detector_path(folder)
     if detector is not None:
-        path, images = coco.annotation_path(folder, "val"), coco.image_folder(folder, "val")
-        coco.load_detections(detector, coco.load_split(path, images, COCO17), images, COCO17)  # says what is wrong
+        truth = read(annotation_path(folder, "val"), COCO17)
+        images = {number: ImageEntry(Path(image["file_name"])) for number, image in truth.images.items()}
+        read_detections(detector, images, len(COCO17), truth.category["id"])  # refuses a malformed file
         boxes = [entry for entry in read_json(detector) if _image_of(entry) in kept["val"]]
         write_json(_in(parts / "coco" / detector.parent.name) / detector.name, boxes)
     parts.rename(target)
@@ -41,30 +44,36 @@ def make_subset(root: Path, target: Path, counts: dict[str, int]) -> Path:
 
 def _cut_split(folder: Path, target: Path, split: str, count: int) -> set[int]:
     """Annotations and images of one split; returns the ids of its images."""
-    path = coco.annotation_path(folder, split)
-    source, place = coco.image_folder(folder, split), target / f"{split}2017"
-    coco.load_split(path, source, COCO17)  # names are data: none may leave the folder that is written to
-    content = coco.read_annotations(path)
-    chosen = _chosen(content, count, labelled=split == "train")
-    images = [image for image in content["images"] if image["id"] in chosen]
+    path = annotation_path(folder, split)
+    source, place = image_folder(folder, split), target / f"{split}2017"
+    truth = read(path, COCO17, scored=split == "val")  # names are checked: none may leave the folder written to
+    chosen = _chosen(truth, count, labelled=split == "train")
+    content = read_lists(path)
+    images = [image for image in content["images"] if whole_id(image["id"]) in chosen]
     entries = [entry for entry in content["annotations"] if _image_of(entry) in chosen]
-    for image in images:
-        _link(source / image["file_name"], place / image["file_name"])
+    for number in sorted(chosen):
+        name = truth.images[number]["file_name"]
+        _link(source / name, place / name)
     write_json(_in(target / "annotations") / f"person_keypoints_{split}2017.json",
                {**content, "images": images, "annotations": entries})
     return chosen
 
 
-def _chosen(content: dict[str, Any], count: int, *, labelled: bool) -> set[int]:
-    ids = {image["id"] for image in content["images"]}
+def _chosen(truth: Annotations, count: int, *, labelled: bool) -> set[int]:
+    ids = set(truth.images)
     if labelled:
-        ids &= {_image_of(e) for e in content["annotations"] if e.get("num_keypoints") and not e.get("iscrowd")}
+        ids &= {p["image_id"] for p in truth.persons if p["num_keypoints"] and not p["iscrowd"]}
+    if not ids:
+        raise DataError("no image with a labelled person", where=str(truth.path))
     return set(sorted(ids, key=lambda i: hashlib.sha256(str(i).encode()).digest())[:count])
 
 
 def _image_of(entry: dict[str, Any]) -> int | None:
-    """None for what cannot be an id: entries that training leaves out (crowds) were not looked at more closely."""
-    return entry["image_id"] if type(entry.get("image_id")) is int else None
+    """None for what cannot be an id, in entries of other categories, which are not checked."""
+    try:
+        return whole_id(entry.get("image_id"))
+    except ValueError:
+        return None
 
 
 def _link(source: Path, target: Path) -> None:

@@ -8,14 +8,14 @@ from __future__ import annotations
 import importlib.util
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from flatpose.data import coco, crowdpose, mpii
-from flatpose.data.instances import Person, PoseData, Split
+from flatpose import benchmarks
+from flatpose.data.instances import Person, PoseData
 from flatpose.errors import DataError
 from flatpose.geometry import box_to_center_scale, transform_points, warp_matrices
 from flatpose.harness import provenance
@@ -24,7 +24,6 @@ from flatpose.harness.identity import hash_of, same_code
 from flatpose.harness.spec import Ceiling
 from flatpose.harness.verify import Verdict
 from flatpose.io import read_json, write_json
-from flatpose.keypoints import COCO17, CROWDPOSE14, MPII16, KeypointSet
 from flatpose.progress import Reporter
 
 SCHEMA_VERSION = 1
@@ -54,55 +53,13 @@ def declared() -> tuple[Ceiling, ...]:
     return tuple(module.CEILINGS)
 
 
-def validation(task: str, root: Path) -> PoseData:
-    """The validation persons of a benchmark (CrowdPose: test, else val) from its annotation file alone.
-
-    Raises:
-        DataError: There is no such file; the message says where it was looked for.
-    """
-    names = _names(task)
-    path = next((p for folder in (root / task, root) for p in (folder / name for name in names) if p.is_file()), None)
-    if path is None:
-        raise DataError(f"no {task} annotations in {root / task} or {root}: looked for {', '.join(names)}")
-    split, keypoint_set = _persons(task, path)
-    found = PoseData(task, "", coco.fingerprint([path]), keypoint_set, split, split, root)
-    return replace(found, label=_label(found, path))
-
-
-def _persons(task: str, path: Path) -> tuple[Split, KeypointSet]:
-    """Images are not opened, so any folder does for them."""
-    if task == "coco":
-        return coco.load_split(path, path.parent, COCO17), COCO17
-    if task == "crowdpose":
-        return crowdpose.load_split(path, path.parent), CROWDPOSE14
-    return mpii.load_split(path, path.parent), MPII16
-
-
-def _names(task: str) -> list[str]:
-    """Where the annotation file may lie below the benchmark's folder."""
-    if task == "coco":
-        return ["annotations/person_keypoints_val2017.json", "annotations/val.json"]
-    if task == "crowdpose":
-        return [pattern.format(name) for name in ("test", "val") for pattern in crowdpose.PATTERNS]
-    return [f"{inner}/{names[1]}" for inner, names in mpii.LAYOUTS.items()]
-
-
-def _label(data: PoseData, path: Path) -> str:
-    images, persons = len(data.val.image_ids), len(data.val.persons)
-    if data.task == "coco":
-        name = "COCO val2017" if images == coco.OFFICIAL_IMAGES["val"] else "COCO subset, val"
-    else:
-        name = f"CrowdPose {path.stem.rpartition('_')[2]}" if data.task == "crowdpose" else "MPII val"
-    return f"{name} ({images} images, {persons} persons)"
-
-
 def jobs(root: Path) -> tuple[list[Job], dict[str, PoseData], list[str]]:
     """What can be measured below a data root, the data by task, and why a benchmark is left out."""
     rows, missing = declared(), []
     data: dict[str, PoseData] = {}
     for task in dict.fromkeys(task for row in rows for task in row.tasks):
         try:
-            data[task] = validation(task, root)
+            data[task] = benchmarks.get(task).validation(root)
         except DataError as error:
             missing.append(error.what)
     return [Job(row, task, data[task].data_id) for row in rows for task in row.tasks if task in data], data, missing
@@ -191,25 +148,16 @@ def _codec(row: Ceiling) -> dict[str, Any]:
 def _measured(job: Job, data: PoseData, code: str) -> dict[str, Any]:
     """Encode, decode, score; and how far off the keypoints inside the crop are."""
     from flatpose.ceiling import round_trip
-    from flatpose.metrics import crowdpose_metrics, mpii_metrics, mpii_results, to_results
-    from flatpose.metrics.coco import evaluate, interval, summary
 
     started, clock, row = provenance.now(), time.monotonic(), job.row
     found = round_trip(row.codec, row.image_size, data.val.persons)
-    results, _ = to_results(found, rescore="keypoint", score_threshold=0.0, nms="none", nms_threshold=1.0,
-                            sigmas=np.array(data.keypoint_set.sigmas))
-    path, bootstrap = data.val.annotation_file, {}
-    if job.task == "mpii":
-        metrics = mpii_metrics(path, mpii_results(found))
-    elif job.task == "crowdpose":
-        metrics = crowdpose_metrics(path, results)
-    else:
-        evaluation = evaluate(path, results, data.keypoint_set, None)
-        metrics, bootstrap = summary(evaluation), interval(evaluation)
+    measured = benchmarks.get(job.task).measure(
+        found, data.val.annotation_file, keypoint_set=data.keypoint_set, image_ids=data.val.image_ids,
+        rescore="keypoint", score_threshold=0.0, nms="none")
     error, outside = errors(data.val.persons, found.keypoints, row.image_size, udp=row.codec.udp)
     return {"row": row.id, "task": job.task, "series": row.series, "part": row.part, "x": row.x,
             "image_size": list(row.image_size), "codec": _codec(row), "data": data.label, "data_id": job.data_id,
-            "code_hash": code, "metrics": metrics, "bootstrap": bootstrap,
+            "code_hash": code, "metrics": measured["metrics"], "bootstrap": measured.get("bootstrap", {}),
             "error_px": error, "outside": outside, "provenance": _origin(started, time.monotonic() - clock)}
 
 

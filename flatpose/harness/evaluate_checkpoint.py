@@ -58,11 +58,12 @@ def evaluate_checkpoint(experiment: Experiment, row: Row, profile: Profile | Non
     results = evaluate(run, data, codec, {"file": found.network}, Accelerator(), reporter)
     bare = build_model(run.model, run.codec, run.image_size, len(data.keypoint_set), pretrained=False)
     cost = measure(bare.eval(), run.image_size)  # without the exchange of channels that a file may need
+    boxes = data.detector_file
     record = Record(
         numerics=NUMERICS, spec_hash=spec_hash(run), data_id=data.data_id, profile=run.profile, spec=to_dict(run),
         status="done", cost=Counts(params_m=cost.params_m, gflops=cost.gflops),
         data=Data(label=data.label, task=run.data.task, source=run.data.source, val_images=len(data.val.image_ids),
-                  val_persons=len(data.val.persons), detector_file=data.detector_file.name if data.detector_file else None),
+                  val_persons=len(data.val.persons), detector_file=boxes.name if boxes else None),
         checkpoint=Checkpoint(**found.record["checkpoint"]),
         results=tuple(Result.model_validate({**r, "kind": "checkpoint", "weights": None}) for r in results),
         provenance=Provenance(**provenance.describe(started, time.monotonic() - clock)))

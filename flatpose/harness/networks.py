@@ -5,9 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from flatpose import benchmarks
 from flatpose.config import RunConfig, spec_hash
 from flatpose.errors import SpecError, nearest
-from flatpose.harness import catalog, sites
+from flatpose.harness import catalog, store
 from flatpose.harness.spec import Published, Row, at_profile
 
 if TYPE_CHECKING:
@@ -100,7 +101,7 @@ def find_run(experiment: str, row: str, profile: str | None, seed: int, *, real:
     found = catalog.load(experiment)
     scale = catalog.find_profile(found, profile)
     run = at_profile(catalog.find_row(found, row).run, scale, source="disk" if real else None)
-    folder = sites.runs_dir() / spec_hash(run) / f"seed{seed}"
+    folder = store.runs_dir() / spec_hash(run) / f"seed{seed}"
     done = [path.parent for path in sorted(folder.glob(f"*/{RECORD}")) if (path.parent / RUN_WEIGHTS).is_file()]
     where = f"{found.id}, row {row}, profile {scale.name}, seed {seed}"
     if not done:
@@ -116,12 +117,11 @@ def find_run(experiment: str, row: str, profile: str | None, seed: int, *, real:
 def untrained(experiment: str, row: str, profile: str | None) -> Checkpoint:
     """A row's network as it is built, at the paper's size unless a profile says otherwise."""
     from flatpose.checkpoints.described import Checkpoint
-    from flatpose.keypoints import benchmark_keypoints
     from flatpose.models import build_model
 
     found = catalog.load(experiment)
     run = catalog.find_row(found, row).run
     run = run if profile is None else at_profile(run, catalog.find_profile(found, profile))
-    keypoints = benchmark_keypoints(run.data.task)
+    keypoints = benchmarks.get(run.data.task).keypoints()
     network = build_model(run.model, run.codec, run.image_size, len(keypoints), pretrained=False)
     return Checkpoint(run, keypoints, network.eval(), {})

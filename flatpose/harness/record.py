@@ -13,6 +13,7 @@ from typing import Annotated, Any, Literal, Optional
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+import flatpose
 from flatpose.errors import DataError, nearest
 from flatpose.io import read_json
 
@@ -151,6 +152,11 @@ class Record(Part):
         """Two records with the same key are repetitions of the same run."""
         made_from = self.checkpoint.sha256[:12] if self.checkpoint else f"seed{self.seed}"
         return self.spec_hash, made_from, self.data_id
+
+    @property
+    def stale(self) -> bool:
+        """Whether code with other numbers than today's made it."""
+        return self.numerics != flatpose.NUMERICS
 
     @property
     def run_id(self) -> str:
