@@ -10,13 +10,14 @@ from __future__ import annotations
 import math
 import subprocess
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import zip_longest
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import pandas as pd
 
+from flatpose import benchmarks
 from flatpose.errors import SpecError
 from flatpose.harness import frame, record, stats, store
 from flatpose.harness.frame import Frames
@@ -31,8 +32,6 @@ BUILT = "built"
 COUNTED = {("params_m", "all"): "params_m", ("params_m", "leaf"): "params_leaf_m", ("gflops", "all"): "gflops",
            ("gflops", "hrnet_tool"): "gflops_hrnet_tool"}
 """(Quantity, convention of the print) -> the column of :attr:`Frames.costs` that counts in the same way."""
-PAPER_DATA = {"coco": "COCO 2017", "crowdpose": "CrowdPose", "mpii": "MPII"}
-"""Label of the data that the paper's numbers were measured on, by task."""
 COLUMNS = ("experiment", "row", "label", "quantity", "setting", "box_source", "against", "reference", "source",
            "measured", "half_width", "n", "difference", "tolerance", "verdict", "reason", "condition", "bootstrap",
            "convention")
@@ -97,18 +96,20 @@ def judge(mean: float, half_width: float | None, n: int, reference: float, toler
 
 def against_paper(experiment: Experiment, frames: Frames) -> pd.DataFrame:
     """Every published number of the experiment: metrics by condition and box source, then costs and shapes."""
+    if experiment.id in frames.comparisons:
+        return frames.comparisons[experiment.id]
     results = frames.of(experiment.id)
     counted = frames.costs[frames.costs["experiment"] == experiment.id].set_index("row").to_dict("index")
     lines = [line for row in experiment.rows if row.published
              for line in (*_metrics(experiment, row, results[results["row"] == row.id]),
                           *_counts(experiment, row, counted.get(row.id, {})))]
-    return pd.DataFrame(lines, columns=list(COLUMNS))
+    return frames.comparisons.setdefault(experiment.id, pd.DataFrame(lines, columns=list(COLUMNS)))
 
 
 def unlike_paper(line: Mapping[str, Any]) -> str:
     """Why a line of the frame says nothing about the paper's metrics; empty when it does."""
     reasons = [] if line["profile"] == "paper" else [f"{line['profile']} profile"]
-    if line["data"] != PAPER_DATA.get(line["task"]):
+    if line["data"] != benchmarks.get(line["task"]).label:
         reasons.append("embedded data" if str(line["data"]).startswith("embedded") else line["data"])
     return ", ".join(reasons)
 
@@ -117,9 +118,12 @@ def _metrics(experiment: Experiment, row: Row, results: pd.DataFrame) -> Iterato
     """Each printed metric beside those measured at the paper's scale, or why nothing can stand beside it."""
     assert row.published is not None
     split = f"published on {row.published.split}" if row.published.split else ""
-    tolerance = row.tolerance.metric / 100
+    trained = results[results["kind"] == "trained"]
+    unlike = [", ".join(filter(None, (unlike_paper(line), split))) for line in trained.to_dict("records")]
+    comparable, tolerance = trained[[not why for why in unlike]], row.tolerance.metric / 100
+    missing = _missing(row, comparable, list(dict.fromkeys(unlike)), split)
     for metric, printed in row.published.metrics.items():
-        found = [m for m in _means(results, metric) if not unlike_paper(m) and not split]
+        found = _means(comparable, metric) if len(comparable) else []
         for m in found:
             verdict = judge(m["measured"], m["half_width"], m["n"], printed / 100, tolerance)
             verdict = _unless_misprinted(row, metric, verdict, 100 * m["measured"])
@@ -127,21 +131,19 @@ def _metrics(experiment: Experiment, row: Row, results: pd.DataFrame) -> Iterato
                 verdict = verdict._replace(reason="stale: measured with older numerics")
             yield _line(experiment, row, verdict, m, quantity=metric, reference=printed / 100, tolerance=tolerance)
         if not found:
-            yield _line(experiment, row, _missing(row, results, split), quantity=metric, reference=printed / 100,
-                        tolerance=tolerance)
+            yield _line(experiment, row, missing, quantity=metric, reference=printed / 100, tolerance=tolerance)
 
 
-def _missing(row: Row, results: pd.DataFrame, split: str) -> Verdict:
-    """Why no measured metric can stand beside the row's published ones."""
-    trained = results[results["kind"] == "trained"].to_dict("records")
-    unlike = dict.fromkeys(", ".join(filter(None, (unlike_paper(line), split))) for line in trained)
-    failed = [f"seed {line['seed']:.0f} failed: {line['reason'] or 'no reason recorded'}" for line in trained
-              if line["status"] == "failed" and not unlike_paper(line)]
-    if failed:
-        return Verdict(FAILED, "; ".join(failed))
-    if trained:
-        return Verdict(NOT_COMPARABLE, "; ".join(filter(None, unlike)))
-    needed = PAPER_DATA.get(row.run.data.task, "its own data").removesuffix(" 2017")
+def _missing(row: Row, comparable: pd.DataFrame, unlike: Sequence[str], split: str) -> Verdict:
+    """Why no measured metric stands beside the row's published ones."""
+    if len(comparable):
+        failed = comparable[comparable["status"] == "failed"].drop_duplicates("seed")
+        return Verdict(FAILED, "; ".join(f"seed {line.seed} failed: {line.reason or 'no reason recorded'}"
+                                         for line in failed.itertuples())) if len(failed) else Verdict(
+            NOT_RUN, "this metric was not evaluated")
+    if unlike:
+        return Verdict(NOT_COMPARABLE, "; ".join(unlike))
+    needed = benchmarks.get(row.run.data.task).label.removesuffix(" 2017")
     return Verdict(NOT_RUN, ", ".join(filter(None, (f"needs {needed}", split))))
 
 

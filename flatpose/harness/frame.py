@@ -23,7 +23,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -56,6 +56,8 @@ class Frames:
     experiments: Mapping[str, Experiment]
     files: Mapping[str, RecordFile]
     """By experiment id; the content of reports/data/<id>.json."""
+    comparisons: dict[str, pd.DataFrame] = field(default_factory=dict)
+    """Cache of :func:`flatpose.harness.compare.against_paper`."""
 
     @cached_property
     def results(self) -> pd.DataFrame:
@@ -232,9 +234,9 @@ def box_name(source: str) -> str:
 
 
 def _holds_records(path: Path) -> bool:
-    """Studies keep their tables in the same folder."""
+    """Whether a file of reports/data is of an experiment: studies ("rows") and pictures ("sha256") are there too."""
     value = read_json(path)
-    return isinstance(value, dict) and ("records" in value or "experiment" in value) and "drawings" not in value
+    return not (isinstance(value, dict) and {"rows", "sha256"} & value.keys())
 
 
 def latest(experiment: Experiment, own: Iterable[Record], pool: Iterable[Record]) -> tuple[Record, ...]:

@@ -5,13 +5,13 @@ The files depend on the specs and the records alone, so a clone without runs/ re
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pandas as pd
 
 from flatpose import studies
-from flatpose.harness import catalog, claims, compare, frame, pages, plots, readings, store, tables
+from flatpose.harness import catalog, claims, compare, frame, pages, pictures, plots, readings, store, tables
 from flatpose.harness.frame import Frames
 from flatpose.harness.spec import Experiment
 from flatpose.io import write_bytes
@@ -45,10 +45,11 @@ def write(ids: Sequence[str], root: Path, *, check: bool = False, runs_dir: Path
     reports = root / "reports"
     files: dict[str, bytes] = {}
     for experiment in chosen:
-        files |= experiment_files(experiment, frames, reports)
+        files |= (experiment_files(experiment, frames) if experiment.picture is None
+                  else pictures.files(experiment, reports, runs_dir))
     if "all" in ids and _has_paper(frames):
         files |= study_files(frames, reports)
-    files["index.md"] = index(frames, reports).encode()
+    files["index.md"] = index(frames, reports, files).encode()
     leftover = [p for e in chosen for p in (*reports.glob(f"{e.id}.svg"), *reports.glob(f"{e.id}.*.svg"))
                 if p.name not in files]
     changed = [reports / name for name, content in files.items() if not _current(reports / name, content)]
@@ -60,14 +61,11 @@ def write(ids: Sequence[str], root: Path, *, check: bool = False, runs_dir: Path
     return sorted(p.relative_to(root) for p in (*changed, *leftover))
 
 
-def experiment_files(experiment: Experiment, frames: Frames, reports: Path) -> dict[str, bytes]:
-    """Page, CSV twin, picture and records of one experiment, by path below reports/."""
-    name, records = experiment.id, frames.files[experiment.id]
-    pictures = plots.files(frames, name)
-    shown = {file: plots.caption(svg) for file, svg in pictures.items()}
-    if (reports / f"{name}.png").exists():
-        shown[f"{name}.png"] = experiment.picture.caption if experiment.picture else ""
-    files = {f"{name}.md": pages.experiment_page(experiment, frames, shown).encode(), **pictures,
+def experiment_files(experiment: Experiment, frames: Frames) -> dict[str, bytes]:
+    """Page, CSV twin, plots and records of one experiment, by path below reports/."""
+    name, records, drawn = experiment.id, frames.files[experiment.id], plots.files(frames, experiment.id)
+    captions = {file: plots.caption(svg) for file, svg in drawn.items()}
+    files = {f"{name}.md": pages.experiment_page(experiment, frames, captions).encode(), **drawn,
              f"{name}.csv": _csv(pd.concat([
                  frames.of(name), frames.costs.query("experiment == @name").drop(columns="table6").assign(kind="cost"),
                  compare.against_paper(experiment, frames).assign(kind="published"),
@@ -107,20 +105,20 @@ def measure_study(name: str, data_root: Path, reporter: Reporter) -> None:
     write(["all"], store.root(), runs_dir=store.runs_dir())
 
 
-def index(frames: Frames, reports: Path) -> str:
-    """The first page. In a folder of one's own it lists only what was done there."""
+def index(frames: Frames, reports: Path, files: Mapping[str, bytes]) -> str:
+    """The first page. In a folder of one's own it lists only what was done there. ``files``: already rendered."""
     if not _has_paper(frames):
         used = {name: e for name, e in frames.experiments.items()
                 if frames.files[name].records or frames.files[name].costs}
         return pages.index_page(Frames(used or frames.experiments, frames.files), (), {})
     found = ceilings(reports)
-    curves = [plots.files(frames, name).get(f"{name}.svg") for name in ("why", "fig1") if name in frames.experiments]
+    name = "why" if "why" in frames.experiments else "fig1"
+    curves = files.get(f"{name}.svg") or plots.files(frames, name).get(f"{name}.svg")
     answers = [*pages.ceilings_finding(found, _printed(frames))[:2],
                pages.boxes_finding(public_pairs(), tables.paper_boxes(frames)),
                pages.costs_finding(pd.concat([compare.against_paper(e, frames) for e in frames.experiments.values()
                                               if e.id.startswith("table")])),
-               *(f"{plots.caption(svg)}" for svg in curves[:1] if svg),
-               *filter(None, (pages.finding(frames.experiments["table5"], frames).partition(".")[2].strip(),))]
+               *([plots.caption(curves)] if curves else [])]
     return pages.index_page(frames, answers, OTHERS)
 
 
