@@ -221,6 +221,11 @@ READINGS = (
         ours="The same block without the path of the bias: 21.24 M, which rounds to 21.2.",
         why="The simplest meaning. A relative position table would round to 21.3 but is not mentioned.",
         test="Counts (reports/readings_search.md)."),
+    Reading(
+        id="R28", question="Are keypoints beyond the border of the crop learned?", field="codec.border",
+        value="three_sigma_pixels", alternatives=("crop", "three_sigma_bins"), rows=FLATPOSE, paper="Not said.",
+        ours="Up to three sigma, taken as input pixels, outside the crop.", why="SimCC's own rule, as in R11.",
+        test="Train all three."),
 )
 
 BY_ID = {reading.id: reading for reading in READINGS}
