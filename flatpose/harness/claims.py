@@ -118,13 +118,11 @@ def _printed(cell: Cell, frames: Frames) -> Interval | None:
     """What the paper prints there: metrics and costs to one decimal, the sizes of the network exactly."""
     row = _row(cell, frames)
     said = row.published or Published(source="")
-    exact = {**_tokens(row), **said.built}
+    exact: dict[str, Any] = {**_tokens(row), **said.built}
     if cell.quantity in exact:
         return Interval.exact(float(exact[cell.quantity]))
-    if cell.quantity in COSTS:
-        value = getattr(said, cell.quantity)
-    else:
-        value = said.metrics.get(cell.quantity)  # type: ignore[call-overload]
+    rounded = {"params_m": said.params_m, "gflops": said.gflops} | {str(name): v for name, v in said.metrics.items()}
+    value = rounded.get(cell.quantity)
     return None if value is None else Interval.printed(value)
 
 

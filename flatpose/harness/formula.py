@@ -26,7 +26,7 @@ OPERATIONS: dict[str, Callable[..., float]] = {
     "highest": max,
     "lowest": min,
 }
-"""All are monotonic in each argument, and of one argument the identity is allowed for the last two."""
+"""All are monotonic in each argument, so the extremes of a result lie at the ends of its arguments' ranges."""
 
 
 class Interval(NamedTuple):

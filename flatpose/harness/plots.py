@@ -43,13 +43,14 @@ def curves(frames: Frames, experiment: Experiment) -> bytes:
     """The metric over x, one curve per series; beside it the codecs' ceilings (dashed) and the paper's values."""
     figure = experiment.figure
     assert figure is not None
-    metric, over_maps = figure.y_metric, "stride" in figure.x_label
+    metric, theirs = figure.y_metric, _cell_sizes(experiment, None)
+    over_maps = "stride" in figure.x_label and {r.x for r in experiment.rows if r.x is not None} <= theirs.keys()
     rows, points = _best(frames, experiment, metric)
     limits = _best(frames, experiment, metric, "ceiling")[1][:None if figure.ceiling else 0]
     said = _published(frames, experiment, metric).dropna(subset=["mean"])
     said = said[said.series != ""]
     if over_maps:
-        ours, theirs = (_cell_sizes(experiment, profile) for profile in (rows["profile"].max(), None))
+        ours = _cell_sizes(experiment, str(rows["profile"].max()))
         points, limits, said = (some.assign(x=some.x.map(sizes)) for some, sizes in (
             (points, ours), (limits, ours), (said, theirs)))
     style = drawing.styles([*points.series, *limits.series, *said.series])
@@ -246,10 +247,10 @@ def _change(rows: pd.DataFrame, metric: str) -> str:
     """How each series changes from its first to its last x, by the one rule of inference."""
     parts, counts = [], sorted(set(rows.groupby("row")["seed"].nunique()))
     for series, some in rows.groupby("series", sort=False):
-        first, last = (frame.by_seed(some[some.x == x], metric) for x in (some.x.min(), some.x.max()))
-        (a,), (b,) = first.values(), last.values()
-        verb = {"higher": "rises from ", "lower": "falls from "}.get(stats.paired(b, a).verdict, "")
-        parts.append(f"{series} {verb}{100 * sum(a.values()) / len(a):.1f} to {100 * sum(b.values()) / len(b):.1f}")
+        first, last = (pd.Series(next(iter(frame.by_seed(some[some.x == x], metric).values()), {}), dtype=float)
+                       for x in (some.x.min(), some.x.max()))
+        verb = {"higher": "rises from ", "lower": "falls from "}.get(stats.paired(last, first).verdict, "")
+        parts.append(f"{series} {verb}{100 * first.mean():.1f} to {100 * last.mean():.1f}")
     seeds = "one seed" if counts == [1] else f"{'–'.join(dict.fromkeys(map(str, counts[:1] + counts[-1:])))} seeds"
     return f"{metric} × 100: {'; '.join(parts)} ({_where(rows)}, {seeds})." if parts else ""
 
