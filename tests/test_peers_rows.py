@@ -97,8 +97,8 @@ def test_a_published_checkpoint_is_evaluated_by_row_id(shared, tmp_path, monkeyp
     answer = CliRunner().invoke(app, ["--quiet", "run", "peers", "--row", "rtmpose_m", "--no-report", "--checkpoint",
                                       str(tmp_path / "rtmpose-m.pth"), "--data-root", str(tmp_path / "data")])
     assert answer.exit_code == 0, (answer.output, answer.exception)
-    (path,) = Path(tmp_path / "runs" / "checkpoints").rglob("*.json")
+    (path,) = Path(tmp_path / "runs").rglob("record.json")
     record = json.loads(path.read_text())
-    assert record["checkpoint"]["names"] == "mmpose names" and record["row"] == "rtmpose_m"
+    assert record["checkpoint"]["names"] == "mmpose names"
     assert {result["box_source"].split(":")[0] for result in record["results"]} == {"gt", "det"}
     assert all("score > 0.2" in str(result["score_rule"]) for result in record["results"])
