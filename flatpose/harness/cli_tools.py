@@ -22,7 +22,7 @@ JsonOpt = Annotated[bool, typer.Option("--json", help="One JSON document on stdo
 ProfileOpt = Annotated[Optional[str], typer.Option(help="smoke, quick, synth, paper, or what else `show ID` "
                         "lists (fig1: mini); default: the experiment's.")]
 RootOpt = Annotated[Optional[Path], typer.Option(help="Folder holding coco/ (…); switches from embedded to this data.")]
-TaskOpt = Annotated[str, typer.Option(help="coco, crowdpose or mpii.")]
+TaskOpt = Annotated[str, typer.Option(help="coco, crowdpose, mpii, or custom (own keypoints).")]
 
 
 @app.command()
