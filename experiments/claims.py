@@ -6,15 +6,11 @@ once. ``flatpose-exp claims`` judges every entry; this file holds no verdict.
 
 from __future__ import annotations
 
-from experiments.table1 import FLATPOSE_B, FLATPOSE_L_384
-from experiments.table6 import PUBLISHED as TABLE6
-from flatpose.config import RunConfig
 from flatpose.harness.formula import (
     PEERS,
     Cell,
     Claim,
     Formula,
-    Interval,
     difference,
     highest,
     increase,
@@ -50,6 +46,10 @@ def fig1(row: str) -> Cell:
     return Cell("fig1", row, AP)
 
 
+def t1(row: str, quantity: str) -> Cell:
+    return Cell("table1", row, quantity)
+
+
 def t2(row: str, quantity: str = AP) -> Cell:
     return Cell("table2", row, quantity)
 
@@ -66,15 +66,8 @@ def t5(row: str, quantity: str = AP) -> Cell:
     return Cell("table5", row, quantity)
 
 
-def shape(row: str, quantity: str) -> Cell:
-    return Cell("table1", row, quantity)
-
-
-def _tokens(row: str, run: RunConfig) -> dict[Cell, Interval]:
-    """Table 1's K, and the tokens of a map at stride 32."""
-    width, height = run.image_size
-    return {shape(row, "top_k"): Interval.exact(getattr(run.model, "top_k")),  # noqa: B009 (the model's kind is open)
-            shape(row, "L"): Interval.exact(width // 32 * (height // 32))}
+def t6(symbol: str) -> Cell:
+    return Cell("table6", "b", symbol)
 
 
 def _fall(series: str) -> Formula:
@@ -255,18 +248,16 @@ CONCLUSION = (
                "prints less AP. RTMPose-m, not in the table, has less AP and fewer GFLOPs."),
 )
 
-SYMBOLS = {shape("b", symbol): Interval.exact(TABLE6[symbol]) for symbol in ("D", "N_h", "d_k", "D'", "gamma")}
 SHAPE = (
     Claim(id="few_tokens", section="3.3.1", quote="significantly smaller than L (L_q ≪ L)", above=90.0,
-          formula=lowest(*(reduction(shape(row, "top_k"), shape(row, "L")) for row in ("b", "l_384"))),
-          facts=_tokens("b", FLATPOSE_B) | _tokens("l_384", FLATPOSE_L_384),
+          formula=lowest(*(reduction(t1(row, "top_k"), t1(row, "L")) for row in ("b", "l_384"))),
           note="Taken to mean: under a tenth of the tokens, at 256x192 (4 of 48) and at 384x288 (6 of 108)."),
-    Claim(id="semantic_dim", section="3.2.1, Table 6", quote="D' = D/4", prints="4", facts=SYMBOLS,
-          formula=quotient(shape("b", "D"), shape("b", "D'"))),
-    Claim(id="head_dim", section="Table 6", quote="32 … (D/N_h)", prints="32", facts=SYMBOLS,
-          formula=quotient(shape("b", "D"), shape("b", "N_h"))),
-    Claim(id="gamma", section="Table 6", quote="(D')^-0.5 … 0.125", prints="0.125", facts=SYMBOLS,
-          formula=inverse_root(shape("b", "D'")), note='Table 6 calls it "fixed", eq. 5 "learnable" (reading R1).'),
+    Claim(id="semantic_dim", section="3.2.1, Table 6", quote="D' = D/4", prints="4",
+          formula=quotient(t6("D"), t6("D'"))),
+    Claim(id="head_dim", section="Table 6", quote="32 … (D/N_h)", prints="32",
+          formula=quotient(t6("D"), t6("N_h"))),
+    Claim(id="gamma", section="Table 6", quote="(D')^-0.5 … 0.125", prints="0.125",
+          formula=inverse_root(t6("D'")), note='Table 6 calls it "fixed", eq. 5 "learnable" (reading R1).'),
 )
 
 PAIRS = (

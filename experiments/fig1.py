@@ -20,7 +20,8 @@ PUBLISHED = {
 
 
 def _heatmap(stride: int) -> Row:
-    run = coco_run(model=BaselineConfig(num_deconvs=STRIDES[stride]), codec=HeatmapCodecConfig(stride=stride))
+    run = coco_run(model=BaselineConfig(num_deconvs=STRIDES[stride]),
+                   codec=HeatmapCodecConfig(stride=stride, flip_shift=1))
     return Row(id=f"heatmap_s{stride}", label=f"ResNet-50, heatmap, stride {stride}", run=run, series="heatmap",
                x=stride, published=PUBLISHED.get(stride), readings=("R19",))
 

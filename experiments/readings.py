@@ -157,7 +157,9 @@ READINGS = (
     Reading(
         id="R18", question="How strong is the augmentation?", field="augment.rotation", value=45.0,
         alternatives=(30.0, 80.0), rows=FLATPOSE, paper='"Standard data augmentation".',
-        ours="HRNet's: flip, rotation 45, scale 0.35, half body 0.3 (fields of augment).",
+        ours="HRNet's: flip 0.5; rotation N(0, 45), at most 90 degrees, in 60 %; scale N(1, 0.35), within 0.35; half "
+             "body in 30 % of persons with more than 8 labelled keypoints, then the upper half in 69 % (fields of "
+             "augment; the default half_body_upper).",
         why="The most widely used set.", test="Train."),
     Reading(
         id="R19", measured=("ceilings", "fig5"),
@@ -219,6 +221,11 @@ READINGS = (
         ours="The same block without the path of the bias: 21.24 M, which rounds to 21.2.",
         why="The simplest meaning. A relative position table would round to 21.3 but is not mentioned.",
         test="Counts (reports/readings_search.md)."),
+    Reading(
+        id="R28", question="Are keypoints beyond the border of the crop learned?", field="codec.border",
+        value="three_sigma_pixels", alternatives=("crop", "three_sigma_bins"), rows=FLATPOSE, paper="Not said.",
+        ours="Up to three sigma, taken as input pixels, outside the crop.", why="SimCC's own rule, as in R11.",
+        test="Train all three."),
 )
 
 BY_ID = {reading.id: reading for reading in READINGS}

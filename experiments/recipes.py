@@ -25,7 +25,7 @@ PAPER_TRAIN = TrainConfig(epochs=210, batch_size=512, lr=1e-3, weight_decay=0.05
 PAPER_EVAL = EvalConfig(box_sources=("gt", "det"))
 PAPER_RUN = RunConfig(data=DataConfig(source="disk"), train=PAPER_TRAIN, eval=PAPER_EVAL)
 
-SIMCC = SimCCCodecConfig(split_ratio=2.0, sigma=6.0, flip_shift=1)
+SIMCC = SimCCCodecConfig(split_ratio=2.0, sigma=6.0, border="three_sigma_pixels")
 KL = LossConfig(kind="kl")
 
 # Small networks that train within minutes on a CPU. The mapping is one to one, so that different rows stay different.

@@ -17,7 +17,7 @@ from flatpose.harness.spec import Experiment, Published, Row
 PART_A, PART_B = "Part A: core design choices", "Part B: attention mechanism"
 PART_C, PART_D = "Part C: architecture depth (coarse + refine)", "Part D: refinement strategy (K value)"
 
-SIMPLE_BASELINE = coco_run(model=BaselineConfig(), codec=HeatmapCodecConfig())
+SIMPLE_BASELINE = coco_run(model=BaselineConfig(), codec=HeatmapCodecConfig(flip_shift=1))
 REGRESSION = replace(FLATPOSE_B, model=replace(FLATPOSE_B.model, head="regression"), codec=RegressionCodecConfig(),
                      loss=LossConfig(kind="l1"))
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 
@@ -42,12 +43,16 @@ class KeypointSet:
             index[a], index[b] = b, a
         return index
 
+    def category(self) -> dict[str, Any]:
+        """The person category of an annotation file in COCO's form."""
+        return {"id": 1, "name": "person", "supercategory": "person", "keypoints": list(self.names),
+                "skeleton": [[a + 1, b + 1] for a, b in self.skeleton]}
+
     @cached_property
     def unpaired(self) -> tuple[str, ...]:
         """Keypoints named for one side ("left_paw", "paw_l") whose partner exists but is in none of the flip pairs."""
         paired = {i for pair in self.flip_pairs for i in pair}
-        return tuple(name for i, name in enumerate(self.names) if i not in paired and
-                     any(partner in self.names for partner in _other_side(name)))
+        return tuple(name for i, name in enumerate(self.names) if i not in paired and _other_side(name) in self.names)
 
     @property
     def can_flip(self) -> bool:
@@ -60,17 +65,16 @@ class KeypointSet:
         return tuple(i for i in range(len(self)) if i not in self.upper_body)
 
 
-def _other_side(name: str) -> list[str]:
-    """The names that would be the mirror image of ``name``: each word for a side replaced by its opposite."""
-    words = re.split(r"([^A-Za-z]+|(?<=left)(?=[A-Z])|(?<=right)(?=[A-Z]))", name)
-    out = []
-    for position, word in enumerate(words):
-        for pair in SIDES:
-            if word.lower() in pair:
-                other = pair[1 - pair.index(word.lower())]
-                other = other.capitalize() if word[0].isupper() else other
-                out.append("".join([*words[:position], other, *words[position + 1:]]))
-    return out
+def _other_side(name: str) -> str | None:
+    """The name with its first word for a side replaced by the opposite: left_paw, leftPaw, paw_l, L_paw."""
+    found = re.search(r"(?<![A-Za-z])(left|right|[lr])(?![a-z])|(Left|Right|LEFT|RIGHT|[LR])(?![a-z])", name)
+    if found is None:
+        return None
+    word = found[0]
+    pair = next(pair for pair in SIDES if word.lower() in pair)
+    other = pair[1 - pair.index(word.lower())]
+    other = other.upper() if word.isupper() else other.capitalize() if word[0].isupper() else other
+    return name[:found.start()] + other + name[found.end():]
 
 
 def _pairs(names: tuple[str, ...]) -> tuple[tuple[int, int], ...]:

@@ -12,7 +12,6 @@ from PIL import Image, ImageOps
 
 from flatpose.checkpoints.described import Checkpoint, load_checkpoint, save_checkpoint
 from flatpose.codecs import Codec, SimCCCodec, build_codec
-from flatpose.codecs.simcc import ideal_logits
 from flatpose.config import RunConfig
 from flatpose.data.loader import normalise, read_image
 from flatpose.data.transforms import crop
@@ -152,7 +151,7 @@ def perfect_score(codec: Codec) -> float:
     if not isinstance(codec, SimCCCodec) or codec.config.score == "min_raw":
         return 1.0
     centre = torch.tensor(codec.image_size).float().div(2).floor().expand(1, codec.num_keypoints, 2)
-    return float(codec.decode(ideal_logits(codec.encode(centre, torch.ones(1, codec.num_keypoints))))[1].mean())
+    return float(codec.decode(codec.perfect(centre))[1].mean())
 
 
 def as_rgb(image: Any) -> NDArray[np.uint8]:

@@ -10,12 +10,14 @@ from accelerate import Accelerator
 from safetensors.torch import load_file
 from torch import nn
 
+from flatpose.benchmarks import COCO, COCO_LAYOUT
 from flatpose.codecs import build_codec
 from flatpose.config import RunConfig
 from flatpose.data.annotations import plain_name, whole_id
-from flatpose.data.coco import coco_folder, fingerprint, image_folder
-from flatpose.data.detections import ImageEntry, read_detections
+from flatpose.data.coco import fingerprint
+from flatpose.data.detections import read_detections
 from flatpose.data.instances import PoseData, Split
+from flatpose.data.layouts import Tree
 from flatpose.errors import DataError
 from flatpose.evaluate import predict
 from flatpose.io import read_json
@@ -39,26 +41,22 @@ def load_test_dev(root: Path) -> PoseData:
     Raises:
         DataError: One of them is missing or malformed.
     """
-    folder = coco_folder(root)
-    info, detector = folder / "annotations" / IMAGE_INFO, _detector(folder / "person_detection_results")
-    images = image_folder(folder, "test")
+    folder = next((f for f in (root / "coco", root) if (f / "annotations" / IMAGE_INFO).is_file()), root / "coco")
+    info, images = folder / "annotations" / IMAGE_INFO, Tree(COCO_LAYOUT, folder, folder, folder).images("test")
+    boxes = folder / "person_detection_results"
+    detector = next((p for p in (boxes / DETECTOR, *sorted(boxes.glob("*test-dev2017*.json"))) if p.is_file()), None)
+    if detector is None:
+        raise DataError(f"no person detections for test-dev: looked for {boxes / DETECTOR}")
     try:
-        names = {whole_id(image["id"]): ImageEntry(images / Path(plain_name(image["file_name"])).name)
-                 for image in read_json(info)["images"]}
+        known: dict[int, dict[str, Any]] = {
+            number: {"id": number, "file_name": Path(plain_name(image["file_name"])).name}
+            for image in read_json(info)["images"] for number in [whole_id(image["id"])]}
     except (KeyError, TypeError, ValueError) as error:
         raise DataError(f"no list 'images' of objects with id and file_name ({error!r})", where=str(info)) from None
-    persons, note = read_detections(detector, names, len(COCO17), PERSON)
-    split = Split([], info, sorted(names))
-    return PoseData("coco", "COCO test-dev2017", fingerprint([info, detector]), COCO17, split, split, root,
+    persons, note = read_detections(detector, known, images, len(COCO17), PERSON)
+    split = Split([], info, sorted(known))
+    return PoseData(COCO.name, "COCO test-dev2017", fingerprint([info, detector]), COCO17, split, split, root,
                     persons, detector, (f"{detector.name}: {note}",))
-
-
-def _detector(folder: Path) -> Path:
-    found = [folder / DETECTOR, *sorted(folder.glob("*test-dev2017*.json"))]
-    path = next((p for p in found if p.is_file()), None)
-    if path is None:
-        raise DataError(f"no person detections for test-dev: looked for {folder / DETECTOR}")
-    return path
 
 
 def results(run: RunConfig, weights: Path, data: PoseData, reporter: Reporter = SILENT) -> list[dict[str, Any]]:

@@ -68,7 +68,8 @@ def execute(run: Any, *, seed: int, data_root: Path | None, work_dir: Path, repo
               "predictions": 4}
     data = {"label": "COCO subset (6/3 images)", "task": "coco", "source": "disk", "train_images": 6, "val_images": 3,
             "train_persons": 9, "val_persons": 4, "detector_file": None}
-    train = {"effective_batch": 4, "accumulate": 1, "batch_per_process": 4, "processes": 1, "lr": 0.1, "lr_rule": "as given", "epochs": run.train.epochs, "steps": 1,
+    train = {"effective_batch": 4, "accumulate": 1, "batch_per_process": 4, "processes": 1, "lr": 0.1,
+             "lr_rule": "as given", "epochs": run.train.epochs, "steps": 1,
              "seconds": 1.0, "images_per_s": 9.0, "peak_memory_mb": 1, "loss_first": 1.0, "loss_last": 0.5,
              "precision": "no", "precision_reason": "CPU"}
     return {"data": data, "train": train, "cost": {"params_m": 1.0, "gflops": 1.0}, "results": [result]}

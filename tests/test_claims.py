@@ -58,9 +58,8 @@ def printed(values):
     (4.9, 18.5, "73", ROUNDING),  # 73.5 % by the cells, 73.2 if both were rounded favourably
     (4.9, 18.5, "75", FAILS)])
 def test_a_printed_cell_is_known_to_half_a_unit_of_its_last_digit(a, b, expected, verdict):
-    sentence = Claim(id="x", section="", quote="", formula=reduction(A, B), prints=expected,
-                     facts={A: Interval.printed(a), B: Interval.printed(b)})
-    assert claims.judge(sentence, NOTHING).published.verdict == verdict
+    value = evaluate(reduction(A, B), printed({A: a, B: b}))
+    assert claims._by_print(claim(reduction(A, B), prints=expected), value).verdict == verdict
 
 
 def test_operations():
@@ -166,6 +165,6 @@ def test_readings_have_their_alternatives_measured():
     found = readings.effects(frames(lines, costs)).set_index("row")
     assert found.AP["r4_post"] == pytest.approx(0.0325) and found.params_m["r4_post"] == pytest.approx(0.5)
     assert found.n["r4_post"] == 2 and found.n["r3_false"] == 0
-    page = readings.files(frames(lines, costs))["readings.md"].decode()
+    page = readings.files(frames(lines, costs), pd.DataFrame())["readings.md"].decode()
     assert re.search(r"`post`: \+0\.500 M, \+3\.\d ± ", page)
     assert len(re.findall(r"^\| R\d+ ", page, re.MULTILINE)) == len(catalog.readings())

@@ -113,7 +113,7 @@ def test_a_spec_that_is_json_is_never_executed(cli):
     for text in (json.dumps(found), json.dumps(found["rows"][0]["run"])):
         assert cli("validate", "--json-spec", cli.write("good.json", text)).code == 0
     code = f"__import__('pathlib').Path({str(trap)!r}).touch()"
-    for text in (code, json.dumps({"profile": code, "data": code}), json.dumps({"rows": [{"run": {"image_size": [0]}}]})):
+    for text in (code, json.dumps({"profile": code, "data": code}), json.dumps({"rows": [{"run": {"train": 1}}]})):
         answer = cli("validate", "--json-spec", cli.write("bad.json", text))
         assert answer.code == 2 and "Traceback" not in answer.err and not trap.exists()
 
@@ -175,7 +175,7 @@ def test_doctor_finds_what_is_too_old_or_missing(cli, monkeypatch):
 def test_plain_progress_prints_now_and_then(capsys, monkeypatch):
     now = [0.0]
     monkeypatch.setattr(console.time, "monotonic", lambda: now[0])
-    reporter = console.PlainReporter("[1/2] one seed 0")
+    reporter = console.TaskReporter("[1/2] one seed 0")
     reporter.start("train", 100)
     for step in range(60):
         now[0] = step / 2

@@ -12,10 +12,9 @@ from experiments import fig1, table1, table5
 from experiments.readings import BY_ID, READINGS
 from flatpose.complexity import ShapesOnly, measure
 from flatpose.config import FlatPoseConfig, RegressionCodecConfig, SimCCCodecConfig, from_dict, to_dict
-from flatpose.harness import readings_page, readings_search
-from flatpose.harness.readings_search import Case, Guess, count, evaluate
-from flatpose.io import read_json
 from flatpose.models import build_model
+from flatpose.studies import readings_search
+from flatpose.studies.readings_search import CELLS, Case, Guess, count, evaluate
 
 RUNS = [row.run for module in (table1, table5, fig1) for row in module.EXPERIMENT.rows]
 ROOT = Path(__file__).resolve().parents[1]
@@ -76,16 +75,19 @@ def test_what_the_page_concludes() -> None:
     assert by_set["block_all", "matmuls_only"].hits == 22 == outcomes[0].hits
     assert sorted(o.hits for o in outcomes if len(o.departures) == 1)[-2:] == [20, 22]
     three = evaluate(("ffn_all", "query_norm", "relative_table"))
-    assert three.hits == 23 and three.missed == ["Table 5 (3) regression: gflops"]
-    row6 = next(i for i, cell in enumerate(three.cells) if "(6)" in cell["row"] and cell["quantity"] == "params_m")
-    assert all(o.hits < 22 for o in outcomes if o.cells[row6]["hit"])
+    missed = [cell for cell, printed in zip(CELLS, three.printed, strict=True) if not printed]
+    assert [(cell["row"], cell["quantity"]) for cell in missed] == [("Table 5 (3) regression", "gflops")]
+    row6 = next(i for i, cell in enumerate(CELLS) if "(6)" in cell["row"] and cell["quantity"] == "params_m")
+    assert all(o.hits < 22 for o in outcomes if o.printed[row6])
 
 
 def test_contradicting_departures_are_skipped() -> None:
     assert evaluate(("ffn_all", "block_all")) is None
 
 
-def test_page_is_the_function_of_its_data_and_both_are_current() -> None:
-    found = read_json(ROOT / "reports" / "data" / "readings_search.json")
-    assert found == readings_page.summary(readings_search.search())
-    assert (ROOT / "reports" / "readings_search.md").read_text() == readings_page.render(found)
+def test_the_lines_say_what_the_search_found() -> None:
+    found = readings_search.measure(1)
+    cells, singles, sets = (found[found["kind"] == kind] for kind in ("cell", "single", "sets"))
+    assert len(cells) == 24 and list(sets["hits"]) == [17, 22] and list(sets["names"]) == ["", "ffn_all"]
+    assert (cells["explained_by"] == "").sum() == 17 and (cells["explained_by"] == "ffn_all").sum() == 5
+    assert singles.set_index("name")["alone"]["ffn_all"] == 22

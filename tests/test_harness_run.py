@@ -63,6 +63,13 @@ def test_rerun_policies(cli):
     assert cli.run("--rerun", "all").code == 0 and cli.calls[5:] == ["1 0", "2 0", "3 0"]
 
 
+def test_a_changed_default_makes_a_record_stale(cli):
+    cli.run("--row", "one")
+    spec = cli.records()[1]["spec"]
+    cli.edit(1, spec={**spec, "train": {**spec["train"], "lr": 0.5}})
+    assert cli.states()["one"] == ("stale", False)
+
+
 def test_a_failed_run_resumes_but_a_checkpoint_of_other_numbers_is_dropped(cli):
     cli.run(fake="2=fail")
     (cli.folder(2) / "checkpoint" / "half").touch()

@@ -209,7 +209,7 @@ def test_truncated_changes_stay_within_one_deviation(person):
     views = [transforms.random_view(person, (96, 128), config, COCO17, np.random.default_rng(i)) for i in range(400)]
     turns = np.array([view.rotation for view in views])
     ratios = np.array([(view.scale / plain.scale)[0] for view in views])
-    shifts = np.array([(view.center - plain.center) / view.scale for view in views])
+    shifts = np.array([(view.center - plain.center) / (1.25 * person.bbox_xywh[2:]) for view in views])
     assert np.abs(turns).max() <= 80 and np.abs(turns).max() > 70
     assert ratios.min() >= 0.6 and ratios.max() <= 1.4 and not np.isin(ratios, [0.6, 1.4]).any()
     assert np.abs(shifts).max() <= 0.16

@@ -6,7 +6,7 @@ accepted or refused by the same rules everywhere. Ids are whole numbers and file
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path, PurePosixPath
@@ -32,15 +32,16 @@ class Annotations:
     Args:
         path: The file.
         images: By id: dicts of id, file_name, width, height and, for CrowdPose, crowdIndex.
-        persons: In file order, numbered from 1: the fields that evaluators read. ``area`` only where the file has it
-            or it is needed.
+        persons: In file order, numbered from 1, with the fields that evaluators read.
         category: The person category as the file has it.
+        crowd: CrowdPose's form: no area, the scale of OKS is a share of the box.
     """
 
     path: Path
     images: dict[int, dict[str, Any]]
     persons: list[dict[str, Any]]
     category: dict[str, Any]
+    crowd: bool = False
 
     def dataset(self, image_ids: Iterable[int] | None = None) -> dict[str, Any]:
         """A copy in COCO's form for an evaluator, which adds fields of its own; of some images only if given."""
@@ -49,40 +50,33 @@ class Annotations:
                 "annotations": [dict(p) for p in self.persons if p["image_id"] in keep]}
 
 
-def read(path: Path, keypoint_set: KeypointSet, *, scored: bool = True, use_area: bool = True,
-         crowd_index: bool = False) -> Annotations:
+def read(path: Path, keypoint_set: KeypointSet, *, scored: bool = True, crowd: bool = False) -> Annotations:
     """:func:`examine`, refusing a file with an error: DataError names the file, the first places and the fix."""
-    found, findings = examine(path, keypoint_set, scored=scored, use_area=use_area, crowd_index=crowd_index)
+    found, findings = examine(path, keypoint_set, scored=scored, crowd=crowd)
     refuse(findings)
     return found
 
 
-def read_cached(path: Path, keypoint_set: KeypointSet, *, use_area: bool = True, crowd_index: bool = False
-                ) -> Annotations:
-    """:func:`read` of a file that is evaluated on again and again; read anew when the file changes."""
-    try:
-        stamp = path.stat().st_mtime_ns, path.stat().st_size
-    except OSError:
-        stamp = 0, 0
-    return _read_once(path, keypoint_set, use_area, crowd_index, stamp)
+def read_truth(path: Path, keypoint_set: KeypointSet, *, crowd: bool = False) -> Annotations:
+    """:func:`read` of a file to evaluate on, which is kept in memory until the file changes."""
+    stamp = (path.stat().st_mtime_ns, path.stat().st_size) if path.is_file() else None
+    return _kept(path, keypoint_set, crowd, stamp)
 
 
 @lru_cache(maxsize=4)
-def _read_once(path: Path, keypoint_set: KeypointSet, use_area: bool, crowd_index: bool, _: tuple[int, int]
-               ) -> Annotations:
-    return read(path, keypoint_set, use_area=use_area, crowd_index=crowd_index)
+def _kept(path: Path, keypoint_set: KeypointSet, crowd: bool, _: tuple[int, int] | None) -> Annotations:
+    return read(path, keypoint_set, crowd=crowd)
 
 
-def examine(path: Path, keypoint_set: KeypointSet, *, scored: bool = True, use_area: bool = True,
-            crowd_index: bool = False) -> tuple[Annotations, list[Finding]]:
-    """Read a file by every rule of this module.
+def examine(path: Path, keypoint_set: KeypointSet, *, scored: bool = True, crowd: bool = False
+            ) -> tuple[Annotations, list[Finding]]:
+    """Read a file by every rule of ``flatpose.data.findings``.
 
     Args:
         path: COCO keypoint annotations.
         keypoint_set: What its keypoints have to be, in this order.
         scored: The file is evaluated on (training alone needs less).
-        use_area: The evaluator takes the persons' ``area`` as the scale of OKS.
-        crowd_index: Every image needs CrowdPose's crowdIndex.
+        crowd: CrowdPose's form: images have a crowdIndex, persons need no area.
 
     Raises:
         DataError: The file is no JSON, lacks one of its lists, or does not say which category is the person.
@@ -90,16 +84,17 @@ def examine(path: Path, keypoint_set: KeypointSet, *, scored: bool = True, use_a
     content = read_lists(path)
     category = person_category(content["categories"], str(path), keypoint_set)
     broken = Broken(str(path), len(keypoint_set))
-    images = _images(content["images"], broken, crowd_index)
-    reader = _PersonReader(keypoint_set, images, category["id"], broken, scored, use_area)
+    images = _images(content["images"], broken, crowd_index=crowd and scored)
+    reader = _PersonReader(len(keypoint_set), images, category["id"], broken, scored=scored, crowd=crowd)
     persons = [p for i, entry in enumerate(content["annotations"]) if (p := reader.read(entry, i)) is not None]
     counted = [p for p in persons if not p["iscrowd"] and any(p["keypoints"][2::3])]
-    if not counted:
-        broken.add("nobody", "annotations")
-    elif scored and not any(p["num_keypoints"] for p in counted):
-        broken.places.setdefault("nobody counts", [f"annotations[{p['id'] - 1}]" for p in counted])
+    if scored and counted and not any(p["num_keypoints"] for p in counted):
+        broken.places["nobody counts"] = [f"annotations[{p['id'] - 1}]" for p in counted]
     found = f"{len(content['images'])} images, {len(content['annotations'])} persons, {len(counted)} with keypoints"
-    return Annotations(path, images, persons, category), [Finding("ok", str(path), found), *broken.findings()]
+    nobody = [] if counted else [Finding("error", str(path), "no person with a labelled keypoint",
+                                         "is this the right annotation file?")]
+    return Annotations(path, images, persons, category, crowd), [Finding("ok", str(path), found), *broken.findings(),
+                                                                 *nobody]
 
 
 def read_lists(path: Path) -> dict[str, Any]:
@@ -131,40 +126,36 @@ def person_category(categories: list[Any], where: str, keypoint_set: KeypointSet
         category = {**chosen[0], "id": whole_id(chosen[0]["id"])}
     except ValueError as error:
         raise DataError(str(error), where=f"{where}: categories") from None
-    if keypoint_set is not None and isinstance(category.get("keypoints"), list) and category["keypoints"]:
-        _check_names(category["keypoints"], keypoint_set, where)
+    names = category.get("keypoints")
+    if keypoint_set is not None and isinstance(names, list) and names:
+        _check_names(names, keypoint_set, f"{where}: categories")
     return category
 
 
 def _check_names(listed: list[Any], keypoint_set: KeypointSet, where: str) -> None:
     """The names that a category lists must be the set's, in its order."""
-    wanted = [_canonical(name, keypoint_set) for name in keypoint_set.names]
-    given = [_canonical(name, keypoint_set) for name in listed]
-    if given == wanted:
-        return
-    first = next((i for i, (a, b) in enumerate(zip(given, wanted, strict=False)) if a != b), min(len(given), len(wanted)))
-    pair = [str(names[first]) if first < len(names) else "nothing" for names in (listed, keypoint_set.names)]
-    raise DataError(f"its keypoints differ from {keypoint_set.name}'s: number {first + 1} is {pair[0]}, expected "
-                    f"{pair[1]}", where=f"{where}: categories",
-                    hint="reorder the annotations to the set's order; is this the file of another benchmark (--task)?")
+    def canonical(name: Any) -> str:
+        text = str(name).strip().lower().replace(" ", "_").replace("-", "_")
+        return str(name) if name in keypoint_set.names else ALIASES.get(text, text)
+
+    given, wanted = ([canonical(name) for name in names] for names in (listed, keypoint_set.names))
+    if given != wanted:
+        shared = min(len(given), len(wanted))
+        first = next((i for i in range(shared) if given[i] != wanted[i]), shared)
+        pair = [str(names[first]) if first < len(names) else "nothing" for names in (listed, keypoint_set.names)]
+        raise DataError(f"its keypoints differ from {keypoint_set.name}'s: number {first + 1} is {pair[0]}, expected "
+                        f"{pair[1]}", where=where,
+                        hint="reorder the annotations; is this the file of another benchmark (--task)?")
 
 
-def _canonical(name: Any, keypoint_set: KeypointSet) -> str:
-    text = str(name)
-    if text in keypoint_set.names:
-        return text
-    text = text.strip().lower().replace(" ", "_").replace("-", "_")
-    return ALIASES.get(text, text)
-
-
-def _images(entries: list[Any], broken: Broken, crowd_index: bool) -> dict[int, dict[str, Any]]:
+def _images(entries: list[Any], broken: Broken, *, crowd_index: bool) -> dict[int, dict[str, Any]]:
     images: dict[int, dict[str, Any]] = {}
     for position, entry in enumerate(entries):
         place = f"images[{position}]"
-        image_id = _own_id(entry, images, place, broken)
+        image_id = _own_id(entry, images.keys(), place, broken)
         if image_id is None:
             continue
-        image = {"id": image_id, "file_name": "", "width": LARGEST, "height": LARGEST}
+        image = images[image_id] = {"id": image_id, "file_name": "", "width": LARGEST, "height": LARGEST}
         try:
             image["file_name"] = plain_name(entry.get("file_name"))
         except ValueError:
@@ -173,22 +164,21 @@ def _images(entries: list[Any], broken: Broken, crowd_index: bool) -> dict[int, 
         if size is None or (size <= 0).any():
             broken.add("image size", place)
         else:
-            image["width"], image["height"] = entry["width"], entry["height"]
+            image.update(width=entry["width"], height=entry["height"])
         if crowd_index:
-            if _numbers_or_none([entry.get("crowdIndex")], 1) is None:
-                broken.add("crowd index", place)
             image["crowdIndex"] = entry.get("crowdIndex")
-        images[image_id] = image
+            if _numbers_or_none([image["crowdIndex"]], 1) is None:
+                broken.add("crowd index", place)
     return images
 
 
-def _own_id(entry: Any, seen: Iterable[int], place: str, broken: Broken) -> int | None:
+def _own_id(entry: Any, seen: Collection[int], place: str, broken: Broken) -> int | None:
     try:
         value = whole_id(entry["id"])
     except (KeyError, TypeError, ValueError):
         broken.add("not an object", place)
         return None
-    if value in seen:  # type: ignore[operator]
+    if value in seen:
         broken.add("duplicate id", f"{place} (id {value})")
         return None
     return value
@@ -197,10 +187,10 @@ def _own_id(entry: Any, seen: Iterable[int], place: str, broken: Broken) -> int 
 class _PersonReader:
     """Reads one annotation after the other; what is wrong goes to ``broken``."""
 
-    def __init__(self, keypoint_set: KeypointSet, images: dict[int, dict[str, Any]], category_id: int, broken: Broken,
-                 scored: bool, use_area: bool) -> None:
-        self.keypoint_set, self.images, self.category_id, self.broken = keypoint_set, images, category_id, broken
-        self.scored, self.use_area, self.seen = scored, use_area, set[int]()
+    def __init__(self, keypoints: int, images: dict[int, dict[str, Any]], category_id: int, broken: Broken, *,
+                 scored: bool, crowd: bool) -> None:
+        self.numbers, self.images, self.category_id, self.broken = 3 * keypoints, images, category_id, broken
+        self.scored, self.use_area, self.seen = scored, not crowd, set[int]()
 
     def read(self, entry: Any, position: int) -> dict[str, Any] | None:
         """The person in COCO's form; None when it is of another category or cannot be used."""
@@ -217,40 +207,24 @@ class _PersonReader:
         except (KeyError, ValueError):
             self.broken.add("unknown image", place)
             return None
-        if own_id == 0:
-            self.broken.add("id zero", place)
-        crowd = int(bool(entry.get("iscrowd", 0)))
-        box = _numbers_or_none(entry.get("bbox"), 4)
-        flat = _numbers_or_none(entry.get("keypoints"), 3 * len(self.keypoint_set))
-        if flat is None and crowd:  # a crowd region is only ignored
-            flat = np.zeros(3 * len(self.keypoint_set))
-        if box is None:
-            self.broken.add("bad box", place)
-        if flat is None:
-            self.broken.add("keypoint count", place)
-        if box is None or flat is None:
+        region = entry.get("iscrowd") or 0
+        box, flat = _numbers_or_none(entry.get("bbox"), 4), _numbers_or_none(entry.get("keypoints"), self.numbers)
+        if flat is None and region:  # a crowd region is only ignored
+            flat = np.zeros(self.numbers)
+        for rule, broken in (("id zero", own_id == 0), ("bad box", box is None), ("keypoint count", flat is None),
+                             ("bad crowd", region not in (0, 1))):
+            if broken:
+                self.broken.add(rule, place)
+        if box is None or flat is None or region not in (0, 1):
             return None
-        person = {"id": position + 1, "image_id": image["id"], "category_id": self.category_id, "iscrowd": crowd,
-                  "bbox": entry["bbox"], "keypoints": entry.get("keypoints", flat.tolist()),
-                  "num_keypoints": self._count(entry, flat, place, crowd)}
+        person = {"id": position + 1, "image_id": image["id"], "category_id": self.category_id, "iscrowd": int(region),
+                  "bbox": entry["bbox"], "keypoints": entry.get("keypoints") or flat.tolist(),
+                  "num_keypoints": int((flat[2::3] > 0).sum())}
         self._area(entry, person, place)
-        if not crowd:
-            self._place(box, flat, image, place)
+        if not region:
+            self._points(box, flat, np.array([image["width"], image["height"]]), place)
+        self._count(entry, person, place)
         return person
-
-    def _count(self, entry: dict[str, Any], flat: np.ndarray, place: str, crowd: int) -> int:
-        """``num_keypoints``, which evaluators take as given; counted where the file does not have it."""
-        labelled = int((flat[2::3] > 0).sum())
-        if not crowd and not np.isin(flat[2::3], (0, 1, 2)).all():
-            self.broken.add("visibility", place)
-        if not crowd and not labelled:
-            self.broken.add("no keypoint", place)
-        given = entry.get("num_keypoints")
-        if type(given) is not int or given < 0:
-            return labelled
-        if labelled and given != labelled and self.use_area and not crowd:  # CrowdPose counts visible ones alone
-            self.broken.add("num_keypoints", place)
-        return given
 
     def _area(self, entry: dict[str, Any], person: dict[str, Any], place: str) -> None:
         """The annotated area; the box's where it is missing and cannot matter."""
@@ -261,18 +235,24 @@ class _PersonReader:
             person["area"] = entry["area"]
         elif self.use_area:
             person["area"] = max(0.0, person["bbox"][2]) * max(0.0, person["bbox"][3])
-            if not person["iscrowd"] and any(person["keypoints"][2::3]):
+            if person["num_keypoints"] and not person["iscrowd"]:
                 self.broken.add("no area" if self.scored else "no area to train", place)
 
-    def _place(self, box: np.ndarray, flat: np.ndarray, image: dict[str, Any], place: str) -> None:
-        size = np.array([image["width"], image["height"]])
-        if (box[2:] <= 0).any():
-            self.broken.add("zero box", place)
-        elif (box[:2] < -1).any() or (box[:2] + box[2:] > size + 1).any():
-            self.broken.add("box outside", place)
-        points = flat.reshape(-1, 3)[flat[2::3] > 0, :2]
-        if ((points < -1) | (points > size + 1)).any():
-            self.broken.add("point outside", place)
+    def _points(self, box: np.ndarray, flat: np.ndarray, size: np.ndarray, place: str) -> None:
+        points, flags = flat.reshape(-1, 3)[flat[2::3] > 0, :2], flat[2::3]
+        rules = {"visibility": not np.isin(flags, (0, 1, 2)).all(), "no keypoint": not flags.any(),
+                 "zero box": (box[2:] <= 0).any(), "point outside": ((points < -1) | (points > size + 1)).any()}
+        rules["box outside"] = not rules["zero box"] and ((box[:2] < -1).any() or (box[:2] + box[2:] > size + 1).any())
+        for rule in (name for name, broken in rules.items() if broken):
+            self.broken.add(rule, place)
+
+    def _count(self, entry: dict[str, Any], person: dict[str, Any], place: str) -> None:
+        """``num_keypoints``, which evaluators take as given, is counted only where the file does not have it."""
+        given, labelled = entry.get("num_keypoints"), person["num_keypoints"]
+        if type(given) is int and given >= 0:
+            person["num_keypoints"] = given
+            if labelled and given != labelled and self.use_area and not person["iscrowd"]:  # CrowdPose: visible ones
+                self.broken.add("num_keypoints", place)
 
 
 def plain_name(name: Any) -> str:
@@ -293,6 +273,14 @@ def whole_id(value: Any) -> int:
     if type(value) is not int or abs(value) >= 2**63:
         raise ValueError(f"id {str(value)[:40]!r} is not a whole number")
     return value
+
+
+def id_or_none(value: Any) -> int | None:
+    """:func:`whole_id`, None for what is no id."""
+    try:
+        return whole_id(value)
+    except ValueError:
+        return None
 
 
 def numbers(values: Any, count: int, largest: float = LARGEST) -> np.ndarray:

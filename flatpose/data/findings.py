@@ -32,13 +32,13 @@ RULES: dict[str, tuple[str, str, str]] = {
     "bad box": ("error", "boxes are not four finite numbers", "left, top, width, height"),
     "visibility": ("error", "annotations have visibility flags other than 0, 1 and 2",
                    "0 not labelled, 1 labelled and hidden, 2 visible"),
+    "bad crowd": ("error", "annotations have an iscrowd other than 0 and 1", "1 marks a region with many persons"),
     "bad area": ("error", "areas are not numbers of at least 0", "square pixels of the mask, or 0.53 x the box's"),
     "no area": ("error", "persons with keypoints have no area, which is the scale of OKS",
                 "write the mask's area in square pixels, or 0.53 x the box's as CrowdPose does"),
     "no area to train": ("warning", "persons with keypoints have no area", "training takes the area of the box"),
     "nobody counts": ("error", "persons have num_keypoints 0 although keypoints are labelled, and no other is left to "
                                "evaluate", "write the number of labelled keypoints, or leave the field out"),
-    "nobody": ("error", "lists have no person with a labelled keypoint", "is this the right annotation file?"),
     "id zero": ("info", "annotations have id 0", "harmless here (ids are counted anew), but pycocotools takes 0 for "
                                                  "'not matched'"),
     "zero box": ("warning", "boxes have no width or height", "these persons are left out of training"),

@@ -21,42 +21,37 @@ TEST_DEV_IMAGES, TEST_IMAGES = 20_288, 40_670
 
 def coco_test_dev(results: list[dict[str, Any]] | Path, image_info: Path, out: Path, name: str, *,
                   any_list: bool = False) -> Path:
-    """Write ``person_keypoints_test-dev2017_<name>_results.zip`` into the folder ``out``.
+    """Write ``person_keypoints_test-dev2017_<name>_results.zip`` into the folder ``out``; returns its path.
 
-    The bytes depend on results and name alone. Images without a result are allowed; the server counts their persons
-    as missed.
+    The bytes depend on results and name alone. The server counts the persons of images without a result as missed.
 
     Args:
         results: COCO results format, or a file with it.
         image_info: ``image_info_test-dev2017.json``: the images a result may belong to.
         out: Folder of the zip.
         name: The algorithm's name on the server: letters, digits, - and _.
-        any_list: Take a list of another length than test-dev's, to try things out; the server would refuse the zip.
+        any_list: Accept a list of another length than test-dev's, to try things out; the server would refuse the zip.
 
     Raises:
-        DataError: The list is not test-dev's, or a result is not in that form or belongs to another image; the message
-            names the item.
+        DataError: The list is not test-dev's, or a result is malformed or of another image; the message names it.
     """
     if not re.fullmatch(r"[A-Za-z0-9_-]+", name):
         raise DataError(f"{name!r} cannot be part of a file name on the server", where="--name",
                         hint="use letters, digits, - and _")
-    where = str(results) if isinstance(results, Path) else "results"
-    entries = read_json(results) if isinstance(results, Path) else results
+    where, entries = (str(results), read_json(results)) if isinstance(results, Path) else ("results", results)
     images = image_ids(image_info, any_list=any_list)
     if not isinstance(entries, list) or not entries:
         raise DataError("expected a list with at least one result", where=where)
     slim = [_entry(entry, images, f"{where}: [{position}]") for position, entry in enumerate(entries)]
     stem = f"person_keypoints_test-dev2017_{name}_results"
-    path = out / f"{stem}.zip"
-    write_bytes(path, _zip(f"{stem}.json", json.dumps(slim, separators=(",", ":"), allow_nan=False).encode()))
-    return path
+    write_bytes(out / f"{stem}.zip", _zip(f"{stem}.json", json.dumps(slim, separators=(",", ":")).encode()))
+    return out / f"{stem}.zip"
 
 
 def image_ids(path: Path, *, any_list: bool = False) -> set[int]:
     """The ids of an image list; raises DataError when it is malformed or, unless ``any_list``, not test-dev's."""
-    content = read_json(path)
     try:
-        ids = {whole_id(image["id"]) for image in content["images"]}
+        ids = {whole_id(image["id"]) for image in read_json(path)["images"]}
     except (KeyError, TypeError, ValueError):
         raise DataError("no list 'images' of objects with an id", where=str(path),
                         hint="image_info_test-dev2017.json is in image_info_test2017.zip") from None

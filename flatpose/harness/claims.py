@@ -18,6 +18,7 @@ from flatpose import studies
 from flatpose.harness import catalog, compare, frame, stats
 from flatpose.harness.formula import COSTS, Cell, Claim, Interval, Term, cells, evaluate
 from flatpose.harness.frame import Frames
+from flatpose.harness.spec import Published, Row
 from flatpose.harness.tables import markdown, number
 
 HOLDS, ROUNDING, FAILS, NOT_PRINTED = "holds", "holds within rounding", "fails", "not printed"
@@ -93,7 +94,7 @@ def judge(claim: Claim, frames: Frames, box_gain: tuple[float, float] | None = N
     Raises:
         KeyError: A cell names an experiment or a row that does not exist.
     """
-    said = evaluate(claim.formula, lambda cell: _printed(claim, cell, frames))
+    said = evaluate(claim.formula, lambda cell: _printed(cell, frames))
     ours = _measured(claim, frames) if claim.kind == "metric" else _counted(claim, frames)
     boxes = None
     if claim.mixed_boxes and said is not None and box_gain is not None:
@@ -103,14 +104,25 @@ def judge(claim: Claim, frames: Frames, box_gain: tuple[float, float] | None = N
     return Judged(claim, _by_print(claim, said), ours, boxes)
 
 
-def _printed(claim: Claim, cell: Cell, frames: Frames) -> Interval | None:
-    """What the paper prints there, to one decimal; or the claim's own fact."""
-    if cell in claim.facts:
-        return claim.facts[cell]
-    said = {row.id: row.published for row in frames.experiments[cell.experiment].rows}[cell.row]
-    if said is None:
-        return None
-    value = dict(said.metrics, params_m=said.params_m, gflops=said.gflops).get(cell.quantity)  # type: ignore[arg-type]
+def _row(cell: Cell, frames: Frames) -> Row:
+    return {row.id: row for row in frames.experiments[cell.experiment].rows}[cell.row]
+
+
+def _tokens(row: Row) -> dict[str, Any]:
+    """Tokens, and tokens selected for refinement, of a row's configuration."""
+    width, height = row.run.image_size
+    return {"L": width // STRIDE * (height // STRIDE), "top_k": getattr(row.run.model, "top_k", None)}
+
+
+def _printed(cell: Cell, frames: Frames) -> Interval | None:
+    """What the paper prints there: metrics and costs to one decimal, the sizes of the network exactly."""
+    row = _row(cell, frames)
+    said = row.published or Published(source="")
+    exact: dict[str, Any] = {**_tokens(row), **said.built}
+    if cell.quantity in exact:
+        return Interval.exact(float(exact[cell.quantity]))
+    rounded = {"params_m": said.params_m, "gflops": said.gflops} | {str(name): v for name, v in said.metrics.items()}
+    value = rounded.get(cell.quantity)
     return None if value is None else Interval.printed(value)
 
 
@@ -138,9 +150,7 @@ def _counted(claim: Claim, frames: Frames) -> Verdict:
               for r in frames.costs.itertuples()}
 
     def lookup(cell: Cell) -> Interval | None:
-        run = next(row.run for row in frames.experiments[cell.experiment].rows if row.id == cell.row)
-        tokens = run.image_size[0] // STRIDE * (run.image_size[1] // STRIDE)
-        found = {"L": tokens, "top_k": getattr(run.model, "top_k", None), **counts.get((cell.experiment, cell.row), {})}
+        found = {**_tokens(_row(cell, frames)), **counts.get((cell.experiment, cell.row), {})}
         value = found.get(cell.quantity)
         return None if value is None else Interval.exact(float(value))
 
@@ -170,8 +180,8 @@ def _measured(claim: Claim, frames: Frames) -> Verdict:
         if any(found.values()):
             profile = frames.experiments[name].profiles[str(lines["profile"].iloc[0])]
             reasons.append(f"{missing}: {profile.left_out.get(missing, f'no finished run at {profile.name}')}")
-    said = [row.published for row in frames.experiments[name].rows if row.id == wanted[0].row]
-    split = said[0].split if said[0] else ""
+    said = _row(wanted[0], frames).published
+    split = said.split if said else ""
     return Verdict(NOT_TESTED, reason=f"needs {split}, whose truth is not public" if split else
                    (reasons or ["no run of these rows"])[0])
 
@@ -259,10 +269,8 @@ def page(found: Sequence[Judged], latencies: pd.DataFrame) -> str:
     same_boxes = pd.DataFrame([[f"“{j.claim.quote}” ({j.claim.section})", number(j.published.value),
                                 j.one_box_source.reason, j.one_box_source.verdict] for j in mixed if j.one_box_source],
                               columns=["the paper says", "printed lead (AP)", "with the same boxes", "verdict"])
-    words = [f"- “{j.claim.quote}” ({j.claim.section}): {j.claim.note}" for j in found
-             if j.claim.note.startswith("Taken to mean")]
     parts = [
-        "# claims: does each number that the paper states hold?", HOW, "\n".join(_headline(found)),
+        "# claims: does each number that the paper states hold?", HOW, markdown(_overview(found)),
         f"## What does not hold ({len(failing)})", _table(failing),
         "## Leads in Table 2, with the same boxes", "FlatPose's published AP looks like ground-truth boxes, the "
         "others' like a detector's. The last columns subtract what ground-truth boxes gave to simulated networks "
@@ -271,7 +279,6 @@ def page(found: Sequence[Judged], latencies: pd.DataFrame) -> str:
         *(_fold(f"{title} ({len(some)})", _table(some)) for title, some in (
             ("Accuracy: holds by the paper's tables, as far as tested here", [j for j in rest if j not in costs]),
             ("Quotations of a single cell", [j for j in found if not j.fails and j.claim.form == "quotation"]))),
-        _fold(f"What words without numbers are taken to mean ({len(words)})", "\n".join(words)),
         "```bash\nflatpose-exp claims\n```\n\nEntries: [experiments/claims.py](../experiments/claims.py). Formulas and "
         "all verdicts: [claims.csv](claims.csv)."]
     return "\n\n".join(parts) + "\n"
@@ -289,27 +296,21 @@ def _fold(summary: str, body: str) -> str:
     return f"<details><summary>{summary}</summary>\n\n{body}\n\n</details>"
 
 
-def _headline(found: Sequence[Judged]) -> list[str]:
-    """How many hold, by what; quotations and the sentence that names another system are counted apart."""
-    compared = [j for j in found if j.claim.form == "comparison" and not j.claim.as_named]
-    quoted = [j for j in found if j.claim.form == "quotation"]
-    costs, shapes, metrics = ([j for j in compared if j.claim.kind == kind] for kind in ("cost", "shape", "metric"))
-    named = [f"“{j.claim.quote}” {j.published.verdict} ({j.published.reason})" for j in found if j.claim.as_named]
-    settings = dict.fromkeys(j.ours.setting for j in metrics)
-    tested = [f"{setting or 'not run here'}: {_counts(j.ours for j in metrics if j.ours.setting == setting)}"
-              for setting in sorted(settings, key=lambda s: (not s, s))]
-    return [f"- **By the paper's own tables**, {len(compared)} comparisons: {_counts(j.published for j in compared)}; "
-            f"{len(quoted)} quotations of one cell: {_counts(j.published for j in quoted)}.",
-            f"- **With every system counted alike**, {len(costs)} comparisons of parameters and GFLOPs: "
-            f"{_counts(j.ours for j in costs)}; {len(shapes)} statements about the network: "
-            f"{_counts(j.ours for j in shapes)}.",
-            f"- **As the sentence names it** (RTMPose-m, where Table 2 holds RTMPose-l): {'; '.join(named)}.",
-            f"- **Measured here**, {len(metrics)} comparisons of accuracy: {'; '.join(tested)}."]
+def _overview(found: Sequence[Judged]) -> pd.DataFrame:
+    """How many hold, by kind; quotations, and the sentences as they name another system, are counted apart."""
+    groups: dict[str, list[Judged]] = {}
+    for j in sorted(found, key=lambda j: (j.claim.as_named, j.claim.form, j.claim.kind)):
+        kind = {"cost": "parameters and GFLOPs", "metric": "accuracy", "shape": "the network"}[j.claim.kind]
+        form = "RTMPose-m, as the sentence names it" if j.claim.as_named else f"{j.claim.form}s"
+        groups.setdefault(f"{kind}: {form}", []).append(j)
+    return pd.DataFrame([{"sentences": name, "": str(len(some)), "by the paper's own cells": _counts(
+        j.published for j in some), "counted alike, or measured here": _counts(j.ours for j in some)}
+        for name, some in groups.items()])
 
 
 def _counts(verdicts: Iterable[Verdict]) -> str:
-    """"holds 12, fails 1"."""
-    return ", ".join(f"{verdict} {count}" for verdict, count in Counter(v.verdict for v in verdicts).most_common())
+    """"holds 12; fails 1"."""
+    return "; ".join(f"{verdict} {count}" for verdict, count in Counter(v.verdict for v in verdicts).most_common())
 
 
 HOW = (

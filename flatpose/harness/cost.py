@@ -125,7 +125,8 @@ def _build(run: RunConfig) -> nn.Module:
     return build_model(run.model, run.codec, run.image_size, count, pretrained=False)
 
 
-def _time(experiment: Experiment, rows: Sequence[Row], runs_dir: Path, reporter: Reporter) -> Iterator[list[LatencyRow]]:
+def _time(experiment: Experiment, rows: Sequence[Row], runs_dir: Path, reporter: Reporter
+          ) -> Iterator[list[LatencyRow]]:
     """Time each row in every mode, and keep it at once, so that an interrupted command loses one row."""
     reporter.start("latency", len(rows))
     rivals = _rivals()

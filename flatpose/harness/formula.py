@@ -7,8 +7,8 @@ over computed costs, or over metrics measured here (flatpose.harness.claims).
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass
 from itertools import product
 from typing import Any, NamedTuple
 
@@ -26,7 +26,7 @@ OPERATIONS: dict[str, Callable[..., float]] = {
     "highest": max,
     "lowest": min,
 }
-"""All are monotonic in each argument, and of one argument the identity is allowed for the last two."""
+"""All are monotonic in each argument, so the extremes of a result lie at the ends of its arguments' ranges."""
 
 
 class Interval(NamedTuple):
@@ -120,8 +120,6 @@ class Claim:
     note: str = ""
     mixed_boxes: bool = False
     """Compares FlatPose in Table 2 with another system, whose boxes seem to differ (reading R15)."""
-    facts: Mapping[Cell, Interval] = field(default_factory=dict)
-    """Values of cells that no spec publishes: a symbol of Table 6, a number of tokens."""
 
     def __post_init__(self) -> None:
         if sum(v is not None for v in (self.prints, self.above, self.between)) != 1:

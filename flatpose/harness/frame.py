@@ -96,8 +96,11 @@ class Frames:
 
     @cached_property
     def published(self) -> pd.DataFrame:
-        """The paper's metrics (0..1): ``experiment, row, metric, value, source, split, note``."""
-        return published(self.experiments.values())
+        """The metrics that the paper prints for rows: ``experiment, row, metric, value`` (0..1), ``source, split``."""
+        lines = [{"experiment": e.id, "row": row.id, "metric": metric, "value": value / 100, "source": said.source,
+                  "split": said.split} for e in self.experiments.values() for row in e.rows if (said := row.published)
+                 for metric, value in said.metrics.items()]
+        return pd.DataFrame(lines, columns=["experiment", "row", "metric", "value", "source", "split"])
 
     def of(self, experiment: str) -> pd.DataFrame:
         """The results of one experiment."""
@@ -111,13 +114,13 @@ _TEXT = {*OF_ROW[:5], "profile", "data_id", "data", "task", "source", "spec_hash
 
 def read(root: Path, runs_dir: Path | None = None, ids: Sequence[str] | None = None,
          experiments: Sequence[Experiment] | None = None) -> Frames:
-    """Experiments by id or spec file (all that come with the program for None) and their records.
+    """Experiments (all that come with the program, those of ``ids``, or those given) and their records.
 
     Args:
-        root: Holds reports/.
+        root: Holds reports/. Records are looked for in the files of all experiments, which share runs.
         runs_dir: Finished runs that are not committed yet; None reads the committed records only.
-        ids: Experiments to read. Their records are looked for in the files of all experiments, which share runs.
-        experiments: Experiments to read, in place of ``ids``.
+        ids: Ids or paths of spec files.
+        experiments: In place of ``ids``.
 
     Raises:
         DataError: A file of records is damaged, or of another schema.
@@ -135,26 +138,8 @@ def read(root: Path, runs_dir: Path | None = None, ids: Sequence[str] | None = N
 
 
 def load(root: Path, runs_dir: Path | None = None, ids: Sequence[str] | None = None) -> pd.DataFrame:
-    """Every result of these experiments; the columns are listed in this module's docstring."""
+    """The results alone; see :func:`read`."""
     return read(root, runs_dir, ids).results
-
-
-def costs(root: Path, ids: Sequence[str] | None = None) -> pd.DataFrame:
-    """Counted and printed costs; see :attr:`Frames.costs`."""
-    return read(root, ids=ids).costs
-
-
-def latencies(root: Path, ids: Sequence[str] | None = None) -> pd.DataFrame:
-    """Timed forward passes; see :attr:`Frames.latencies`."""
-    return read(root, ids=ids).latencies
-
-
-def published(experiments: Iterable[Experiment]) -> pd.DataFrame:
-    """What the paper prints for rows: ``experiment, row, metric, value`` (0..1) ``, source, split, note``."""
-    lines = [{"experiment": e.id, "row": row.id, "metric": metric, "value": value / 100, "source": row.published.source,
-              "split": row.published.split, "note": row.published.note}
-             for e in experiments for row in e.rows if row.published for metric, value in row.published.metrics.items()]
-    return pd.DataFrame(lines, columns=["experiment", "row", "metric", "value", "source", "split", "note"])
 
 
 def wanted(experiment: Experiment) -> dict[str, list[tuple[Row, str]]]:

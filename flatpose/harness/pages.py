@@ -160,14 +160,12 @@ def _not_run(experiment: Experiment, frames: Frames, settings: Sequence[Setting]
 
 def _more(experiment: Experiment, frames: Frames) -> list[str]:
     """Folded: timings and evaluated checkpoints."""
-    timed = frames.latencies[frames.latencies["experiment"] == experiment.id]
-    evaluated = frames.of(experiment.id)
+    timed, evaluated = frames.latencies.query("experiment == @experiment.id"), frames.of(experiment.id)
     evaluated = evaluated[evaluated["kind"] == "checkpoint"]
     machine = ", ".join(sorted({str(t.cpu if t.device == "CPU" else t.device) for t in timed.itertuples()}))
-    return [_folded(f"Time of a forward pass on {machine}, and as a multiple of FlatPose-B's",
-                    tables.markdown(tables.latency(timed, experiment))) if len(timed) else "",
-            _folded("Weights of others, evaluated without training",
-                    tables.markdown(tables.checkpoints(evaluated, experiment.metric))) if len(evaluated) else ""]
+    found = {f"Time of a forward pass on {machine}, as a multiple of FlatPose-B's": tables.latency(timed, experiment),
+             "Weights of others, evaluated without training": tables.checkpoints(evaluated, experiment.metric)}
+    return [_folded(title, tables.markdown(table)) for title, table in found.items() if len(table)]
 
 
 def _notes(experiment: Experiment, frames: Frames) -> str:
@@ -275,7 +273,7 @@ def readings_search_page(found: pd.DataFrame) -> str:
         "row": cells["row"], "quantity": cells["quantity"].map(tables.QUANTITIES),
         "printed": cells["published"].map(number), "literal": cells["literal"].map(lambda v: number(v, 3)),
         "default": cells["default"].map(lambda v: number(v, 3)),
-        "explained by": cells["explained_by"].replace("", "the literal text")})
+        "explained by": cells["explained_by"].fillna("no set tried").replace("", "the literal text")})
     counted = sets[["departures", "tried", "hits", "ties"]].astype(int)
     return study_page(
         "readings_search: which network the printed counts mean",

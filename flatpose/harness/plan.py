@@ -139,7 +139,7 @@ def _at(row: Row, profile: Profile, data_root: Path | None) -> RunConfig:
 
 def _committed(experiment: Experiment, reports: Path | None) -> set[tuple[str, int | None, str]]:
     """(spec hash, seed, data id or source) of the committed finished runs."""
-    if reports is None:
+    if reports is None or experiment.picture is not None:  # whose file holds the picture's measurements
         return set()
     done = [r for r in read_record_file(reports / "data" / f"{experiment.id}.json", experiment.id).records
             if r.status == "done" and r.data is not None]
@@ -157,7 +157,7 @@ def _status(folder: RunDir, data_id: str | None, profile: Profile, elsewhere: bo
     if record.status == "failed":
         return "failed", record.reason or "no reason was kept"
     if record.stale:
-        return "stale", f"made by version {record.numerics} of the numbers"
+        return "stale", f"made by version {record.numerics} of the numbers, or with other defaults"
     return "done", "record found"
 
 
@@ -181,15 +181,15 @@ def overview(root: Path, runs_dir: Path) -> list[dict[str, Any]]:
 
     It covers the experiments that come with the program and the user's own, from committed records and those in runs/.
     """
-    from flatpose.harness.frame import wanted
+    from flatpose.harness import frame
 
+    own = [catalog.load(str(path)) for path in own_specs(runs_dir).values()]
+    experiments = [*own, *map(catalog.load, catalog.ids())]
+    files = frame.read(root, experiments=experiments).files if experiments else {}
     here, entries = scan(runs_dir), []
-    own = {name: str(path) for name, path in own_specs(runs_dir).items()}
-    for name in (*own.values(), *catalog.ids()):
-        experiment = catalog.load(name)
-        keys = wanted(experiment)
-        committed = read_record_file(root / "reports" / "data" / f"{experiment.id}.json", experiment.id).records
-        latest = {r.key: r for r in sorted((*committed, *here), key=lambda r: r.provenance.ended)
+    for experiment in experiments:
+        keys = frame.wanted(experiment)
+        latest = {r.key: r for r in sorted((*files[experiment.id].records, *here), key=lambda r: r.provenance.ended)
                   if r.spec_hash in keys and r.checkpoint is None}
         settings: dict[tuple[str, str], list[Record]] = {}
         for record in latest.values():

@@ -69,9 +69,9 @@ def _effect(reading: Any, found: pd.DataFrame, search: pd.DataFrame) -> str:
         parts.append(f"`{line.alternative.partition(' = ')[2]}`: {', '.join([*(cost or ['equal cost']), gap])}")
     if len(search) and reading.field:
         literal, total = search.query("departures == 0")["hits"].iloc[0], sum(search["kind"] == "cell")
-        singles = search[search["meaning"].str.contains(f"({reading.field})", regex=False).fillna(False)]
         parts += [f"`{single.name}` gives {single.alone:.0f} of {total} printed costs, the literal text {literal:.0f}"
-                  for single in singles.itertuples(index=False)]
+                  for single in search[search["kind"] == "single"].itertuples(index=False)
+                  if f"({reading.field})" in single.meaning]
     return "; ".join([*parts, *(f"[{name}]({name}.md)" for name in reading.measured)]) or "not measured"
 
 

@@ -14,6 +14,7 @@ from typing import Annotated, Any, Literal, Optional
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 import flatpose
+from flatpose.config.run import from_dict, spec_hash
 from flatpose.errors import DataError, nearest
 from flatpose.io import read_json
 
@@ -155,8 +156,14 @@ class Record(Part):
 
     @property
     def stale(self) -> bool:
-        """Whether code with other numbers than today's made it."""
-        return self.numerics != flatpose.NUMERICS
+        """Whether code with other numbers made it, or a default or field of its configuration has changed since.
+
+        ``spec`` holds defaults too and ``spec_hash`` leaves them out, so that today's hash of the one differs then.
+        """
+        try:
+            return self.numerics != flatpose.NUMERICS or spec_hash(from_dict(self.spec)) != self.spec_hash
+        except ValidationError:
+            return True
 
     @property
     def run_id(self) -> str:

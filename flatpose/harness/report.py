@@ -113,12 +113,12 @@ def index(frames: Frames, reports: Path, files: Mapping[str, bytes]) -> str:
         return pages.index_page(Frames(used or frames.experiments, frames.files), (), {})
     found = ceilings(reports)
     name = "why" if "why" in frames.experiments else "fig1"
-    curves = files.get(f"{name}.svg") or plots.files(frames, name).get(f"{name}.svg")
+    curves = (files.get(f"{name}.svg") or plots.files(frames, name)[f"{name}.svg"]) if len(frames.of(name)) else b""
     answers = [*pages.ceilings_finding(found, _printed(frames))[:2],
                pages.boxes_finding(public_pairs(), tables.paper_boxes(frames)),
                pages.costs_finding(pd.concat([compare.against_paper(e, frames) for e in frames.experiments.values()
                                               if e.id.startswith("table")])),
-               *([plots.caption(curves)] if curves else [])]
+               *([f"{frames.experiments[name].title}, trained here: {plots.caption(curves)}"] if curves else [])]
     return pages.index_page(frames, answers, OTHERS)
 
 

@@ -140,22 +140,6 @@ class Picture:
 
 
 @config
-class Ceiling:
-    """One codec at one input size; its ceiling is the score of ground truth after encoding and decoding."""
-
-    id: str
-    series: str
-    """The codec's name in tables and the curve it belongs to."""
-    part: Literal["map", "ratio", "sigma"]
-    """What is varied: cells of the map, bins per pixel, or the sigma of SimCC's label."""
-    codec: CodecConfig
-    image_size: tuple[PositiveInt, PositiveInt]
-    tasks: tuple[Literal["coco", "crowdpose", "mpii"], ...] = ("coco",)
-    x: Optional[float] = None
-    """Pixels per cell, bins per pixel, or sigma in pixels; None for a codec that has no cells."""
-
-
-@config
 class Experiment:
     """A table or figure: a question, rows, the profiles it can run at, and how the answer is drawn.
 

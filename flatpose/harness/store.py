@@ -1,4 +1,4 @@
-"""Runs on disk: ``runs/<spec hash>/seed<k>/<data id>/``, complete once ``record.json`` exists, which is written last."""
+"""Runs on disk: ``runs/<spec hash>/seed<k>/<data id>/`` is complete when record.json exists, which is written last."""
 
 from __future__ import annotations
 

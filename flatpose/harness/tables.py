@@ -197,13 +197,13 @@ def own_boxes(frames: Frames) -> pd.DataFrame:
 def boxes(found: pd.DataFrame) -> pd.DataFrame:
     """AP and AR − AP with each kind of boxes, or as printed."""
     made = {"network": found["label"]}
+    for box, name in {"_det": "detector boxes", "_gt": "GT boxes", "": "printed"}.items():
+        if f"AP{box}" in found:
+            made[f"AP, {name}"] = (100 * found[f"AP{box}"]).map(number)
+            made[f"AR − AP, {name}"] = (100 * (found[f"AR{box}"] - found[f"AP{box}"])).map(number)
     if "AP_gt" in found:
-        both = {f"{what}, {name}": (100 * (found[f"AP_{box}"] if what == "AP" else found[f"AR_{box}"]
-                                           - found[f"AP_{box}"])).map(number)
-                for what in ("AP", "AR − AP") for box, name in (("det", "detector boxes"), ("gt", "GT boxes"))}
-        return pd.DataFrame({**made, **both, "gain in AP": (100 * (found["AP_gt"] - found["AP_det"])).map(number)})
-    return pd.DataFrame({**made, "AP, printed": (100 * found["AP"]).map(number),
-                         "AR − AP, printed": (100 * (found["AR"] - found["AP"])).map(number)})
+        made["gain in AP"] = (100 * (found["AP_gt"] - found["AP_det"])).map(number)
+    return pd.DataFrame(made)
 
 
 def ceilings(found: pd.DataFrame) -> pd.DataFrame:
@@ -219,26 +219,23 @@ def ceilings(found: pd.DataFrame) -> pd.DataFrame:
 
 def comparison(found: pd.DataFrame) -> list[tuple[str, pd.DataFrame]]:
     """For ``compare``: a table per condition and box source, one of costs, and one of what cannot be compared."""
-    made = []
-    beside = found["measured"].notna() | (found["verdict"] == compare.FAILED)
-    plain = found["convention"] != ""
-    for (setting, box), lines in found[beside & ~plain].groupby(["setting", "box_source"], sort=False, dropna=False):
-        made.append((f"{setting}, {frame.box_name(box)}" if isinstance(box, str) else "failed", lines))
-    made += [("costs and hyper-parameters of the paper-size networks", found[beside & plain]),
-             ("not compared", found[~beside])]
-    return [(title, _compared(lines)) for title, lines in made if len(lines)]
+    alone = found["measured"].isna() & (found["verdict"] != compare.FAILED)
+    title = found["setting"] + ", " + found["box_source"].map(frame.box_name, na_action="ignore")
+    title = title.where(found["convention"] == "", "costs and hyper-parameters of the paper-size networks")
+    title = title.fillna("failed").mask(alone, "not compared")
+    order = sorted(set(title), key=lambda t: (t == "not compared", t))
+    return [(name, _compared(found[title == name])) for name in order]
 
 
 def _compared(lines: pd.DataFrame) -> pd.DataFrame:
-    def show(column: str, sign: str = "") -> list[str]:
-        return [number(value if convention else 100 * value, 2 if convention else 1, sign)
-                for value, convention in zip(lines[column].astype(float), lines["convention"], strict=True)]
-
+    scale, decimals = ([v if plain else w for plain in lines["convention"] != ""] for v, w in ((1, 100), (2, 1)))
+    shown = {name: [number(s * v, d, sign) for s, v, d in zip(scale, lines[name].astype(float), decimals, strict=True)]
+             for name, sign in (("reference", ""), ("measured", ""), ("difference", "+"), ("tolerance", ""))}
     spread = [f" ± {100 * h:.1f} (n = {n})" if pd.notna(h) else f" [{100 * b[0]:.1f}, {100 * b[1]:.1f}]" if b else ""
               for h, n, b in zip(lines["half_width"].astype(float), lines["n"], lines["bootstrap"], strict=True)]
-    return pd.DataFrame({
-        "row": lines["label"], "quantity": lines["quantity"].map(lambda q: QUANTITIES.get(q, q)),
-        "printed" if (lines["against"] == "paper").all() else "reference": show("reference"),
-        "measured": [m + s for m, s in zip(show("measured"), spread, strict=True)],
-        "difference": show("difference", "+"), "tolerance": show("tolerance"),
-        "verdict": [f"{v} ({r})" if r else v for v, r in zip(lines["verdict"], lines["reason"], strict=True)]})
+    shown["measured"] = [m + s for m, s in zip(shown["measured"], spread, strict=True)]
+    shown["verdict"] = [f"{v} ({r})" if r else v for v, r in zip(lines["verdict"], lines["reason"], strict=True)]
+    tool = lines["convention"].map({"hrnet_tool": ", HRNet's tool", "leaf": ", leaf modules"}).fillna("")
+    return pd.DataFrame({"row": lines["label"], "quantity": lines["quantity"].replace(QUANTITIES) + tool, **shown})
+
+

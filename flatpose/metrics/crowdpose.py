@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from flatpose.data.annotations import read_cached
+from flatpose.data.annotations import read_truth
 from flatpose.keypoints import CROWDPOSE14, KeypointSet
 from flatpose.metrics.coco import Results
 
@@ -29,7 +29,7 @@ def crowdpose_metrics(annotation_file: Path, results: Results, *, keypoint_set: 
         keypoint_set: Gives the OKS sigmas.
         image_ids: Evaluate these images only.
     """
-    truth = read_cached(annotation_file, keypoint_set, use_area=False, crowd_index=True)
+    truth = read_truth(annotation_file, keypoint_set, crowd=True)
     dataset = truth.dataset(image_ids)
     keep = {image["id"] for image in dataset["images"]}
     entries = [{**entry, "category_id": truth.category["id"], "keypoints": _all_scored(entry["keypoints"])}
@@ -62,7 +62,7 @@ def xt_evaluation(truth: dict[str, Any], entries: Results, sigmas: np.ndarray) -
     from xtcocotools.coco import COCO
     from xtcocotools.cocoeval import COCOeval
 
-    known = COCO(None, ann_data=truth)
+    known = COCO("-", ann_data=truth)
     found = known.loadRes(entries) if entries else _no_results(COCO, known)
     known.anno_file = ["", ""]
     evaluation = COCOeval(known, found, "keypoints_crowd", sigmas, use_area=False)

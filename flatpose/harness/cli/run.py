@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Annotated, Literal, Optional
 
 import typer
 
-from flatpose.errors import SpecError
 from flatpose.harness import catalog, store
 from flatpose.harness.cli import summary
 from flatpose.harness.cli.experiments import RerunOpt, estimate, planned, write_pages
@@ -92,10 +91,11 @@ def _here(made: Plan, data_root: Path | None, display: Display, jobs: int) -> li
         return run_plan(made, store.runs_dir(), data_root, display, jobs)
     except KeyboardInterrupt:
         display.close()
-        kept = [p for p in made.due if p.folder(store.runs_dir()).record() is not None]
-        resumable = [p for p in made.due if p not in kept and (p.folder(store.runs_dir()).path / "checkpoint").is_dir()]
-        say(f"stopped. Kept: {len(kept)} finished runs and {len(resumable)} checkpoints. The same command continues:\n  "
-            + shlex.join(["flatpose-exp", *sys.argv[1:]]))
+        folders = [p.folder(store.runs_dir()) for p in made.due]
+        unfinished = [folder for folder in folders if folder.record() is None]
+        resumable = sum((folder.path / "checkpoint").is_dir() for folder in unfinished)
+        say(f"stopped. Kept: {len(folders) - len(unfinished)} finished runs and {resumable} checkpoints. The same "
+            "command continues:\n  " + shlex.join(["flatpose-exp", *sys.argv[1:]]))
         raise SystemExit(130) from None
 
 

@@ -1,19 +1,25 @@
 """Which network do the paper's own numbers mean? A search over small readings for those that print its digits.
 
 Tables 1 and 5 print parameters (M) and GFLOPs of twelve different FlatPose networks: 24 cells of one decimal. Every
-count is a sum of layers, so it is done by arithmetic here (a test holds it against built networks and counters), and
-all sets of up to three departures from the literal text are tried. flatpose.harness.readings_page reports the result.
+count is a sum of layers, so it is done by arithmetic here (a test compares it with built networks and their counters),
+and all sets of up to three departures from the literal text are tried.
 """
 
 from __future__ import annotations
 
 import itertools
 import math
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any, Literal
+
+import pandas as pd
+
+from flatpose import NUMERICS
 
 DIM, HEADS, HIDDEN, KEYPOINTS = 256, 8, 1024, 17
 MAX_DEPARTURES = 3
+DEFAULT = ("ffn_all",)
+"""The departures that FlatPoseConfig's defaults make."""
 
 
 @dataclass(frozen=True)
@@ -66,6 +72,10 @@ CASES = (
     Case("Table 5 (11) K = 8", 21.6, 2.8, top_k=8),
     Case("Table 5 (12) K = full", 21.6, 2.8, top_k=None),
 )
+
+
+CELLS = [{"row": case.row, "quantity": name, "published": getattr(case, name)}
+         for case in CASES for name in ("params_m", "gflops")]
 
 
 @dataclass(frozen=True)
@@ -231,27 +241,24 @@ def _head(total: Tally, case: Case, guess: Guess, tokens: int) -> None:
         total.linear(cells, round(side * guess.split_ratio), KEYPOINTS, bias=guess.classifier_bias)
 
 
-def printed(value: float, guess: Guess) -> float:
+def in_print(value: float, guess: Guess) -> float:
     """``value`` with one decimal, as the paper prints it."""
     return math.floor(value * 10) / 10 if guess.truncate else float(f"{value:.1f}")
 
 
-@dataclass
+@dataclass(frozen=True)
 class Outcome:
-    """What one set of departures gives in the 24 cells."""
+    """What one set of departures gives in the 24 cells, in the order of CASES, parameters before GFLOPs."""
 
     departures: tuple[str, ...]
-    cells: list[dict[str, Any]] = field(default_factory=list)
+    values: tuple[float, ...]
+    printed: tuple[bool, ...]
+    """Whether the value prints the paper's digits."""
 
     @property
     def hits(self) -> int:
         """Cells that print the paper's digits."""
-        return sum(cell["hit"] for cell in self.cells)
-
-    @property
-    def missed(self) -> list[str]:
-        """The other cells."""
-        return [f"{cell['row']}: {cell['quantity']}" for cell in self.cells if not cell["hit"]]
+        return sum(self.printed)
 
 
 def evaluate(departures: tuple[str, ...]) -> Outcome | None:
@@ -261,14 +268,10 @@ def evaluate(departures: tuple[str, ...]) -> Outcome | None:
     if len(set(names)) < len(names):
         return None
     guess = replace(Guess(), **{key: value for change in changes for key, value in change.items()})
-    outcome = Outcome(departures)
-    for case in CASES:
-        total = count(case, guess)
-        for quantity, value, want in (("params_m", total.params / 1e6, case.params_m),
-                                      ("gflops", total.macs / 1e9, case.gflops)):
-            outcome.cells.append({"row": case.row, "quantity": quantity, "value": round(value, 4), "published": want,
-                                  "hit": printed(value, guess) == want})
-    return outcome
+    counts = [count(case, guess) for case in CASES]
+    values = [value for total in counts for value in (total.params / 1e6, total.macs / 1e9)]
+    printed = tuple(in_print(v, guess) == cell["published"] for v, cell in zip(values, CELLS, strict=True))
+    return Outcome(departures, tuple(round(value, 4) for value in values), printed)
 
 
 def search(max_departures: int = MAX_DEPARTURES) -> list[Outcome]:
@@ -276,3 +279,27 @@ def search(max_departures: int = MAX_DEPARTURES) -> list[Outcome]:
     sets = (c for n in range(max_departures + 1) for c in itertools.combinations(DEPARTURES, n))
     outcomes = [outcome for outcome in map(evaluate, sets) if outcome is not None]
     return sorted(outcomes, key=lambda o: (-o.hits, len(o.departures)))
+
+
+def measure(max_departures: int = MAX_DEPARTURES) -> pd.DataFrame:
+    """What the search says, in lines of three kinds; every line has numerics.
+
+    cell: row, quantity (params_m or gflops), published, literal and default (values), and explained_by, the departures
+    of the best set that prints it: "" for the literal text, none where no set does.
+    single: name and meaning of a departure, and the cells printed with it alone or with_default.
+    sets: number of departures, how many sets were tried, hits and names of the best one, and its ties.
+    """
+    outcomes = search(max_departures)
+    by_set = {frozenset(o.departures): o for o in outcomes}
+    literal, default = by_set[frozenset()], by_set[frozenset(DEFAULT)]
+    cells = [{"kind": "cell", **cell, "literal": literal.values[i], "default": default.values[i],
+              "explained_by": next((" + ".join(o.departures) for o in (literal, default, *outcomes) if o.printed[i]),
+                                   None)} for i, cell in enumerate(CELLS)]
+    singles = [{"kind": "single", "name": name, "meaning": meaning, "alone": by_set[frozenset((name,))].hits,
+                "with_default": both.hits if (both := by_set.get(frozenset((name, *DEFAULT)))) else None}
+               for name, (meaning, _) in DEPARTURES.items()]
+    sizes = [[o for o in outcomes if len(o.departures) == n] for n in range(max_departures + 1)]
+    best = [{"kind": "sets", "departures": n, "tried": len(group), "hits": group[0].hits,
+             "names": " + ".join(group[0].departures), "ties": sum(o.hits == group[0].hits for o in group)}
+            for n, group in enumerate(sizes)]
+    return pd.DataFrame([*cells, *singles, *best]).assign(numerics=NUMERICS)

@@ -1,18 +1,17 @@
-"""Simulated networks on both box sources: the limits are known, and the committed page says what its data say."""
+"""Simulated networks on both box sources, at limits where the answer is known."""
 
 from __future__ import annotations
 
-from pathlib import Path
+import shutil
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from tiny import write_coco
 
 from flatpose.data import load_coco
-from flatpose.harness import boxes_simulated as simulated
-from flatpose.io import read_json
-
-REPORTS = Path(__file__).parents[1] / "reports"
+from flatpose.errors import DataError
+from flatpose.studies import simulated_boxes as simulated
 
 
 @pytest.fixture
@@ -32,7 +31,6 @@ def test_every_box_shows_its_person_and_far_boxes_nobody(data):
     assert [p.person_id for p in found] == [p.person_id for p in data.val.persons]
     shown = simulated.targets(data.detections, data)
     assert {p.person_id for p in shown} == {p.person_id for p in data.val.persons}
-    from dataclasses import replace
     far = [replace(p, bbox_xywh=np.array([150.0, 110.0, 5.0, 5.0])) for p in data.detections]
     assert simulated.targets(far, data) == [None] * len(far)
 
@@ -55,15 +53,12 @@ def test_the_error_is_the_persons_and_scales_with_the_spread(data):
     assert np.median(np.abs(errors[1][inside])) == pytest.approx(2 * np.median(np.abs(errors[0][inside])), rel=0.1)
 
 
-def test_the_committed_page_is_what_its_data_say():
-    found = read_json(REPORTS / simulated.DATA)
-    assert simulated.page(found) == (REPORTS / simulated.PAGE).read_text(encoding="utf-8")
-    assert "COCO subset" in found["data"] and len(found["rows"]) == 18
-    assert all(0 < r[s]["AP"] < r[s]["AP50"] <= 1 for r in found["rows"] for s in ("gt", "det"))
-
-
-def test_the_verdict_needs_the_gap(data):
-    found = read_json(REPORTS / simulated.DATA)
-    assert "evidence, not proof" in simulated.page(found)
-    close = {**found, "rows": [{**r, "det": r["gt"]} for r in found["rows"]]}
-    assert "this alone does not decide" in simulated.page(close)
+def test_one_line_per_network_with_both_box_sources(tmp_path, monkeypatch):
+    monkeypatch.setattr(simulated, "SPREADS", (0.22,))
+    root = write_coco(tmp_path)
+    found = simulated.measure(root)
+    assert len(found) == 6 and found["data"].str.contains("COCO subset").all()
+    assert all((found[f"AP_{box}"] <= found[f"AP50_{box}"]).all() for box in ("gt", "det"))
+    shutil.rmtree(root / "coco" / "person_detection_results")
+    with pytest.raises(DataError, match="no detector file"):
+        simulated.measure(root)
