@@ -20,8 +20,6 @@ from flatpose.data.loader import Crops, normalise
 from flatpose.errors import DataError, FlatPoseError, SpecError
 from flatpose.models import build_model
 
-STRIDE = 32
-"""Pixels per token."""
 ENOUGH = 10
 """Labelled keypoints of a person that is worth showing."""
 T = TypeVar("T")
@@ -59,9 +57,15 @@ class Sight:
         return self.crops.shape[2], self.crops.shape[1]
 
     @property
+    def stride(self) -> int:
+        """Pixels per token, of a network that has tokens."""
+        tokens = (self.inner["attention"] or self.inner["salience"])[0].shape[-1]
+        return round((self.size[0] * self.size[1] / tokens) ** 0.5)
+
+    @property
     def grid(self) -> tuple[int, int]:
         """Columns and rows of tokens."""
-        return self.size[0] // STRIDE, self.size[1] // STRIDE
+        return self.size[0] // self.stride, self.size[1] // self.stride
 
     def blocks(self, name: str) -> list[Tensor]:
         """An inner tensor per block; raises SpecError when the network has no such thing."""
