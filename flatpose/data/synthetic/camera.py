@@ -5,11 +5,12 @@ Camera frame: x right, y down, z forward, metres. Pixels: the centre of the firs
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
+from flatpose.data.synthetic.levels import Level
 from flatpose.data.synthetic.skeleton import rot_x, rot_z
 
 Array = NDArray[np.float64]
@@ -18,9 +19,11 @@ NEAR = 0.3
 
 @dataclass(frozen=True)
 class Camera:
-    """Focal length in pixels, image size (w, h), position (3,) in the world, rotation (3, 3) world -> camera."""
+    """Focal length and principal point (2,) in pixels, image size (w, h), position (3,) and rotation (3, 3) from world
+    to camera."""
 
     focal: float
+    center: Array
     size: tuple[int, int]
     position: Array
     rotation: Array
@@ -31,57 +34,77 @@ class Camera:
 
     def project(self, points: Array) -> Array:
         """Points (..., 3) in the camera frame -> pixels (..., 2)."""
-        center = (np.array(self.size) - 1) / 2
-        return self.focal * points[..., :2] / np.maximum(points[..., 2:], NEAR) + center
+        return self.focal * points[..., :2] / np.maximum(points[..., 2:], NEAR) + self.center
 
     @property
     def horizon(self) -> float:
-        """Row of the horizon in the middle of the image; far outside when looking straight down."""
+        """Row of the horizon in the middle of the image; far outside when the camera looks straight down."""
         ahead = -self.rotation[:, 2]
-        return (self.size[1] - 1) / 2 + self.focal * ahead[1] / max(ahead[2], 0.05)
+        return float(self.center[1] + self.focal * ahead[1] / max(ahead[2], 0.05))
 
 
-def sample_camera(rng: np.random.Generator, size: tuple[int, int], stature: float, middle: float) -> Camera:
-    """A camera that sees the person at the world's origin at a typical size: whole (most), cut off, or small.
+def sample_camera(rng: np.random.Generator, level: Level, size: tuple[int, int], stature: float,
+                  middle: float) -> Camera:
+    """A camera that shows the person at the world's origin whole (most often), cut off by the border, or small.
 
     Args:
-        rng: Source of chance.
+        rng: Source of randomness.
+        level: Probability of a steep view.
         size: Image (width, height).
         stature: Height of the main person when upright, metres.
         middle: Height of the middle of its body above the ground.
     """
     focal = max(size) * rng.uniform(0.9, 2.1)
-    framing = rng.random()
-    low, high = (0.25, 0.5) if framing < 0.15 else (0.5, 0.95) if framing < 0.8 else (0.95, 1.7)
+    low, high = ((0.25, 0.5), (0.5, 0.95), (0.95, 1.7))[rng.choice(3, p=(0.15, 0.65, 0.2))]
     distance = max(1.3, focal * stature / (size[1] * rng.uniform(low, high)))
-    pitch = rng.normal(0.1, 0.17) if rng.random() < 0.9 else rng.uniform(0.4, 0.9)
+    pitch = rng.uniform(0.4, 0.9) if rng.random() < level.steep else rng.normal(0.1, 0.17)
     target = middle + stature * rng.normal(0, 0.06) + (0.2 * stature if high > 1 else 0)
     height = max(0.15, target + distance * np.sin(pitch))
     horizontal = np.sqrt(max(distance**2 - (height - target) ** 2, 0.25))
     aside = size[0] / focal * distance * rng.normal(0, 0.16)
     tilt = np.arctan2(height - target, horizontal)
-    # World z points to the camera and y up; half a turn about x brings both into the camera's frame.
+    # In the world z points to the camera and y up; half a turn about x gives the axes of the camera frame.
     rotation = rot_z(rng.normal(0, 0.07)) @ rot_x(tilt) @ np.diag([1.0, -1.0, -1.0])
-    return Camera(focal, size, np.array([aside, height, horizontal]), rotation)
+    return Camera(focal, (np.array(size) - 1) / 2, size, np.array([aside, height, horizontal]), rotation)
 
 
-def place_people(rng: np.random.Generator, camera: Camera, count: int, closeness: float) -> Array:
-    """Ground positions (count, 3); the first person stands at the origin.
+def crop_to(rng: np.random.Generator, camera: Camera, points: Array, margin: float, framing: tuple[float, float]) -> Camera:
+    """The camera zoomed and shifted, as when a larger photograph is cropped, so that all ``points`` are in the image.
 
-    ``closeness`` (0..1) is the chance that a person is put next to an earlier one rather than anywhere in view.
+    Args:
+        rng: Source of randomness.
+        camera: To be changed.
+        points: (M, 3) in the camera frame.
+        margin: Distance in metres kept around the points.
+        framing: Range of the height of the points' box, margin included, as a share of the image height.
     """
+    around = margin * camera.focal / points[:, 2:]
+    pixels = camera.project(points)
+    low, high = (pixels - around).min(axis=0), (pixels + around).max(axis=0)
+    size = np.array(camera.size)
+    zoom = min(rng.uniform(*framing) * size[1] / (high - low)[1], framing[1] * size[0] / (high - low)[0])
+    corner = rng.random(2) * (size - 1 - zoom * (high - low))
+    return replace(camera, focal=camera.focal * zoom, center=corner + zoom * (camera.center - low))
+
+
+def place_people(rng: np.random.Generator, level: Level, camera: Camera, count: int) -> Array:
+    """Ground positions (count, 3) in metres; the first person stands at the origin."""
     places = np.zeros((count, 3))
     for i in range(1, count):
+        if level.spacing is not None:
+            places[i] = places[i - 1] + [rng.uniform(*level.spacing), 0, rng.normal(0, 0.15)]
+            continue
         for _ in range(6):
-            places[i] = _candidate(rng, camera, places[rng.integers(i)], closeness)
-            if np.linalg.norm(places[:i] - places[i], axis=1).min() > 0.38 and places[i, 2] < camera.position[2] - 1.2:
+            places[i] = _candidate(rng, level, camera, places[rng.integers(i)])
+            if np.linalg.norm(places[:i] - places[i], axis=1).min() > 0.5 and places[i, 2] < camera.position[2] - 1.2:
                 break
     return places
 
 
-def _candidate(rng: np.random.Generator, camera: Camera, neighbour: Array, closeness: float) -> Array:
-    if rng.random() < closeness:
-        return neighbour + np.array([rng.normal(0, 0.55), 0, rng.normal(0, 0.55)])
+def _candidate(rng: np.random.Generator, level: Level, camera: Camera, neighbour: Array) -> Array:
+    """A position next to ``neighbour`` or anywhere in view."""
+    if rng.random() < level.closeness:
+        return neighbour + np.array([rng.normal(0, 0.8), 0, rng.normal(0, 0.6)])
     depth = rng.uniform(-3.0, 0.8)
     reach = (camera.position[2] - depth) * camera.size[0] / camera.focal
     return np.array([camera.position[0] + reach * rng.uniform(-0.5, 0.5), 0, depth])

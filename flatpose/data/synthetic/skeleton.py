@@ -46,7 +46,7 @@ def sample_bodies(rng: np.random.Generator, count: int) -> Bodies:
     child = rng.random(count) < 0.2
     stature = np.where(child, rng.uniform(0.9, 1.5, count), rng.normal(1.7, 0.1, count).clip(1.45, 2.0))
     youth = ((1.6 - stature) / 0.7).clip(0, 1)
-    girth = rng.normal(1.05, 0.16, count).clip(0.75, 1.6) * (1 + 0.15 * youth)
+    girth = rng.normal(1.1, 0.16, count).clip(0.8, 1.6) * (1 + 0.15 * youth)
     return Bodies(
         stature=stature, girth=girth, head=(1 + 0.4 * youth) * rng.normal(1, 0.05, count),
         legs=(1 - 0.14 * youth) * rng.normal(1, 0.05, count), arms=(1 - 0.06 * youth) * rng.normal(1, 0.05, count),
