@@ -49,13 +49,13 @@ def sample_camera(rng: np.random.Generator, level: Level, size: tuple[int, int],
 
     Args:
         rng: Source of randomness.
-        level: Probability of a steep view.
+        level: Framing and probability of a steep view.
         size: Image (width, height).
         stature: Height of the main person when upright, metres.
         middle: Height of the middle of its body above the ground.
     """
     focal = max(size) * rng.uniform(0.9, 2.1)
-    low, high = ((0.25, 0.5), (0.5, 0.95), (0.95, 1.7))[rng.choice(3, p=(0.15, 0.65, 0.2))]
+    low, high = level.framing or ((0.25, 0.5), (0.5, 0.95), (0.95, 1.7))[rng.choice(3, p=(0.15, 0.65, 0.2))]
     distance = max(1.3, focal * stature / (size[1] * rng.uniform(low, high)))
     pitch = rng.uniform(0.4, 0.9) if rng.random() < level.steep else rng.normal(0.1, 0.17)
     target = middle + stature * rng.normal(0, 0.06) + (0.2 * stature if high > 1 else 0)
@@ -96,7 +96,9 @@ def place_people(rng: np.random.Generator, level: Level, camera: Camera, count: 
             continue
         for _ in range(6):
             places[i] = _candidate(rng, level, camera, places[rng.integers(i)])
-            if np.linalg.norm(places[:i] - places[i], axis=1).min() > 0.5 and places[i, 2] < camera.position[2] - 1.2:
+            # People one behind the other hide each other, so a distance in depth counts less.
+            gaps = np.linalg.norm((places[:i] - places[i]) * [1, 1, 0.3], axis=1)
+            if gaps.min() > level.gap and places[i, 2] < camera.position[2] - 1.2:
                 break
     return places
 

@@ -64,6 +64,9 @@ def ensure(config: EmbeddedConfig, cache_dir: Path | None = None, *, task: Task 
     root = root_folder(config, cache_dir, task=task)
     if problem(root, verify=verify) is None:
         return root
+    if getattr(multiprocessing.current_process(), "_inheriting", False):
+        # A worker is importing a script without a main guard. It must fail here, not wait for the lock of its parent.
+        raise RuntimeError("embedded data cannot be made while a worker process starts")
     try:
         root.mkdir(parents=True, exist_ok=True)
         with _lock(root, reporter):

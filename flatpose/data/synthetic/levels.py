@@ -27,6 +27,7 @@ class Level:
         steep: Probability that the camera looks down steeply.
         spacing: Range of the distance in metres between neighbours who stand side by side. None: people stand anywhere.
         closeness: Without ``spacing``: probability that a person stands next to an earlier one.
+        gap: Without ``spacing``: least distance in metres across the view, where six tries find a place.
         objects: Mean number of objects among and in front of the people.
         accessories: Factor on the probabilities of hats, backpacks, skirts and things held in the hand.
         patterned: Share of garments with a pattern.
@@ -43,7 +44,8 @@ class Level:
     framing: tuple[float, float] | None = None
     steep: float = 0.1
     spacing: tuple[float, float] | None = None
-    closeness: float = 0.5
+    closeness: float = 0.4
+    gap: float = 0.6
     objects: float = 1.0
     accessories: float = 1.0
     patterned: float = 0.65
@@ -65,6 +67,6 @@ PLAIN = Level(
 LEVELS = {"plain": PLAIN, "wild": WILD}
 CROWDED = {
     "plain": replace(PLAIN, code=3, sizes=((256, 192), (240, 208)), headcount=(0, 0.35, 0.4, 0.25), spacing=(0.3, 0.8)),
-    "wild": replace(WILD, code=2, headcount=(0, 0.2, 0.2, 0.2, 0.2, 0.2), closeness=0.35),
+    "wild": replace(WILD, code=2, headcount=(0, 0.2, 0.2, 0.2, 0.2, 0.2), gap=0.3),
 }
 """The same levels with more people closer together, for the CrowdPose form."""

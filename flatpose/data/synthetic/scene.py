@@ -83,7 +83,7 @@ def render(index: int, split: str, seed: int, level: Level) -> Picture:
 
 def _compose(rng: np.random.Generator, level: Level, camera: Camera, drawing: Drawing, joints: Array) -> NDArray[np.uint8]:
     """The shaded solids over the backdrop, antialiased."""
-    light = rng.normal(size=3) * [1, 0.5, 0.6] + [0, -0.8, -0.6]
+    light = rng.normal(size=3) * [1, 0.5, 0.5] + [0, -0.8, -0.9]
     ambient = rng.uniform(0.3, 0.65)
     rgba = shade(drawing, light / np.linalg.norm(light), ambient, rng.uniform(1.0, 1.15) - ambient * 0.6)
     if level.photographic:
