@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from flatpose.data.synthetic.levels import Level
-from flatpose.data.synthetic.skeleton import rot_x, rot_z
+from flatpose.data.synthetic.skeleton import rotation
 
 Array = NDArray[np.float64]
 NEAR = 0.3
@@ -36,12 +36,6 @@ class Camera:
         """Points (..., 3) in the camera frame -> pixels (..., 2)."""
         return self.focal * points[..., :2] / np.maximum(points[..., 2:], NEAR) + self.center
 
-    @property
-    def horizon(self) -> float:
-        """Row of the horizon in the middle of the image; far outside when the camera looks straight down."""
-        ahead = -self.rotation[:, 2]
-        return float(self.center[1] + self.focal * ahead[1] / max(ahead[2], 0.05))
-
 
 def sample_camera(rng: np.random.Generator, level: Level, size: tuple[int, int], stature: float,
                   middle: float) -> Camera:
@@ -64,12 +58,14 @@ def sample_camera(rng: np.random.Generator, level: Level, size: tuple[int, int],
     aside = size[0] / focal * distance * rng.normal(0, 0.16)
     tilt = np.arctan2(height - target, horizontal)
     # In the world z points to the camera and y up; half a turn about x gives the axes of the camera frame.
-    rotation = rot_z(rng.normal(0, 0.07)) @ rot_x(tilt) @ np.diag([1.0, -1.0, -1.0])
-    return Camera(focal, (np.array(size) - 1) / 2, size, np.array([aside, height, horizontal]), rotation)
+    roll = rng.normal(0, 0.07)
+    to_camera = rotation("z", roll) @ rotation("x", tilt) @ np.diag([1.0, -1.0, -1.0])
+    return Camera(focal, (np.array(size) - 1) / 2, size, np.array([aside, height, horizontal]), to_camera)
 
 
-def crop_to(rng: np.random.Generator, camera: Camera, points: Array, margin: float, framing: tuple[float, float]) -> Camera:
-    """The camera zoomed and shifted, as when a larger photograph is cropped, so that all ``points`` are in the image.
+def crop_to(rng: np.random.Generator, camera: Camera, points: Array, margin: float,
+            framing: tuple[float, float]) -> Camera:
+    """The camera zoomed and shifted, as by cropping a larger photograph, so that all ``points`` are in the image.
 
     Args:
         rng: Source of randomness.

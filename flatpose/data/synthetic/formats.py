@@ -53,7 +53,8 @@ def _select(keypoint_set: KeypointSet) -> list[int]:
 
 def annotation(truth: dict[str, Any], keypoint_set: KeypointSet, image_id: int, person_id: int) -> dict[str, Any]:
     """One person in COCO's form with the keypoints of ``keypoint_set``."""
-    keypoints = [value for i in _select(keypoint_set) for value in (*truth["joints"][i][:2], int(truth["joints"][i][2]))]
+    joints = [truth["joints"][i] for i in _select(keypoint_set)]
+    keypoints = [value for x, y, visible in joints for value in (x, y, int(visible))]
     return {"id": person_id, "image_id": image_id, "category_id": 1, "iscrowd": 0, "bbox": truth["bbox"],
             "area": truth["area"], "keypoints": keypoints, "num_keypoints": sum(v > 0 for v in keypoints[2::3])}
 

@@ -1,7 +1,7 @@
 """The two levels of difficulty of the embedded data, as settings of one generator.
 
-``plain`` makes recognising a person easy, so that localising the joints is what a network has to learn within minutes of
-a CPU. ``wild`` has the poses, occlusion, clutter and image quality of photographs taken anywhere.
+``plain`` makes recognising a person easy, so that localising the joints is what a network has to learn within minutes
+on a CPU. ``wild`` has the poses, occlusion, clutter and image quality of photographs taken anywhere.
 """
 
 from __future__ import annotations
@@ -29,7 +29,8 @@ class Level:
         closeness: Without ``spacing``: probability that a person stands next to an earlier one.
         gap: Without ``spacing``: least distance in metres across the view, where six tries find a place.
         objects: Mean number of objects among and in front of the people.
-        accessories: Factor on the probabilities of hats, backpacks, skirts and things held in the hand.
+        hats: Share of people with a hat.
+        packs: Share of people with a backpack.
         patterned: Share of garments with a pattern.
         photographic: Draw a cluttered, unevenly lit backdrop and simulate the camera; otherwise one colour, no noise.
         qualities: JPEG qualities, equally likely.
@@ -46,8 +47,9 @@ class Level:
     spacing: tuple[float, float] | None = None
     closeness: float = 0.4
     gap: float = 0.6
-    objects: float = 1.0
-    accessories: float = 1.0
+    objects: float = 0.7
+    hats: float = 0.2
+    packs: float = 0.12
     patterned: float = 0.65
     photographic: bool = True
     qualities: tuple[int, ...] = (30, 50, 65, 75, 85, 92)
@@ -61,7 +63,7 @@ PLAIN = Level(
     code=1, sizes=((176, 224), (192, 224), (208, 208)), headcount=(0.8, 0.2),
     lower=("stand", "weight on one leg", "walk", "run", "straddle", "lunge", "kick"),
     upper=("hang", "swing", "one up", "both up", "hands on hips", "arms out", "carry", "throw"),
-    facing=1.0, framing=(0.5, 0.95), steep=0.0, spacing=(0.6, 1.1), objects=0.0, accessories=0.0, patterned=0.0,
+    facing=1.0, framing=(0.5, 0.95), steep=0.0, spacing=(0.6, 1.1), objects=0.0, hats=0.0, packs=0.0, patterned=0.0,
     photographic=False, qualities=(92,))
 
 LEVELS = {"plain": PLAIN, "wild": WILD}

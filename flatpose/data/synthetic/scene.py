@@ -77,22 +77,16 @@ def render(index: int, split: str, seed: int, level: Level) -> Picture:
     depth = joints[:, INDEX["pelvis"], 2]
     objects = sample_objects(geometry, camera, level.objects, float(depth.min()), float(depth.max()))
     drawing = draw(np.concatenate([people.solids(camera, places), objects]), camera)
-    image = _compose(looks, level, camera, drawing, joints)
+    image = _compose(looks, level, camera, drawing)
     return Picture(image, int(looks.choice(level.qualities)), _annotate(drawing, camera, joints, bodies))
 
 
-def _compose(rng: np.random.Generator, level: Level, camera: Camera, drawing: Drawing, joints: Array) -> NDArray[np.uint8]:
+def _compose(rng: np.random.Generator, level: Level, camera: Camera, drawing: Drawing) -> NDArray[np.uint8]:
     """The shaded solids over the backdrop, antialiased."""
     light = rng.normal(size=3) * [1, 0.5, 0.5] + [0, -0.8, -0.9]
     ambient = rng.uniform(0.3, 0.65)
     rgba = shade(drawing, light / np.linalg.norm(light), ambient, rng.uniform(1.0, 1.15) - ambient * 0.6)
-    if level.photographic:
-        ankles = joints[:, [INDEX["left_ankle"], INDEX["right_ankle"]]].reshape(-1, 3)
-        ankles = ankles[ankles[:, 2] > 0.5]
-        feet = np.concatenate([camera.project(ankles), 0.2 * camera.focal / ankles[:, 2:]], axis=1)
-        backdrop = cluttered(rng, camera, feet)
-    else:
-        backdrop = one_colour(rng, camera)
+    backdrop = (cluttered if level.photographic else one_colour)(rng, camera.size)
     through = cv2.merge([255 - rgba[..., 3]] * 3)
     image = cv2.add(cv2.multiply(backdrop, through, scale=1 / 255), rgba[..., :3])
     return expose(rng, image) if level.photographic else image

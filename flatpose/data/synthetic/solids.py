@@ -17,13 +17,13 @@ SCALE = 2
 """Buffer pixels per image pixel and side."""
 SOLID = np.dtype([
     ("a", float, 3), ("b", float, 3), ("radii_a", float, 3), ("radii_b", float, 3), ("frame", float, (3, 3)),
-    ("owner", int), ("roundness", float), ("bias", float), ("colours", float, (3, 3)), ("texture", int),
+    ("owner", int), ("roundness", float), ("colours", float, (3, 3)), ("texture", int),
     ("texels", float), ("paint_axis", float, 3), ("paint_slope", float), ("paint_level", float)])
 """A solid in the camera frame, in metres.
 
 It runs from ``a`` to ``b``; its cross-sections are ellipsoids with half axes ``radii_a`` and ``radii_b`` along the
 columns of ``frame``. ``owner`` is the person that it belongs to, -1 for objects. ``roundness`` (0 cylinder, 1 ball)
-bends the normal along the axis; ``bias`` is subtracted from the depth when solids are sorted. ``colours`` are ground,
+bends the normal along the axis. ``colours`` are ground,
 pattern and paint (RGB, 0..255); ``texture`` is the index of the pattern, with ``texels`` per metre. Paint covers the
 points where ``normal . paint_axis + paint_slope * t > paint_level``, with t from 0 at ``a`` to 1 at ``b``.
 """
@@ -34,8 +34,8 @@ _CAP = np.linspace(0.5, 1.5, 9) * np.pi
 class Outlines:
     """M solids in buffer pixels.
 
-    ``start`` (M, 2) is the projection of ``a``; ``along`` and ``across`` (M, 2) are unit vectors, ``length`` (M,) is that
-    of the projected axis, and ``wide`` and ``deep`` (M, 2) are the half extents across and along the axis at ``a`` and ``b``.
+    ``start`` (M, 2) is the projection of ``a``, ``length`` (M,) that of the axis; ``along`` and ``across`` (M, 2) are unit
+    vectors, and ``deep`` and ``wide`` (M, 2) the half extents along and across the axis at ``a`` and ``b``.
     """
 
     start: Floats
@@ -54,7 +54,7 @@ class Outlines:
         return np.round(np.concatenate(caps, axis=1) * 16).astype(np.int32)
 
     def locate(self, i: NDArray | int, x: Array, y: Array) -> tuple[Array, Array]:
-        """Buffer pixels (n,) relative to solids ``i``: s across (-1..1) and t along the axis (0 at ``a``, 1 at ``b``)."""
+        """Buffer pixels (n,) relative to solids ``i``: s across (-1..1) and t along the axis (0 at a, 1 at b)."""
         dx, dy = x - self.start[i, ..., 0], y - self.start[i, ..., 1]
         t = (dx * self.along[i, ..., 0] + dy * self.along[i, ..., 1]) / np.maximum(self.length[i], 1e-3)
         width = self.wide[i, ..., 0] + (self.wide[i, ..., 1] - self.wide[i, ..., 0]) * t.clip(0, 1)
@@ -87,8 +87,7 @@ class Drawing:
 def draw(solids: NDArray[np.void], camera: Camera) -> Drawing:
     """Sort the solids in front of the camera by depth, and fill their outlines from far to near."""
     solids = solids[np.minimum(solids["a"][:, 2], solids["b"][:, 2]) > NEAR]
-    depth = 0.5 * (solids["a"][:, 2] + solids["b"][:, 2]) - solids["bias"]
-    solids = solids[np.argsort(-depth, kind="stable")]
+    solids = solids[np.argsort(-solids["a"][:, 2] - solids["b"][:, 2], kind="stable")]
     outlines = _project(solids, camera)
     ids = np.zeros((camera.size[1] * SCALE, camera.size[0] * SCALE), np.int16)
     for i, polygon in enumerate(outlines.polygons()):
@@ -155,7 +154,8 @@ class _Shading:
         solids, self.outlines, self.ambient, self.diffuse = drawing.solids, drawing.outlines, ambient, diffuse
         axis = solids["b"] - solids["a"]
         reach = np.sqrt((axis**2).sum(axis=1))
-        m = np.array([0.0, 0, -1]) + ((1 - solids["roundness"]) * axis[:, 2] / np.maximum(reach**2, 1e-9))[:, None] * axis
+        share = (1 - solids["roundness"]) * axis[:, 2] / np.maximum(reach**2, 1e-9)
+        m = np.array([0.0, 0, -1]) + share[:, None] * axis
         basis = np.zeros((len(solids), 3, 3))
         basis[:, 0, :2], basis[:, 1, :2] = self.outlines.across, self.outlines.along
         basis[:, 2] = m / np.maximum(np.sqrt((m**2).sum(axis=1)), 1e-6)[:, None]
