@@ -92,7 +92,7 @@ def test_two_makers_at_once(made, tmp_path):
 
 
 def test_reuse_renders_nothing(made, monkeypatch):
-    monkeypatch.setattr(dataset, "render_picture", None)
+    monkeypatch.setattr(dataset, "render", None)
     assert synthetic.ensure(SIZE, made.parent, verify=True) == made
     assert synthetic.existing(SIZE, made.parent) == made
 
@@ -129,7 +129,7 @@ def test_cache_that_cannot_be_written(tmp_path):
 
 def test_cache_folder_from_the_environment(tmp_path, monkeypatch):
     monkeypatch.setenv("FLATPOSE_CACHE", str(tmp_path))
-    assert synthetic.ensure(SMALL, workers=1) == tmp_path / f"embedded-v{synthetic.VERSION}-3x4-s0"
+    assert synthetic.ensure(SMALL, workers=1) == tmp_path / f"embedded-v{synthetic.VERSION}-plain-3x4-s0"
 
 
 def evaluate(root: Path, results: list[dict], kind: str) -> np.ndarray:

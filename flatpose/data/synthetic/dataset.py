@@ -8,10 +8,11 @@ import json
 import multiprocessing
 import os
 import shutil
-from collections.abc import Iterable, Iterator
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -19,25 +20,26 @@ import cv2
 from filelock import FileLock, Timeout
 
 from flatpose.config import EmbeddedConfig
-from flatpose.data.synthetic.formats import LAYOUTS, Layout, Records
+from flatpose.data.synthetic.formats import LAYOUTS, Layout
 from flatpose.data.synthetic.scene import SPLITS, VERSION, render
 from flatpose.errors import DataError
 from flatpose.io import read_json, write_bytes, write_json
 from flatpose.progress import SILENT, Reporter
 
 Task = Literal["coco", "crowdpose", "mpii"]
+Records = list[dict[str, Any]]
 Chunk = tuple[str, int, int]
 """Split, first image and end of a unit of work."""
 _CHUNK_SIZE = 25
 _MANIFEST = "manifest.json"
+_PARTIAL = ".partial"
 
 
 def root_folder(config: EmbeddedConfig, cache_dir: Path | None = None, *, task: Task = "coco") -> Path:
     """Where the data set is or would be: below ``cache_dir``, else $FLATPOSE_CACHE, else ~/.cache/flatpose."""
     cache = cache_dir or Path(os.environ.get("FLATPOSE_CACHE") or Path.home() / ".cache" / "flatpose")
-    middle = "" if task == "coco" else f"{task}-"
-    return cache / (f"embedded-{middle}v{VERSION}-{config.level}-{config.train_images}x{config.val_images}"
-                    f"-s{config.seed}")
+    kind = config.level if task == "coco" else f"{task}-{config.level}"
+    return cache / f"embedded-v{VERSION}-{kind}-{config.train_images}x{config.val_images}-s{config.seed}"
 
 
 def existing(config: EmbeddedConfig, cache_dir: Path | None = None, *, task: Task = "coco") -> Path | None:
@@ -56,7 +58,7 @@ def ensure(config: EmbeddedConfig, cache_dir: Path | None = None, *, task: Task 
         task: Layout and keypoints; CrowdPose images show more people, closer together.
         workers: Processes that render; default one per core.
         reporter: Shows the progress.
-        verify: Hash every image; by default only their number and sizes are compared.
+        verify: Hash the images as well; by default only their sizes are compared.
 
     Raises:
         DataError: The cache folder cannot be written.
@@ -76,8 +78,8 @@ def ensure(config: EmbeddedConfig, cache_dir: Path | None = None, *, task: Task 
             if (root / _MANIFEST).is_file():
                 reporter.message(f"the embedded data in {root} are damaged ({damage}); making them again")
                 (root / _MANIFEST).unlink()
-                shutil.rmtree(root / ".partial", ignore_errors=True)
-            _make(_Job(root, config, task), workers or os.cpu_count() or 1, reporter)
+                shutil.rmtree(root / _PARTIAL, ignore_errors=True)
+            _make(root, config, LAYOUTS[task], workers or os.cpu_count() or 1, reporter)
     except OSError as error:
         raise DataError(f"cannot write the embedded data ({error.strerror})", where=str(root),
                         hint="set FLATPOSE_CACHE to a folder with room") from error
@@ -85,138 +87,85 @@ def ensure(config: EmbeddedConfig, cache_dir: Path | None = None, *, task: Task 
 
 
 def problem(root: Path, *, verify: bool = False) -> str | None:
-    """What is wrong with a data set, or None: hashes of its files, number and sizes (or hashes) of its images."""
+    """What is wrong with a data set, or None: sizes of all files, and hashes of all but the images (``verify``: of all)."""
     try:
-        manifest = read_json(root / _MANIFEST)
-        for name, expected in manifest["files"].items():
-            if _sha256((root / name).read_bytes()) != expected:
+        for name, (size, digest) in read_json(root / _MANIFEST)["files"].items():
+            path = root / name
+            if path.stat().st_size != size:
                 return f"{name} has changed"
-        for folder, expected in manifest["images"].items():
-            paths = sorted((root / folder).glob("*.jpg"))
-            found: dict[str, Any] = {"count": len(paths), "bytes": sum(p.stat().st_size for p in paths)}
-            if verify:
-                found["sha256"] = _combined(_sha256(p.read_bytes()) for p in paths)
-            if any(expected[key] != value for key, value in found.items()):
-                return f"the images in {folder} have changed"
+            if (verify or path.suffix != ".jpg") and _sha256(path.read_bytes()) != digest:
+                return f"{name} has changed"
     except OSError as error:
         return f"{Path(error.filename or '').name} is missing"
-    except (DataError, KeyError, TypeError, AttributeError):
+    except (DataError, KeyError, TypeError, ValueError, AttributeError):
         return f"{_MANIFEST} is not readable"
     return None
 
 
-@dataclass(frozen=True)
-class _Job:
-    """What a worker process needs to know; picklable."""
-
-    root: Path
-    config: EmbeddedConfig
-    task: Task
-
-    @property
-    def layout(self) -> Layout:
-        return LAYOUTS[self.task]
-
-    def chunks(self) -> list[Chunk]:
-        sizes = {"train": self.config.train_images, "val": self.config.val_images}
-        return [(split, first, min(first + _CHUNK_SIZE, sizes[split]))
-                for split in SPLITS for first in range(0, sizes[split], _CHUNK_SIZE)]
-
-    def image(self, split: str, index: int) -> Path:
-        return self.root / self.layout.folder[split] / self.layout.image_name(split, index)
-
-    def journal(self, chunk: Chunk) -> Path:
-        """Truth, sizes and hashes of the images of a chunk, written when all of them are in place."""
-        return self.root / ".partial" / f"{chunk[0]}-{chunk[1]:06d}.json"
-
-    def finished(self, chunk: Chunk) -> Records | None:
-        """The records of a chunk made earlier, or None when it has to be made."""
-        split, first, end = chunk
-        try:
-            records = json.loads(self.journal(chunk).read_bytes())
-            sizes = [self.image(split, i).stat().st_size for i in range(first, end)]
-        except (OSError, ValueError):
-            return None
-        return records if [r["bytes"] for r in records] == sizes else None
-
-
-def _make(job: _Job, workers: int, reporter: Reporter) -> None:
+def _make(root: Path, config: EmbeddedConfig, layout: Layout, workers: int, reporter: Reporter) -> None:
     """Render what is missing, then write the annotations, and the manifest last."""
-    chunks = job.chunks()
-    for folder in (*job.layout.folder.values(), ".partial"):
-        (job.root / folder).mkdir(parents=True, exist_ok=True)
-    done = {chunk: records for chunk in chunks if (records := job.finished(chunk)) is not None}
-    reporter.start("embedded data", chunks[-1][2] + max(c[2] for c in chunks if c[0] == "train"))
-    reporter.advance(sum(map(len, done.values())))
-    for chunk, records in _rendered(job, [c for c in chunks if c not in done], workers):
-        done[chunk] = records
-        reporter.advance(len(records))
+    for folder in (*layout.folder.values(), _PARTIAL):
+        (root / folder).mkdir(parents=True, exist_ok=True)
+    sizes = {"train": config.train_images, "val": config.val_images}
+    chunks = [(split, first, min(first + _CHUNK_SIZE, sizes[split]))
+              for split in SPLITS for first in range(0, sizes[split], _CHUNK_SIZE)]
+    records: dict[str, Records] = {split: [] for split in SPLITS}
+    reporter.start("embedded data", sum(sizes.values()))
+    for chunk, made in zip(chunks, _rendered(root, config, layout, chunks, workers), strict=True):
+        records[chunk[0]] += made
+        reporter.advance(len(made))
     reporter.finish()
-    _finish(job, {split: [r for c in chunks if c[0] == split for r in done[c]] for split in SPLITS})
+    files = {record["file"]: (record["bytes"], record["sha256"]) for split in SPLITS for record in records[split]}
+    for name, content in layout.files(records, config.seed).items():
+        write_bytes(root / name, content)
+        files[name] = (len(content), _sha256(content))
+    write_json(root / _MANIFEST, {"version": VERSION, "config": asdict(config), "opencv": cv2.__version__, "files": files})
+    shutil.rmtree(root / _PARTIAL, ignore_errors=True)
 
 
-def _rendered(job: _Job, chunks: list[Chunk], workers: int) -> Iterator[tuple[Chunk, Records]]:
-    """Chunks with their records as they are finished, in any order."""
-    left = dict.fromkeys(chunks)
+def _rendered(root: Path, config: EmbeddedConfig, layout: Layout, chunks: list[Chunk], workers: int) -> Iterator[Records]:
+    """The records of every chunk, in order."""
+    job = partial(_render_chunk, root, config, layout)
+    done = 0
     if workers > 1 and len(chunks) > 2:
         context = multiprocessing.get_context("spawn")
         with (contextlib.suppress(BrokenProcessPool),
               ProcessPoolExecutor(min(workers, len(chunks)), context, cv2.setNumThreads, (1,)) as pool):
-            futures = {pool.submit(_render_chunk, job, chunk): chunk for chunk in chunks}
-            try:
-                for future in as_completed(futures):
-                    records = future.result()
-                    del left[futures[future]]
-                    yield futures[future], records
-            finally:
-                pool.shutdown(wait=False, cancel_futures=True)
-    # One worker, little work, or a main module that cannot be started again (an interactive session).
-    for chunk in left:
-        yield chunk, _render_chunk(job, chunk)
+            for records in pool.map(job, chunks):
+                done += 1
+                yield records
+    # One worker, little work, or a main module that cannot be imported again (an interactive session).
+    yield from map(job, chunks[done:])
 
 
-def _render_chunk(job: _Job, chunk: Chunk) -> Records:
-    """Render and store the images of one chunk; its journal is written last."""
+def _render_chunk(root: Path, config: EmbeddedConfig, layout: Layout, chunk: Chunk) -> Records:
+    """Render and store the images of a chunk, unless its journal says that they exist; the journal is written last."""
     split, first, end = chunk
-    records = [_store(job, split, index) for index in range(first, end)]
-    write_json(job.journal(chunk), records, indent=None)
+    journal = root / _PARTIAL / f"{split}-{first:06d}.json"
+    with contextlib.suppress(OSError, ValueError):
+        records = json.loads(journal.read_bytes())
+        if all((root / record["file"]).stat().st_size == record["bytes"] for record in records):
+            return records
+    records = [_store(root, config, layout, split, index) for index in range(first, end)]
+    write_json(journal, records, indent=None)
     return records
 
 
-def _store(job: _Job, split: str, index: int) -> dict[str, Any]:
+def _store(root: Path, config: EmbeddedConfig, layout: Layout, split: str, index: int) -> dict[str, Any]:
     """Write one image and return its record."""
-    picture = render(index, split, job.config.seed, job.layout.levels[job.config.level])
+    picture = render(index, split, config.seed, layout.levels[config.level])
     done, encoded = cv2.imencode(".jpg", picture.image[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, picture.quality])
     if not done:
         raise DataError("OpenCV cannot write JPEG files", hint="reinstall opencv-python-headless")
     content = encoded.tobytes()
-    target = job.image(split, index)
-    # Renamed into place, but not synchronised one by one: the hashes show what a crash has lost.
-    temporary = job.root / ".partial" / f"{split}-{target.name}"
+    name = f"{layout.folder[split]}/{layout.image_name(split, index)}"
+    # Renamed into place, but not synchronised one by one: sizes and hashes show what a crash has lost.
+    temporary = root / _PARTIAL / f"{split}-{index}.jpg"
     temporary.write_bytes(content)
-    os.replace(temporary, target)
+    os.replace(temporary, root / name)
     height, width = picture.image.shape[:2]
-    return {"width": width, "height": height, "bytes": len(content), "sha256": _sha256(content),
+    return {"file": name, "width": width, "height": height, "bytes": len(content), "sha256": _sha256(content),
             "truths": [asdict(truth) for truth in picture.truths]}
-
-
-def _finish(job: _Job, records: dict[str, Records]) -> None:
-    files = job.layout.files(records, job.config.seed)
-    for name, content in files.items():
-        write_bytes(job.root / name, content)
-    images: dict[str, dict[str, Any]] = {}
-    for folder in dict.fromkeys(job.layout.folder.values()):
-        inside = [r for split in SPLITS if job.layout.folder[split] == folder for r in records[split]]
-        images[folder] = {"count": len(inside), "bytes": sum(r["bytes"] for r in inside),
-                          "sha256": _combined(r["sha256"] for r in inside)}
-    write_json(job.root / _MANIFEST, {
-        "version": VERSION, "task": job.task, "config": asdict(job.config), "opencv": cv2.__version__, "images": images,
-        "files": {name: _sha256(content) for name, content in files.items()}})
-    shutil.rmtree(job.root / ".partial", ignore_errors=True)
-
-
-def _combined(hashes: Iterable[str]) -> str:
-    return _sha256("\n".join(hashes).encode())
 
 
 def _sha256(content: bytes) -> str:
@@ -225,7 +174,7 @@ def _sha256(content: bytes) -> str:
 
 @contextlib.contextmanager
 def _lock(root: Path, reporter: Reporter) -> Iterator[None]:
-    """One process at a time makes a data set; the lock of a process that dies is released by the system."""
+    """One process at a time makes a data set; the system releases the lock of a process that dies."""
     lock = FileLock(root / ".lock")
     try:
         lock.acquire(timeout=0)

@@ -34,8 +34,8 @@ _CAP = np.linspace(0.5, 1.5, 9) * np.pi
 class Outlines:
     """M solids in buffer pixels.
 
-    ``start`` (M, 2) is the projection of ``a``, ``length`` (M,) that of the axis; ``along`` and ``across`` (M, 2) are unit
-    vectors, and ``deep`` and ``wide`` (M, 2) the half extents along and across the axis at ``a`` and ``b``.
+    ``start`` (M, 2) is the projection of ``a``, ``length`` (M,) that of the axis. ``along`` and ``across`` (M, 2) are
+    unit vectors, ``deep`` and ``wide`` (M, 2) the half extents along and across the axis at ``a`` and ``b``.
     """
 
     start: Floats

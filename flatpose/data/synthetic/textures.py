@@ -28,13 +28,11 @@ def cloth_bank() -> NDArray[np.float32]:
     """(P, TILE * TILE) weights 0..1 of the second colour of each cloth pattern; row 0 is plain."""
     rng = np.random.default_rng(11)
     y, x = np.mgrid[0:TILE, 0:TILE]
-    noise = [_noise(rng, TILE, o) for o in ((4, 8), (8, 16), (16, 32, 64))]
-    patterns = [np.zeros((TILE, TILE)),
-                *[(y // w) % 2 for w in (4, 8, 16)], *[(x // w) % 2 for w in (4, 8)],
-                *[(y // w + x // w) % 2 for w in (8, 16)], ((y % 16 < 3) | (x % 16 < 3)) * 0.8,
-                0.5 * ((y // 16) % 2) + 0.5 * ((x // 16) % 2), ((x + y) // 8) % 2,
-                (x % 16 - 8) ** 2 + (y % 16 - 8) ** 2 < 14, noise[0] > 0.5, noise[1] > 0.55, noise[2]]
-    return np.stack(patterns).astype(np.float32).reshape(len(patterns), -1)
+    stripes = [*[(y // w) % 2 for w in (4, 8, 16)], *[(x // w) % 2 for w in (4, 8)], ((x + y) // 8) % 2]
+    checks = [*[(y // w + x // w) % 2 for w in (8, 16)], ((y % 16 < 3) | (x % 16 < 3)) * 0.8,
+              0.5 * ((y // 16) % 2) + 0.5 * ((x // 16) % 2)]
+    blots = [(x % 16 - 8) ** 2 + (y % 16 - 8) ** 2 < 14, _noise(rng, TILE, (4, 8)) > 0.5, _noise(rng, TILE, (8, 16))]
+    return np.stack([0 * x, *stripes, *checks, *blots]).astype(np.float32).reshape(-1, TILE * TILE)
 
 
 @cache
@@ -48,22 +46,18 @@ def ground_bank() -> NDArray[np.uint8]:
     """(P, 2 * GROUND_TILE, 2 * GROUND_TILE) grey patterns of walls, floors and furniture."""
     rng = np.random.default_rng(13)
     y, x = np.mgrid[0:GROUND_TILE, 0:GROUND_TILE]
-    soft = [_noise(rng, GROUND_TILE, o) for o in ((2, 4), (4, 8, 16), (8, 16, 32, 64), (4, 16, 64, 128), (16, 64, 256),
+    soft = [_noise(rng, GROUND_TILE, o) for o in ((2, 4), (4, 8, 16), (8, 16, 32, 64), (16, 64, 256),
                                                   (2, 4, 8, 16, 32, 64, 128))]
     brick = ((y % 16 < 2) | ((x + 16 * ((y // 16) % 2)) % 32 < 2)) * 0.7 + 0.3 * soft[2]
-    planks = (x % 32 < 1) * 0.8 + 0.2 * soft[3] + 0.3 * (soft[1] > 0.5)
     bars = ((x // 16) % 2) * 0.7 + 0.3 * soft[2]
     tiles = ((x // 64 + y // 64) % 2) * 0.5 + 0.5 * soft[3]
-    curtain = np.abs(np.sin(x / 17 + 3 * soft[1])) * 0.8 + 0.2 * soft[4]
-    maps = [*soft, brick, planks, bars, tiles, curtain, (soft[1] > 0.5) * 0.6 + soft[3] * 0.4]
+    curtain = np.abs(np.sin(x / 17 + 3 * soft[1])) * 0.8 + 0.2 * soft[3]
+    maps = [*soft, brick, bars, tiles, curtain]
     return np.stack([np.tile((m / m.max() * 255).astype(np.uint8), (2, 2)) for m in maps])
 
 
 @cache
 def grain() -> NDArray[np.uint8]:
-    """(2 * GROUND_TILE, 2 * GROUND_TILE, 3) slightly coloured sensor noise around 128, standard deviation 24."""
-    rng = np.random.default_rng(14)
-    shape = (2 * GROUND_TILE, 2 * GROUND_TILE)
-    luma = rng.normal(0, 20, (*shape, 1)).astype(np.float32)
-    chroma = rng.normal(0, 13, (*shape, 3)).astype(np.float32)
-    return (luma + chroma + 128).clip(0, 255).astype(np.uint8)
+    """(2 * GROUND_TILE, 2 * GROUND_TILE, 3) sensor noise around 128, standard deviation 24."""
+    noise = np.random.default_rng(14).normal(128, 24, (2 * GROUND_TILE, 2 * GROUND_TILE, 3))
+    return noise.clip(0, 255).astype(np.uint8)
