@@ -16,7 +16,7 @@ from flatpose.data.synthetic.levels import CROWDED, LEVELS, PLAIN, WILD
 from flatpose.data.synthetic.poses import sample_poses
 from flatpose.data.synthetic.scene import render
 from flatpose.data.synthetic.skeleton import INDEX, Bodies, pose_joints
-from flatpose.data.synthetic.solids import SCALE, SOLID, draw, shade
+from flatpose.data.synthetic.solids import SCALE, SOLID, Drawing
 from flatpose.keypoints import COCO17
 
 
@@ -126,13 +126,13 @@ def test_nearer_solids_hide_farther_ones():
     solids["b"] = solids["a"] * [-1, -1, 1]
     solids["radii_a"] = solids["radii_b"] = 0.2
     solids["frame"], solids["colours"], solids["texels"], solids["paint_level"] = np.eye(3), 200.0, 60, 9
-    drawing = draw(solids, camera)
+    drawing = Drawing(solids, camera)
     middle = drawing.ids[64, 64]
     assert drawing.ids.shape == (64 * SCALE, 64 * SCALE)
     assert drawing.solids["a"][middle - 1, 2] == 2
     depth = drawing.surface_depth(np.array([middle]), np.array([63.5]), np.array([63.5]))
     assert depth == pytest.approx(1.8, abs=0.02)
-    rgba = shade(drawing, np.array([0.0, 0, -1]), 0.5, 0.5)
+    rgba = drawing.shade(np.array([0.0, 0, -1]), 0.5, 0.5)
     assert set(np.unique(rgba[..., 3])) > {0, 255}, "edges are antialiased"
     assert (rgba[rgba[..., 3] == 0] == 0).all()
 

@@ -8,51 +8,28 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-Sizes = tuple[tuple[int, int], ...]
-
 
 @dataclass(frozen=True)
 class Level:
-    """What the images of a level may show.
+    """What the images of a level may show."""
 
-    Attributes:
-        code: Number that keeps the random streams of the levels apart.
-        sizes: Image sizes (width, height) in pixels, equally likely.
-        headcount: Probabilities of 1, 2, 3, ... people in an image.
-        lower: Names of the lower-body templates of ``poses.py``; empty for all.
-        upper: Names of the upper-body templates; empty for all.
-        facing: Probability that a person faces the camera, with yaw N(0, 0.5) rad; other people face anywhere.
-        framing: Range of the height of the whole group as a share of the image height. None: people may be small or cut
-            off by the border.
-        steep: Probability that the camera looks down steeply.
-        spacing: Range of the distance in metres between neighbours who stand side by side. None: people stand anywhere.
-        closeness: Without ``spacing``: probability that a person stands next to an earlier one.
-        gap: Without ``spacing``: least distance in metres across the view, where six tries find a place.
-        objects: Mean number of objects among and in front of the people.
-        hats: Share of people with a hat.
-        packs: Share of people with a backpack.
-        patterned: Share of garments with a pattern.
-        photographic: Draw a cluttered, unevenly lit backdrop and simulate the camera; otherwise one colour, no noise.
-        qualities: JPEG qualities, equally likely.
-    """
-
-    code: int
-    sizes: Sizes
-    headcount: tuple[float, ...]
-    lower: tuple[str, ...] = ()
-    upper: tuple[str, ...] = ()
-    facing: float = 0.5
-    framing: tuple[float, float] | None = None
-    steep: float = 0.1
-    spacing: tuple[float, float] | None = None
-    closeness: float = 0.4
-    gap: float = 0.6
-    objects: float = 0.7
-    hats: float = 0.2
-    packs: float = 0.12
-    patterned: float = 0.65
-    photographic: bool = True
-    qualities: tuple[int, ...] = (30, 50, 65, 75, 85, 92)
+    code: int  # keeps the random streams of the levels apart
+    sizes: tuple[tuple[int, int], ...]  # image sizes (width, height), equally likely
+    headcount: tuple[float, ...]  # probabilities of 1, 2, 3, ... people
+    lower: tuple[str, ...] = ()  # lower-body templates of poses.py; empty for all
+    upper: tuple[str, ...] = ()  # upper-body templates; empty for all
+    facing: float = 0.5  # share of people who face the camera, yaw N(0, 0.5) rad; the others face anywhere
+    framing: tuple[float, float] | None = None  # height of the group / image height; None: people may be cut off or small
+    steep: float = 0.1  # probability of a camera that looks down steeply
+    spacing: tuple[float, float] | None = None  # metres between people side by side; None: they stand anywhere
+    closeness: float = 0.4  # without spacing: probability of standing next to an earlier person
+    gap: float = 0.6  # without spacing: least distance in metres across the view, if six tries find a place
+    objects: float = 0.7  # mean number of objects among and in front of the people
+    hats: float = 0.2  # share of people
+    packs: float = 0.12  # share of people with a backpack
+    patterned: float = 0.65  # share of garments with a pattern
+    photographic: bool = True  # cluttered, unevenly lit backdrop and a simulated camera, instead of one colour
+    qualities: tuple[int, ...] = (30, 50, 65, 75, 85, 92)  # of the JPEG, equally likely
 
 
 WILD = Level(
@@ -68,7 +45,7 @@ PLAIN = Level(
 
 LEVELS = {"plain": PLAIN, "wild": WILD}
 CROWDED = {
-    "plain": replace(PLAIN, code=3, sizes=((256, 192), (240, 208)), headcount=(0, 0.35, 0.4, 0.25), spacing=(0.3, 0.8)),
+    "plain": replace(PLAIN, code=3, sizes=((256, 192), (240, 208)), headcount=(0, 0.35, 0.4, 0.25), spacing=(0.2, 0.75)),
     "wild": replace(WILD, code=2, headcount=(0, 0.2, 0.2, 0.2, 0.2, 0.2), gap=0.3),
 }
 """The same levels with more people closer together, for the CrowdPose form."""

@@ -17,7 +17,7 @@ from flatpose.data.synthetic.camera import Camera, crop_to, place_people, sample
 from flatpose.data.synthetic.levels import Level
 from flatpose.data.synthetic.people import People
 from flatpose.data.synthetic.skeleton import INDEX, LABELLED, Bodies
-from flatpose.data.synthetic.solids import SCALE, Drawing, draw, shade, to_buffer
+from flatpose.data.synthetic.solids import SCALE, Drawing, to_buffer
 
 VERSION = 2
 SPLITS = ("train", "val")
@@ -76,7 +76,7 @@ def render(index: int, split: str, seed: int, level: Level) -> Picture:
         camera = crop_to(geometry, camera, joints.reshape(-1, 3), margin, level.framing)
     depth = joints[:, INDEX["pelvis"], 2]
     objects = sample_objects(geometry, camera, level.objects, float(depth.min()), float(depth.max()))
-    drawing = draw(np.concatenate([people.solids(camera, places), objects]), camera)
+    drawing = Drawing(np.concatenate([people.solids(camera, places), objects]), camera)
     image = _compose(looks, level, camera, drawing)
     return Picture(image, int(looks.choice(level.qualities)), _annotate(drawing, camera, joints, bodies))
 
@@ -85,7 +85,7 @@ def _compose(rng: np.random.Generator, level: Level, camera: Camera, drawing: Dr
     """The shaded solids over the backdrop, antialiased."""
     light = rng.normal(size=3) * [1, 0.5, 0.5] + [0, -0.8, -0.9]
     ambient = rng.uniform(0.3, 0.65)
-    rgba = shade(drawing, light / np.linalg.norm(light), ambient, rng.uniform(1.0, 1.15) - ambient * 0.6)
+    rgba = drawing.shade(light / np.linalg.norm(light), ambient, rng.uniform(1.0, 1.15) - ambient * 0.6)
     backdrop = (cluttered if level.photographic else one_colour)(rng, camera.size)
     through = cv2.merge([255 - rgba[..., 3]] * 3)
     image = cv2.add(cv2.multiply(backdrop, through, scale=1 / 255), rgba[..., :3])
