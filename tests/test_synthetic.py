@@ -110,7 +110,7 @@ def test_left_is_the_persons_own_left():
     one = np.ones(1)
     body = Bodies(1.7 * one, one, one, one, one, 0.11 * one, 0.07 * one)
     pose = {name: np.zeros_like(angle) for name, angle in sample_poses(np.random.default_rng(0), 1, PLAIN).items()}
-    camera = sample_camera(np.random.default_rng(1), PLAIN, (256, 256), 1.7, 0.85)
+    camera = sample_camera(np.random.default_rng(1), PLAIN, (256, 256), 1.7)
     for yaw, sign in ((0.0, 1), (np.pi, -1)):
         joints, _ = pose_joints(body, pose | {"yaw": np.array([yaw])})
         pixels = camera.project(camera.view(joints))[0]
@@ -120,7 +120,7 @@ def test_left_is_the_persons_own_left():
 
 
 def test_nearer_solids_hide_farther_ones():
-    camera = sample_camera(np.random.default_rng(1), PLAIN, (64, 64), 1.7, 0.85)
+    camera = sample_camera(np.random.default_rng(1), PLAIN, (64, 64), 1.7)
     solids = np.zeros(2, SOLID)
     solids["a"] = [[-1.0, 0, 3], [0, -1, 2]]
     solids["b"] = solids["a"] * [-1, -1, 1]

@@ -19,8 +19,8 @@ NEAR = 0.3
 
 @dataclass(frozen=True)
 class Camera:
-    """Focal length and principal point (2,) in pixels, image size (w, h), position (3,) and rotation (3, 3) from world
-    to camera."""
+    """Focal length and principal point (2,) in pixels, image size (w, h), position (3,) in the world, and rotation
+    (3, 3) from world to camera."""
 
     focal: float
     center: Array
@@ -37,30 +37,20 @@ class Camera:
         return self.focal * points[..., :2] / np.maximum(points[..., 2:], NEAR) + self.center
 
 
-def sample_camera(rng: np.random.Generator, level: Level, size: tuple[int, int], stature: float,
-                  middle: float) -> Camera:
-    """A camera that shows the person at the world's origin whole (most often), cut off by the border, or small.
-
-    Args:
-        rng: Source of randomness.
-        level: Framing and probability of a steep view.
-        size: Image (width, height).
-        stature: Height of the main person when upright, metres.
-        middle: Height of the middle of its body above the ground.
-    """
+def sample_camera(rng: np.random.Generator, level: Level, size: tuple[int, int], height: float) -> Camera:
+    """A camera that shows a person of ``height`` metres at the world's origin whole (mostly), cut off, or small."""
     focal = max(size) * rng.uniform(0.9, 2.1)
     low, high = level.framing or ((0.25, 0.5), (0.5, 0.95), (0.95, 1.7))[rng.choice(3, p=(0.15, 0.65, 0.2))]
-    distance = max(1.3, focal * stature / (size[1] * rng.uniform(low, high)))
+    distance = max(1.3, focal * height / (size[1] * rng.uniform(low, high)))
     pitch = rng.uniform(0.4, 0.9) if rng.random() < level.steep else rng.normal(0.1, 0.17)
-    target = middle + stature * rng.normal(0, 0.06) + (0.2 * stature if high > 1 else 0)
-    height = max(0.15, target + distance * np.sin(pitch))
-    horizontal = np.sqrt(max(distance**2 - (height - target) ** 2, 0.25))
+    target = height * (0.5 + rng.normal(0, 0.06) + (0.2 if high > 1 else 0))
+    above = max(0.15, target + distance * np.sin(pitch))
+    horizontal = np.sqrt(max(distance**2 - (above - target) ** 2, 0.25))
     aside = size[0] / focal * distance * rng.normal(0, 0.16)
-    tilt = np.arctan2(height - target, horizontal)
+    tilt = np.arctan2(above - target, horizontal)
     # In the world z points to the camera and y up; half a turn about x gives the axes of the camera frame.
-    roll = rng.normal(0, 0.07)
-    to_camera = rotation("z", roll) @ rotation("x", tilt) @ np.diag([1.0, -1.0, -1.0])
-    return Camera(focal, (np.array(size) - 1) / 2, size, np.array([aside, height, horizontal]), to_camera)
+    to_camera = rotation("z", rng.normal(0, 0.07)) @ rotation("x", tilt) @ np.diag([1.0, -1.0, -1.0])
+    return Camera(focal, (np.array(size) - 1) / 2, size, np.array([aside, above, horizontal]), to_camera)
 
 
 def crop_to(rng: np.random.Generator, camera: Camera, points: Array, margin: float,

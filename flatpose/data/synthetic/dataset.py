@@ -8,7 +8,7 @@ import json
 import multiprocessing
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import asdict
@@ -87,13 +87,11 @@ def ensure(config: EmbeddedConfig, cache_dir: Path | None = None, *, task: Task 
 
 
 def problem(root: Path, *, verify: bool = False) -> str | None:
-    """What is wrong with a data set, or None: sizes of all files, and hashes of all but the images (``verify``: of all)."""
+    """What is wrong with a data set, or None. Compares the sizes of all files, and hashes all (``verify``) or no images."""
     try:
         for name, (size, digest) in read_json(root / _MANIFEST)["files"].items():
-            path = root / name
-            if path.stat().st_size != size:
-                return f"{name} has changed"
-            if (verify or path.suffix != ".jpg") and _sha256(path.read_bytes()) != digest:
+            path, hashed = root / name, verify or not name.endswith(".jpg")
+            if path.stat().st_size != size or (hashed and _sha256(path.read_bytes()) != digest):
                 return f"{name} has changed"
     except OSError as error:
         return f"{Path(error.filename or '').name} is missing"
@@ -109,9 +107,10 @@ def _make(root: Path, config: EmbeddedConfig, layout: Layout, workers: int, repo
     sizes = {"train": config.train_images, "val": config.val_images}
     chunks = [(split, first, min(first + _CHUNK_SIZE, sizes[split]))
               for split in SPLITS for first in range(0, sizes[split], _CHUNK_SIZE)]
+    job = partial(_render_chunk, root, config, layout)
     records: dict[str, Records] = {split: [] for split in SPLITS}
     reporter.start("embedded data", sum(sizes.values()))
-    for chunk, made in zip(chunks, _rendered(root, config, layout, chunks, workers), strict=True):
+    for chunk, made in zip(chunks, _rendered(job, chunks, workers), strict=True):
         records[chunk[0]] += made
         reporter.advance(len(made))
     reporter.finish()
@@ -119,13 +118,13 @@ def _make(root: Path, config: EmbeddedConfig, layout: Layout, workers: int, repo
     for name, content in layout.files(records, config.seed).items():
         write_bytes(root / name, content)
         files[name] = (len(content), _sha256(content))
-    write_json(root / _MANIFEST, {"version": VERSION, "config": asdict(config), "opencv": cv2.__version__, "files": files})
+    manifest = {"version": VERSION, "config": asdict(config), "opencv": cv2.__version__, "files": files}
+    write_json(root / _MANIFEST, manifest)
     shutil.rmtree(root / _PARTIAL, ignore_errors=True)
 
 
-def _rendered(root: Path, config: EmbeddedConfig, layout: Layout, chunks: list[Chunk], workers: int) -> Iterator[Records]:
+def _rendered(job: Callable[[Chunk], Records], chunks: list[Chunk], workers: int) -> Iterator[Records]:
     """The records of every chunk, in order."""
-    job = partial(_render_chunk, root, config, layout)
     done = 0
     if workers > 1 and len(chunks) > 2:
         context = multiprocessing.get_context("spawn")

@@ -74,37 +74,35 @@ def _coco_like(layout: Layout, records: Records, split: str, seed: int, keypoint
     return {"info": info, "licenses": [], "images": images, "annotations": annotations, "categories": [category]}
 
 
-def _detect(content: dict[str, Any], seed: int) -> list[dict[str, Any]]:
-    people = _people_by_image(content)
-    return [row for image in content["images"] for row in detections((VERSION, seed), image, people[image["id"]])]
-
-
-def _people_by_image(content: dict[str, Any]) -> dict[int, list[dict[str, Any]]]:
+def _with_people(content: dict[str, Any]) -> list[tuple[dict[str, Any], list[dict[str, Any]]]]:
+    """Every image and its annotations."""
     people: dict[int, list] = {image["id"]: [] for image in content["images"]}
     for person in content["annotations"]:
         people[person["image_id"]].append(person)
-    return people
+    return [(image, people[image["id"]]) for image in content["images"]]
+
+
+def _detect(content: dict[str, Any], seed: int) -> bytes:
+    return _json([row for image, people in _with_people(content) for row in detections((VERSION, seed), image, people)])
 
 
 def _coco_files(records: dict[str, Records], seed: int) -> dict[str, bytes]:
     files = {split: _coco_like(COCO, records[split], split, seed, COCO17) for split in SPLITS}
-    out = {f"coco/annotations/person_keypoints_{split}2017.json": _json(content) for split, content in files.items()}
-    out["coco/person_detection_results/embedded_val2017_detections.json"] = _json(_detect(files["val"], seed))
-    return out
+    return {**{f"coco/annotations/person_keypoints_{split}2017.json": _json(files[split]) for split in SPLITS},
+            "coco/person_detection_results/embedded_val2017_detections.json": _detect(files["val"], seed)}
 
 
 def _crowdpose_files(records: dict[str, Records], seed: int) -> dict[str, bytes]:
     """As in the original, people have no ``area`` and images a ``crowdIndex``."""
-    out = {}
-    for split, name in (("train", "trainval"), ("val", "test")):
-        content = _coco_like(CROWDPOSE, records[split], split, seed, CROWDPOSE14)
-        for image, people in zip(content["images"], _people_by_image(content).values(), strict=True):
+    files = {split: _coco_like(CROWDPOSE, records[split], split, seed, CROWDPOSE14) for split in SPLITS}
+    for content in files.values():
+        for image, people in _with_people(content):
             image["crowdIndex"] = crowd_index(people)
         for person in content["annotations"]:
             del person["area"]
-        out[f"crowdpose/json/crowdpose_{name}.json"] = _json(content)
-    out["crowdpose/json/embedded_test_detections.json"] = _json(_detect(content, seed))
-    return out
+    return {"crowdpose/json/crowdpose_trainval.json": _json(files["train"]),
+            "crowdpose/json/crowdpose_test.json": _json(files["val"]),
+            "crowdpose/json/embedded_test_detections.json": _detect(files["val"], seed)}
 
 
 def crowd_index(people: list[dict[str, Any]]) -> float:

@@ -6,6 +6,8 @@ angles of the limbs.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -56,7 +58,7 @@ _LIMITS = {"hip": (-40, 125), "hip_azimuth": (-15, 92), "hip_twist": (-30, 45), 
            "head_yaw": (-68, 68), "head_tilt": (-22, 22)}
 
 
-def _draw(rng: np.random.Generator, table: dict[str, tuple[float, ...]], names: tuple[str, ...],
+def _draw(rng: np.random.Generator, table: Mapping[str, tuple[float, ...]], names: tuple[str, ...],
           count: int) -> tuple[Array, NDArray[np.str_]]:
     """``count`` templates drawn by weight: their rows without the weight, and their names."""
     kept = np.array(names or tuple(table))

@@ -34,21 +34,18 @@ Array = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Truth:
-    """One visible person.
-
-    Attributes:
-        joints: len(LABELLED) times x, y in pixels and visibility 0 / 1 / 2.
-        bbox: Tight box of the visible mask, xywh in pixels.
-        area: Number of visible pixels.
-        head: x1, y1, x2, y2 around the whole head, visible or not.
-        height: Pixels that the person would measure standing upright at the same place.
-    """
+    """One visible person."""
 
     joints: list[list[float]]
+    """x, y in pixels and visibility 0 / 1 / 2 of every joint in LABELLED."""
     bbox: list[float]
+    """Tight box of the visible mask, xywh in pixels."""
     area: float
+    """Number of visible pixels."""
     head: list[float]
+    """x1, y1, x2, y2 around the whole head, visible or not."""
     height: float
+    """Pixels that the person would measure standing upright at the same place."""
 
 
 @dataclass(frozen=True)
@@ -67,18 +64,17 @@ def render(index: int, split: str, seed: int, level: Level) -> Picture:
     size = level.sizes[geometry.integers(len(level.sizes))]
     count = 1 + int(geometry.choice(len(level.headcount), p=level.headcount))
     people = People(geometry, count, level)
-    bodies, top = people.bodies, people.joints[0, :, 1].max()
-    camera = sample_camera(geometry, level, size, max(top, 0.6 * bodies.stature[0]), top / 2)
+    camera = sample_camera(geometry, level, size, max(people.joints[0, :, 1].max(), 0.6 * people.bodies.stature[0]))
     places = place_people(geometry, level, camera, count)
     joints = camera.view(people.joints + places[:, None])
     if level.framing is not None:
-        margin = _MARGIN * (bodies.stature * bodies.girth).max()
+        margin = _MARGIN * (people.bodies.stature * people.bodies.girth).max()
         camera = crop_to(geometry, camera, joints.reshape(-1, 3), margin, level.framing)
     depth = joints[:, INDEX["pelvis"], 2]
     objects = sample_objects(geometry, camera, level.objects, float(depth.min()), float(depth.max()))
     drawing = Drawing(np.concatenate([people.solids(camera, places), objects]), camera)
-    image = _compose(looks, level, camera, drawing)
-    return Picture(image, int(looks.choice(level.qualities)), _annotate(drawing, camera, joints, bodies))
+    truths = _annotate(drawing, camera, joints, people.bodies)
+    return Picture(_compose(looks, level, camera, drawing), int(looks.choice(level.qualities)), truths)
 
 
 def _compose(rng: np.random.Generator, level: Level, camera: Camera, drawing: Drawing) -> NDArray[np.uint8]:
@@ -89,7 +85,7 @@ def _compose(rng: np.random.Generator, level: Level, camera: Camera, drawing: Dr
     backdrop = (cluttered if level.photographic else one_colour)(rng, camera.size)
     through = cv2.merge([255 - rgba[..., 3]] * 3)
     image = cv2.add(cv2.multiply(backdrop, through, scale=1 / 255), rgba[..., :3])
-    return expose(rng, image) if level.photographic else image
+    return np.asarray(expose(rng, image) if level.photographic else image, np.uint8)
 
 
 def _annotate(drawing: Drawing, camera: Camera, joints: Array, bodies: Bodies) -> list[Truth]:
@@ -97,21 +93,19 @@ def _annotate(drawing: Drawing, camera: Camera, joints: Array, bodies: Bodies) -
     labelled = joints[:, :len(LABELLED)]
     pixels = camera.project(labelled)
     visible = _visibility(drawing, camera, labelled, pixels, bodies)
-    owners = drawing.owners()
+    triples = np.where(visible[..., None] > 0, np.concatenate([pixels, visible[..., None]], axis=2), 0).round(2)
+    heights = bodies.stature * camera.focal / joints[:, INDEX["pelvis"], 2]
+    heads = _head_boxes(camera, joints, bodies.stature * bodies.head).round(2)
+    owners = np.append(-2, drawing.solids["owner"])[drawing.ids]
     truths = []
     for person in range(len(joints)):
-        mask = owners == person
-        area = np.count_nonzero(mask) / SCALE**2
-        if area < _MIN_AREA:
-            continue
-        filled = [np.flatnonzero(mask.any(axis=axis)) for axis in (0, 1)]
-        low, high = (np.array([f[end] + (end != 0) for f in filled]) / SCALE for end in (0, -1))
-        triples = np.concatenate([pixels[person], visible[person][:, None]], axis=1)
-        triples[visible[person] == 0] = 0
-        height = bodies.stature[person] * camera.focal / joints[person, INDEX["pelvis"], 2]
-        head = _head_box(camera, joints[person], bodies.stature[person] * bodies.head[person])
-        truths.append(Truth(triples.round(2).tolist(), [*low.tolist(), *(high - low).tolist()], float(area), head,
-                            round(float(height), 2)))
+        rows, columns = np.nonzero(owners == person)
+        area = len(rows) / SCALE**2
+        if area >= _MIN_AREA:
+            low = np.array([columns.min(), rows.min()]) / SCALE
+            span = (np.array([columns.max(), rows.max()]) + 1) / SCALE - low
+            truths.append(Truth(triples[person].tolist(), [*low.tolist(), *span.tolist()], area, heads[person].tolist(),
+                                round(float(heights[person]), 2)))
     return truths
 
 
@@ -126,19 +120,18 @@ def _visibility(drawing: Drawing, camera: Camera, joints: Array, pixels: Array, 
     spread = 0.012 * bodies.stature[:, None] * camera.focal / joints[..., 2].clip(0.35)
     star = np.array([[0, 0], [1, 0], [-1, 0], [0, 1], [0, -1.0]])
     cells = to_buffer(pixels[:, :, None] + star * spread[..., None, None]).round().clip(0, size * SCALE - 1)
-    cells = np.where(inside[..., None, None], cells, 0).astype(np.int64)
-    ids = drawing.ids[cells[..., 1], cells[..., 0]]
-    owner = np.append(-2, drawing.solids["owner"])[ids]
-    surface = drawing.surface_depth(np.maximum(ids, 1), cells[..., 0], cells[..., 1])
+    x, y = np.moveaxis(np.where(inside[..., None, None], cells, 0).astype(np.int64), -1, 0)
+    ids = drawing.ids[y, x]
     flesh = (_FLESH * (bodies.stature * np.maximum(bodies.girth, bodies.head).clip(1))[:, None])[..., None]
-    own = owner == np.arange(len(joints))[:, None, None]
-    covered = np.where(own, surface < joints[..., 2, None] - flesh, ids > 0)
+    own = np.append(-2, drawing.solids["owner"])[ids] == np.arange(len(joints))[:, None, None]
+    nearer = drawing.surface_depth(np.maximum(ids, 1), x, y) < joints[..., 2, None] - flesh
+    covered = np.where(own, nearer, ids > 0)
     return np.where(inside, np.where(covered.sum(axis=-1) >= 3, 1, 2), 0)
 
 
-def _head_box(camera: Camera, joints: Array, stature: float) -> list[float]:
-    """x1, y1, x2, y2 around the two spheres of the skull."""
-    ends = joints[[INDEX["skull_lo"], INDEX["skull_hi"]]]
-    radius = np.array([0.05, 0.06])[:, None] * stature * camera.focal / ends[:, 2:].clip(0.35)
+def _head_boxes(camera: Camera, joints: Array, scale: Array) -> Array:
+    """x1, y1, x2, y2 (N, 4) around the two spheres of the skull; ``scale`` (N,) is the size of the head in metres."""
+    ends = joints[:, [INDEX["skull_lo"], INDEX["skull_hi"]]]
+    radius = np.array([0.05, 0.06])[:, None] * scale[:, None, None] * camera.focal / ends[..., 2:].clip(0.35)
     pixels = camera.project(ends)
-    return [*(pixels - radius).min(axis=0).round(2).tolist(), *(pixels + radius).max(axis=0).round(2).tolist()]
+    return np.concatenate([(pixels - radius).min(axis=1), (pixels + radius).max(axis=1)], axis=1)

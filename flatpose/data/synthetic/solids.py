@@ -49,10 +49,6 @@ class Drawing:
         for i, polygon in enumerate(self._polygons()):
             cv2.fillConvexPoly(self.ids, polygon, i + 1, shift=4)
 
-    def owners(self) -> NDArray[np.int64]:
-        """The owner of every buffer pixel; -1 for objects and -2 for the backdrop."""
-        return np.append(-2, self.solids["owner"])[self.ids]
-
     def surface_depth(self, ids: NDArray, x: NDArray, y: NDArray) -> Array:
         """Depth z of the visible surface at buffer pixels where solid ``ids - 1`` is on top."""
         k = ids - 1
