@@ -12,7 +12,7 @@ import pytest
 from flatpose.data import synthetic
 from flatpose.data.synthetic.camera import sample_camera
 from flatpose.data.synthetic.formats import annotation, crowd_index
-from flatpose.data.synthetic.levels import CROWDED, LEVELS, PLAIN, WILD
+from flatpose.data.synthetic.levels import LEVELS, PLAIN, WILD
 from flatpose.data.synthetic.poses import sample_poses
 from flatpose.data.synthetic.scene import render
 from flatpose.data.synthetic.skeleton import INDEX, Bodies, pose_joints
@@ -85,26 +85,6 @@ def test_plain_people_are_whole_upright_and_face_the_camera(people):
     assert all((b == b[0]).all() for b in backdrops), "one colour"
 
 
-def test_wild_shows_every_visibility_and_any_number_of_people(people):
-    points = np.stack([p for *_, p in people["wild"]])
-    shares = np.bincount(points[..., 2].astype(int).reshape(-1), minlength=3) / points[..., 2].size
-    assert (shares > [0.05, 0.15, 0.4]).all(), shares
-    assert len({len(render(i, "train", 0, WILD).truths) for i in range(40)}) >= 4
-
-
-@pytest.mark.parametrize("level", LEVELS)
-def test_colour_does_not_tell_left_from_right(people, level):
-    """Mean difference of the pixels at left and right joints, over its standard error."""
-    differences = []
-    for image, _, points in people[level]:
-        for left, right in COCO17.flip_pairs[2:]:
-            if (points[[left, right], 2] == 2).all():
-                a, b = (image[tuple(points[i, 1::-1].round().astype(int))].astype(float) for i in (left, right))
-                differences.append(a - b)
-    error = np.std(differences, axis=0) / np.sqrt(len(differences))
-    assert len(differences) > 100 and (np.abs(np.mean(differences, axis=0)) < 4 * error).all()
-
-
 def test_left_is_the_persons_own_left():
     """The left shoulder is on the right of the image when the person faces the camera, and on the left when turned."""
     one = np.ones(1)
@@ -133,15 +113,7 @@ def test_nearer_solids_hide_farther_ones():
     depth = drawing.surface_depth(np.array([middle]), np.array([63.5]), np.array([63.5]))
     assert depth == pytest.approx(1.8, abs=0.02)
     rgba = drawing.shade(np.array([0.0, 0, -1]), 0.5, 0.5)
-    assert set(np.unique(rgba[..., 3])) > {0, 255}, "edges are antialiased"
-    assert (rgba[rgba[..., 3] == 0] == 0).all()
-
-
-@pytest.mark.parametrize("level", LEVELS)
-def test_crowded_images_hold_more_people(level):
-    crowded = [render(i, "train", 0, CROWDED[level]).truths for i in range(30)]
-    usual = [render(i, "train", 0, LEVELS[level]).truths for i in range(30)]
-    assert sum(map(len, crowded)) > 1.2 * sum(map(len, usual))
+    assert set(np.unique(rgba[..., 3])) > {0, 255} and (rgba[rgba[..., 3] == 0] == 0).all(), "edges are antialiased"
 
 
 def test_crowd_index_by_hand():

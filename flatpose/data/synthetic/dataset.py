@@ -87,7 +87,10 @@ def ensure(config: EmbeddedConfig, cache_dir: Path | None = None, *, task: Task 
 
 
 def problem(root: Path, *, verify: bool = False) -> str | None:
-    """What is wrong with a data set, or None. Compares the sizes of all files, and hashes all (``verify``) or no images."""
+    """What is wrong with a data set, or None, from the sizes of all files and the hashes of all but the images.
+
+    ``verify`` hashes the images as well.
+    """
     try:
         for name, (size, digest) in read_json(root / _MANIFEST)["files"].items():
             path, hashed = root / name, verify or not name.endswith(".jpg")

@@ -19,7 +19,7 @@ class Level:
     lower: tuple[str, ...] = ()  # lower-body templates of poses.py; empty for all
     upper: tuple[str, ...] = ()  # upper-body templates; empty for all
     facing: float = 0.5  # share of people who face the camera, yaw N(0, 0.5) rad; the others face anywhere
-    framing: tuple[float, float] | None = None  # height of the group / image height; None: people may be cut off or small
+    framing: tuple[float, float] | None = None  # height of the group / image height; None: also cut off or small
     steep: float = 0.1  # probability of a camera that looks down steeply
     spacing: tuple[float, float] | None = None  # metres between people side by side; None: they stand anywhere
     closeness: float = 0.4  # without spacing: probability of standing next to an earlier person
@@ -44,8 +44,8 @@ PLAIN = Level(
     photographic=False, qualities=(92,))
 
 LEVELS = {"plain": PLAIN, "wild": WILD}
+# With more people, closer together, for the CrowdPose form.
 CROWDED = {
-    "plain": replace(PLAIN, code=3, sizes=((256, 192), (240, 208)), headcount=(0, 0.35, 0.4, 0.25), spacing=(0.2, 0.75)),
-    "wild": replace(WILD, code=2, headcount=(0, 0.2, 0.2, 0.2, 0.2, 0.2), gap=0.3),
-}
-"""The same levels with more people closer together, for the CrowdPose form."""
+    "plain": replace(PLAIN, code=3, sizes=((256, 192), (240, 208)), headcount=(0, 0.35, 0.4, 0.25),
+                     spacing=(0.2, 0.75)),
+    "wild": replace(WILD, code=2, headcount=(0, 0.2, 0.2, 0.2, 0.2, 0.2), gap=0.3)}

@@ -52,7 +52,7 @@ _LIMBS = (
     ("shin", "knee", "ankle", .060, .041, "leg", "girth"),
     ("foot", "heel", "toe", .036, .030, "shoe", "one"),
 )
-_PARTS = (*_TRUNK, *(
+_PARTS: tuple[tuple, ...] = (*_TRUNK, *(
     (f"{side}_{name}", f"{side}_{a}", f"{side}_{b}", (radius_a,) * 3, (radius_b,) * 3, "root", .3,
      f"{side}_{slot}" if slot in ("sleeve", "leg") else slot, scale)
     for side in ("left", "right") for name, a, b, radius_a, radius_b, slot, scale in _LIMBS))

@@ -21,9 +21,9 @@ SOLID = np.dtype([
 
 It runs from ``a`` to ``b``; its cross-sections are ellipsoids with half axes ``radii_a`` and ``radii_b`` along the
 columns of ``frame``. ``owner`` is the person that it belongs to, -1 for objects. ``roundness`` (0 cylinder, 1 ball)
-bends the normal along the axis. ``colours`` are ground, pattern and paint (RGB, 0..255); ``texture`` is the index of the
-pattern, with ``texels`` per metre. Paint covers the points where ``normal . paint_axis + paint_slope * t > paint_level``,
-with t from 0 at ``a`` to 1 at ``b``.
+bends the normal along the axis. ``colours`` are ground, pattern and paint (RGB, 0..255); ``texture`` is the index of
+the pattern, with ``texels`` per metre. Paint covers the points where
+``normal . paint_axis + paint_slope * t > paint_level``, with t from 0 at ``a`` to 1 at ``b``.
 """
 _CAP = np.linspace(0.5, 1.5, 9) * np.pi
 
@@ -75,14 +75,15 @@ class Drawing:
         rgba[3, pixels] = 255
         bases = self._normal_bases()
         for solid, part in zip(solids.tolist(), np.split(pixels, starts[1:]), strict=False):
-            y, x = np.divmod(part.astype(np.int32), np.int32(width))
-            colour, facing = self._colours(solid - 1, bases[solid - 1], light, x.astype(np.float32), y.astype(np.float32))
+            y, x = (n.astype(np.float32) for n in np.divmod(part.astype(np.int32), np.int32(width)))
+            colour, facing = self._colours(solid - 1, bases[solid - 1], light, x, y)
             rgba[:3, part] = np.minimum(colour * (ambient + diffuse * facing), 255)
+        buffer = cv2.merge(list(rgba.reshape(4, height, width)))
         size = width // SCALE, height // SCALE
-        return cv2.resize(cv2.merge(list(rgba.reshape(4, height, width))), size, interpolation=cv2.INTER_AREA)
+        return np.asarray(cv2.resize(buffer, size, interpolation=cv2.INTER_AREA), np.uint8)
 
     def _project(self, camera: Camera) -> None:
-        """Outlines in buffer pixels: start and length of the axis, unit vectors and half extents along and across it."""
+        """Outlines in buffer pixels: start and length of the axis, unit vectors and half extents along and across."""
         solids = self.solids
         ends = [to_buffer(camera.project(solids[end])) for end in ("a", "b")]
         span = ends[1] - ends[0]
@@ -117,8 +118,9 @@ class Drawing:
     def _normal_bases(self) -> Array:
         """The vectors n, k and m (M, 3, 3) of which every normal is the sum s n + q k + c m.
 
-        n and k are the image directions across and along the axis, s and q the position in these directions (-1..1), and
-        c = sqrt(1 - s^2 - q^2). m is the view direction, made perpendicular to the axis as far as the solid is a cylinder.
+        n and k are the image directions across and along the axis, s and q the position in these directions (-1..1),
+        and c = sqrt(1 - s^2 - q^2). m is the view direction, made perpendicular to the axis as far as the solid is a
+        cylinder.
         """
         axis = self.solids["b"] - self.solids["a"]
         share = (1 - self.solids["roundness"]) * axis[:, 2] / np.maximum((axis**2).sum(axis=1), 1e-9)
