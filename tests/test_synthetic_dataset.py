@@ -115,7 +115,7 @@ def average_precision(truth: COCO, results: list[dict], kind: str) -> float:
 def test_coco_form(made):
     found = json.loads((made / "coco/person_detection_results/embedded_val2017_detections.json").read_text())
     truth = COCO(str(made / "coco/annotations/person_keypoints_val2017.json"))
-    perfect = [{k: a[k] for k in ("image_id", "category_id", "keypoints")} | {"score": 1.0} for a in truth.anns.values()]
+    perfect = [{**a, "score": 1.0} for a in truth.anns.values()]
     assert average_precision(truth, perfect, "keypoints") == pytest.approx(1)
     assert 0.5 < average_precision(truth, found, "bbox") < 0.85, "some people are missed or badly boxed"
 

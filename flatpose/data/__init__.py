@@ -133,7 +133,7 @@ def _embedded_task(config: DataConfig) -> Literal["coco", "crowdpose", "mpii"]:
 def _label_prefix(config: DataConfig) -> str | None:
     from flatpose.data import synthetic
 
-    return f"embedded v{synthetic.VERSION}" if config.source == "embedded" else None
+    return f"embedded v{synthetic.VERSION} {config.embedded.level}" if config.source == "embedded" else None
 
 
 def _coco_label(counts: dict[str, int]) -> str:
