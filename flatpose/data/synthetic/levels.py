@@ -19,11 +19,12 @@ class Level:
     lower: tuple[str, ...] = ()  # lower-body templates of poses.py; empty for all
     upper: tuple[str, ...] = ()  # upper-body templates; empty for all
     facing: float = 0.5  # share of people who face the camera, yaw N(0, 0.5) rad; the others face anywhere
-    framing: tuple[float, float] | None = None  # height of the group / image height; None: also cut off or small
+    framings: tuple[tuple[float, float], ...] = (*[(0.5, 0.95)] * 3, (0.25, 0.5), *[(0.95, 1.7)] * 2)
+    # ranges of the height of the first person (of the whole group if ``whole``) / image height, equally likely
+    whole: bool = False
     steep: float = 0.1  # probability of a camera that looks down steeply
-    spacing: tuple[float, float] | None = None  # metres between people side by side; None: they stand anywhere
-    closeness: float = 0.4  # without spacing: probability of standing next to an earlier person
-    gap: float = 0.6  # without spacing: least distance in metres across the view, if six tries find a place
+    spacing: tuple[float, float] = (0.3, 1.5)  # metres between people, across the view
+    depth: float = 1.5  # standard deviation of the distance behind the first person, metres
     objects: float = 0.7  # mean number of objects among and in front of the people
     hats: float = 0.2  # share of people
     packs: float = 0.12  # share of people with a backpack
@@ -40,12 +41,12 @@ PLAIN = Level(
     code=1, sizes=((176, 224), (192, 224), (208, 208)), headcount=(0.8, 0.2),
     lower=("stand", "weight on one leg", "walk", "run", "straddle", "lunge", "kick"),
     upper=("hang", "swing", "one up", "both up", "hands on hips", "arms out", "carry", "throw"),
-    facing=1.0, framing=(0.5, 0.95), steep=0.0, spacing=(0.6, 1.1), objects=0.0, hats=0.0, packs=0.0, patterned=0.0,
-    photographic=False, qualities=(92,))
+    facing=1.0, framings=((0.5, 0.95),), whole=True, steep=0.0, spacing=(0.6, 1.1), depth=0.15,
+    objects=0.0, hats=0.0, packs=0.0, patterned=0.0, photographic=False, qualities=(92,))
 
 LEVELS = {"plain": PLAIN, "wild": WILD}
 # With more people, closer together, for the CrowdPose form.
 CROWDED = {
     "plain": replace(PLAIN, code=3, sizes=((256, 192), (240, 208)), headcount=(0, 0.35, 0.4, 0.25),
                      spacing=(0.2, 0.75)),
-    "wild": replace(WILD, code=2, headcount=(0, 0.2, 0.2, 0.2, 0.2, 0.2), gap=0.3)}
+    "wild": replace(WILD, code=2, headcount=(0, 0.2, 0.2, 0.2, 0.2, 0.2), spacing=(0.25, 0.9))}

@@ -1,7 +1,7 @@
 """People as solids: which limb lies between which joints, how thick it is, and what it wears.
 
-Left and right can be told by shape alone: face, feet, chest and back. Colours are drawn per garment; where one sleeve
-or trouser leg differs from the other, the side is random.
+Left and right can be told by shape alone: face, feet, chest and back. Colours are drawn per garment, so they are the
+same on both sides.
 """
 
 from __future__ import annotations
@@ -18,11 +18,10 @@ from flatpose.data.synthetic.textures import cloth_bank
 
 Array = NDArray[np.float64]
 
-# Garments; the first seven are cloth and may have a pattern.
-_SLOTS = ("shirt", "left_sleeve", "right_sleeve", "trousers", "left_leg", "right_leg", "pack",
-          "shoe", "skin", "feature", "eye", "mouth", "hair", "hat")
+# Garments; the first three are cloth and may have a pattern.
+_SLOTS = ("shirt", "trousers", "pack", "shoe", "skin", "feature", "eye", "mouth", "hair", "hat")
 _SLOT = {name: i for i, name in enumerate(_SLOTS)}
-_CLOTH = 7
+_CLOTH = 3
 _FRAMES = ("root", "chest", "head")
 _SCALES = ("one", "girth", "head")
 
@@ -45,16 +44,15 @@ _TRUNK = (
 )
 # name, from, to, radius at both ends, slot, scaled by; once per side
 _LIMBS = (
-    ("upper_arm", "shoulder", "elbow", .050, .041, "sleeve", "girth"),
-    ("lower_arm", "elbow", "wrist", .041, .028, "sleeve", "girth"),
+    ("upper_arm", "shoulder", "elbow", .050, .041, "shirt", "girth"),
+    ("lower_arm", "elbow", "wrist", .041, .028, "shirt", "girth"),
     ("hand", "wrist", "hand", .026, .027, "skin", "girth"),
-    ("thigh", "hip", "knee", .082, .060, "leg", "girth"),
-    ("shin", "knee", "ankle", .060, .041, "leg", "girth"),
+    ("thigh", "hip", "knee", .082, .060, "trousers", "girth"),
+    ("shin", "knee", "ankle", .060, .041, "trousers", "girth"),
     ("foot", "heel", "toe", .036, .030, "shoe", "one"),
 )
 _PARTS: tuple[tuple, ...] = (*_TRUNK, *(
-    (f"{side}_{name}", f"{side}_{a}", f"{side}_{b}", (radius_a,) * 3, (radius_b,) * 3, "root", .3,
-     f"{side}_{slot}" if slot in ("sleeve", "leg") else slot, scale)
+    (f"{side}_{name}", f"{side}_{a}", f"{side}_{b}", (radius_a,) * 3, (radius_b,) * 3, "root", .3, slot, scale)
     for side in ("left", "right") for name, a, b, radius_a, radius_b, slot, scale in _LIMBS))
 _PART = {part[0]: i for i, part in enumerate(_PARTS)}
 _A, _B = (np.array([INDEX[p[i]] for p in _PARTS]) for i in (1, 2))
@@ -163,10 +161,5 @@ def _dress(rng: np.random.Generator, count: int, level: Level) -> tuple[Array, N
     for slot, tone in (("skin", skin), ("feature", skin * [0.9, 0.74, 0.7]), ("mouth", skin * [0.75, 0.42, 0.42]),
                        ("eye", rng.uniform(10, 55, (count, 3))), ("hair", _between(rng, _HAIR, count))):
         colours[:, _SLOT[slot]] = tone[:, None]
-    for cloth, sides in (("shirt", ("left_sleeve", "right_sleeve")), ("trousers", ("left_leg", "right_leg"))):
-        for side in sides:
-            same = rng.random(count) > 0.08
-            colours[same, _SLOT[side]] = colours[same, _SLOT[cloth]]
-            texture[same, _SLOT[side]] = texture[same, _SLOT[cloth]]
     texels = np.where(np.arange(len(_SLOTS)) < _CLOTH, rng.uniform(60, 220, (count, len(_SLOTS))), 40.0)
     return colours, texture, texels

@@ -65,11 +65,11 @@ def render(index: int, split: str, seed: int, level: Level) -> Picture:
     count = 1 + int(geometry.choice(len(level.headcount), p=level.headcount))
     people = People(geometry, count, level)
     camera = sample_camera(geometry, level, size, max(people.joints[0, :, 1].max(), 0.6 * people.bodies.stature[0]))
-    places = place_people(geometry, level, camera, count)
+    places = place_people(geometry, level, count)
     joints = camera.view(people.joints + places[:, None])
-    if level.framing is not None:
-        margin = _MARGIN * (people.bodies.stature * people.bodies.girth).max()
-        camera = crop_to(geometry, camera, joints.reshape(-1, 3), margin, level.framing)
+    framed = joints if level.whole else joints[:1]
+    margin = _MARGIN * (people.bodies.stature * people.bodies.girth).max()
+    camera = crop_to(geometry, level, camera, framed.reshape(-1, 3), margin)
     depth = joints[:, INDEX["pelvis"], 2]
     objects = sample_objects(geometry, camera, level.objects, float(depth.min()), float(depth.max()))
     drawing = Drawing(np.concatenate([people.solids(camera, places), objects]), camera)
