@@ -273,7 +273,7 @@ def test_a_process_that_renders_data_and_dies_is_replaced(tmp_path, monkeypatch)
         def __exit__(self, *_):
             return False
 
-        def submit(self, *_):
+        def map(self, *_):
             raise BrokenProcessPool("a child process terminated abruptly")
 
     monkeypatch.setattr(dataset, "ProcessPoolExecutor", Broken)

@@ -30,7 +30,7 @@ Task = Literal["coco", "crowdpose", "mpii"]
 Records = list[dict[str, Any]]
 Chunk = tuple[str, int, int]
 """Split, first image and end of a unit of work."""
-_CHUNK_SIZE = 25
+_CHUNK = 25
 _MANIFEST = "manifest.json"
 _PARTIAL = ".partial"
 
@@ -108,8 +108,8 @@ def _make(root: Path, config: EmbeddedConfig, layout: Layout, workers: int, repo
     for folder in (*layout.folder.values(), _PARTIAL):
         (root / folder).mkdir(parents=True, exist_ok=True)
     sizes = {"train": config.train_images, "val": config.val_images}
-    chunks = [(split, first, min(first + _CHUNK_SIZE, sizes[split]))
-              for split in SPLITS for first in range(0, sizes[split], _CHUNK_SIZE)]
+    chunks = [(split, first, min(first + _CHUNK, sizes[split]))
+              for split in SPLITS for first in range(0, sizes[split], _CHUNK)]
     job = partial(_render_chunk, root, config, layout)
     records: dict[str, Records] = {split: [] for split in SPLITS}
     reporter.start("embedded data", sum(sizes.values()))
