@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -39,7 +38,8 @@ class Pose:
         self.to(device or ("cuda" if torch.cuda.is_available() else "cpu"))
 
     @classmethod
-    def load(cls, path: Path | str | None = None, *, system: RunConfig | None = None, device: str | None = None) -> Pose:
+    def load(cls, path: Path | str | None = None, *, system: RunConfig | None = None,
+             device: str | None = None) -> Pose:
         """From a packed folder, a run's folder or a published file of ``system``; None is the bundled network.
 
         Raises:
@@ -84,8 +84,8 @@ class Pose:
 
     def __repr__(self) -> str:
         run, (width, height) = self.checkpoint.run, self.image_size
-        return (f"Pose({run.model.kind}, {run.codec.kind}, input {width}x{height}, {len(self.keypoint_set)} keypoints of "
-                f"{self.keypoint_set.name}, on {self.device})")
+        return (f"Pose({run.model.kind}, {run.codec.kind}, input {width}x{height}, {len(self.keypoint_set)} keypoints "
+                f"of {self.keypoint_set.name}, on {self.device})")
 
     def __call__(self, image: Any, boxes: Any = None, *, flip_test: bool = False, batch_size: int = 32) -> Any:
         """Keypoints (N, K, 2) in image pixels and scores (N, K) in 0..1 of the persons in N boxes.

@@ -175,7 +175,7 @@ def test_doctor_finds_what_is_too_old_or_missing(cli, monkeypatch):
 def test_plain_progress_prints_now_and_then(capsys, monkeypatch):
     now = [0.0]
     monkeypatch.setattr(console.time, "monotonic", lambda: now[0])
-    reporter = console.PlainReporter("[1/2] one seed 0")
+    reporter = console.TaskReporter("[1/2] one seed 0")
     reporter.start("train", 100)
     for step in range(60):
         now[0] = step / 2

@@ -174,7 +174,7 @@ def write_pages(ids: list[str], check: bool = False) -> None:
     """Write or check the pages of these experiments (all of them for "all") and print which changed."""
     from flatpose.harness.report import write
 
-    changed = write("all" if ids == ["all"] else ids, store.root(), check=check, runs_dir=store.runs_dir())
+    changed = write(ids, store.root(), check=check, runs_dir=store.runs_dir())
     for path in changed if check or not OPTIONS.quiet else ():
         say(f"{'outdated' if check else 'written'}: {path}")
     if check and changed:

@@ -77,8 +77,7 @@ def predict(inputs: Annotated[list[str], typer.Argument(metavar="INPUT...", help
             flip: Annotated[bool, typer.Option("--flip", help="Average with the mirrored image.")] = False,
             every: Annotated[int, typer.Option(min=1, help="Use every so many frames of a video.")] = 1,
             batch_size: Annotated[int, typer.Option(min=1, help="Persons in one forward pass.")] = 32,
-            device: Annotated[Optional[str], typer.Option(help="cpu, cuda or mps; default: a GPU if there is one.")
-                              ] = None,
+            device: Annotated[Optional[str], typer.Option(help="cpu, cuda or mps; default: a GPU if any.")] = None,
             out_dir: Annotated[Path, typer.Option("--out", "-o", help="Folder to write.")] = Path("poses"),
             json_: JsonOpt = False) -> None:
     """Draw poses into pictures and videos and write them as COCO-format JSON (predictions.json, images.json).
