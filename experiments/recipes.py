@@ -25,21 +25,21 @@ PAPER_TRAIN = TrainConfig(epochs=210, batch_size=512, lr=1e-3, weight_decay=0.05
 PAPER_EVAL = EvalConfig(box_sources=("gt", "det"))
 PAPER_RUN = RunConfig(data=DataConfig(source="disk"), train=PAPER_TRAIN, eval=PAPER_EVAL)
 
-SIMCC = SimCCCodecConfig(split_ratio=2.0, sigma=6.0, flip_shift=1)
+SIMCC = SimCCCodecConfig(split_ratio=2.0, sigma=6.0, border="three_sigma_pixels")
 KL = LossConfig(kind="kl")
 
-# Small networks for CPU minutes. The mapping is one to one, so that equal rows stay equal and different ones differ.
+# Small networks that train within minutes on a CPU. The mapping is one to one, so that different rows stay different.
 SMALL_BACKBONES = {
     "resnet50": "resnet_quick", "resnet152": "resnet_quick_deep",
     "convnextv2_nano": "convnext_quick", "convnextv2_tiny": "convnext_quick_deep",
 }
 SMALL_MODEL = {"deconv_dim": 48, "embed_dim": 96, "num_heads": 4, "coord_dim": 24, "bias_dim": 16, "bias_hidden": 32}
-# A short run sees each person a few times: strong rotation and half bodies would only make it slower to learn.
+# A short run sees each person a few times only, so strong rotation and half-body crops would slow learning.
 SMALL_AUGMENT = AugmentConfig(rotation=20.0, scale=0.2, half_body=0.0)
 
 SMOKE = Profile(
     name="smoke",
-    description="seconds: proves that the path works, measures nothing",
+    description="seconds: shows that every step runs; its numbers mean nothing",
     image_size=(64, 64), backbones=SMALL_BACKBONES, pretrained=False, model=SMALL_MODEL,
     train={"epochs": 1, "batch_size": 16, "warmup_epochs": 0.0},
     data=DataConfig(embedded=EmbeddedConfig(train_images=12, val_images=8)),
@@ -47,7 +47,7 @@ SMOKE = Profile(
 )
 QUICK = Profile(
     name="quick",
-    description="CPU minutes: embedded data, small networks, 128x96 input, a short equal budget for every row",
+    description="minutes on a CPU: embedded data, small networks, 128x96 input, a short equal budget for every row",
     image_size=(96, 128), backbones=SMALL_BACKBONES, model=SMALL_MODEL,
     train={"epochs": 2, "batch_size": 16, "lr": 1e-3, "warmup_epochs": 0.2, "ema_decay": 0.998},
     augment={"rotation": SMALL_AUGMENT.rotation, "scale": SMALL_AUGMENT.scale, "half_body": SMALL_AUGMENT.half_body},
@@ -64,20 +64,20 @@ SYNTH = Profile(
 PAPER = Profile(name="paper", description="real data and the paper's recipe, on 8 GPUs", gpu=True,
                 train={"eval_every": 10}, minutes_per_run=720.0)
 
-# Real images on a CPU: a small network that has seen ImageNet (flatpose.imagenet), the strongest recipe of CPU minutes.
+# Real images on a CPU: a small network pre-trained on ImageNet (flatpose.imagenet), with the best recipe of minutes.
 MINI = Profile(
     name="mini",
-    description="real images on CPU: a subset of COCO, ImageNet MobileNetV2, 128x96 input, equal budgets",
+    description="real images on a CPU: a COCO subset, MobileNetV2 pre-trained on ImageNet, 128x96 input, equal budgets",
     image_size=(96, 128), backbones={"resnet50": "mobilenetv2_imagenet"}, model=SMALL_MODEL,
     train={"epochs": 20, "batch_size": 32, "lr": 2e-3, "warmup_epochs": 1.0, "ema_decay": 0.998},
     augment={"rotation": 30.0, "scale": 0.3, "half_body": 0.1, "brightness": 0.2},
     data=DataConfig(source="disk"), eval={"box_sources": ("gt", "det")}, minutes_per_run=6.0,
 )
 
-# The same with one thing changed: the trunk has first been trained on embedded people (flatpose.pretrain).
+# MINI with a backbone that was also trained on embedded people (flatpose.pretrain).
 MINI_PRETRAINED = replace(
     MINI, name="mini_pretrained",
-    description="as mini, but the ImageNet MobileNetV2 has first been trained on embedded people, once for all rows",
+    description="as mini, with a backbone that was also trained on embedded people, once for all rows",
     backbones={"resnet50": "mobilenetv2_embedded"})
 
 MINI_LONG = replace(MINI_PRETRAINED, name="mini_long", description="as mini_pretrained, with twice the epochs",

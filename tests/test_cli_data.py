@@ -11,7 +11,7 @@ from fake_runs import Cli
 from test_crowdpose import embedded as crowdpose_tree  # noqa: F401
 from test_mpii import embedded as mpii_tree  # noqa: F401
 
-from flatpose.harness import ceilings
+from flatpose.harness import catalog
 
 
 @pytest.fixture
@@ -51,8 +51,8 @@ def test_convert_writes_the_coco_like_form_of_both(cli, everything, tmp_path):
 
 
 def test_ceilings_writes_its_page_and_says_what_it_left_out(cli, monkeypatch):
-    row = next(r for r in ceilings.declared() if r.series == "regression" and r.tasks == ("coco", "crowdpose"))
-    monkeypatch.setattr(ceilings, "declared", lambda: (row,))
+    row = next(r for r in catalog.ceilings() if r.series == "regression" and r.tasks == ("coco", "crowdpose"))
+    monkeypatch.setattr(catalog, "ceilings", lambda: (row,))
     answer = cli("ceilings", "--data-root", str(cli.data))
     assert answer.code == 0 and answer.out == "" and "left out: no crowdpose annotations" in answer.err
     assert "written: reports/ceilings.md" in answer.err
