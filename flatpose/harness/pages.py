@@ -11,6 +11,7 @@ from typing import Any
 
 import pandas as pd
 
+from flatpose import benchmarks
 from flatpose.harness import catalog, compare, frame, stats, tables
 from flatpose.harness.frame import Frames
 from flatpose.harness.spec import Experiment
@@ -51,7 +52,7 @@ def finding(experiment: Experiment, frames: Frames) -> str:
 
 def main_metric(experiment: Experiment, lines: pd.DataFrame) -> str:
     """The metric of a setting's benchmark."""
-    return "PCKh@0.5" if len(lines) and lines["task"].iloc[0] == "mpii" else experiment.metric
+    return benchmarks.get(lines["task"].iloc[0]).metric(experiment.metric) if len(lines) else experiment.metric
 
 
 def costs_finding(against: pd.DataFrame) -> str:

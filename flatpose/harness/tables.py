@@ -11,6 +11,7 @@ from typing import Any
 
 import pandas as pd
 
+from flatpose import benchmarks
 from flatpose.harness import compare, frame, stats
 from flatpose.harness.frame import Frames
 from flatpose.harness.spec import Experiment, Row
@@ -90,7 +91,7 @@ def rows(experiment: Experiment, frames: Frames, settings: Sequence[tuple[str, s
     costs = frames.costs[frames.costs["experiment"] == experiment.id].set_index("row").to_dict("index")
     lines = []
     for row in experiment.rows:
-        name = experiment.metric if row.run.data.task != "mpii" else "PCKh@0.5"
+        name = benchmarks.get(row.run.data.task).metric(experiment.metric)
         line: dict[str, str] = {"row": label(row)}
         said, cost = row.published if printed else None, costs.get(row.id, {}) if printed else {}
         line["printed"] = number(said.metrics.get(name)) if said else DASH  # type: ignore[call-overload]
@@ -129,7 +130,7 @@ def _from_reference(experiment: Experiment, results: pd.DataFrame, row: str, nam
 
 def _headings(experiment: Experiment) -> dict[str, str]:
     tasks = {row.run.data.task for row in experiment.rows}
-    name = " or ".join(dict.fromkeys("PCKh@0.5" if task == "mpii" else experiment.metric for task in sorted(tasks)))
+    name = " or ".join(dict.fromkeys(benchmarks.get(task).metric(experiment.metric) for task in sorted(tasks)))
     reference = next((r.label for r in experiment.rows if r.id == experiment.reference), "")
     return {"printed": f"printed {name}", "measured, GT boxes": f"{name}, GT boxes",
             "measured, detector boxes": f"{name}, detector boxes", "difference": f"difference from {reference}"}
