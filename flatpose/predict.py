@@ -134,7 +134,7 @@ class Pose:
         """Crops (H, W, 3) to keypoints in crop pixels and scores."""
         images = normalise(torch.from_numpy(np.stack(crops)).to(self.device))
         outputs = self.network(images)
-        if flip_test:
+        if flip_test and self.keypoint_set.can_flip:
             flip_index = torch.as_tensor(self.keypoint_set.flip_index, device=self.device)
             outputs = self.codec.average(outputs, self.codec.flip(self.network(images.flip(-1)), flip_index))
         keypoints, scores = self.codec.decode(outputs)
