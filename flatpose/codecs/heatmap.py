@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import math
+from functools import reduce
 
 import torch
 import torch.nn.functional as F
@@ -81,7 +81,7 @@ class HeatmapCodec(Codec):
         how, cells = self.config.decode, (self.config.upsample * self.cells[0], self.config.upsample * self.cells[1])
         if how in ("dark", "dark_udp"):
             factors = tuple(blurred(factor, self.config.dark_kernel) for factor in factors)
-        window = math.prod(window_at(factor, cell) for factor in factors).float()
+        window = reduce(torch.mul, (window_at(factor, cell) for factor in factors)).float()
         position = cell.to(window.dtype)
         if how == "quarter":
             position = position + quarter_step(window, cell, cells)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import torch
 from torch import Tensor
 
@@ -11,7 +13,7 @@ from flatpose.codecs.base import Codec, Outputs, overlaps
 class RegressionCodec(Codec):
     """Targets and outputs ``coords`` (B, K, 2): pixel over input size. There is no confidence: every score is 1."""
 
-    averaged = ("coords",)
+    averaged: ClassVar[tuple[str, ...]] = ("coords",)
 
     def encode(self, keypoints: Tensor, weights: Tensor) -> Outputs:
         """Coordinates over the input size. Keypoints up to half the larger side outside the crop keep their weight."""

@@ -28,6 +28,8 @@ from flatpose.progress import SILENT, Reporter
 from flatpose.studies import records
 
 Line = dict[str, Any]
+Cell = tuple["Ceiling", str, Path]
+"""Row, benchmark and data root."""
 
 
 @config
@@ -41,7 +43,7 @@ class Ceiling:
     """What is varied: cells of the map, bins per pixel, or the width of SimCC's label."""
     codec: CodecConfig
     image_size: tuple[PositiveInt, PositiveInt]
-    tasks: tuple[Literal["coco", "crowdpose", "mpii"], ...] = ("coco",)
+    tasks: tuple[str, ...] = ("coco",)
     x: Optional[float] = None
     """Pixels per cell, bins per pixel, or sigma in pixels; None for a codec that has no cells."""
 
@@ -71,13 +73,14 @@ def measure(rows: Sequence[Ceiling], data_root: Path, *, known: pd.DataFrame | N
     data = {task: found for task in tasks if (found := _validation(task, data_root, reporter))}
     if not data:
         raise DataError(f"no annotations of {', '.join(tasks)}", where=str(data_root), hint="flatpose-exp data check")
-    wanted = {(row.id, task): (row, _conditions(row, data[task])) for row in rows for task in row.tasks if task in data}
+    cells = {(row.id, task): row for row in rows for task in row.tasks if task in data}
+    wanted = {key: _conditions(row, data[key[1]]) for key, row in cells.items()}
     old = {(line["id"], line["task"]): line for line in records(pd.DataFrame() if known is None else known)}
-    lines = {key: old[key] for key, (_, conditions) in wanted.items() if key in old and _holds(old[key], conditions)}
-    todo = [(row, task, data_root) for (name, task), (row, _) in wanted.items() if (name, task) not in lines]
+    lines = {key: old[key] for key in wanted if key in old and _holds(old[key], wanted[key])}
+    todo = [(row, task, data_root) for (name, task), row in cells.items() if (name, task) not in lines]
     reporter.start("ceilings", len(todo))
     for row, task, line in _measured(todo, jobs or os.cpu_count() or 1):
-        lines[row.id, task] = {**wanted[row.id, task][1], **line}
+        lines[row.id, task] = {**wanted[row.id, task], **line}
         if save:
             save(pd.DataFrame([lines[key] for key in wanted if key in lines]))
         reporter.advance()
@@ -113,7 +116,7 @@ def _holds(line: Line, conditions: Line) -> bool:
         name in conditions for name in line if name.startswith("codec_"))
 
 
-def _measured(todo: list[tuple[Ceiling, str, Path]], jobs: int) -> Iterator[tuple[Ceiling, str, Line]]:
+def _measured(todo: list[Cell], jobs: int) -> Iterator[tuple[Ceiling, str, Line]]:
     """Each cell as it is finished."""
     if jobs == 1 or len(todo) < 2:
         yield from ((row, task, _line(row, task, root)) for row, task, root in todo)

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import itertools
 import math
-from dataclasses import dataclass, replace
-from typing import Any, Literal
+from dataclasses import dataclass
+from typing import Literal
 
 import pandas as pd
 
@@ -78,64 +78,40 @@ CELLS = [{"row": case.row, "quantity": name, "published": getattr(case, name)}
          for case in CASES for name in ("params_m", "gflops")]
 
 
-@dataclass(frozen=True)
-class Guess:
-    """A reading of everything that changes a count; the defaults are the literal text."""
-
-    refine: Literal["selected", "ffn_all", "block_all"] = "selected"
-    salience: Literal["linear", "mlp", "per_keypoint", "none"] = "linear"
-    query_norm: bool = False
-    query_self_attention: bool = False
-    share_refine: bool = False
-    final_norm: bool = True
-    ica_projection_bias: bool = True
-    standard_projection_bias: bool = True
-    coordinate_bias: bool = False
-    gamma: bool = False
-    shared_grid: bool = False
-    shared_interpolator: bool = False
-    each_pair_once: bool = False
-    relative_table: bool = False
-    classifier_bias: bool = True
-    split_ratio: float = 2.0
-    projection_norm: bool = False
-    learned_position: bool = False
-    wide_classifier: bool = False
-    regression: Literal["pooled", "per_token"] = "pooled"
-    count_norms: bool = True
-    truncate: bool = False
-
-
-DEPARTURES: dict[str, tuple[str, dict[str, Any]]] = {
-    "ffn_all": ("feed-forward of the refine block on all tokens (model.refine_ffn)", {"refine": "ffn_all"}),
-    "block_all": ("whole refine block computed on all tokens, K of them written back", {"refine": "block_all"}),
-    "salience_mlp": ("salience head 256-64-1 (model.salience_head)", {"salience": "mlp"}),
-    "salience_per_keypoint": ("one salience score per keypoint (model.salience_head)", {"salience": "per_keypoint"}),
-    "no_salience_head": ("salience without parameters (a norm of the token)", {"salience": "none"}),
-    "query_norm": ("refine block with separate norms for queries and context", {"query_norm": True}),
-    "query_self_attention": ("self-attention among the queries before the cross-attention",
-                             {"query_self_attention": True}),
-    "share_refine": ("refine iterations share their weights (model.share_refine)", {"share_refine": True}),
-    "no_final_norm": ("no norm after the last block", {"final_norm": False}),
-    "ica_no_bias": ("ICA projections without bias, as Algorithm 1 writes them", {"ica_projection_bias": False}),
-    "standard_no_bias": ("standard attention (row 6) and cross-attention without bias",
-                         {"standard_projection_bias": False}),
-    "coordinate_bias": ("semantic coordinate projections with bias", {"coordinate_bias": True}),
-    "gamma": ("learned gamma per block (model.gamma)", {"gamma": True}),
-    "shared_grid": ("one bias grid for all blocks", {"shared_grid": True}),
-    "shared_interpolator": ("one interpolator MLP for all blocks", {"shared_interpolator": True}),
-    "each_pair_once": ("bias computed once per pair of tokens", {"each_pair_once": True}),
-    "relative_table": ("standard attention (row 6) with a learned relative position table", {"relative_table": True}),
-    "classifier_no_bias": ("classifiers without bias", {"classifier_bias": False}),
-    "split_1.5": ("1.5 bins per pixel (codec.split_ratio)", {"split_ratio": 1.5}),
-    "split_3": ("3 bins per pixel (codec.split_ratio)", {"split_ratio": 3.0}),
-    "projection_norm": ("batch norm after the 3x3 projection, no bias in it", {"projection_norm": True}),
-    "learned_position": ("position code held as a parameter", {"learned_position": True}),
-    "wide_classifier": ("classifiers on the upsampled map, row 4 (model.classifier)", {"wide_classifier": True}),
-    "regression_per_token": ("regression head on every token, averaged afterwards", {"regression": "per_token"}),
-    "matmuls_only": ("norms and interpolation not counted", {"count_norms": False}),
-    "truncate": ("digits cut off instead of rounded", {"truncate": True}),
+DEPARTURES: dict[str, str] = {
+    "ffn_all": "feed-forward of the refine block on all tokens (model.refine_ffn)",
+    "block_all": "whole refine block computed on all tokens, K of them written back",
+    "salience_mlp": "salience head 256-64-1 (model.salience_head)",
+    "salience_per_keypoint": "one salience score per keypoint (model.salience_head)",
+    "no_salience_head": "salience without parameters (a norm of the token)",
+    "query_norm": "refine block with separate norms for queries and context",
+    "query_self_attention": "self-attention among the queries before the cross-attention",
+    "share_refine": "refine iterations share their weights (model.share_refine)",
+    "no_final_norm": "no norm after the last block",
+    "ica_no_bias": "ICA projections without bias, as Algorithm 1 writes them",
+    "standard_no_bias": "standard attention (row 6) and cross-attention without bias",
+    "coordinate_bias": "semantic coordinate projections with bias",
+    "gamma": "learned gamma per block (model.gamma)",
+    "shared_grid": "one bias grid for all blocks",
+    "shared_interpolator": "one interpolator MLP for all blocks",
+    "each_pair_once": "bias computed once per pair of tokens",
+    "relative_table": "standard attention (row 6) with a learned relative position table",
+    "classifier_no_bias": "classifiers without bias",
+    "split_1.5": "1.5 bins per pixel (codec.split_ratio)",
+    "split_3": "3 bins per pixel (codec.split_ratio)",
+    "projection_norm": "batch norm after the 3x3 projection, no bias in it",
+    "learned_position": "position code held as a parameter",
+    "wide_classifier": "classifiers on the upsampled map, row 4 (model.classifier)",
+    "regression_per_token": "regression head on every token, averaged afterwards",
+    "matmuls_only": "norms and interpolation not counted",
+    "truncate": "digits cut off instead of rounded",
 }
+"""A name for each small change of the literal text, and what it means."""
+EXCLUSIVE = ({"ffn_all", "block_all"}, {"salience_mlp", "salience_per_keypoint", "no_salience_head"},
+             {"split_1.5", "split_3"})
+"""Of each of these at most one can be made."""
+Text = frozenset[str]
+"""A reading of everything that changes a count: the departures from the literal text."""
 
 
 @dataclass
@@ -156,77 +132,79 @@ class Tally:
         self.macs += macs
 
 
-def count(case: Case, guess: Guess) -> Tally:
-    """Parameters and multiply-adds of one network under one reading."""
+def count(case: Case, text: Text) -> Tally:
+    """Parameters and multiply-adds of one network under one reading of the text."""
     trunk, (width, height) = TRUNKS[case.backbone], case.image_size
     tokens, total = width * height // 1024, Tally()
-    per_pixel = trunk.macs_per_pixel if guess.count_norms else trunk.matmuls_per_pixel
+    per_pixel = trunk.matmuls_per_pixel if "matmuls_only" in text else trunk.macs_per_pixel
     total.free(trunk.params, per_pixel * width * height)
-    total.linear(9 * trunk.channels, DIM, tokens, bias=not guess.projection_norm)
-    total.free(2 * DIM * guess.projection_norm + tokens * DIM * guess.learned_position)
+    total.linear(9 * trunk.channels, DIM, tokens, bias="projection_norm" not in text)
+    total.free(2 * DIM * ("projection_norm" in text) + tokens * DIM * ("learned_position" in text))
     for index in range(case.coarse):
-        _coarse(total, case, guess, tokens, first=index == 0)
+        _coarse(total, case, text, tokens, first=index == 0)
     for index in range(case.refine):
-        _refine(total, case, guess, tokens, weights=index == 0 or not guess.share_refine)
-    if guess.final_norm:
-        _norm(total, guess, tokens)
-    _head(total, case, guess, tokens)
+        _refine(total, case, text, tokens, weights=index == 0 or "share_refine" not in text)
+    if "no_final_norm" not in text:
+        _norm(total, text, tokens)
+    _head(total, case, text, tokens)
     return total
 
 
-def _norm(total: Tally, guess: Guess, tokens: int, weights: bool = True) -> None:
-    total.free(2 * DIM * weights, 5 * DIM * tokens * guess.count_norms)  # fvcore: five operations per element
+def _norm(total: Tally, text: Text, tokens: int, weights: bool = True) -> None:
+    # fvcore counts five operations per element.
+    total.free(2 * DIM * weights, 5 * DIM * tokens * ("matmuls_only" not in text))
 
 
-def _coarse(total: Tally, case: Case, guess: Guess, tokens: int, first: bool) -> None:
-    _norm(total, guess, tokens)
-    bias = guess.ica_projection_bias if case.ica else guess.standard_projection_bias
+def _coarse(total: Tally, case: Case, text: Text, tokens: int, first: bool) -> None:
+    _norm(total, text, tokens)
+    bias = ("ica_no_bias" if case.ica else "standard_no_bias") not in text
     total.linear(DIM, 4 * DIM, tokens, bias=bias)  # q, k, v and output
     total.free(macs=2 * tokens**2 * DIM)
     if case.ica:
-        pairs = tokens * (tokens - 1) / 2 + 1 if guess.each_pair_once else tokens**2
-        total.linear(DIM, DIM, tokens, bias=guess.coordinate_bias)  # four projections to D / 4
-        total.free(guess.gamma + 64 * 16**2 * (first or not guess.shared_grid), 4 * 64 * pairs * guess.count_norms)
-        own = first or not guess.shared_interpolator
+        pairs = tokens * (tokens - 1) / 2 + 1 if "each_pair_once" in text else tokens**2
+        total.linear(DIM, DIM, tokens, bias="coordinate_bias" in text)  # four projections to D / 4
+        total.free(("gamma" in text) + 64 * 16**2 * (first or "shared_grid" not in text),
+                   4 * 64 * pairs * ("matmuls_only" not in text))
+        own = first or "shared_interpolator" not in text
         total.linear(66, 128, pairs, weights=own)
         total.linear(128, HEADS, pairs, weights=own)
-    elif guess.relative_table:
+    elif "relative_table" in text:
         width, height = (side // 32 for side in case.image_size)
         total.free((2 * width - 1) * (2 * height - 1) * HEADS)
-    _feed_forward(total, guess, tokens)
+    _feed_forward(total, text, tokens)
 
 
-def _feed_forward(total: Tally, guess: Guess, tokens: int, weights: bool = True) -> None:
-    _norm(total, guess, tokens, weights)
+def _feed_forward(total: Tally, text: Text, tokens: int, weights: bool = True) -> None:
+    _norm(total, text, tokens, weights)
     total.linear(DIM, HIDDEN, tokens, weights=weights)
     total.linear(HIDDEN, DIM, tokens, weights=weights)
 
 
-def _refine(total: Tally, case: Case, guess: Guess, tokens: int, weights: bool) -> None:
+def _refine(total: Tally, case: Case, text: Text, tokens: int, weights: bool) -> None:
     selected = tokens if case.top_k is None else case.top_k
-    queries = tokens if guess.refine == "block_all" else selected
-    bias = guess.standard_projection_bias
-    if guess.salience == "mlp":
+    queries = tokens if "block_all" in text else selected
+    bias = "standard_no_bias" not in text
+    if "salience_mlp" in text:
         total.linear(DIM, 64, tokens, weights=weights)
         total.linear(64, 1, tokens, weights=weights)
-    elif guess.salience != "none":
-        total.linear(DIM, KEYPOINTS if guess.salience == "per_keypoint" else 1, tokens, weights=weights)
-    if guess.query_self_attention:
-        _norm(total, guess, queries, weights)
+    elif "no_salience_head" not in text:
+        total.linear(DIM, KEYPOINTS if "salience_per_keypoint" in text else 1, tokens, weights=weights)
+    if "query_self_attention" in text:
+        _norm(total, text, queries, weights)
         total.linear(DIM, 4 * DIM, queries, bias=bias, weights=weights)
         total.free(macs=2 * queries**2 * DIM)
-    _norm(total, guess, tokens, weights)
-    if guess.query_norm:
-        _norm(total, guess, queries, weights)
+    _norm(total, text, tokens, weights)
+    if "query_norm" in text:
+        _norm(total, text, queries, weights)
     total.linear(DIM, 2 * DIM, queries, bias=bias, weights=weights)  # q and output
     total.linear(DIM, 2 * DIM, tokens, bias=bias, weights=weights)  # k and v
     total.free(macs=2 * queries * tokens * DIM)
-    _feed_forward(total, guess, queries if guess.refine == "selected" else tokens, weights)
+    _feed_forward(total, text, tokens if text & {"ffn_all", "block_all"} else queries, weights)
 
 
-def _head(total: Tally, case: Case, guess: Guess, tokens: int) -> None:
+def _head(total: Tally, case: Case, text: Text, tokens: int) -> None:
     if case.head == "regression":
-        uses = tokens if guess.regression == "per_token" else 1
+        uses = tokens if "regression_per_token" in text else 1
         total.linear(DIM, 1024, uses)
         total.linear(1024, 2 * KEYPOINTS, uses)
         return
@@ -234,21 +212,22 @@ def _head(total: Tally, case: Case, guess: Guess, tokens: int) -> None:
     if case.upsampled:
         for doubling in range(3):
             total.linear(16 * DIM, DIM, tokens * 4**doubling, bias=False)
-            total.free(2 * DIM, 2 * DIM * tokens * 4 ** (doubling + 1) * guess.count_norms)
-        cells = 64 * tokens if guess.wide_classifier else tokens
+            total.free(2 * DIM, 2 * DIM * tokens * 4 ** (doubling + 1) * ("matmuls_only" not in text))
+        cells = 64 * tokens if "wide_classifier" in text else tokens
     total.linear(DIM, KEYPOINTS, cells)
+    ratio = 1.5 if "split_1.5" in text else 3.0 if "split_3" in text else 2.0
     for side in case.image_size:
-        total.linear(cells, round(side * guess.split_ratio), KEYPOINTS, bias=guess.classifier_bias)
+        total.linear(cells, round(side * ratio), KEYPOINTS, bias="classifier_no_bias" not in text)
 
 
-def in_print(value: float, guess: Guess) -> float:
+def in_print(value: float, text: Text) -> float:
     """``value`` with one decimal, as the paper prints it."""
-    return math.floor(value * 10) / 10 if guess.truncate else float(f"{value:.1f}")
+    return math.floor(value * 10) / 10 if "truncate" in text else float(f"{value:.1f}")
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What one set of departures gives in the 24 cells, in the order of CASES, parameters before GFLOPs."""
+    """What one set of departures gives in the 24 cells, in the order of CELLS."""
 
     departures: tuple[str, ...]
     values: tuple[float, ...]
@@ -263,14 +242,12 @@ class Outcome:
 
 def evaluate(departures: tuple[str, ...]) -> Outcome | None:
     """The cells under these departures; None when two of them contradict each other."""
-    changes = [DEPARTURES[name][1] for name in departures]
-    names = [key for change in changes for key in change]
-    if len(set(names)) < len(names):
+    text = frozenset(departures)
+    if any(len(text & group) > 1 for group in EXCLUSIVE):
         return None
-    guess = replace(Guess(), **{key: value for change in changes for key, value in change.items()})
-    counts = [count(case, guess) for case in CASES]
+    counts = [count(case, text) for case in CASES]
     values = [value for total in counts for value in (total.params / 1e6, total.macs / 1e9)]
-    printed = tuple(in_print(v, guess) == cell["published"] for v, cell in zip(values, CELLS, strict=True))
+    printed = tuple(in_print(v, text) == cell["published"] for v, cell in zip(values, CELLS, strict=True))
     return Outcome(departures, tuple(round(value, 4) for value in values), printed)
 
 
@@ -297,7 +274,7 @@ def measure(max_departures: int = MAX_DEPARTURES) -> pd.DataFrame:
                                    None)} for i, cell in enumerate(CELLS)]
     singles = [{"kind": "single", "name": name, "meaning": meaning, "alone": by_set[frozenset((name,))].hits,
                 "with_default": both.hits if (both := by_set.get(frozenset((name, *DEFAULT)))) else None}
-               for name, (meaning, _) in DEPARTURES.items()]
+               for name, meaning in DEPARTURES.items()]
     sizes = [[o for o in outcomes if len(o.departures) == n] for n in range(max_departures + 1)]
     best = [{"kind": "sets", "departures": n, "tried": len(group), "hits": group[0].hits,
              "names": " + ".join(group[0].departures), "ties": sum(o.hits == group[0].hits for o in group)}
