@@ -12,7 +12,7 @@ from dataclasses import replace
 
 from experiments.controlled import EXPERIMENT as CONTROLLED
 from experiments.fig1 import EXPERIMENT as FIG1
-from experiments.recipes import MINI, PAPER, QUICK, SMALL_BACKBONES, SMOKE, SYNTH
+from experiments.recipes import COCO_MINI, PAPER, QUICK, SMALL_BACKBONES, SMOKE, SYNTH
 from experiments.systems import FROM_SCRATCH, SMALL_MODELS
 from experiments.table1 import BOXES
 from experiments.table1 import EXPERIMENT as TABLE1
@@ -71,7 +71,7 @@ def _profiles() -> dict[str, Profile]:
     # 64x64 pixels are four tokens, fewer than K = 8 of Table 5.
     found = (replace(smoke, image_size=(96, 96)), replace(quick, data_by_task={"crowdpose": SMALL_SETS}), SYNTH)
     own = [replace(p, train={**p.train, **FROM_SCRATCH}) for p in found]
-    return {p.name: p for p in (*own, PAPER, replace(MINI, left_out=_left_out("mini")))}
+    return {p.name: p for p in (*own, PAPER, replace(COCO_MINI, left_out=_left_out("mini")))}
 
 
 EXPERIMENT = Experiment(

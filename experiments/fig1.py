@@ -6,7 +6,7 @@ the heatmap baseline. Command: ``make fig1``. Cost: 12 runs of about a minute ea
 
 from __future__ import annotations
 
-from experiments.recipes import KL, MINI, MINI_LONG, MINI_PRETRAINED, PROFILES, SIMCC, coco_run
+from experiments.recipes import COCO_MINI, KL, PROFILES, SIMCC, coco_run
 from flatpose.config import BaselineConfig, FlatPoseConfig, HeatmapCodecConfig
 from flatpose.harness.spec import Experiment, Figure, Published, Row
 
@@ -43,7 +43,7 @@ EXPERIMENT = Experiment(
     source="Fig. 1(b), section 1",
     question="Does the heatmap baseline collapse as its map shrinks, and does coordinate classification not?",
     rows=tuple(make(stride) for make in (_heatmap, _simcc, _flatpose) for stride in STRIDES),
-    profiles={**PROFILES, **{profile.name: profile for profile in (MINI, MINI_PRETRAINED, MINI_LONG)}},
+    profiles={**PROFILES, COCO_MINI.name: COCO_MINI},
     figure=Figure(x_label="feature-map stride (pixels per cell)", x_log2=True, ceiling=True,
                   caption="Dashed: codec ceiling, ground truth encoded and decoded with no network in between."),
     notes=(

@@ -23,7 +23,7 @@ from flatpose.errors import RunError, SpecError
 from flatpose.keypoints import COCO17
 from flatpose.losses import build_loss
 from flatpose.models import build_model
-from flatpose.models.backbones import build_backbone
+from flatpose.models.backbones import Backbone
 from flatpose.optim import build_optimizer
 from flatpose.progress import SILENT
 from flatpose.train import BEST, build_accelerator, step_batch, train
@@ -143,7 +143,7 @@ def test_a_batch_that_processes_cannot_share_is_refused():
 
 def test_accumulating_two_halves_is_one_step(data, tmp_path):
     """Without batch statistics; the loss is a plain mean."""
-    base = replace(RUN, codec=HeatmapCodecConfig(stride=32),
+    base = replace(RUN, codec=HeatmapCodecConfig(stride=16),
                    model=BaselineConfig(backbone="convnext_quick", pretrained=False, num_deconvs=0),
                    train=replace(RUN.train, epochs=1, batch_size=8, ema_decay=None, optimizer="sgd", lr=0.1,
                                  warmup_epochs=0))
@@ -193,8 +193,8 @@ def test_precision_memory_format_and_compiling_reach_nearly_the_same_loss(data, 
 def test_drop_path_skips_blocks_in_training_alone():
     """Each sample loses its own blocks; evaluation has all of them."""
     torch.manual_seed(0)
-    trunk, _ = build_backbone("convnextv2_atto", False, drop_path=0.9)
-    plain, _ = build_backbone("convnextv2_atto", False)
+    trunk = Backbone("convnextv2_atto", False, drop_path=0.9)
+    plain = Backbone("convnextv2_atto", False)
     plain.load_state_dict(trunk.state_dict())
     images = torch.randn(1, 3, 64, 64).expand(8, -1, -1, -1)
     torch.testing.assert_close(trunk.eval()(images), plain.eval()(images))

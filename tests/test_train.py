@@ -25,7 +25,7 @@ from flatpose.progress import SILENT
 from flatpose.train import Trained, build_accelerator, train
 
 RUN = RunConfig(
-    image_size=(64, 64), codec=HeatmapCodecConfig(stride=16),
+    image_size=(64, 64), codec=HeatmapCodecConfig(stride=8),
     model=BaselineConfig(backbone="resnet_quick", pretrained=False, num_deconvs=1, deconv_dim=16),
     train=TrainConfig(epochs=3, batch_size=4, warmup_epochs=0.5, ema_decay=0.9),
 )

@@ -6,7 +6,7 @@ from typing import Annotated, Literal, Union
 
 from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt
 
-from flatpose.config.base import config
+from flatpose.config.base import Weights, config
 from flatpose.config.cnn_peers import HRNetConfig, RTMPoseConfig, SARConfig, SimCCConfig, SRPoseConfig
 from flatpose.config.vit_peers import GatedUniPoseConfig, SHaRPoseConfig, TokenPoseConfig, ViTPoseConfig
 
@@ -19,7 +19,7 @@ class BaselineConfig:
     backbone: str = "resnet50"
     """timm name; its stride-32 features are used."""
     pretrained: bool = True
-    """Start from timm's ImageNet weights where they are on disk or can be fetched."""
+    weights: Weights = None
     num_deconvs: Annotated[NonNegativeInt, Field(le=3)] = 3
     deconv_dim: PositiveInt = 256
     head: Literal["heatmap", "simcc", "regression"] = "heatmap"
@@ -32,6 +32,7 @@ class FlatPoseConfig:
     kind: Literal["flatpose"] = "flatpose"
     backbone: str = "convnextv2_nano"
     pretrained: bool = True
+    weights: Weights = None
     embed_dim: PositiveInt = 256
     num_heads: PositiveInt = 8
     num_coarse_blocks: NonNegativeInt = 4

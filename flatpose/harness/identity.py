@@ -12,7 +12,6 @@ from flatpose.config import RunConfig, spec_hash, to_dict
 from flatpose.errors import DataError
 from flatpose.harness import sites
 from flatpose.io import read_json
-from flatpose.models import BUILDERS
 
 PACKAGE = Path(__file__).resolve().parents[1]
 STARTS_MADE_HERE = ("mobilenetv2_embedded",)
@@ -24,7 +23,7 @@ EQUIVALENT = "verified.json"
 def code_hash(run: RunConfig) -> str:
     """Hash over the syntax trees of every core module that ``run`` can reach; comments and docstrings do not count."""
     made = getattr(run.model, "backbone", None) in STARTS_MADE_HERE
-    return _hash_from((PACKAGE / "pipeline.py", _file_of(BUILDERS[run.model.kind]),
+    return _hash_from((PACKAGE / "pipeline.py", PACKAGE / "models" / f"{run.model.kind}.py",
                        *([PACKAGE / "imagenet.py"] if made else [])))
 
 

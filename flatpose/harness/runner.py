@@ -8,21 +8,20 @@ import shutil
 import time
 import traceback
 from collections.abc import Callable
-from contextlib import ExitStack, nullcontext, suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
-from hashlib import sha256
 from pathlib import Path
 from typing import Any, NoReturn
 
 from flatpose.config import DataConfig, RunConfig, spec_hash, to_dict
 from flatpose.data import KEYPOINTS_FILE, find_root, identity, load
 from flatpose.errors import AllRanksError, CheckpointError, DataError, FlatPoseError, RunError
-from flatpose.harness import provenance, run_page, sites
-from flatpose.harness.identity import code_hash, hash_of
+from flatpose.harness import provenance, run_page
+from flatpose.harness.identity import code_hash
 from flatpose.harness.memory import keep_freed_memory
 from flatpose.harness.plan import Plan, PlannedRun, Status
 from flatpose.harness.ranks import leave, rank, share, world
-from flatpose.harness.store import ERROR, Busy, RunDir, one_at_a_time
+from flatpose.harness.store import ERROR, Busy, RunDir
 from flatpose.io import read_json, write_bytes, write_text
 from flatpose.progress import Reporter
 
@@ -152,33 +151,12 @@ def measure(run: RunConfig, seed: int, data_root: Path | None, work_dir: Path, r
     if not rank():
         _drop_code(work_dir, reporter)
     share(None)  # nobody reads a checkpoint before rank 0 has looked at it
-    start = _start_weights(run, data_root, reporter)
     _keep_keypoints(run, data_root, work_dir)
     try:
-        return start | execute(run, seed=seed, data_root=data_root, work_dir=work_dir, reporter=reporter)
+        return execute(run, seed=seed, data_root=data_root, work_dir=work_dir, reporter=reporter)
     except CheckpointError as error:
         reporter.message(f"{error.what}; this run starts afresh")
-    return start | execute(run, seed=seed, data_root=data_root, work_dir=work_dir, reporter=reporter)
-
-
-def _start_weights(run: RunConfig, data_root: Path | None, reporter: Reporter) -> dict[str, Any]:
-    """Have ready what ``run`` starts from; weights that were made here are named by their sum in the record.
-
-    The first run that needs them makes them, others wait for it, and later ones find them while the code is the same.
-    """
-    from flatpose.imagenet import make_start, prepare, start_file
-
-    folder = sites.runs_dir() / "start" / hash_of("imagenet.py")
-    path = start_file(run, folder)
-    if path is not None:
-        folder.mkdir(parents=True, exist_ok=True)
-        with nullcontext() if rank() else one_at_a_time(folder / "guard"):
-            if share(not path.is_file()):
-                reporter.message(f"{path.name}: made once, for all runs that start from it")
-                _drop_code(path.with_suffix(""), reporter)
-                make_start(path, data_root, reporter)
-    prepare(run, data_root, folder)
-    return {"start": {"weights": path.name, "sha256": sha256(path.read_bytes()).hexdigest()}} if path else {}
+    return execute(run, seed=seed, data_root=data_root, work_dir=work_dir, reporter=reporter)
 
 
 def _keep_keypoints(run: RunConfig, data_root: Path | None, work_dir: Path) -> None:

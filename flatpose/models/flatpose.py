@@ -16,14 +16,13 @@ from torch.nn import functional as F
 
 from flatpose.config import CodecConfig, FlatPoseConfig
 from flatpose.errors import SpecError
-from flatpose.models.backbones import build_backbone
+from flatpose.models.backbones import Start
 from flatpose.models.heads import RegressionHead, SimCCHead, deconv_stack
+from flatpose.models.hrnet import build_trunk, trunk_stride
 from flatpose.models.ica import SemanticBias
 from flatpose.models.position import sine_position_2d
 from flatpose.models.refinement import RefineBlock, salience_head
 from flatpose.models.transformer import CoarseBlock, Style, Trace, init_linear, new_trace, stacked
-
-STRIDE = 32
 
 
 class FlatPose(nn.Module):
@@ -127,18 +126,20 @@ def _refine_blocks(config: FlatPoseConfig, num_tokens: int, num_keypoints: int) 
 
 
 def build(config: FlatPoseConfig, codec: CodecConfig, image_size: tuple[int, int], num_keypoints: int,
-          pretrained: bool) -> FlatPose:
+          start: Start) -> FlatPose:
     """The network of a FlatPoseConfig for inputs of ``image_size`` (width, height).
 
     Raises:
-        SpecError: Head and codec do not fit, the size is no multiple of 32, or top_k exceeds the tokens.
+        SpecError: Head and codec do not fit, the size is no multiple of the backbone's stride, or top_k is larger than
+            the number of tokens.
     """
     if codec.kind != config.head:
         raise SpecError(f"head {config.head!r} needs codec {config.head!r}, not {codec.kind!r}", where="model.head")
-    if image_size[0] % STRIDE or image_size[1] % STRIDE:
-        raise SpecError(f"image_size {image_size} is not a multiple of {STRIDE}", where="image_size")
-    grid = (image_size[0] // STRIDE, image_size[1] // STRIDE)
-    backbone, channels = build_backbone(config.backbone, pretrained, drop_path=config.drop_path)
+    stride = trunk_stride(config.backbone)
+    if image_size[0] % stride or image_size[1] % stride:
+        raise SpecError(f"image_size {image_size} is not a multiple of {stride}", where="image_size")
+    grid = (image_size[0] // stride, image_size[1] // stride)
+    backbone, channels = build_trunk(config.backbone, start, drop_path=config.drop_path)
     channels_out = config.deconv_dim if config.num_deconvs else config.embed_dim
     if codec.kind == "simcc":
         scale = 1 << config.num_deconvs if config.classifier == "wide" else 1
