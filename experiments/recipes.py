@@ -41,7 +41,7 @@ SMOKE = Profile(
     name="smoke",
     description="seconds: proves that the path works, measures nothing",
     image_size=(64, 64), shrink=2, backbones=SMALL_BACKBONES, pretrained=False, model=SMALL_MODEL,
-    train={"epochs": 1, "batch_size": 16, "warmup_epochs": 0.0},
+    train={"epochs": 1, "batch_size": 16, "warmup_epochs": 0.0, "ema_gamma": 1.0},
     data=DataConfig(embedded=EmbeddedConfig(train_images=12, val_images=8)),
     eval={"box_sources": ("gt", "det"), "flip_test": True}, minutes_per_run=0.05,
 )
@@ -49,7 +49,7 @@ QUICK = Profile(
     name="quick",
     description="CPU minutes: embedded data, small networks, 128x96 input, a short equal budget for every row",
     image_size=(96, 128), shrink=2, backbones=SMALL_BACKBONES, model=SMALL_MODEL,
-    train={"epochs": 2, "batch_size": 16, "lr": 1e-3, "warmup_epochs": 0.2, "ema_decay": 0.998},
+    train={"epochs": 2, "batch_size": 16, "lr": 1e-3, "warmup_epochs": 0.2, "ema_decay": 0.998, "ema_gamma": 100.0},
     augment={"rotation": SMALL_AUGMENT.rotation, "scale": SMALL_AUGMENT.scale, "half_body": SMALL_AUGMENT.half_body},
     data=DataConfig(embedded=EmbeddedConfig(train_images=2000, val_images=300)),
     eval={"box_sources": ("gt", "det")}, minutes_per_run=1.0,
@@ -70,7 +70,8 @@ COCO_MINI = Profile(
     description="real images on CPU: a subset of COCO, ImageNet MobileNetV2, 128x96 input, equal budgets",
     image_size=(96, 128), shrink=2, backbones={"resnet50": "mobilenetv2_100_os16"},
     model={**SMALL_MODEL, "weights": "weights/mobilenet_v2_imagenet_coral_dequant.pt"},
-    train={"epochs": 20, "batch_size": 32, "lr": 2e-3, "warmup_epochs": 1.0, "ema_decay": 0.998},
+    train={"epochs": 20, "batch_size": 32, "lr": 2e-3, "warmup_epochs": 1.0, "ema_decay": 0.998,
+           "ema_gamma": 100.0},
     augment={"rotation": 30.0, "scale": 0.3, "half_body": 0.1, "brightness": 0.2},
     data=DataConfig(source="disk"), eval={"box_sources": ("gt", "det")}, minutes_per_run=6.0,
 )

@@ -23,8 +23,7 @@ from flatpose.evaluate import evaluate
 from flatpose.losses import build_loss
 from flatpose.models import build_model
 from flatpose.progress import Reporter
-from flatpose.train import Judge, build_accelerator, save_weights, step_batch, train
-from flatpose.training_log import LogRow
+from flatpose.train import Judge, Trained, Trainer, build_accelerator, save_weights, step_batch
 
 WEIGHTS = "weights.safetensors"
 CALIBRATION_CROPS, CALIBRATION_BATCH = 256, 64
@@ -61,12 +60,12 @@ def execute(run: RunConfig, *, seed: int, data_root: Path | None, work_dir: Path
     batch = _batch_facts(run.train, len(crops), accelerator)
     reporter.message(_in_words(batch))
     judge = _judge(run, data, codec, accelerator, reporter) if run.train.eval_every else None
-    trained = train(run.train, crops, codec, loss, model, accelerator, work_dir, seed, reporter, judge)
+    trained = Trainer(run.train, crops, codec, loss, model, accelerator, work_dir, seed, reporter, judge).run()
     if accelerator.is_main_process:
         save_weights(work_dir / WEIGHTS, next(iter(trained.networks.values())))
     results = evaluate(run, data, codec, trained.networks, accelerator, reporter)
     return {"data": _data_facts(data, run),
-            "train": {**batch, **_train_facts(run.train, trained.log, accelerator, precision_reason)},
+            "train": {**batch, **_train_facts(run.train, trained, accelerator, precision_reason)},
             "cost": {"params_m": cost.params_m, "gflops": cost.gflops}, "results": [*results, _ceiling(run, data)],
             **({"start": {"weights": start.name, "sha256": hashlib.sha256(start.read_bytes()).hexdigest()}}
                if start else {})}
@@ -146,13 +145,15 @@ def _in_words(batch: dict[str, Any]) -> str:
             f"learning rate {batch['lr']:g}: {batch['lr_rule']}")
 
 
-def _train_facts(config: TrainConfig, log: list[LogRow], accelerator: Accelerator, reason: str) -> dict[str, Any]:
+def _train_facts(config: TrainConfig, trained: Trained, accelerator: Accelerator, reason: str) -> dict[str, Any]:
+    log = trained.log
     seconds, images = sum(row["seconds"] for row in log), sum(row["images"] for row in log)
     judged = {row["metric"]: int(row["epoch"]) for row in reversed(log) if "metric" in row}
     best = {"best_epoch": judged[max(judged)], "best_metric": max(judged)} if judged else {}
     return {"epochs": config.epochs, **best, "steps": int(log[-1]["step"]), "seconds": round(seconds, 1),
             "images_per_s": round(images / seconds, 1),
             "peak_memory_mb": round(_peak_memory_mb()), "loss_first": log[0]["loss"], "loss_last": log[-1]["loss"],
+            "ema_decay": trained.ema_decay,
             "precision": accelerator.mixed_precision,
             "precision_reason": reason}
 

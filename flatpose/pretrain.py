@@ -35,17 +35,18 @@ from flatpose.data import PoseData, load
 from flatpose.data.loader import Crops, ImageCache
 from flatpose.evaluate import evaluate
 from flatpose.io import write_bytes, write_json
-from flatpose.losses import joints_mse, simcc_kl
+from flatpose.losses import Loss, all_keypoints, joints_mse, simcc_kl
 from flatpose.models.backbones import WEIGHTS, Start
 from flatpose.models.heads import SimCCHead, deconv_stack, heatmap_conv
 from flatpose.models.hrnet import build_trunk, trunk_stride
 from flatpose.models.vit import SMALL_VIT, ViTTrunk
 from flatpose.progress import SILENT, Reporter
-from flatpose.train import build_accelerator, train
+from flatpose.train import Trainer, build_accelerator
 
 IMAGE_SIZE = (96, 128)
 DATA = EmbeddedConfig(train_images=12000, val_images=300, seed=1000)
-TRAIN = TrainConfig(epochs=12, batch_size=32, lr=2e-3, warmup_epochs=0.2, ema_decay=0.999, precision="no", eval_every=1)
+TRAIN = TrainConfig(epochs=12, batch_size=32, lr=2e-3, warmup_epochs=0.2, ema_decay=0.999, ema_gamma=200.0,
+                    precision="no", eval_every=1)
 AUGMENT = AugmentConfig(rotation=20.0, scale=0.2, half_body=0.1, brightness=0.2)
 SIMCC = SimCCCodecConfig(split_ratio=4.0, sigma=6.0)
 HEATMAP_STRIDE, HEATMAP_CELLS = 8, (IMAGE_SIZE[0] // 8) * (IMAGE_SIZE[1] // 8)
@@ -88,10 +89,10 @@ class TwoCodecs:
         return {**self.heatmap.encode(keypoints, weights), **self.simcc.encode(keypoints, weights)}
 
 
-def both_losses(outputs: Outputs, targets: Outputs) -> Tensor:
+def both_losses(outputs: Outputs, targets: Outputs) -> tuple[Tensor]:
     """SimCC's loss plus the heatmap's, the latter as a sum over cells in units of a stride-8 map's mean."""
     cells = outputs["heatmap"].shape[-2] * outputs["heatmap"].shape[-1]
-    return simcc_kl(outputs, targets) + cells / HEATMAP_CELLS * joints_mse(outputs, targets)
+    return (simcc_kl(outputs, targets)[0] + cells / HEATMAP_CELLS * joints_mse(outputs, targets)[0],)
 
 
 def pretrain(backbone: str, work_dir: Path, target: Path, *, start: Start = False, embedded: EmbeddedConfig = DATA,
@@ -121,7 +122,8 @@ def pretrain(backbone: str, work_dir: Path, target: Path, *, start: Start = Fals
         best = dict(list(networks.items())[:1])
         return sum(_ap(heads, codecs, best, data, accelerator, reporter).values()) / len(heads)
 
-    trained = train(recipe, crops, codecs, both_losses, model, accelerator, work_dir, 0, reporter, mean_ap)
+    loss = Loss(both_losses, all_keypoints)
+    trained = Trainer(recipe, crops, codecs, loss, model, accelerator, work_dir, 0, reporter, mean_ap).run()
     best = dict(list(trained.networks.items())[:1])
     state = {name.removeprefix(TRUNK): value.half() if value.is_floating_point() else value
              for name, value in next(iter(best.values())).state_dict().items() if name.startswith(TRUNK)}

@@ -96,7 +96,9 @@ class TrainConfig:
     clip_grad: Optional[PositiveFloat] = None
     layer_decay: Optional[PositiveFloat] = None
     ema_decay: Optional[float] = 0.9998
-    """None: no exponential moving average of the weights."""
+    """Decay of the exponential moving average of the weights, reached late in training; None: no average."""
+    ema_gamma: PositiveFloat = 2000.0
+    """Updates over which the average lengthens: new weights enter with (1 - m) exp(-n / gamma) + m, m = 1 - decay."""
     precision: Literal["auto", "no", "bf16", "fp16"] = "auto"
     channels_last: bool = True
     compile: bool = False
@@ -127,6 +129,8 @@ class LossConfig:
     """For "kl": factor on the logits before log-softmax (10 in RTMPose)."""
     target_softmax: bool = False
     """For "kl": soften the label by softmax(beta * label) (RTMPose)."""
+    summed_persons: PositiveInt = 1
+    """For "kl": factor on the mean. mmpose sums over the persons of one GPU (64 or 256) where SimCC takes the mean."""
     quality_weight: NonNegativeFloat = 0.03
     """For "two_stage_mse": factor on the error of the predicted quality."""
     quality_start: NonNegativeFloat = 180 / 210
