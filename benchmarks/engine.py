@@ -44,7 +44,7 @@ RESULTS = Path(__file__).parent / "results" / "engine.md"
 TRAIN = TrainConfig(epochs=10_000, batch_size=16, ema_decay=0.998, warmup_epochs=0.0, clip_grad=None)
 CASES = {
     "quick (small ResNet, 128×96, batch 16)": RunConfig(
-        image_size=(96, 128), train=TRAIN, codec=HeatmapCodecConfig(stride=4),
+        image_size=(96, 128), train=TRAIN, codec=HeatmapCodecConfig(stride=8),
         model=BaselineConfig(backbone="resnet_quick", pretrained=False, num_deconvs=2, deconv_dim=48)),
     "ResNet-50, 128×96, batch 16": RunConfig(
         image_size=(96, 128), train=TRAIN, model=BaselineConfig(backbone="resnet50", pretrained=False)),

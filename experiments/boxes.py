@@ -65,7 +65,7 @@ def _profiles() -> dict[str, Profile]:
     these two backbones are mapped, the large ones as in Tables 2 and 4, where one small network stands for a family.
     """
     systems = {kind: change for kind, change in SMALL_MODELS.items() if kind not in ("baseline", "flatpose")}
-    backbones = {**SMALL_BACKBONES, "resnet152": "resnet_quick", "convnextv2_tiny": "convnext_quick"}
+    backbones = {**SMALL_BACKBONES, "resnet152": "resnet_quick_os16", "convnextv2_tiny": "convnext_quick_os16"}
     smoke, quick = (replace(p, backbones=backbones, models=systems, left_out=_left_out(p.name))
                     for p in (SMOKE, QUICK))
     # 64x64 pixels are four tokens, fewer than K = 8 of Table 5.

@@ -7,7 +7,7 @@ the heatmap baseline. Command: ``make fig1``. Cost: 12 runs of about a minute ea
 from __future__ import annotations
 
 from experiments.recipes import COCO_MINI, KL, PROFILES, SIMCC, coco_run
-from flatpose.config import BaselineConfig, FlatPoseConfig, HeatmapCodecConfig
+from flatpose.config import BaselineConfig, FlatPoseConfig, FlatPoseReadings, HeatmapCodecConfig
 from flatpose.harness.spec import Experiment, Figure, Published, Row
 
 STRIDES = {4: 3, 8: 2, 16: 1, 32: 0}  # feature-map stride: number of deconvolutions
@@ -31,7 +31,8 @@ def _simcc(stride: int) -> Row:
 
 
 def _flatpose(stride: int) -> Row:
-    model = FlatPoseConfig(backbone="resnet50", num_deconvs=STRIDES[stride], classifier="wide")
+    model = FlatPoseConfig(backbone="resnet50", num_deconvs=STRIDES[stride],
+                           readings=FlatPoseReadings(classifier="wide"))
     return Row(id=f"flatpose_s{stride}", label=f"FlatPose (ResNet-50), stride {stride}",
                run=coco_run(model=model, codec=SIMCC, loss=KL), series="FlatPose", x=stride,
                readings=("R20",))

@@ -1,7 +1,7 @@
 """Readings: everything the paper leaves open or contradicts, numbered, with what we do and how to tell.
 
-Rows name the readings they depend on. ``field`` is where the choice lives in a run (``model.gamma``); its alternatives
-can be set in any spec. A reading without a field is about the paper's numbers, not about the network.
+Rows name the readings they depend on. ``field`` is where the choice lives in a run (``model.readings.gamma``); its
+alternatives can be set in any spec. A reading without a field is about the paper's numbers, not about the network.
 """
 
 from __future__ import annotations
@@ -37,7 +37,8 @@ FLATPOSE = ("table1", "table2", "table3", "table4", "table5", "fig1")
 
 READINGS = (
     Reading(
-        id="R1", question="Is gamma of eq. 5 learned?", field="model.gamma", value="fixed", alternatives=("learnable",),
+        id="R1", question="Is gamma of eq. 5 learned?", field="model.readings.gamma", value="fixed",
+        alternatives=("learnable",),
         paper='Eq. 5: "a learnable parameter gamma"; Table 6: "fixed scaling factor of 0.125".',
         ours="Fixed at D'^-0.5 = 0.125; learnable is one scalar per block, started there.",
         why="Table 6 is the later and more precise statement, an answer to a reviewer.", rows=FLATPOSE,
@@ -49,7 +50,8 @@ READINGS = (
         ours="Just that: a coordinate per token. A product over pairs would give no coordinate.",
         why="Text and algorithm agree.", test="None needed."),
     Reading(
-        id="R3", question="Where are the grid's outer nodes, and which axis is x?", field="model.align_corners",
+        id="R3", question="Where are the grid's outer nodes, and which axis is x?",
+        field="model.readings.align_corners",
         value=True, alternatives=(False,), rows=FLATPOSE,
         paper='Eq. 8 and Algorithm 1 say "GridSample" and no more.',
         ours="align_corners=True, so that distances 0 and 2 fall on nodes; the last axis is x, as in grid_sample.",
@@ -57,10 +59,10 @@ READINGS = (
         test="Train both."),
     Reading(
         id="R4", measured=("readings_search",),
-        question="Norm placement, activation, feed-forward ratio, dropout, drop path?", field="model.norm",
+        question="Norm placement, activation, feed-forward ratio, dropout, drop path?", field="model.readings.norm",
         value="pre", alternatives=("post",), rows=FLATPOSE,
         paper="Not said.",
-        ours="Pre-norm and a norm at the end, GELU, ratio 4, no dropout (model.activation, mlp_ratio, dropout, "
+        ours="Pre-norm and a norm at the end, GELU, ratio 4, no dropout (activation, mlp_ratio, dropout, "
              "drop_path).",
         why="Ratio 4 is fixed by the parameter counts; the rest is today's usual choice.",
         test="Train both norms; parameters do not tell them apart."),
@@ -73,7 +75,7 @@ READINGS = (
         test="Small; counts show that it is not a parameter."),
     Reading(
         id="R6", measured=("fig3",),
-        question="How is the salience head trained?", field="model.salience", value="gate",
+        question="How is the salience head trained?", field="model.readings.salience", value="gate",
         alternatives=("none", "straight_through"), rows=FLATPOSE,
         paper="Section 3.3: scores, top-k, gather, overwrite. No gradient reaches the scores that way.",
         ours="The refined token is mixed with the old one by the sigmoid of its score, which trains the head.",
@@ -81,7 +83,7 @@ READINGS = (
         test="Train all three; compare AP and the salience maps. An auxiliary loss is a further way, not built."),
     Reading(
         id="R7", measured=("readings_search",),
-        question="One salience score per token or one per keypoint?", field="model.salience_head",
+        question="One salience score per token or one per keypoint?", field="model.readings.salience_head",
         value="linear", alternatives=("mlp", "per_keypoint"), rows=FLATPOSE,
         paper='Introduction: "for each keypoint"; section 3.3.1: "a relevance score to each one" of the tokens.',
         ours="One linear score per token. per_keypoint: K scores, the largest counts.",
@@ -89,7 +91,7 @@ READINGS = (
         test="Counts (reports/readings_search.md); training."),
     Reading(
         id="R8", measured=("readings_search",),
-        question="Which tokens does the feed-forward of a refine block act on?", field="model.refine_ffn",
+        question="Which tokens does the feed-forward of a refine block act on?", field="model.readings.refine_ffn",
         value="all", alternatives=("selected",), rows=FLATPOSE,
         paper="Eq. 12: the block maps the selected tokens. The multiply-adds of Tables 1 and 5 say otherwise.",
         ours="Cross-attention on the selected tokens, feed-forward on the whole updated context.",
@@ -97,13 +99,13 @@ READINGS = (
         test="Train both. Counts cannot separate it from computing the whole block for all tokens."),
     Reading(
         id="R9", measured=("readings_search", "table5"),
-        question="Do the M refine iterations share their weights?", field="model.share_refine", value=False,
+        question="Do the M refine iterations share their weights?", field="model.readings.share_refine", value=False,
         alternatives=(True,), rows=FLATPOSE,
         paper='"Repeated M times"; Fig. 2 draws one loop.', ours="Separate weights.",
         why="Table 5 (8) against (9): two more iterations cost 1.6 M parameters.", test="Decided by the counts."),
     Reading(
         id="R10", measured=("readings_search", "table5"),
-        question='What are the "upsampling layers" of Table 5 (4)?', field="model.classifier",
+        question='What are the "upsampling layers" of Table 5 (4)?', field="model.readings.classifier",
         value="pooled", alternatives=("wide",), rows=("table5/upsampling",),
         paper="Added after the Transformer blocks; 24.8 M, 3.9 GFLOPs.",
         ours="Three deconvolutions to 256 channels, map pooled back to the token grid before the classifiers.",
@@ -167,7 +169,7 @@ READINGS = (
         id="R20", measured=("fig1",),
         question="What is FlatPose at finer strides in Fig. 1?", field="model.num_deconvs", value=0,
         alternatives=(1, 2, 3), rows=("fig1",), paper='"FlatPose" is a curve over strides; how, is not said.',
-        ours="Deconvolutions after the transformer and classifiers on the fine map (model.classifier: wide).",
+        ours="Deconvolutions after the transformer and classifiers on the fine map (classifier: wide).",
         why="Table 5 (4) adds its upsampling there.", test="Compare with deconvolutions before the transformer."),
     Reading(
         id="R21", measured=("table5", "fig1"),

@@ -30,8 +30,8 @@ KL = LossConfig(kind="kl")
 
 # Small networks for CPU minutes. The mapping is one to one, so that equal rows stay equal and different ones differ.
 SMALL_BACKBONES = {
-    "resnet50": "resnet_quick", "resnet152": "resnet_quick_deep",
-    "convnextv2_nano": "convnext_quick", "convnextv2_tiny": "convnext_quick_deep",
+    "resnet50": "resnet_quick_os16",
+    "convnextv2_nano": "convnext_quick_os16", "convnextv2_tiny": "convnext_quick_deep_os16",
 }
 SMALL_MODEL = {"deconv_dim": 48, "embed_dim": 96, "num_heads": 4, "coord_dim": 24, "bias_dim": 16, "bias_hidden": 32}
 # A short run sees each person a few times: strong rotation and half bodies would only make it slower to learn.

@@ -148,3 +148,15 @@ class ShapesOnly(TorchDispatchMode):
     def __torch_dispatch__(self, func: Any, types: Any, args: tuple = (), kwargs: dict | None = None) -> Any:
         """Every operator as usual, but a random fill gives zeros."""
         return args[0].zero_() if func in _RANDOM_FILLS else func(*args, **(kwargs or {}))
+
+
+def table6(block: Any) -> dict[str, float | list[int]]:
+    """The entries of Table 6 read from a built coarse block, by the paper's symbols; ValueError without ICA."""
+    bias = block.semantic_bias
+    if bias is None:
+        raise ValueError("this block has standard attention")
+    first, last = bias.mlp[0], bias.mlp[2]
+    dim = block.attention.to_q.in_features
+    return {"D": dim, "N_h": block.attention.num_heads, "d_k": dim // block.attention.num_heads,
+            "D'": bias.to_qk.out_features // 4, "gamma": float(bias.gamma), "S": bias.grid.shape[-1],
+            "D_bias": bias.grid.shape[0], "MLP_interp": [first.in_features, first.out_features, last.out_features]}

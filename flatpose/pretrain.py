@@ -1,4 +1,4 @@
-"""Start weights from embedded people: ``python -m flatpose.pretrain resnet_quick`` writes them to models/weights.
+"""Start weights from embedded people: ``python -m flatpose.pretrain resnet_quick_os16`` writes models/weights.
 
 The paper's networks start from ImageNet. A run of CPU minutes needs a start even more, and it must favour no side of
 the comparison: a trunk is trained under a heatmap head and a SimCC head at once, on embedded images of another seed
@@ -36,7 +36,7 @@ from flatpose.data.loader import Crops, ImageCache
 from flatpose.evaluate import evaluate
 from flatpose.io import write_bytes, write_json
 from flatpose.losses import Loss, all_keypoints, joints_mse, simcc_kl
-from flatpose.models.backbones import WEIGHTS, Start
+from flatpose.models.backbones import Start, start_file
 from flatpose.models.heads import SimCCHead, deconv_stack, heatmap_conv
 from flatpose.models.hrnet import build_trunk, trunk_stride
 from flatpose.models.vit import SMALL_VIT, ViTTrunk
@@ -166,16 +166,16 @@ class _Lines:
 def main(arguments: list[str] | None = None) -> None:
     """The command line."""
     parser = argparse.ArgumentParser(prog="python -m flatpose.pretrain", description=__doc__.splitlines()[0])
-    parser.add_argument("backbone", help="resnet_quick, convnext_quick, convnext_quick_deep, hrnet_quick, vit_quick, "
-                                         "or another backbone, such as mobilenetv2_100_os16")
+    parser.add_argument("backbone", help="resnet_quick_os16, convnext_quick_os16, convnext_quick_deep_os16, "
+                                         "hrnet_quick, vit_quick, or another backbone, such as mobilenetv2_100_os16")
     parser.add_argument("--epochs", type=int, default=TRAIN.epochs)
     parser.add_argument("--images", type=int, default=DATA.train_images, help="embedded training images")
     parser.add_argument("--start", help="a file of weights that the trunk starts from")
     parser.add_argument("--work-dir", type=Path, help="checkpoints and log (default: runs/pretrain/BACKBONE)")
-    parser.add_argument("--out", type=Path, help="the weights (default: flatpose/models/weights/BACKBONE.safetensors)")
+    parser.add_argument("--out", type=Path, help="the weights (default: in flatpose/models/weights)")
     given: Any = parser.parse_args(arguments)
     print(pretrain(given.backbone, given.work_dir or Path("runs") / "pretrain" / given.backbone,
-                   given.out or WEIGHTS / f"{given.backbone}.safetensors", start=given.start or False,
+                   given.out or start_file(given.backbone, True), start=given.start or False,
                    embedded=replace(DATA, train_images=given.images), recipe=replace(TRAIN, epochs=given.epochs),
                    reporter=_Lines()))
 

@@ -24,7 +24,7 @@ from flatpose.models import build_model
 from flatpose.progress import SILENT
 from flatpose.train import Trainer, build_accelerator
 
-RUN = RunConfig(image_size=(64, 64), codec=HeatmapCodecConfig(stride=16), eval=EvalConfig(batch_size=4),
+RUN = RunConfig(image_size=(64, 64), codec=HeatmapCodecConfig(stride=32), eval=EvalConfig(batch_size=4),
                 model=BaselineConfig(backbone="resnet_quick", pretrained=False, num_deconvs=0),
                 train=TrainConfig(epochs=2, batch_size=4, ema_decay=None, warmup_epochs=0))
 

@@ -19,7 +19,7 @@ SPEC = '''
 from flatpose.config import BaselineConfig, DataConfig, EvalConfig, HeatmapCodecConfig, RunConfig, TrainConfig
 from flatpose.harness.spec import Experiment, Profile, Row
 
-RUN = RunConfig(data=DataConfig(source="disk"), image_size=(64, 64), codec=HeatmapCodecConfig(stride=16),
+RUN = RunConfig(data=DataConfig(source="disk"), image_size=(64, 64), codec=HeatmapCodecConfig(stride=32),
                 model=BaselineConfig(backbone="convnext_quick", pretrained=False, num_deconvs=0),
                 train=TrainConfig(epochs=2, batch_size=8, ema_decay=0.9, warmup_epochs=0.5, clip_grad=1.0),
                 eval=EvalConfig(box_sources=("gt", "det"), batch_size=4, nms="none"))

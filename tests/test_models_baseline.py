@@ -25,7 +25,7 @@ def test_parameters_are_those_of_simplebaseline_and_of_simcc():
 
 @pytest.mark.parametrize(("num_deconvs", "stride"), [(3, 2), (2, 4), (1, 8), (0, 16)])
 def test_each_stride_gives_its_map_and_always_the_same_bins(num_deconvs, stride):
-    fields = {"backbone": "resnet_quick", "deconv_dim": 16, "num_deconvs": num_deconvs}
+    fields = {"backbone": "resnet_quick_os16", "deconv_dim": 16, "num_deconvs": num_deconvs}
     images = torch.zeros(2, 3, 128, 96)
     heatmap = build(HeatmapCodecConfig(stride=stride), (96, 128), **fields)(images)["heatmap"]
     assert heatmap.shape == (2, 17, 128 // stride, 96 // stride)
@@ -36,7 +36,7 @@ def test_each_stride_gives_its_map_and_always_the_same_bins(num_deconvs, stride)
 
 
 def test_what_does_not_fit_together_is_refused():
-    with pytest.raises(SpecError, match="stride 8, the codec says 4"):
+    with pytest.raises(SpecError, match="stride 16, the codec says 4"):
         build(HeatmapCodecConfig(), num_deconvs=1, backbone="resnet_quick")
     with pytest.raises(SpecError, match="head 'simcc' needs codec 'simcc'"):
         build(HeatmapCodecConfig(), head="simcc", backbone="resnet_quick")

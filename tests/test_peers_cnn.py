@@ -160,7 +160,7 @@ def test_counts(run, params_m, gflops, hrnet_tool):
     assert hrnet_tool is None or cost.gflops_hrnet_tool == pytest.approx(hrnet_tool, rel=0.01)
 
 
-SMALL = {"resnet50": "resnet_quick", "hrnet_w32": "hrnet_quick", "hrnet_w48": "hrnet_quick",
+SMALL = {"resnet50": "resnet_quick_os16", "hrnet_w32": "hrnet_quick", "hrnet_w48": "hrnet_quick",
          "cspnext_m": "cspnext_tiny"}
 SIZE = (64, 64)
 # run, steps, largest share of the first loss that may be left, largest mean error in pixels afterwards
@@ -258,7 +258,7 @@ def test_rtmpose_label_widths():
 
 
 def test_srpose_predicts_all_levels_only_while_training():
-    model = build_model(SRPoseConfig(backbone="resnet_quick", pretrained=False), FULL, (64, 96), 5)
+    model = build_model(SRPoseConfig(backbone="resnet_quick_os16", pretrained=False), FULL, (64, 96), 5)
     shapes = {name: tuple(value.shape[2:]) for name, value in model(torch.randn(2, 3, 96, 64)).items()}
     assert shapes == {"heatmap": (96, 64), "heatmap_coarse": (6, 4), "heatmap_level0": (48, 32),
                       "heatmap_level1": (24, 16), "heatmap_level2": (24, 16)}

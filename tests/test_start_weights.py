@@ -57,7 +57,7 @@ def test_full_networks_names_fit_a_feature_extractor() -> None:
     state = fitted(full, network.state_dict(), where="here")
     assert torch.equal(state["stages_0.blocks.0.conv_dw.weight"], full["stages.0.blocks.0.conv_dw.weight"])
     del full["stages.0.blocks.0.conv_dw.weight"]
-    with pytest.raises(RunError, match="stages_0.blocks.0.conv_dw.weight is missing"):
+    with pytest.raises(RunError, match=r"conv_dw\.weight is missing"):
         fitted(full, network.state_dict(), where="here")
 
 
@@ -66,7 +66,7 @@ def test_a_file_that_is_missing_or_no_weights_is_named(tmp_path: Path, content: 
     path = tmp_path / "start.pt"
     if content is not None:
         path.write_bytes(content)
-    with pytest.raises(RunError, match="start.pt"):
+    with pytest.raises(RunError, match=r"start\.pt"):
         Backbone("resnet_quick", str(path))
 
 
@@ -118,7 +118,7 @@ def test_every_kind_of_trunk_starts_from_its_file(tmp_path: Path, backbone: str,
     for config in configs:
         model = build_model(replace(config, weights=str(path)), codec, (96, 128), 17)
         state = load_file(path)
-        name = next(name for name in state if name.endswith(("stage2.0.branches.0.0.conv1.weight", "blocks.1.mlp.fc1.weight")))
+        name = next(n for n in state if n.endswith(("stage2.0.branches.0.0.conv1.weight", "blocks.1.mlp.fc1.weight")))
         found = [value for key, value in model.state_dict().items() if key.endswith(name)]
         assert len(found) == 1 and torch.equal(found[0], state[name].float())
 

@@ -26,7 +26,7 @@ from flatpose.optim import build_optimizer, build_scheduler
 from flatpose.train import MovingAverage, Trained, Trainer, build_accelerator, step_batch
 
 RUN = RunConfig(
-    image_size=(64, 64), codec=HeatmapCodecConfig(stride=8),
+    image_size=(64, 64), codec=HeatmapCodecConfig(stride=16),
     model=BaselineConfig(backbone="resnet_quick", pretrained=False, num_deconvs=1, deconv_dim=16),
     train=TrainConfig(epochs=3, batch_size=4, warmup_epochs=0.5, ema_decay=0.9, ema_gamma=2.0),
 )

@@ -26,8 +26,30 @@ class BaselineConfig:
 
 
 @config
+class FlatPoseReadings:
+    """What the paper leaves open about FlatPose; the defaults are our readings (experiments/readings.py)."""
+
+    norm: Literal["pre", "post"] = "pre"
+    activation: Literal["gelu", "relu"] = "gelu"
+    mlp_ratio: PositiveFloat = 4.0
+    dropout: float = 0.0
+    drop_path: float = 0.0
+    """Stochastic depth of the backbone and of the blocks."""
+    gamma: Literal["fixed", "learnable"] = "fixed"
+    align_corners: bool = True
+    salience: Literal["none", "gate", "straight_through"] = "gate"
+    """How the salience head is trained; "none" is the literal text, which gives it no gradient."""
+    salience_head: Literal["linear", "mlp", "per_keypoint"] = "linear"
+    refine_ffn: Literal["selected", "all"] = "all"
+    """Tokens that the feed-forward half of a refine block acts on: eq. 12 says selected, the counts say all."""
+    share_refine: bool = False
+    classifier: Literal["pooled", "wide"] = "pooled"
+    """After upsampling: pool the map back to the token grid, or widen the classifiers to the fine map."""
+
+
+@config
 class FlatPoseConfig:
-    """FlatPose (sections 3.1 to 3.3, Tables 1, 5 and 6). Defaults are FlatPose-B's and our readings of the paper."""
+    """FlatPose (sections 3.1 to 3.3, Tables 1, 5 and 6). Defaults are FlatPose-B's."""
 
     kind: Literal["flatpose"] = "flatpose"
     backbone: str = "convnextv2_nano"
@@ -41,9 +63,6 @@ class FlatPoseConfig:
     """The paper's M."""
     top_k: Union[PositiveInt, Literal["full"]] = 4
     """Tokens refined per iteration (the paper's K)."""
-    mlp_ratio: PositiveFloat = 4.0
-    norm: Literal["pre", "post"] = "pre"
-    activation: Literal["gelu", "relu"] = "gelu"
     ica: bool = True
     """False: standard attention in the coarse blocks (Table 5 row 6)."""
     coord_dim: PositiveInt = 64
@@ -52,23 +71,11 @@ class FlatPoseConfig:
     """The paper's S."""
     bias_dim: PositiveInt = 64
     bias_hidden: PositiveInt = 128
-    gamma: Literal["fixed", "learnable"] = "fixed"
-    align_corners: bool = True
-    salience: Literal["none", "gate", "straight_through"] = "gate"
-    """How the salience head is trained; "none" is the literal text, which gives it no gradient."""
-    salience_head: Literal["linear", "mlp", "per_keypoint"] = "linear"
-    refine_ffn: Literal["selected", "all"] = "all"
-    """Tokens that the feed-forward half of a refine block acts on: eq. 12 says selected, the counts say all."""
-    share_refine: bool = False
     num_deconvs: Annotated[NonNegativeInt, Field(le=3)] = 0
     """Deconvolutions after the transformer (Table 5 row 4; Fig. 1's finer strides)."""
     deconv_dim: PositiveInt = 256
-    classifier: Literal["pooled", "wide"] = "pooled"
-    """After upsampling: pool the map back to the token grid, or widen the classifiers to the fine map."""
     head: Literal["simcc", "regression"] = "simcc"
-    dropout: float = 0.0
-    drop_path: float = 0.0
-    """Stochastic depth of the backbone and of the blocks."""
+    readings: FlatPoseReadings = FlatPoseReadings()
 
 
 ModelConfig = Annotated[

@@ -22,12 +22,12 @@ SMALL_BACKBONES: dict[str, tuple[str, dict[str, Any]]] = {
     "convnext_quick": ("test_convnext2", {"dims": (16, 32, 96, 192), "depths": (1, 1, 1, 1)}),
     "convnext_quick_deep": ("test_convnext2", {"dims": (16, 32, 96, 192), "depths": (1, 1, 3, 1)}),
 }
-"""Networks for CPU minutes: timm's builders with one block per stage and few channels where the map is large.
-
-Their output stride is 16, so that a 128x96 input gives the 8x6 tokens of the paper's 256x192.
-"""
+"""Networks for CPU minutes: timm's builders with one block per stage and few channels where the map is large."""
 OUTPUT_STRIDE_16 = "_os16"
-"""Suffix of a timm name: its last stage is dilated instead of strided ("mobilenetv2_100_os16")."""
+"""Suffix of any of these names ("resnet_quick_os16"): the last stage is dilated instead of strided.
+
+A 128x96 input then gives the 8x6 tokens of the paper's 256x192. The weights fit both strides.
+"""
 WEIGHTS = Path(__file__).parent / "weights"
 """Weights of the small backbones, made by flatpose.pretrain on embedded images that no experiment uses."""
 
@@ -68,12 +68,12 @@ def _create(name: str, start: Start, drop_path: float, *, out_indices: tuple[int
     options: dict[str, Any] = {"features_only": True, "out_indices": out_indices}
     if drop_path:
         options["drop_path_rate"] = drop_path
-    if name in SMALL_BACKBONES:
-        base, layout = SMALL_BACKBONES[name]
-        return load_start(timm.create_model(base, output_stride=16, **options, **layout), name, start)
     base = name.removesuffix(OUTPUT_STRIDE_16)
     if base != name:
         options["output_stride"] = 16
+    if base in SMALL_BACKBONES:
+        timm_name, layout = SMALL_BACKBONES[base]
+        return load_start(timm.create_model(timm_name, **options, **layout), name, start)
     if not timm.is_model(base):
         raise SpecError(f"timm has no model {base!r}", where="model.backbone",
                         hint=nearest(base, [*timm.list_models(), *SMALL_BACKBONES]))
@@ -104,7 +104,7 @@ def load_start(network: nn.Module, name: str, start: Start) -> nn.Module:
 
 def start_file(name: str, start: Start) -> Path:
     """The file of start weights; for True the committed one of a small backbone."""
-    return Path(start) if isinstance(start, str) else WEIGHTS / f"{name}.safetensors"
+    return Path(start) if isinstance(start, str) else WEIGHTS / f"{name.removesuffix(OUTPUT_STRIDE_16)}.safetensors"
 
 
 def start_state(name: str, start: Start) -> dict[str, Tensor]:

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from flatpose.config import CodecConfig, HeatmapCodecConfig
 from flatpose.config.cnn_peers import HRNetConfig
 from flatpose.errors import SpecError, nearest
-from flatpose.models.backbones import OUTPUT_STRIDE_16, SMALL_BACKBONES, Backbone, Start, create_timm, load_start
+from flatpose.models.backbones import OUTPUT_STRIDE_16, Backbone, Start, create_timm, load_start
 from flatpose.models.heads import heatmap_conv
 
 
@@ -102,7 +102,7 @@ def trunk_stride(name: str) -> int:
     """The output stride of the trunk that :func:`build_trunk` makes."""
     if is_hrnet(name):
         return 2 if name in SMALL_HRNET else 4
-    return 16 if name in SMALL_BACKBONES or name.endswith(OUTPUT_STRIDE_16) else 32
+    return 16 if name.endswith(OUTPUT_STRIDE_16) else 32
 
 
 def build_trunk(name: str, start: Start, *, drop_path: float = 0.0) -> tuple[nn.Module, int]:
