@@ -17,7 +17,7 @@ import platform
 import time
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import date
 from multiprocessing import get_context
 from pathlib import Path
@@ -38,7 +38,6 @@ from flatpose.keypoints import COCO17
 from flatpose.losses import build_loss
 from flatpose.models import build_model
 from flatpose.optim import build_optimizer
-from flatpose.progress import SILENT
 
 RESULTS = Path(__file__).parent / "results" / "engine.md"
 TRAIN = TrainConfig(epochs=10_000, batch_size=16, ema_decay=0.998, warmup_epochs=0.0, clip_grad=None)

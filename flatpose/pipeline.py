@@ -46,7 +46,9 @@ def execute(run: RunConfig, *, seed: int, data_root: Path | None, work_dir: Path
     set_seed(seed)
     codec = build_codec(run.codec, run.image_size, len(data.keypoint_set))
     start = _start_file(run, data_root)
-    config = replace(run.model, weights=str(start)) if start else run.model
+    config: Any = run.model
+    if start:
+        config = replace(config, weights=str(start))
     model = build_model(config, run.codec, run.image_size, len(data.keypoint_set))
     cost = measure(model, run.image_size)
     if start:

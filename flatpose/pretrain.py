@@ -112,8 +112,9 @@ def pretrain(backbone: str, work_dir: Path, target: Path, *, start: Start = Fals
     accelerator, _ = build_accelerator(recipe)
     set_seed(0)
     model = TwoHeads(backbone, start, len(data.keypoint_set))
-    heads: dict[str, CodecConfig] = {"heatmap": HeatmapCodecConfig(stride=model.heatmap_stride), "simcc": SIMCC}
-    codecs = TwoCodecs(HeatmapCodec(heads["heatmap"], IMAGE_SIZE, len(data.keypoint_set)),
+    heatmap = HeatmapCodecConfig(stride=model.heatmap_stride)
+    heads: dict[str, CodecConfig] = {"heatmap": heatmap, "simcc": SIMCC}
+    codecs = TwoCodecs(HeatmapCodec(heatmap, IMAGE_SIZE, len(data.keypoint_set)),
                        SimCCCodec(SIMCC, IMAGE_SIZE, len(data.keypoint_set)))
     crops = Crops(data.train.persons, data.keypoint_set, IMAGE_SIZE, udp=False, augment=AUGMENT)
     crops.cache = ImageCache(CACHE_BYTES)

@@ -14,6 +14,8 @@ bilinear interpolation reproduces every affine function of the query point p, so
 
 from __future__ import annotations
 
+from typing import cast
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -79,7 +81,8 @@ class SemanticBias(nn.Module):
         batch, length = query.shape[:2]
         points = (query * stretch).view(1, batch * length, length, 2)  # one look-up for the whole batch
         hidden = F.grid_sample(table[None], points, align_corners=True)[0]  # eq. 8 and the first layer of eq. 9
-        bias = self.mlp[2].weight @ self.mlp[1](hidden).flatten(1) + self.mlp[2].bias[:, None]  # the rest of eq. 9
+        last = cast(nn.Linear, self.mlp[2])
+        bias = last.weight @ self.mlp[1](hidden).flatten(1) + last.bias[:, None]  # the rest of eq. 9
         return bias.view(-1, batch, length, length).transpose(0, 1)
 
     def fold(self) -> tuple[Tensor, float]:
@@ -87,8 +90,10 @@ class SemanticBias(nn.Module):
 
         N is S. With align_corners=False it is S + 2: grid_sample pads with zeros, which become a ring of nodes.
         """
-        grid, size, stretch = self.grid, self.grid.shape[-1], 1.0
+        grid: Tensor = self.grid
+        stretch = 1.0
         if not self.align_corners:
+            size = grid.shape[-1]
             grid, stretch = F.pad(grid, (1, 1, 1, 1)), size / (size + 1)
         at = torch.linspace(-1, 1, grid.shape[-1], device=grid.device, dtype=grid.dtype) / stretch
         position = torch.stack(torch.meshgrid(at, at, indexing="xy"))  # (2, N, N), x first
