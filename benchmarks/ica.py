@@ -3,8 +3,8 @@
     python benchmarks/ica.py            # prints
     python benchmarks/ica.py --write    # and keeps benchmarks/results/ica.md
 
-Time is that of the CPU, since other processes share the machine, and the two forms alternate. Peak memory is the most that tensors made in
-the step held at once; saved memory is what the forward pass keeps for the backward pass.
+Time is that of the CPU, since other processes share the machine, and the two forms alternate. Peak memory is the most
+that tensors made in the step held at once; saved memory is what the forward pass keeps for the backward pass.
 """
 
 from __future__ import annotations

@@ -151,19 +151,6 @@ def _ap(heads: dict[str, CodecConfig], codecs: TwoCodecs, networks: dict[str, nn
     return found
 
 
-class _Lines:
-    """Reporter for the command: one line a message, none for steps."""
-
-    def start(self, task: str, total: int) -> None: ...
-
-    def advance(self, n: int = 1, **info: float | str) -> None: ...
-
-    def finish(self) -> None: ...
-
-    def message(self, text: str) -> None:
-        print(text, file=sys.stderr, flush=True)
-
-
 def main(arguments: list[str] | None = None) -> None:
     """The command line."""
     parser = argparse.ArgumentParser(prog="python -m flatpose.pretrain", description=__doc__.splitlines()[0])
@@ -177,8 +164,7 @@ def main(arguments: list[str] | None = None) -> None:
     given: Any = parser.parse_args(arguments)
     print(pretrain(given.backbone, given.work_dir or Path("runs") / "pretrain" / given.backbone,
                    given.out or start_file(given.backbone, True), start=given.start or False,
-                   embedded=replace(DATA, train_images=given.images), recipe=replace(TRAIN, epochs=given.epochs),
-                   reporter=_Lines()))
+                   embedded=replace(DATA, train_images=given.images), recipe=replace(TRAIN, epochs=given.epochs)))
 
 
 if __name__ == "__main__":

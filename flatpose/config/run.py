@@ -1,4 +1,4 @@
-"""One run: data, input, network, targets, training and evaluation. Everything that can change a number is here."""
+"""One run: data, input, network, targets, training and evaluation; every option that can change a result."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ class FinalAugmentConfig:
 
 @config
 class TrainConfig:
-    """Optimiser and schedule. ``batch_size`` is the effective one, over all processes and accumulation steps."""
+    """Optimiser and schedule. ``batch_size`` is the effective one: all processes and accumulation steps together."""
 
     epochs: PositiveInt = 210
     batch_size: PositiveInt = 256
@@ -108,7 +108,7 @@ class TrainConfig:
 
 @config
 class EvalConfig:
-    """How AP is measured; all of it is printed beside the number."""
+    """How AP is measured. All of it is printed beside the number."""
 
     box_sources: tuple[BoxSource, ...] = ("gt",)
     flip_test: bool = True
@@ -152,7 +152,7 @@ class RunConfig:
     train: TrainConfig = TrainConfig()
     eval: EvalConfig = EvalConfig()
     profile: str = "paper"
-    """The scale this run was made for; part of the identity, so that no quick number passes for a paper one."""
+    """The scale of this run; part of its identity, so that numbers of two profiles are never taken for each other."""
 
 
 RUN_ADAPTER: TypeAdapter[RunConfig] = TypeAdapter(RunConfig)
@@ -171,8 +171,8 @@ def from_dict(values: dict[str, Any]) -> RunConfig:
 def spec_hash(run: RunConfig) -> str:
     """Identity of a run: the first 12 hex digits of SHA-256 over its canonical JSON.
 
-    Fields at their default are left out, so that a new field does not make every old record a stranger. (A changed
-    default is a change of code, which the record's code hash shows.)
+    Fields at their default are left out, so that a new field does not invalidate existing records. (A changed default
+    moves results: ``flatpose.NUMERICS``.)
     """
     canonical = json.dumps(_without_defaults(run), sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(canonical.encode()).hexdigest()[:12]
