@@ -1,7 +1,7 @@
 """Alternatives: what each open reading of the paper would change, one row for each alternative of experiments/readings.
 
 Source: none in the paper; our own. Commands: ``flatpose-exp cost alternatives``, ``flatpose-exp run alternatives``.
-The base is the FlatPose of Fig. 1 at stride 8: FlatPose-B itself finds next to nothing at `quick`, where it has twelve
+The base is the FlatPose of Fig. 1 at stride 8, because FlatPose-B has an AP near zero at `quick`, where it has only 12
 tokens. Cost: 17 runs of about a minute on two CPU cores (quick).
 """
 
@@ -18,7 +18,7 @@ from flatpose.harness.spec import Experiment, Row
 
 BASE = next(row for row in fig1.EXPERIMENT.rows if row.id == "flatpose_s8").run
 APART = ("R10", "R15", "R16", "R17", "R18", "R19", "R20")
-"""About another row, about boxes, or about a value that the scale of a profile replaces."""
+"""Readings about another row, about boxes, or about a value that the profiles replace."""
 
 
 def changed(run: RunConfig, field: str, value: Any) -> RunConfig:
@@ -41,15 +41,15 @@ def _row(reading: Reading, value: Any) -> Row:
 EXPERIMENT = Experiment(
     id="alternatives",
     title="What each open reading would change",
-    source="none: our own, over the readings of the paper",
-    question="Which of the things that the paper leaves open matter?",
+    source="none: our own experiment on the readings of the paper",
+    question="Which of the choices that the paper leaves open change the result?",
     rows=(Row(id="base", label="as we read the paper (Fig. 1's FlatPose, stride 8)", run=BASE),
           *(_row(reading, value) for reading in READINGS if reading.field and reading.id not in APART
             for value in reading.alternatives)),
     profiles=PROFILES,
     notes=(
-        "Each row differs from the base in one field. Costs are those of the network at the paper's size.",
-        "At `quick` every network is far from convergence: a difference here shows that a reading matters early in "
-        "training, no difference shows nothing.",
+        "Each row differs from the base in one field. Costs are of the network at the paper's size.",
+        "At `quick` every network is far from convergence. A difference shows that a reading matters early in "
+        "training; the absence of a difference shows nothing.",
     ),
 )

@@ -7,7 +7,7 @@ Source: section 1, Fig. 1(b) and appendix A, which argues about quantisation and
 from __future__ import annotations
 
 from flatpose.config import CodecConfig, HeatmapCodecConfig, RegressionCodecConfig, SARCodecConfig, SimCCCodecConfig
-from flatpose.harness.spec import Ceiling
+from flatpose.studies.ceilings import Ceiling
 
 LOW, HIGH, SQUARE = (192, 256), (288, 384), (256, 256)
 MAPS = {LOW: (4, 8, 16, 32), HIGH: (6, 12, 24, 48), SQUARE: (4, 8, 16, 32)}

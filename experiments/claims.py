@@ -1,20 +1,16 @@
 """Claims: the quantitative sentences of the paper, each as a formula over cells of its own tables.
 
-Quotes are a few words or the numbers. What a word without a number is taken to mean ("nearly 40 %", "negligible") is
-fixed here, once. ``flatpose-exp claims`` judges every entry; no verdict is written in this file.
+Quotes are a few words or the numbers. What words without a number mean ("nearly 40 %", "negligible") is fixed here,
+once. ``flatpose-exp claims`` judges every entry; this file holds no verdict.
 """
 
 from __future__ import annotations
 
-from experiments.table1 import FLATPOSE_B, FLATPOSE_L_384
-from experiments.table6 import PUBLISHED as TABLE6
-from flatpose.config import RunConfig
-from flatpose.harness.claims import Claim
 from flatpose.harness.formula import (
     PEERS,
     Cell,
+    Claim,
     Formula,
-    Interval,
     difference,
     highest,
     increase,
@@ -40,14 +36,18 @@ CROWD = ("hrnet_w32", "vitpose_b", "srpose", "sar")
 MPII = ("hrnet_w32", "simplebaseline", "simcc", "tokenpose", "gatedunipose")
 TEST_DEV = ("simplebaseline", "hrnet_w48", "simcc", "sar", "tokenpose_l_d24", "vitpose_b")
 
-TABLE_HAS_L = ("The text says RTMPose-m, the table holds RTMPose-l (27.7 M, 4.2 GFLOPs): read so the number is right; "
-               "read as it stands, see the next line.")
+TABLE_HAS_L = ("Judged by RTMPose-l, which the table holds (27.7 M, 4.2 GFLOPs). The text says RTMPose-m; with that "
+               "network the sentence is an entry of its own.")
 OLD_TOOL = "SimCC's 14.6 was counted by HRNet's tool, which leaves out every product of attention."
-TIE = "SHaRPose-Base prints 76.7 AP on test-dev in its own paper and is left out of Table 3: a tie, not a lead."
+TIE = "SHaRPose-Base has 76.7 AP on test-dev in its own paper and is left out of Table 3, so this is a tie."
 
 
 def fig1(row: str) -> Cell:
     return Cell("fig1", row, AP)
+
+
+def t1(row: str, quantity: str) -> Cell:
+    return Cell("table1", row, quantity)
 
 
 def t2(row: str, quantity: str = AP) -> Cell:
@@ -66,15 +66,8 @@ def t5(row: str, quantity: str = AP) -> Cell:
     return Cell("table5", row, quantity)
 
 
-def shape(row: str, quantity: str) -> Cell:
-    return Cell("table1", row, quantity)
-
-
-def _tokens(row: str, run: RunConfig) -> dict[Cell, Interval]:
-    """Table 1's K, and the tokens of a map at stride 32."""
-    width, height = run.image_size
-    return {shape(row, "top_k"): Interval.exact(getattr(run.model, "top_k")),  # noqa: B009 (the model's kind is open)
-            shape(row, "L"): Interval.exact(width // 32 * (height // 32))}
+def t6(symbol: str) -> Cell:
+    return Cell("table6", "b", symbol)
 
 
 def _fall(series: str) -> Formula:
@@ -86,13 +79,13 @@ MOTIVATION = (
     Claim(id="heatmap_fine", section="1", quote="71.8 AP", formula=fig1("heatmap_s4"), prints="71.8",
           note="Table 5 (1) gives the same network 72.0, which is ResNet-152's number in Table 2."),
     Claim(id="heatmap_coarse", section="1", quote="a mere 17.2 AP", formula=fig1("heatmap_s32"), prints="17.2",
-          note="The codec alone, ground truth encoded and decoded, has a ceiling there (reports/ceilings.md)."),
+          note="The codec alone, without any network, limits AP there (see ceilings)."),
     Claim(id="heatmap_collapses", section="1", quote="collapses from 71.8 AP to a mere 17.2 AP",
           formula=_fall("heatmap"), prints="54.6"),
     Claim(id="simcc_robust", section="1", quote="coordinate-based methods demonstrate remarkable robustness",
           formula=difference(_fall("heatmap"), _fall("simcc")), above=0.0,
-          note="Taken to mean: SimCC loses less AP from stride 4 to 32 than the heatmap does. Only the picture has "
-               "SimCC's numbers."),
+          note="Taken to mean: SimCC loses less AP from stride 4 to 32 than the heatmap does. The paper prints no "
+               "numbers for SimCC."),
     Claim(id="flatpose_robust", section="1, caption of Fig. 1",
           quote="robustness of coordinate-based methods and FlatPose", above=0.0,
           formula=difference(_fall("heatmap"), _fall("flatpose")),
@@ -112,12 +105,12 @@ VAL = (
           formula=difference(t2("flatpose_b"), Cell(PEERS, "rtmpose_m", AP)),
           note="RTMPose-m trained on COCO has 74.6 AP; trained on AIC and COCO 75.8."),
     Claim(id="b_rtmpose_m_gflops", section="4.2, as the sentence says: RTMPose-m", prints="33",
-          quote="while using 33% fewer GFLOPS", note="RTMPose-m has 13.6 M and 1.93 GFLOPs: FlatPose-B has more, not "
-          "fewer.", formula=reduction(t2("flatpose_b", GFLOPS), Cell(PEERS, "rtmpose_m", GFLOPS))),
+          quote="while using 33% fewer GFLOPS", note="RTMPose-m has 13.6 M and 1.93 GFLOPs, fewer than FlatPose-B.",
+          formula=reduction(t2("flatpose_b", GFLOPS), Cell(PEERS, "rtmpose_m", GFLOPS))),
     Claim(id="l_ap", section="4.2", quote="77.4 AP", formula=t2("flatpose_l"), prints="77.4"),
     Claim(id="l_best_256", section="4.2", quote="a new state of the art for this resolution", above=0.0,
           mixed_boxes=True, formula=difference(t2("flatpose_l"), highest(*map(t2, AT_256))),
-          note="Against the rows of the table; nothing is said of systems outside it."),
+          note="Judged against the rows of the table only."),
     Claim(id="l_vitpose_ap", section="4.2", quote="surpasses ViTPose-B by 1.7 AP", prints="1.7", mixed_boxes=True,
           formula=difference(t2("flatpose_l"), t2("vitpose_b"))),
     Claim(id="l_sharpose_ap", section="4.2, Table 2", quote="SHaRPose-Base by 1.9 AP", prints="1.9", mixed_boxes=True,
@@ -195,14 +188,15 @@ CROWDS = (
     Claim(id="crowd_hard", section="appendix C", quote='a certain gap in the "Hard" metric', above=0.0,
           formula=difference(highest(*(t4(f"{row}_crowdpose", "AP_hard") for row in CROWD)),
                              t4("flatpose_l_crowdpose", "AP_hard")),
-          note="Taken to mean: below the table's best row, which is SARPose (57.6; its four numbers hardly belong "
-               "together, see table4). HRNet-W32 (55.3) and ViTPose-B (54.6) are above FlatPose-L's 54.0 too."),
+          note="Taken to mean: below the table's best row, which is SARPose (57.6; its four numbers can hardly "
+               "be from one evaluation, see table4). HRNet-W32 (55.3) and ViTPose-B (54.6) are above FlatPose-L's 54.0 "
+               "too."),
     Claim(id="mpii_pckh", section="4.4", quote="90.7 PCKh@0.5", formula=t4("flatpose_l_mpii", "PCKh@0.5"),
           prints="90.7"),
     Claim(id="mpii_leading", section="4.4", quote="a leading result of 90.7 PCKh@0.5", above=0.0,
           formula=difference(t4("flatpose_l_mpii", "PCKh@0.5"),
                              highest(*(t4(f"{row}_mpii", "PCKh@0.5") for row in MPII))),
-          note="Of the table's rows. RTMPose-m, left out of it, has 90.7 in its own paper."),
+          note="Judged against the table's rows. RTMPose-m, which is not among them, has 90.7 in its own paper."),
     Claim(id="mpii_gatedunipose", section="4.4", quote="surpassing … GatedUniPose", above=0.0,
           formula=difference(t4("flatpose_l_mpii", "PCKh@0.5"), t4("gatedunipose_mpii", "PCKh@0.5"))),
     Claim(id="mpii_hrnet", section="4.4", quote="… and HRNet", above=0.0,
@@ -254,24 +248,22 @@ CONCLUSION = (
                "prints less AP. RTMPose-m, not in the table, has less AP and fewer GFLOPs."),
 )
 
-SYMBOLS = {shape("b", symbol): Interval.exact(TABLE6[symbol]) for symbol in ("D", "N_h", "d_k", "D'", "gamma")}
 SHAPE = (
     Claim(id="few_tokens", section="3.3.1", quote="significantly smaller than L (L_q ≪ L)", above=90.0,
-          formula=lowest(*(reduction(shape(row, "top_k"), shape(row, "L")) for row in ("b", "l_384"))),
-          facts=_tokens("b", FLATPOSE_B) | _tokens("l_384", FLATPOSE_L_384),
+          formula=lowest(*(reduction(t1(row, "top_k"), t1(row, "L")) for row in ("b", "l_384"))),
           note="Taken to mean: under a tenth of the tokens, at 256x192 (4 of 48) and at 384x288 (6 of 108)."),
-    Claim(id="semantic_dim", section="3.2.1, Table 6", quote="D' = D/4", prints="4", facts=SYMBOLS,
-          formula=quotient(shape("b", "D"), shape("b", "D'"))),
-    Claim(id="head_dim", section="Table 6", quote="32 … (D/N_h)", prints="32", facts=SYMBOLS,
-          formula=quotient(shape("b", "D"), shape("b", "N_h"))),
-    Claim(id="gamma", section="Table 6", quote="(D')^-0.5 … 0.125", prints="0.125", facts=SYMBOLS,
-          formula=inverse_root(shape("b", "D'")), note='Table 6 calls it "fixed", eq. 5 "learnable" (reading R1).'),
+    Claim(id="semantic_dim", section="3.2.1, Table 6", quote="D' = D/4", prints="4",
+          formula=quotient(t6("D"), t6("D'"))),
+    Claim(id="head_dim", section="Table 6", quote="32 … (D/N_h)", prints="32",
+          formula=quotient(t6("D"), t6("N_h"))),
+    Claim(id="gamma", section="Table 6", quote="(D')^-0.5 … 0.125", prints="0.125",
+          formula=inverse_root(t6("D'")), note='Table 6 calls it "fixed", eq. 5 "learnable" (reading R1).'),
 )
 
 PAIRS = (
     ("b_rtmpose_m_gflops", "b_rtmpose_m_ap"), ("b_rtmpose_gflops", "b_rtmpose_ap"),
     ("l_simcc_gflops", "l_simcc_ap"), ("l_sharpose_gflops", "l_sharpose_ap"), ("l_vitpose_gflops", "l_vitpose_ap"),
     ("l384_sharpose_gflops", "l384_sharpose_ap"))
-"""The cost claim in short: what a comparison saves, and the AP that it claims besides."""
+"""The claims of cost with the claims of AP that accompany them: (GFLOPs, AP)."""
 
 CLAIMS: tuple[Claim, ...] = MOTIVATION + VAL + TESTDEV + CROWDS + ABLATIONS + CONCLUSION + SHAPE

@@ -1,9 +1,9 @@
 """Table 2's systems under one recipe: what is left of the ranking when only the networks differ?
 
-Source: Table 2; nobody has published this comparison. Command: ``flatpose-exp run controlled``. Every row is trained
-like FlatPose (section 4.1.2 of the paper): AdamW, cosine, EMA, the same augmentation, batch and epochs. A system keeps
-what makes it itself: its network and starting weights, and how it encodes, penalises and decodes keypoints. Cost: as
-Table 2; the FlatPose runs are Table 2's.
+Source: Table 2; we know of no published comparison of this kind. Command: ``flatpose-exp run controlled``. Every row is
+trained like FlatPose (section 4.1.2 of the paper): AdamW, cosine schedule, EMA, and the same augmentation, batch size
+and epochs. Each system keeps its network, starting weights, codec and loss. Cost: as Table 2; the FlatPose runs are
+Table 2's.
 """
 
 from __future__ import annotations
@@ -29,14 +29,14 @@ EXPERIMENT = Experiment(
     id="controlled",
     title="Table 2's systems under one recipe",
     source="Table 2, every row trained as section 4.1.2 trains FlatPose",
-    question="How much of Table 2 is recipe, and how much network?",
+    question="How much of the ranking in Table 2 is due to the recipes, and how much to the networks?",
     rows=CONTROLLED,
     profiles=profiles(CONTROLLED, MEMBERS),
     tradeoff=True,
     notes=(
         "Same data, boxes, augmentation, optimiser, schedule, batch, epochs and weight averaging in every row; input "
         "size, network, starting weights, codec and loss are the row's own.",
-        "No published AP belongs here: the published ones are by the recipes of Table 2.",
+        "There is no published AP to compare with: the numbers of Table 2 come from other recipes.",
         STARTS,
     ),
 )

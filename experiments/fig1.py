@@ -1,7 +1,7 @@
 """Fig. 1(b): accuracy against feature-map resolution, heatmap against coordinate classification.
 
-Source: section 1, Fig. 1(b). Of the figure's points the text gives two: 71.8 AP at 64x48 and 17.2 AP at 8x6, both for
-the heatmap baseline. Command: ``make fig1``. Cost: 12 runs of about a minute each on two CPU cores (quick).
+Source: section 1, Fig. 1(b). The text gives two points of the figure, 71.8 AP at 64x48 and 17.2 AP at 8x6, both of the
+heatmap baseline. Command: ``make fig1``. Cost: 12 runs of about a minute each on two CPU cores (quick).
 """
 
 from __future__ import annotations
@@ -20,7 +20,8 @@ PUBLISHED = {
 
 
 def _heatmap(stride: int) -> Row:
-    run = coco_run(model=BaselineConfig(num_deconvs=STRIDES[stride]), codec=HeatmapCodecConfig(stride=stride))
+    run = coco_run(model=BaselineConfig(num_deconvs=STRIDES[stride]),
+                   codec=HeatmapCodecConfig(stride=stride, flip_shift=1))
     return Row(id=f"heatmap_s{stride}", label=f"ResNet-50, heatmap, stride {stride}", run=run, series="heatmap",
                x=stride, published=PUBLISHED.get(stride), readings=("R19",))
 
@@ -42,7 +43,7 @@ EXPERIMENT = Experiment(
     id="fig1",
     title="Accuracy against feature-map resolution",
     source="Fig. 1(b), section 1",
-    question="Does the heatmap baseline collapse as its map shrinks, and does coordinate classification not?",
+    question="Does the heatmap baseline lose accuracy as the map shrinks, while coordinate classification keeps it?",
     rows=tuple(make(stride) for make in (_heatmap, _simcc, _flatpose) for stride in STRIDES),
     profiles={**PROFILES, COCO_MINI.name: COCO_MINI},
     figure=Figure(x_label="feature-map stride (pixels per cell)", x_log2=True, ceiling=True,
@@ -51,9 +52,9 @@ EXPERIMENT = Experiment(
         "The paper gives only the two end points of the heatmap curve; the other ten points have no published number.",
         "Strides finer than 32 are made by deconvolutions: in the baseline between backbone and head, in FlatPose "
         "after its transformer, which always works on the stride-32 tokens.",
-        "At `quick` the maps have 32x24 to 4x3 cells instead of 64x48 to 8x6, and 600 steps train the new layers: "
-        "every AP is small, and SimCC at stride 32 has twelve numbers per keypoint to read a position from. Why, with "
-        "measurements: docs/decisions/0004-quick-numbers-are-small.md.",
-        "All twelve cells share data, input size, optimiser, schedule and number of samples seen; FLOPs differ.",
+        "At `quick` the maps have 32x24 to 4x3 cells instead of 64x48 to 8x6, and the new layers are trained for 600 "
+        "steps. Every AP is therefore small, and SimCC at stride 32 has only twelve values per keypoint to predict a "
+        "position from (docs/decisions/0004-quick-numbers-are-small.md has measurements).",
+        "All twelve rows share data, input size, optimiser, schedule and number of samples; their FLOPs differ.",
     ),
 )

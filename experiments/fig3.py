@@ -1,4 +1,4 @@
-"""Fig. 3: which tokens does salience select, and are they where the keypoints are?
+"""Fig. 3: which tokens does salience select?
 
 Source: Fig. 3, section 3.3.1, eq. 11: one drawing, no measurement. Command: ``make fig3``. Expected: selected tokens on
 the body. Cost: seconds after ``make table5``, whose runs these are; else two runs of a minute (quick).
@@ -31,12 +31,7 @@ EXPERIMENT = Experiment(
         "Tokens coloured by their salience (each panel on its own scale: black lowest, yellow highest), the K selected "
         "ones framed and numbered by rank.")),
     notes=(
-        "The paper's drawing shows tokens on the person; it gives no number. Chance is the share of all tokens whose "
-        "cell holds a labelled keypoint: what random tokens would hit.",
-        "The literal text of section 3.3 passes no gradient to the salience head (reading R6). Here it is trained by "
-        "a gate: the sigmoid of a token's score mixes its old and its refined value. The column \"mean gate\" is how "
-        "much of the refined value is used.",
-        "At `quick` an input of 128x96 has 12 tokens, not 48: half of them hold a keypoint, and K = 4 selects a third "
-        "of all. K = 2 is the closest to the paper's ratio of 4 in 48 that Table 5 has.",
+        "The literal text of section 3.3 passes no gradient to the salience head (reading R6). Here a gate trains it: "
+        "the sigmoid of a token's score mixes its old and its refined value.",
     ),
 )

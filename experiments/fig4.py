@@ -19,17 +19,9 @@ EXPERIMENT = Experiment(
     profiles=TABLE5.profiles,
     picture=Picture(kind="attention", caption=(
         "The framed token's attention (mean over heads; black 0, yellow the row's highest) and its ICA bias around its "
-        "mean (blue less, red more attention; a constant would change nothing). The token is the one that holds the "
-        "person's outermost keypoint.")),
+        "mean (blue less, red more attention). The framed token holds the person's outermost keypoint.")),
     notes=(
-        "The paper shows attention only; the bias is part of it and cannot be seen there.",
-        "Attention is softmax(content + bias), so both parts are known from the attention and the bias. \"Moved\" is "
-        "half the summed difference between the attention with and without the bias: 0 when ICA does nothing, 100 % "
-        "when every bit of attention goes elsewhere. The deviations are over keys, in units of the softmax's input.",
-        "\"Tokens attended to, effectively\" is exp(entropy): all tokens when attention is uniform, 1 when it is one "
-        "token. \"Variance between persons\": of all variance of a query's map over keys and persons, the share that "
-        "is between persons at one key; 0 when everybody gets the same map.",
-        "All numbers are means over heads, queries and persons.",
-        "At `quick` there are 12 tokens, about half of which hold a keypoint: there is little to focus on.",
+        "The paper shows attention only. The bias is a summand of its logits (eq. 10) and is drawn apart here; its "
+        "mean over keys is subtracted because the softmax ignores a constant.",
     ),
 )

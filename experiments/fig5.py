@@ -30,17 +30,10 @@ EXPERIMENT = Experiment(
         "One keypoint per person, the outermost labelled one (its name is above the column). White ring: annotated; "
         "blue cross: decoded. SimCC's map is softmax(y) times softmax(x). Each panel on its own scale.")),
     notes=(
-        "A map is taken as a distribution: the positive part of a heatmap, the outer product of SimCC's two softmaxes, "
-        "each of sum 1. Its mass near the truth is that of the cells whose centre lies within 1/16 of the crop's "
-        "height; a stride-32 map may have no such cell.",
-        "Sharp is not right: the area above half the peak says how clear a peak is, the other columns whether it is "
-        "in the right place. Appendix A's figure shows the first only.",
         "A heatmap's Gaussian has a sigma of two cells whatever the stride, so the training target itself spreads with "
-        "the cells (its own column); SimCC's sigma of 6 bins (3 pixels) does not. What appendix A shows as degradation "
-        "is first of all that choice; the codec ceilings (ceilings.md) have the same origin.",
-        "The grid pattern in SimCC's maps is noise from bin to bin in the two vectors. It makes the area above half "
-        "the peak smaller, down to less than at stride 4: a low value there is not yet a clear peak.",
-        "An outer product cannot show two alternatives without their ghosts: two peaks in x and two in y make four.",
-        "Why quick networks are this far off: docs/decisions/0004-quick-numbers-are-small.md.",
+        "the cells; SimCC's sigma of 6 bins (3 pixels) does not. What appendix A shows as degradation is first of all "
+        "that choice; the codec ceilings (ceilings.md) have the same origin.",
+        "A clear peak need not be in the right place: compare the cross with the ring.",
+        "An outer product cannot show two alternatives without ghosts: two peaks in x and two in y make four.",
     ),
 )

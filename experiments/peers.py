@@ -1,9 +1,9 @@
-"""Every system in its published variants, for counts and for evaluating published checkpoints.
+"""Every system in its published variants, for counting costs and for evaluating published checkpoints.
 
 Source: each system's own paper and repository, and mmpose's tables; Tables 2 to 4 show a part of them. Command:
 ``flatpose-exp cost peers``; ``flatpose-exp run peers --row rtmpose_m --checkpoint FILE --data-root DIR``. Expected:
-costs to the printed digit in the convention each was printed in. Cost: none, nothing is trained at ``quick``; at
-``paper`` every row is its authors' own recipe.
+costs agree to the printed digit, each in the convention of its source. Cost: none, because nothing is trained at
+``quick``; at ``paper`` every row is trained by its authors' recipe.
 """
 
 from __future__ import annotations
@@ -58,17 +58,17 @@ CONVOLUTIONAL = (
     _coco("simplebaseline_r50", "SimpleBaseline (ResNet-50)", simplebaseline(50), "HRNet's repository", (34.0, 8.9),
           (70.4, None, None, None), note="mmpose's training reaches 71.8."),
     _coco("simplebaseline_r152", "SimpleBaseline (ResNet-152)", simplebaseline(152), "HRNet's repository", (68.6, 15.7),
-          (72.0, None, None, None), note="mmpose: 73.6."),
+          (72.0, None, None, None), note="mmpose's training reaches 73.6."),
     _coco("simplebaseline_r152_384", "SimpleBaseline (ResNet-152)", simplebaseline(152, HIGH), "HRNet's repository",
-          (68.6, 35.3), (74.3, None, None, None), note="mmpose: 75.0."),
+          (68.6, 35.3), (74.3, None, None, None), note="mmpose's training reaches 75.0."),
     _coco("hrnet_w32", "HRNet-W32", hrnet(32), "its repository", (28.5, 7.1), (74.4, None, None, None),
-          note="mmpose: 74.9."),
+          note="mmpose's training reaches 74.9."),
     _coco("hrnet_w48", "HRNet-W48", hrnet(48), "its repository", (63.6, 14.6), (75.1, None, None, None),
-          note="mmpose: 75.6."),
+          note="mmpose's training reaches 75.6."),
     _coco("hrnet_w32_384", "HRNet-W32", hrnet(32, HIGH), "its repository", (28.5, 16.0), (75.8, None, None, None),
-          note="mmpose: 76.1."),
+          note="mmpose's training reaches 76.1."),
     _coco("hrnet_w48_384", "HRNet-W48", hrnet(48, HIGH), "its repository", (63.6, 32.9), (76.3, None, None, None),
-          note="mmpose: 76.7."),
+          note="mmpose's training reaches 76.7."),
     _coco("simcc_r50", "SimCC (ResNet-50)", simcc_resnet50(), MMPOSE, (None, None), (72.1, None, None, None),
           note="The authors' own ResNet-50 is the same network; it was trained with one-hot labels."),
     _coco("simcc_r50_384", "SimCC (ResNet-50)", simcc_resnet50(HIGH), MMPOSE, (None, None), (73.5, None, None, None)),
@@ -99,9 +99,9 @@ TRANSFORMERS = (
     _coco("tokenpose_l_d24_384", "TokenPose-L/D24", tokenpose("L/D24", HIGH), "its repository", (29.8, 22.1),
           (75.9, None, None, None), split="COCO test-dev"),
     _coco("vitpose_s", "ViTPose-S", vitpose("S"), "its repository", (24.3, 5.6), (73.8, None, None, None),
-          note="mmpose: 73.9."),
+          note="mmpose's training reaches 73.9."),
     _coco("vitpose_b", "ViTPose-B", vitpose("B"), "its repository", (89.9, 18.5), (75.8, None, None, 81.1),
-          note="mmpose: 75.7. 89.99 M, truncated in print."),
+          note="mmpose's training reaches 75.7. 89.99 M, truncated in print."),
     _coco("vitpose_b_384", "ViTPose-B", vitpose("B", HIGH), "SHaRPose's paper", (89.9, 44.1), (76.9, None, None, None),
           params_by="leaf"),
     _coco("sharpose_small", "SHaRPose-Small", sharpose("Small"), "its paper", (28.4, 4.9), (74.2, None, None, None)),
@@ -133,13 +133,13 @@ EXPERIMENT = Experiment(
     rows=ROWS,
     profiles={**SCALES, **{name: replace(SCALES[name], left_out=ON_OTHER_PAGES) for name in ("smoke", "quick")}},
     notes=(
-        "For counts and for published checkpoints: nothing is trained at `quick`. "
+        "These rows are for counting and for published checkpoints; nothing is trained at `quick`. "
         "`flatpose-exp run peers --row R --checkpoint FILE --data-root DIR` evaluates a file under the authors' own "
         "names or mmpose's, on ground-truth and detector boxes.",
-        "Published AP are with the 56.4-AP detector on val, without extra training data unless the row says so. A row "
-        "without a published number has none in a source we could read.",
+        "Published AP is with the 56.4-AP detector on val, without extra training data unless the row says so. A row "
+        "without a published number has none in the sources that we could read.",
         f"GFLOPs of {', '.join(BY_HRNET_TOOL)} are printed by HRNet's tool, the others with every matmul counted; each "
-        "is compared in its own way.",
-        "GatedUniPose has no public code: its network is a reading and no checkpoint fits it.",
+        "is compared in the convention of its print.",
+        "GatedUniPose has no public code. Our network is a reading of its paper, and no checkpoint fits it.",
     ),
 )

@@ -25,21 +25,21 @@ PAPER_TRAIN = TrainConfig(epochs=210, batch_size=512, lr=1e-3, weight_decay=0.05
 PAPER_EVAL = EvalConfig(box_sources=("gt", "det"))
 PAPER_RUN = RunConfig(data=DataConfig(source="disk"), train=PAPER_TRAIN, eval=PAPER_EVAL)
 
-SIMCC = SimCCCodecConfig(split_ratio=2.0, sigma=6.0, flip_shift=1)
+SIMCC = SimCCCodecConfig(split_ratio=2.0, sigma=6.0, border="three_sigma_pixels")
 KL = LossConfig(kind="kl")
 
-# Small networks for CPU minutes. The mapping is one to one, so that equal rows stay equal and different ones differ.
+# Small networks that train within minutes on a CPU. The mapping is one to one, so that different rows stay different.
 SMALL_BACKBONES = {
     "resnet50": "resnet_quick_os16",
     "convnextv2_nano": "convnext_quick_os16", "convnextv2_tiny": "convnext_quick_deep_os16",
 }
 SMALL_MODEL = {"deconv_dim": 48, "embed_dim": 96, "num_heads": 4, "coord_dim": 24, "bias_dim": 16, "bias_hidden": 32}
-# A short run sees each person a few times: strong rotation and half bodies would only make it slower to learn.
+# A short run sees each person a few times only, so strong rotation and half-body crops would slow learning.
 SMALL_AUGMENT = AugmentConfig(rotation=20.0, scale=0.2, half_body=0.0)
 
 SMOKE = Profile(
     name="smoke",
-    description="seconds: proves that the path works, measures nothing",
+    description="seconds: shows that every step runs; its numbers mean nothing",
     image_size=(64, 64), shrink=2, backbones=SMALL_BACKBONES, pretrained=False, model=SMALL_MODEL,
     train={"epochs": 1, "batch_size": 16, "warmup_epochs": 0.0, "ema_gamma": 1.0},
     data=DataConfig(embedded=EmbeddedConfig(train_images=12, val_images=8)),
@@ -47,7 +47,7 @@ SMOKE = Profile(
 )
 QUICK = Profile(
     name="quick",
-    description="CPU minutes: embedded data, small networks, 128x96 input, a short equal budget for every row",
+    description="minutes on a CPU: embedded data, small networks, 128x96 input, a short equal budget for every row",
     image_size=(96, 128), shrink=2, backbones=SMALL_BACKBONES, model=SMALL_MODEL,
     train={"epochs": 2, "batch_size": 16, "lr": 1e-3, "warmup_epochs": 0.2, "ema_decay": 0.998, "ema_gamma": 100.0},
     augment={"rotation": SMALL_AUGMENT.rotation, "scale": SMALL_AUGMENT.scale, "half_body": SMALL_AUGMENT.half_body},
@@ -64,10 +64,10 @@ SYNTH = Profile(
 PAPER = Profile(name="paper", description="real data and the paper's recipe, on 8 GPUs", gpu=True,
                 train={"eval_every": 10}, minutes_per_run=720.0)
 
-# Real images on a CPU: a small network that has seen ImageNet. The file is the user's, below the data root.
+# Real images on a CPU: a small network pre-trained on ImageNet, whose file the user supplies below the data root.
 COCO_MINI = Profile(
     name="coco_mini",
-    description="real images on CPU: a subset of COCO, ImageNet MobileNetV2, 128x96 input, equal budgets",
+    description="real images on a CPU: a COCO subset, MobileNetV2 pre-trained on ImageNet, 128x96 input, equal budgets",
     image_size=(96, 128), shrink=2, backbones={"resnet50": "mobilenetv2_100_os16"},
     model={**SMALL_MODEL, "weights": "weights/mobilenet_v2_imagenet_coral_dequant.pt"},
     train={"epochs": 20, "batch_size": 32, "lr": 2e-3, "warmup_epochs": 1.0, "ema_decay": 0.998,

@@ -1,7 +1,7 @@
-"""The scales of Tables 2, 3 and 4: everything at full size, or one size-reduced member of each family.
+"""The scales of Tables 2, 3 and 4: every row at full size, or one small member of each family.
 
-Why one member: all variants of a system would shrink to the same small network, and one run would stand for several
-rows. What is reduced is width and depth; targets, loss, decoding and flip test stay the system's own.
+One member, because all variants of a system would shrink to the same small network. Width and depth are reduced;
+targets, loss, decoding and flip test stay the system's own.
 """
 
 from __future__ import annotations
@@ -25,22 +25,22 @@ SMALL_MODELS: dict[str, dict[str, Any]] = {
     "gatedunipose": {"backbone": "unireplknet_quick", "drop_path": 0.0, "embed_dim": 48},
     "rtmpose": {"backbone": "resnet_quick_os16", "hidden_dim": 128},
 }
-"""By system. Two small trunks have weights of ours (ResNet, ConvNeXt); the others start from nothing.
+"""By system. The small ResNet and ConvNeXt have pre-trained weights of ours; the others are initialised randomly.
 
-RTMPose's head is put on the small ResNet: timm's smallest CSPNeXt costs eight times as much.
+RTMPose's head sits on the small ResNet, because timm's smallest CSPNeXt costs eight times as much.
 """
 STARTS = ("At `quick` SimpleBaseline, SRPose and RTMPose (small ResNet) and FlatPose (small ConvNeXt) start from our "
-          "weights, made on embedded images that no experiment uses; small HRNets, ViTs and GatedUniPose start from "
-          "nothing.")
+          "weights, trained on embedded images that no experiment uses; the small HRNets, ViTs and GatedUniPose are "
+          "initialised randomly.")
 FROM_SCRATCH: dict[str, Any] = {"layer_decay": None}
-"""A rate that falls towards the input is meant for a pretrained network."""
+"""Layer-wise learning-rate decay is meant for pre-trained networks."""
 
 
 def profiles(rows: Iterable[Row], members: Iterable[str], codec: dict[str, dict[str, Any]] | None = None
              ) -> dict[str, Profile]:
     """The four scales of a table; at quick only ``members`` (row ids) run, with ``codec`` fields replaced by kind.
 
-    Smoke runs at 96x96: 64x64 is no multiple of TokenPose's patches, and half of it none of a ViT's.
+    Smoke runs at 96x96, because 64x64 is no multiple of TokenPose's patches, and its half no multiple of a ViT's.
     """
     chosen = set(members)
     others = {row.id: ONE_MEMBER for row in rows if row.id not in chosen}

@@ -34,7 +34,7 @@ LOW: Size = (192, 256)
 HIGH: Size = (288, 384)
 SQUARE: Size = (256, 256)  # MPII
 
-# Size-reduced trunks for the quick profile, one per family.
+# Small backbones for the quick profile, one per family.
 QUICK_BACKBONES = {"hrnet_w32": "hrnet_quick", "cspnext_m": "cspnext_tiny"}
 
 # Training persons, to turn warm-up iterations into epochs (CrowdPose train + val: rounded).
@@ -44,12 +44,13 @@ AUGMENT_SIMPLE = AugmentConfig(rotation=40.0, scale=0.3, half_body=0.0)
 AUGMENT_HRNET = AugmentConfig(rotation=45.0, scale=0.35, half_body=0.3)
 AUGMENT_HRNET_MPII = AugmentConfig(rotation=30.0, scale=0.25, half_body=0.0)
 AUGMENT_MMPOSE0 = AugmentConfig(rotation=40.0, scale=0.5, half_body=0.3)
-AUGMENT_MMPOSE1 = AugmentConfig(rotation=80.0, scale=0.5, shift=0.16, half_body=0.3, truncated=True)
+AUGMENT_MMPOSE1 = AugmentConfig(rotation=80.0, scale=0.5, shift=0.16, half_body=0.3, half_body_upper=0.7,
+                                truncated=True)
 AUGMENT_MMPOSE1_MPII = AugmentConfig(rotation=80.0, scale=0.5, half_body=0.0, truncated=True)
-AUGMENT_RTMPOSE = AugmentConfig(rotation=80.0, scale=0.4, shift=0.16, half_body=0.3, truncated=True, cutout=1.0,
-                                hsv=(5.0, 30.0, 30.0), blur=0.1)
-AUGMENT_RTMPOSE_FINAL = AugmentConfig(rotation=60.0, scale=0.25, shift=0.0, half_body=0.3, truncated=True, cutout=0.5,
-                                      hsv=(5.0, 30.0, 30.0), blur=0.1)
+AUGMENT_RTMPOSE = AugmentConfig(rotation=80.0, scale=0.4, shift=0.16, half_body=0.3, half_body_upper=0.7,
+                                truncated=True, cutout=1.0, hsv=(5.0, 30.0, 30.0), blur=0.1)
+AUGMENT_RTMPOSE_FINAL = AugmentConfig(rotation=60.0, scale=0.25, shift=0.0, half_body=0.3, half_body_upper=0.7,
+                                      truncated=True, cutout=0.5, hsv=(5.0, 30.0, 30.0), blur=0.1)
 RTMPOSE_FINAL_EPOCHS = 30
 
 
@@ -58,7 +59,7 @@ def _data(task: Task) -> DataConfig:
 
 
 def _eval(task: Task) -> EvalConfig:
-    """MPII is scored on given centres and scales; the other two on detections, and on true boxes to compare."""
+    """MPII is scored on given centres and scales; the other two on detections and on ground-truth boxes."""
     return EvalConfig(box_sources=("gt",) if task == "mpii" else ("gt", "det"))
 
 
@@ -76,7 +77,7 @@ def _mmpose_adam(task: Task, batch_size: int = 512) -> TrainConfig:
 
 
 def _heatmap(image_size: Size) -> HeatmapCodecConfig:
-    return HeatmapCodecConfig(sigma=3.0 if max(image_size) > 256 else 2.0)
+    return HeatmapCodecConfig(sigma=3.0 if max(image_size) > 256 else 2.0, flip_shift=1)
 
 
 def simplebaseline(depth: Literal[50, 152] = 152, image_size: Size = LOW, task: Task = "coco") -> RunConfig:
@@ -106,7 +107,7 @@ def simcc(image_size: Size = LOW, task: Task = "coco") -> RunConfig:
     """SimCC on HRNet-W48; on MPII the published 90.0 is HRNet-W32 with a wider label."""
     mpii, high = task == "mpii", image_size == HIGH
     codec = SimCCCodecConfig(split_ratio=1.5 if high else 2.0, sigma=6.0 if mpii else 4.0, flip_shift=1,
-                             score_threshold=0.005 if high else 0.01)
+                             border="three_sigma_pixels", score_threshold=0.005 if high else 0.01)
     return RunConfig(
         data=_data(task), image_size=image_size, model=SimCCConfig(backbone="hrnet_w32" if mpii else "hrnet_w48"),
         codec=codec, loss=LossConfig(kind="kl"), augment=AUGMENT_HRNET_MPII if mpii else AUGMENT_HRNET,
@@ -119,7 +120,7 @@ def simcc_upsample_free() -> RunConfig:
     The authors average probabilities over the mirrored image and score by the larger peak; here logits are averaged
     and the smaller peak counts, as in their newer variant.
     """
-    codec = SimCCCodecConfig(split_ratio=2.0, sigma=0.1, label="peak", centre="rounded", flip_shift=1)
+    codec = SimCCCodecConfig(split_ratio=2.0, sigma=0.1, label="peak", centre="rounded", flip_shift=1, border="crop")
     return RunConfig(data=_data("coco"), model=SimCCConfig(backbone="resnet50", maps_per_keypoint=28), codec=codec,
                      loss=LossConfig(kind="kl"), augment=AUGMENT_SIMPLE, eval=_eval("coco"),
                      train=_adam(1e-3, 128, "coco", epochs=140, drops=(90, 120)))
@@ -130,7 +131,8 @@ def simcc_resnet50(image_size: Size = LOW) -> RunConfig:
 
     Its authors' own (one-hot labels, three deconvolutions) has the same network.
     """
-    codec = SimCCCodecConfig(split_ratio=2.0, sigma=6.0, centre="rounded", score="min_raw", score_threshold=0.2)
+    codec = SimCCCodecConfig(split_ratio=2.0, sigma=6.0, centre="rounded", score="min_raw", flip_shift=0,
+                             border="three_sigma_bins", score_threshold=0.2)
     train = (_adam(1e-3, 256, "coco", epochs=140, drops=(90, 120), warmup_iterations=500) if image_size == HIGH else
              _adam(1e-3, 512, "coco", warmup_iterations=500))
     return RunConfig(data=_data("coco"), image_size=image_size, model=BaselineConfig(head="simcc"), codec=codec,
@@ -155,7 +157,7 @@ def srpose(backbone: Literal["resnet50", "hrnet_w32"] = "resnet50", image_size: 
            task: Task = "coco") -> RunConfig:
     """SRPose: 32 persons per GPU; eight GPUs assumed."""
     return RunConfig(data=_data(task), image_size=image_size, model=SRPoseConfig(backbone=backbone),
-                     codec=HeatmapCodecConfig(stride=1, sigma=8.0), loss=LossConfig(kind="multi_mse"),
+                     codec=HeatmapCodecConfig(stride=1, sigma=8.0, flip_shift=1), loss=LossConfig(kind="multi_mse"),
                      augment=AUGMENT_HRNET_MPII if task == "mpii" else AUGMENT_MMPOSE0,
                      train=_mmpose_adam(task, 256), eval=_eval(task))
 
@@ -167,7 +169,7 @@ def rtmpose(size: Literal["m", "l"] = "l", image_size: Size = LOW, task: Task = 
     """
     sigma = (round((image_size[0] / 8) ** 0.5, 2), round((image_size[1] / 8) ** 0.5, 2))
     codec = SimCCCodecConfig(split_ratio=2.0, sigma=sigma, label="peak", centre="rounded", score="min_raw",
-                             score_threshold=0.2)
+                             flip_shift=0, border="three_sigma_bins", score_threshold=0.2)
     lr, batch, epochs = (4e-3, 1024, 420) if task == "coco" else (5e-4, 512, 210)
     train = TrainConfig(epochs=epochs, batch_size=batch, optimizer="adamw", lr=lr, weight_decay=0.05,
                         schedule="flat_cosine", min_lr=0.05 * lr, warmup_lr=1e-5 * lr,

@@ -36,7 +36,7 @@ from flatpose.config import (
 )
 
 VIT_S = "vit_small_patch16_224.dino"
-"""timm has no masked autoencoder of this size; the authors of ViTPose trained their own."""
+"""timm has no masked autoencoder of this size; the authors of ViTPose trained one themselves."""
 
 
 def _run(task: Task, image_size: Size) -> RunConfig:
@@ -47,8 +47,7 @@ def _run(task: Task, image_size: Size) -> RunConfig:
 
 def _udp_heatmap(image_size: Size, decode: Literal["dark", "dark_udp"] = "dark_udp") -> HeatmapCodecConfig:
     """Unrounded centres, the (size - 1) geometry, which needs no flip shift; TokenPose decodes by DARK."""
-    return HeatmapCodecConfig(sigma=3.0 if max(image_size) > 256 else 2.0, encode="exact", decode=decode, udp=True,
-                              flip_shift=False)
+    return HeatmapCodecConfig(sigma=3.0 if max(image_size) > 256 else 2.0, encode="exact", decode=decode, udp=True)
 
 
 def tokenpose(variant: Literal["B", "L/D24", "L/D6"] = "B", image_size: Size = LOW, task: Task = "coco") -> RunConfig:
@@ -70,7 +69,7 @@ def tokenpose(variant: Literal["B", "L/D24", "L/D6"] = "B", image_size: Size = L
 
 
 def _vit_train(task: Task, *, epochs: int, batch_size: int, layer_decay: float, clip_grad: float | None) -> TrainConfig:
-    """AdamW with a rate that falls towards the input, divided by ten 40 and 10 epochs before the end of 210."""
+    """AdamW with layer-wise learning-rate decay; the rate is divided by ten after 170 and 200 epochs."""
     return TrainConfig(epochs=epochs, batch_size=batch_size, lr=5e-4, weight_decay=0.1, schedule="step",
                        milestones=(170 / epochs, 200 / epochs), warmup_lr=5e-7, ema_decay=None,
                        warmup_epochs=500 * batch_size / TRAIN_PERSONS[task], layer_decay=layer_decay,
@@ -106,4 +105,5 @@ def gatedunipose(task: Task = "mpii") -> RunConfig:
     train = TrainConfig(batch_size=512, optimizer="adam", lr=5e-4, weight_decay=0.0, schedule="step", ema_decay=None,
                         warmup_lr=5e-7, warmup_epochs=500 * 512 / TRAIN_PERSONS[task])
     return replace(_run(task, SQUARE if task == "mpii" else LOW), model=GatedUniPoseConfig(), train=train,
-                   codec=HeatmapCodecConfig(), augment=AUGMENT_MMPOSE1_MPII if task == "mpii" else AUGMENT_MMPOSE1)
+                   codec=HeatmapCodecConfig(flip_shift=1),
+                   augment=AUGMENT_MMPOSE1_MPII if task == "mpii" else AUGMENT_MMPOSE1)

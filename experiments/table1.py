@@ -20,14 +20,14 @@ FLATPOSE_L_384 = replace(FLATPOSE_L, image_size=(288, 384), model=replace(FLATPO
 
 READINGS = ("R1", "R3", "R4", "R5", "R6", "R7", "R8", "R9", "R11", "R13", "R15", "R16", "R17")
 ONE_SIZE = {"simcc": {"score_threshold": SIMCC.score_threshold}}
-"""Where a profile fixes the input size, both sizes of FlatPose-L have as many bins and one threshold."""
+"""Where a profile fixes the input size, both FlatPose-L rows have the same bins and therefore one threshold."""
 BOXES = "probably ground truth (reading R15)"
 
 EXPERIMENT = Experiment(
     id="table1",
     title="FlatPose variants",
     source="Table 1, section 4.1.3",
-    question="Do size, cost and accuracy of the three variants come out as printed?",
+    question="Do the size, cost and accuracy of the three variants agree with the printed numbers?",
     rows=(
         Row(id="b", label="FlatPose-B 256x192", run=FLATPOSE_B, readings=READINGS,
             published=Published(source="Table 1, row 1", metrics={"AP": 75.4}, params_m=21.6, gflops=2.8, boxes=BOXES)),
@@ -41,9 +41,9 @@ EXPERIMENT = Experiment(
     profiles={**PROFILES, "quick": replace(QUICK, codec=ONE_SIZE),
               "smoke": replace(SMOKE, image_size=(96, 96), codec=ONE_SIZE)},
     notes=(
-        "The box source is not said; AP50 and AR in Table 2 look like ground-truth boxes (reading R15).",
-        "Profiles that fix the input size (quick, smoke) train both L rows at that size: there they differ in K only.",
+        "The paper does not name the boxes; AP50 and AR in Table 2 look like ground-truth boxes (reading R15).",
+        "Profiles that fix the input size (quick, smoke) train both L rows at that size, where they differ in K only.",
         "GFLOPs count Algorithm 1 as printed; `gflops_executed` in the data is what our ICA executes, which folds the "
-        "MLP's first layer into the grid and computes each pair once.",
+        "first layer of the MLP into the grid and computes each pair of tokens once.",
     ),
 )

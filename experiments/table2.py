@@ -2,7 +2,7 @@
 
 Source: Table 2, section 4.2. Command: ``make table2``; published weights: ``flatpose-exp run table2 --row hrnet_w48
 --checkpoint FILE``; stopwatch: ``flatpose-exp cost table2 --latency``. The same rows under one recipe: controlled.py.
-Expected: costs to the printed digit in the convention each row was printed in. Cost: 8 runs of one to two minutes on
+Expected: costs agree to the printed digit, each in the convention of its print. Cost: 8 runs of one to two minutes on
 two CPU cores (quick: one member per family).
 """
 
@@ -77,20 +77,19 @@ EXPERIMENT = Experiment(
     id="table2",
     title="Comparison on COCO val",
     source="Table 2, section 4.2",
-    question="Where does FlatPose stand between accuracy and cost, each system trained as its authors did?",
+    question="How does FlatPose compare in accuracy and cost when each system is trained as its authors did?",
     rows=ROWS,
     profiles=profiles(ROWS, MEMBERS),
     tradeoff=True,
     notes=(
         "The table mixes two ways of counting: SimpleBaseline, HRNet, TokenPose and SimCC are printed by HRNet's tool "
         "(/ 2^30, no attention products, tokens mistaken for channels), the others with every matmul counted. Each "
-        "print is compared with our count in its own way; systems compare with each other in one column of the cost "
-        "table.",
+        "printed number is compared with our count in its own convention; the column GFLOPs compares the systems.",
         "The table omits SimCC-W48 at 384x288 (70.6 M, 76.9 AP / AR 82.0 in its paper: ViTPose-B's AP at that "
         "size), and RTMPose-m (13.6 M, 1.93 GFLOPs, 74.6 AP).",
         "FlatPose's AP50 and AR look like ground-truth boxes, those of every other row like the 56.4-AP detector's "
-        "(reading R15): the comparison is then about 2 AP in FlatPose's favour. Both box sources are measured here.",
-        "At `quick` and `synth` learning rate, batch, epochs and averaging are the profile's; targets, loss, "
+        "(reading R15). If so, the comparison favours FlatPose by about 2 AP. Both box sources are measured here.",
+        "At `quick` and `synth` the profile sets learning rate, batch size, epochs and averaging; targets, loss, "
         "optimiser kind, augmentation beyond scale and rotation, decoding and flip test stay each system's own.",
         STARTS,
     ),

@@ -41,21 +41,21 @@ ROWS = (
     _row(7, "flatpose_l", "FlatPose-L", FLATPOSE_L_384, (37.4, 11.5), (76.7, 92.8, 84.3, 81.7),
          "AR - AP is 5.0 here and 2.7 in Table 2, where ground-truth boxes are possible."),
 )
-# At 128x96 a row of Table 3 asks for what Table 2's 256x192 row asks for, so that both share one run.
+# At 128x96 a row of Table 3 has the same run as the 256x192 row of Table 2.
 AS_AT_256 = {"heatmap": {"sigma": 2.0}, "simcc": {"split_ratio": 4.0, "score_threshold": 0.01}}
 
 EXPERIMENT = Experiment(
     id="table3",
     title="Comparison on COCO test-dev",
     source="Table 3, section 4.3",
-    question="Does the ranking at 384x288 hold where nobody has ground-truth boxes?",
+    question="Does the ranking at 384x288 hold on test-dev, whose ground-truth boxes are not public?",
     rows=ROWS,
     profiles=profiles(ROWS, [row.id for row in ROWS], AS_AT_256),
     notes=(
-        "The published numbers are test-dev's. Runs evaluate on val; for test-dev the submit command writes the file "
-        "that COCO's server scores, from the 60.9-AP detector's boxes.",
+        "The published numbers are on test-dev. Runs are evaluated on val; the submit command writes the file that "
+        "COCO's server scores on test-dev, from the 60.9-AP detector's boxes.",
         'The table omits SHaRPose-Base, whose paper prints 76.7 on test-dev: the "state-of-the-art 76.7" is a tie.',
-        "Two ways of counting GFLOPs are mixed, as in Table 2.",
+        "The table mixes two ways of counting GFLOPs, as Table 2 does.",
         STARTS,
     ),
 )

@@ -30,5 +30,5 @@ EXPERIMENT = Experiment(
     rows=(Row(id="b", label="FlatPose-B", run=FLATPOSE_B, readings=("R1", "R2", "R3"),
               published=Published(source="Table 6", built=PUBLISHED)),),
     profiles=PROFILES,
-    notes=("Our side of the comparison is read off the built network of paper size by the cost command.",),
+    notes=("The cost command reads our values off the network built at the size of the paper.",),
 )

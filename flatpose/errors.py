@@ -1,4 +1,4 @@
-"""The one error a user sees: what is wrong, where, and what to do next."""
+"""Errors for users: what is wrong, where, and what to do next."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from collections.abc import Iterable
 
 
 class FlatPoseError(Exception):
-    """A user's mistake or a damaged input; the CLI prints it without a traceback and exits with code 2.
+    """A user's mistake or a damaged input. The command line prints it without a traceback and exits with code 2.
 
     Args:
         what: What is wrong, with the offending value.
-        where: File, row or field it was found in.
+        where: File, row or field in which it was found.
         hint: The nearest valid value or the next command to type.
     """
 
@@ -35,19 +35,19 @@ class SpecError(FlatPoseError):
 
 
 class RunError(FlatPoseError):
-    """A run that cannot go on (a batch that processes cannot share, weights that are missing)."""
+    """A run that cannot continue (a batch that cannot be split over the processes, missing weights)."""
 
 
 class AllRanksError(RunError):
-    """A run that cannot go on, raised by all of its processes at the same step: the next run may follow."""
+    """A run that cannot continue, raised by all of its processes at the same step: the next run may follow."""
 
 
 class CheckpointError(AllRanksError):
-    """A checkpoint that must not be gone on from; it has been removed."""
+    """A checkpoint from which a run must not be resumed; it has been removed."""
 
 
 def nearest(name: str, valid: Iterable[str]) -> str:
-    """A hint naming the closest valid spelling, or all of them when none is close."""
+    """A hint with the closest valid spelling, or with all of them when none is close."""
     options = sorted(valid)
     close = difflib.get_close_matches(name, options, n=1, cutoff=0.5)
     if close:

@@ -11,12 +11,13 @@ from accelerate import Accelerator
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
+from flatpose import benchmarks
 from flatpose.codecs import Codec
 from flatpose.config import EvalConfig, RunConfig
 from flatpose.data.instances import Person, PoseData
 from flatpose.data.loader import Crops, EpochSampler, normalise
 from flatpose.geometry import box_to_center_scale, invert_matrix, transform_points, warp_matrices
-from flatpose.metrics import Predictions, measure
+from flatpose.metrics import Predictions
 from flatpose.progress import Reporter
 from flatpose.train import loader_options
 
@@ -34,7 +35,8 @@ def evaluate(run: RunConfig, data: PoseData, codec: Codec, networks: dict[str, n
         for weights, network in list(networks.items())[:1 if number else None]:
             predictions = predict(network, codec, persons, data, run, accelerator, reporter)
             results.append({"kind": "trained", "weights": weights, "box_source": name,
-                            "flip_test": run.eval.flip_test, **score(predictions, data, run.eval, run.codec)})
+                            "flip_test": run.eval.flip_test and data.keypoint_set.can_flip,
+                            **score(predictions, data, run.eval, run.codec)})
     return results
 
 
@@ -47,9 +49,10 @@ def boxes(data: PoseData, source: str) -> tuple[list[Person], str]:
 
 def score(predictions: Predictions, data: PoseData, config: EvalConfig, codec: Any) -> dict[str, Any]:
     """The benchmark's numbers: score rule, metrics, a bootstrap interval over images, and counts."""
-    return measure(data.task, predictions, data.val.annotation_file, keypoint_set=data.keypoint_set,
-                   image_ids=data.val.image_ids, rescore=config.rescore, score_threshold=codec.score_threshold,
-                   nms=config.nms, nms_threshold=config.nms_threshold)
+    return benchmarks.get(data.task).measure(
+        predictions, data.val.annotation_file, keypoint_set=data.keypoint_set, image_ids=data.val.image_ids,
+        rescore=config.rescore, score_threshold=codec.score_threshold, nms=config.nms,
+        nms_threshold=config.nms_threshold)
 
 
 @torch.no_grad()  # inference_mode would leave buffers that cannot be trained further
@@ -69,7 +72,8 @@ def predict(network: nn.Module, codec: Codec, persons: list[Person], data: PoseD
     reporter.start("evaluate", len(loader))
     for batch in loader:
         with accelerator.autocast():
-            found = _predict_batch(network, codec, normalise(batch["image"]), flip_index, run.eval.flip_test)
+            found = _predict_batch(network, codec, normalise(batch["image"]), flip_index,
+                                   run.eval.flip_test and data.keypoint_set.can_flip)
         index, points, confidence = accelerator.gather_for_metrics((batch["index"], *found))
         keypoints[index.cpu()], scores[index.cpu()] = points.cpu().double(), confidence.cpu().double()
         reporter.advance()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import io
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,11 +12,12 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from flatpose.checkpoints.described import Checkpoint
 from flatpose.codecs import Codec, build_codec
 from flatpose.data.loader import IMAGENET_MEAN, IMAGENET_STD
 from flatpose.errors import FlatPoseError
 from flatpose.io import write_bytes, write_json
-from flatpose.pose_checkpoint import Checkpoint
+from flatpose.predict import perfect_score
 
 INPUT = "crops"
 BATCHES = (1, 3)
@@ -23,9 +25,9 @@ Answer = Callable[[Tensor], list[np.ndarray]]
 
 
 class Exported(nn.Module):
-    """Crops (B, H, W, 3) uint8 RGB -> keypoints (B, K, 2) in crop pixels, scores (B, K), and the network's outputs.
+    """Crops (B, H, W, 3) uint8 RGB -> keypoints (B, K, 2) in crop pixels, scores (B, K) in 0..1, network outputs.
 
-    Normalisation and decoding are inside, so that a runtime needs to know neither ImageNet's mean nor the codec.
+    Normalisation and decoding are part of the graph, so that a runtime needs to know neither.
     """
 
     mean: Tensor
@@ -33,7 +35,7 @@ class Exported(nn.Module):
 
     def __init__(self, network: nn.Module, codec: Codec) -> None:
         super().__init__()
-        self.network, self.codec = network, codec
+        self.network, self.codec, self.perfect = network, codec, perfect_score(codec)
         self.register_buffer("mean", torch.tensor(IMAGENET_MEAN))
         self.register_buffer("std", torch.tensor(IMAGENET_STD))
         self.names: list[str] = []
@@ -43,36 +45,36 @@ class Exported(nn.Module):
         images = ((crops.float() - self.mean) / self.std).permute(0, 3, 1, 2)
         outputs = {k: v for k, v in self.network(images).items() if isinstance(v, Tensor)}
         self.names = list(outputs)
-        return (*self.codec.decode(outputs), *outputs.values())
+        keypoints, scores = self.codec.decode(outputs)
+        return keypoints, (scores / self.perfect).clamp(0, 1), *outputs.values()
 
 
-def export(checkpoint: Checkpoint, path: Path, *, compiled: bool = False) -> dict[str, Any]:
-    """Write ``path`` (.onnx or .pt2) and ``path``.json: geometry, keypoints and how far the answers are apart.
-
-    ``compiled`` (.pt2 alone) holds machine code for this kind of machine, by AOTInductor, which needs a C++ compiler.
+def export(checkpoint: Checkpoint, path: Path) -> dict[str, Any]:
+    """Write ``path`` (.onnx or .pt2) and, beside it, ``path``.json: geometry, keypoints and the parity with PyTorch.
 
     Raises:
-        FlatPoseError: Another ending, a package is missing, or the network cannot be exported.
+        FlatPoseError: The ending is another one, a package is missing, or the network cannot be exported.
     """
-    run, ending = checkpoint.run, path.suffix
-    if ending not in (".onnx", ".pt2"):
-        raise FlatPoseError(f"no export to {ending or 'a file without ending'}", where=str(path), hint=".onnx or .pt2")
-    if ending == ".onnx":
-        _need_onnx()
-    if compiled and ending != ".pt2":
-        raise FlatPoseError("only a .pt2 can be compiled", where=str(path), hint="-o model.pt2 --compiled")
+    run, write = checkpoint.run, {".onnx": _onnx, ".pt2": _torch}.get(path.suffix)
+    if write is None:
+        raise FlatPoseError(f"no export to {path.suffix or 'a file without ending'}", where=str(path),
+                            hint=".onnx or .pt2")
+    missing = [n for n in ("onnx", "onnxscript", "onnxruntime") if importlib.util.find_spec(n) is None]
+    if missing and write is _onnx:
+        raise FlatPoseError(f"{', '.join(missing)} not installed", where="export",
+                            hint="pip install 'flatpose-exp[onnx]', or -o model.pt2")
     codec = build_codec(run.codec, run.image_size, len(checkpoint.keypoint_set))
     module = Exported(checkpoint.network.cpu().eval(), codec).eval()
     crops = _crops(run.image_size, max(BATCHES))
     with torch.no_grad():
-        module(crops)  # names of the outputs
+        module(crops)  # collects the names of the outputs
         try:
-            answer = (_onnx if ending == ".onnx" else _compiled if compiled else _torch)(module, crops, path)
+            answer = write(module, crops, path)
         except FlatPoseError:
             raise
         except Exception as error:  # the exporters have dozens of error classes of their own
             raise FlatPoseError(f"{run.model.kind} cannot be exported ({type(error).__name__}: {_first(error)})",
-                                where=str(path), hint="--debug shows where") from error
+                                where=str(path), hint="--debug shows the traceback") from error
         parity = {"batches": list(BATCHES), **_compare(module, answer, crops)}
     facts = {"kind": run.model.kind, "codec": run.codec.kind, "image_size": list(run.image_size), "udp": run.codec.udp,
              "padding": 1.25, "input": INPUT, "outputs": ["keypoints", "scores", *module.names],
@@ -82,17 +84,9 @@ def export(checkpoint: Checkpoint, path: Path, *, compiled: bool = False) -> dic
     return facts
 
 
-def _need_onnx() -> None:
-    missing = [n for n in ("onnx", "onnxscript", "onnxruntime") if importlib.util.find_spec(n) is None]
-    if missing:
-        raise FlatPoseError(f"{', '.join(missing)} not installed", where="export",
-                            hint="pip install 'flatpose-exp[onnx]', or -o model.pt2")
-
-
 def _crops(image_size: tuple[int, int], batch: int) -> Tensor:
-    """Smooth random pictures: flat noise would make a network's answer a matter of rounding."""
-    generator = torch.Generator().manual_seed(0)
-    small = torch.rand(batch, 3, 8, 6, generator=generator)
+    """Smooth random pictures: on white noise a network's answer would depend on rounding."""
+    small = torch.rand(batch, 3, 8, 6, generator=torch.Generator().manual_seed(0))
     large = nn.functional.interpolate(small, (image_size[1], image_size[0]), mode="bicubic", align_corners=False)
     return (255 * large).clamp(0, 255).to(torch.uint8).permute(0, 2, 3, 1).contiguous()
 
@@ -103,49 +97,34 @@ def _onnx(module: Exported, crops: Tensor, path: Path) -> Answer:
     names = ["keypoints", "scores", *module.names]
     program = torch.onnx.export(_program(module, crops), dynamo=True, verbose=False, input_names=[INPUT],
                                 output_names=names)
-    assert program is not None  # None is the answer of the old exporter
+    assert program is not None  # only the old exporter returns None
     content = program.model_proto.SerializeToString()
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3
     session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
-    fixed = session.get_inputs()[0].shape[0]
-    if isinstance(fixed, int):  # the exporter gave up on the name without a word
-        raise FlatPoseError(f"the exporter fixed the batch at {fixed} crops; a file that only runs so is not written",
-                            where=str(path), hint="-o model.pt2 keeps to torch.export, which says where")
+    batch = session.get_inputs()[0].shape[0]
+    if isinstance(batch, int):  # the exporter does not report that it specialised the dimension
+        raise FlatPoseError(f"the exporter fixed the batch size at {batch}; no file was written", where=str(path),
+                            hint="-o model.pt2 uses torch.export, which says where")
     write_bytes(path, content)
     return lambda batch: list(session.run(names, {INPUT: batch.numpy()}))
 
 
-def _program(module: Exported, crops: Tensor) -> torch.export.ExportedProgram:
-    """The graph with a free batch: by tracing, else by reading the bytecode, for which ``len(tensor)`` stays a name."""
-    options: dict[str, Any] = {"dynamic_shapes": {"crops": {0: torch.export.Dim("batch")}}}
-    try:
-        return torch.export.export(module, (crops,), strict=False, **options)
-    except Exception:  # of many classes; the second attempt's own error is the one worth showing
-        return torch.export.export(module, (crops,), strict=True, **options)
-
-
 def _torch(module: Exported, crops: Tensor, path: Path) -> Answer:
-    import io
-
-    program = _program(module, crops)
     content = io.BytesIO()
-    torch.export.save(program, content)
+    torch.export.save(_program(module, crops), content)
     write_bytes(path, content.getvalue())
     loaded = torch.export.load(str(path)).module()
     return lambda batch: [value.numpy() for value in loaded(batch)]
 
 
-def _compiled(module: Exported, crops: Tensor, path: Path) -> Answer:
-    import tempfile
-
-    from torch._inductor import aoti_compile_and_package, aoti_load_package
-
-    with tempfile.TemporaryDirectory() as folder:
-        package = aoti_compile_and_package(_program(module, crops), package_path=str(Path(folder) / path.name))
-        write_bytes(path, Path(package).read_bytes())
-    loaded = aoti_load_package(str(path))
-    return lambda batch: [value.numpy() for value in loaded(batch)]
+def _program(module: Exported, crops: Tensor) -> torch.export.ExportedProgram:
+    """The graph with a free batch size, by tracing or else by reading the bytecode, which keeps ``len(tensor)``."""
+    options: dict[str, Any] = {"dynamic_shapes": {"crops": {0: torch.export.Dim("batch")}}}
+    try:
+        return torch.export.export(module, (crops,), strict=False, **options)
+    except Exception:  # of many classes; the error of the second attempt is the one to show
+        return torch.export.export(module, (crops,), strict=True, **options)
 
 
 def _compare(module: Exported, answer: Answer, crops: Tensor) -> dict[str, float]:
@@ -160,5 +139,4 @@ def _compare(module: Exported, answer: Answer, crops: Tensor) -> dict[str, float
 
 
 def _first(error: BaseException) -> str:
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return lines[0][:200] if lines else ""
+    return next((line.strip()[:200] for line in str(error).splitlines() if line.strip()), "")

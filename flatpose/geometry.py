@@ -68,10 +68,3 @@ def invert_matrix(mat: Array) -> Array:
 def transform_points(mat: Array, points: Array) -> Array:
     """Apply maps (..., 2, 3) to points (..., P, 2)."""
     return points @ np.swapaxes(mat[..., :2], -1, -2) + mat[..., None, :, 2]
-
-
-def mirror_points(points: Array, width: int) -> Array:
-    """Points (..., 2) of the image mirrored left to right: pixel x becomes width - 1 - x."""
-    mirrored = np.array(points, dtype=np.float64)
-    mirrored[..., 0] = width - 1 - mirrored[..., 0]
-    return mirrored

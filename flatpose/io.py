@@ -1,4 +1,4 @@
-"""Files that are either whole or absent: every write goes to a temporary name and is renamed."""
+"""Atomic files: every write goes to a temporary name in the same folder, which is then renamed."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ LARGEST_JSON = 4 << 30
 
 
 def write_bytes(path: Path, content: bytes) -> None:
-    """Write atomically, so that a kill or a full disk leaves the old file (or none), never a torn one."""
+    """Write atomically: after a kill or on a full disk the old file (or none) is there, never half of a new one."""
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
     try:

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 
-from flatpose.errors import SpecError
+SIDES = (("left", "right"), ("l", "r"))
 
 
 @dataclass(frozen=True)
 class KeypointSet:
-    """What a data set's keypoints mean.
+    """Names and properties of a data set's keypoints.
 
     Args:
         name: Key under which specs refer to the set.
@@ -41,10 +43,38 @@ class KeypointSet:
             index[a], index[b] = b, a
         return index
 
+    def category(self) -> dict[str, Any]:
+        """The person category of an annotation file in COCO's form."""
+        return {"id": 1, "name": "person", "supercategory": "person", "keypoints": list(self.names),
+                "skeleton": [[a + 1, b + 1] for a, b in self.skeleton]}
+
+    @cached_property
+    def unpaired(self) -> tuple[str, ...]:
+        """Keypoints named for one side ("left_paw", "paw_l") whose partner exists but is in none of the flip pairs."""
+        paired = {i for pair in self.flip_pairs for i in pair}
+        return tuple(name for i, name in enumerate(self.names) if i not in paired and _other_side(name) in self.names)
+
+    @property
+    def can_flip(self) -> bool:
+        """Whether mirrored images may be used: with forgotten flip pairs they would exchange left and right."""
+        return not self.unpaired
+
     @property
     def lower_body(self) -> tuple[int, ...]:
         """The keypoints that are not upper body."""
         return tuple(i for i in range(len(self)) if i not in self.upper_body)
+
+
+def _other_side(name: str) -> str | None:
+    """The name with its first word for a side replaced by the opposite: left_paw, leftPaw, paw_l, L_paw."""
+    found = re.search(r"(?<![A-Za-z])(left|right|[lr])(?![a-z])|(Left|Right|LEFT|RIGHT|[LR])(?![a-z])", name)
+    if found is None:
+        return None
+    word = found[0]
+    pair = next(pair for pair in SIDES if word.lower() in pair)
+    other = pair[1 - pair.index(word.lower())]
+    other = other.upper() if word.isupper() else other.capitalize() if word[0].isupper() else other
+    return name[:found.start()] + other + name[found.end():]
 
 
 def _pairs(names: tuple[str, ...]) -> tuple[tuple[int, int], ...]:
@@ -90,13 +120,3 @@ MPII16 = KeypointSet(
               (8, 13), (13, 14), (14, 15)),
     upper_body=(7, 8, 9, 10, 11, 12, 13, 14, 15),
 )
-
-BENCHMARK_KEYPOINTS: dict[str, KeypointSet] = {"coco": COCO17, "crowdpose": CROWDPOSE14, "mpii": MPII16}
-
-
-def benchmark_keypoints(task: str) -> KeypointSet:
-    """What a benchmark's keypoints mean; raises SpecError for custom data, whose keypoints lie beside them."""
-    if task not in BENCHMARK_KEYPOINTS:
-        raise SpecError(f"the keypoints of {task!r} data are not known without the data", where="data.task",
-                        hint=", ".join(BENCHMARK_KEYPOINTS))
-    return BENCHMARK_KEYPOINTS[task]

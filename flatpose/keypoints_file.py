@@ -1,4 +1,4 @@
-"""A keypoint set of one's own: ``keypoints.json`` beside a COCO-like tree says what its keypoints mean."""
+"""A user's own keypoint set: ``keypoints.json`` beside a COCO-like tree says what its keypoints mean."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ from flatpose.errors import DataError, nearest
 from flatpose.io import read_json
 from flatpose.keypoints import KeypointSet
 
-DEFAULT_SIGMA = 0.05  # a joint of the face or a wrist in COCO is about as easy to place
+KEYPOINTS_FILE = "keypoints.json"
+DEFAULT_SIGMA = 0.05  # between COCO's values for facial keypoints and wrists
 MOST = 1000
 Name = Annotated[str, Field(min_length=1, max_length=64)]
 
@@ -29,8 +30,18 @@ class _File(BaseModel):
     sigmas: list[Annotated[float, Field(gt=0, le=1, allow_inf_nan=False)]] | None = None
 
 
+def find_keypoint_set(place: Path | None) -> KeypointSet:
+    """The set of keypoints.json in a folder or up to three folders above it; raises DataError when there is none."""
+    if place is None:
+        raise DataError("own keypoints are described by a file beside the data", where="task custom",
+                        hint=f"give --data-root DIR with DIR/{KEYPOINTS_FILE}")
+    folders = [place, *place.resolve().parents[:3]]
+    return read_keypoint_set(next((f / KEYPOINTS_FILE for f in folders if (f / KEYPOINTS_FILE).is_file()),
+                                  place / KEYPOINTS_FILE))
+
+
 def read_keypoint_set(path: Path) -> KeypointSet:
-    """The set that a file describes.
+    """The set that a file describes:
 
     ``{"name": "dog6", "keypoints": [names], "flip_pairs": [[left, right], ...], "skeleton": [[a, b], ...],
     "sigmas": [one per keypoint], "upper_body": [names]}``; all but the first two may be left out. Without sigmas

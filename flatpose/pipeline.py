@@ -13,6 +13,7 @@ from accelerate import Accelerator
 from accelerate.utils import set_seed
 from torch import nn
 
+from flatpose import benchmarks
 from flatpose.ceiling import ceiling
 from flatpose.codecs import Codec, build_codec
 from flatpose.complexity import measure
@@ -27,8 +28,6 @@ from flatpose.train import Judge, Trained, Trainer, build_accelerator, save_weig
 
 WEIGHTS = "weights.safetensors"
 CALIBRATION_CROPS, CALIBRATION_BATCH = 256, 64
-METRIC = {"mpii": "PCKh@0.5"}
-"""By which the best epoch is chosen; AP for the others."""
 
 
 def execute(run: RunConfig, *, seed: int, data_root: Path | None, work_dir: Path, reporter: Reporter) -> dict[str, Any]:
@@ -120,7 +119,7 @@ def _judge(run: RunConfig, data: PoseData, codec: Codec, accelerator: Accelerato
     def judge(networks: dict[str, nn.Module]) -> float:
         best = dict(list(networks.items())[:1])
         (result,) = evaluate(first, data, codec, best, accelerator, reporter)
-        return float(result["metrics"][METRIC.get(data.task, "AP")])
+        return float(result["metrics"][benchmarks.get(data.task).main_metric])
 
     return judge
 

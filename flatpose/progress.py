@@ -1,34 +1,48 @@
-"""How long work reports itself; the core knows only this protocol, the command line draws it."""
+"""How long-running work reports its progress. The core knows this protocol only; the command line draws it."""
 
 from __future__ import annotations
 
-from typing import Protocol
+from collections.abc import Callable, Mapping
+from typing import Any, Protocol
 
 
 class Reporter(Protocol):
-    """One task at a time: ``start``, any number of ``advance``, ``finish``."""
+    """One task at a time: ``start``, any number of ``advance``, ``finish``.
+
+    ``advance`` is called between two steps, when nothing is half done. It may raise KeyboardInterrupt, which is how a
+    run is stopped: whoever holds state that is worth keeping (a trainer) saves it and lets the exception pass.
+    """
 
     def start(self, task: str, total: int) -> None:
         """Begin a task of ``total`` steps."""
 
     def advance(self, n: int = 1, **info: float | str) -> None:
-        """``n`` more steps are done; ``info`` holds figures worth showing (loss, images per second)."""
+        """Count ``n`` more steps as done; ``info`` holds figures worth showing (loss, images per second)."""
 
     def finish(self) -> None:
-        """The current task is over."""
+        """End the current task, which is complete."""
 
     def message(self, text: str) -> None:
-        """One line for the log."""
+        """Print one line."""
 
 
-class _Silent:
-    def start(self, task: str, total: int) -> None: ...
+class Relay:
+    """A reporter that passes every call on, as (name, arguments, info)."""
 
-    def advance(self, n: int = 1, **info: float | str) -> None: ...
+    def __init__(self, send: Callable[[str, tuple[Any, ...], Mapping[str, Any]], None]) -> None:
+        self.send = send
 
-    def finish(self) -> None: ...
+    def start(self, task: str, total: int) -> None:
+        self.send("start", (task, total), {})
 
-    def message(self, text: str) -> None: ...
+    def advance(self, n: int = 1, **info: float | str) -> None:
+        self.send("advance", (n,), info)
+
+    def finish(self) -> None:
+        self.send("finish", (), {})
+
+    def message(self, text: str) -> None:
+        self.send("message", (text,), {})
 
 
-SILENT: Reporter = _Silent()
+SILENT: Reporter = Relay(lambda *_: None)

@@ -10,10 +10,14 @@ from accelerate import Accelerator
 from safetensors.torch import load_file
 from torch import nn
 
+from flatpose.benchmarks import COCO, COCO_LAYOUT
 from flatpose.codecs import build_codec
 from flatpose.config import RunConfig
-from flatpose.data import coco
-from flatpose.data.instances import Person, PoseData, Split
+from flatpose.data.annotations import plain_name, whole_id
+from flatpose.data.coco import fingerprint
+from flatpose.data.detections import read_detections
+from flatpose.data.instances import PoseData, Split
+from flatpose.data.layouts import Tree
 from flatpose.errors import DataError
 from flatpose.evaluate import predict
 from flatpose.io import read_json
@@ -23,6 +27,8 @@ from flatpose.models import build_model
 from flatpose.progress import SILENT, Reporter
 
 IMAGE_INFO = "image_info_test-dev2017.json"
+PERSON = 1
+"""COCO's category, which the image list does not name."""
 DETECTOR = "COCO_test-dev2017_detections_AP_H_609_person.json"
 
 
@@ -35,46 +41,22 @@ def load_test_dev(root: Path) -> PoseData:
     Raises:
         DataError: One of them is missing or malformed.
     """
-    folder = coco.coco_folder(root)
-    info, detector = folder / "annotations" / IMAGE_INFO, _detector(folder / "person_detection_results")
-    images = coco.image_folder(folder, "test")
+    folder = next((f for f in (root / "coco", root) if (f / "annotations" / IMAGE_INFO).is_file()), root / "coco")
+    info, images = folder / "annotations" / IMAGE_INFO, Tree(COCO_LAYOUT, folder, folder, folder).images("test")
+    boxes = folder / "person_detection_results"
+    detector = next((p for p in (boxes / DETECTOR, *sorted(boxes.glob("*test-dev2017*.json"))) if p.is_file()), None)
+    if detector is None:
+        raise DataError(f"no person detections for test-dev: looked for {boxes / DETECTOR}")
     try:
-        names = {coco.plain_id(image["id"]): images / Path(coco.plain_name(image["file_name"])).name
-                 for image in read_json(info)["images"]}
+        known: dict[int, dict[str, Any]] = {
+            number: {"id": number, "file_name": Path(plain_name(image["file_name"])).name}
+            for image in read_json(info)["images"] for number in [whole_id(image["id"])]}
     except (KeyError, TypeError, ValueError) as error:
         raise DataError(f"no list 'images' of objects with id and file_name ({error!r})", where=str(info)) from None
-    split = Split([], info, sorted(names))
-    return PoseData("coco", "COCO test-dev2017", coco.fingerprint([info, detector]), COCO17, split, split, root,
-                    _persons(detector, names), detector)
-
-
-def _detector(folder: Path) -> Path:
-    found = [folder / DETECTOR, *sorted(folder.glob("*test-dev2017*.json"))]
-    path = next((p for p in found if p.is_file()), None)
-    if path is None:
-        raise DataError(f"no person detections for test-dev: looked for {folder / DETECTOR}")
-    return path
-
-
-def _persons(path: Path, names: dict[int, Path]) -> list[Person]:
-    """Person boxes (category 1) of a detector's results file, in its order."""
-    empty = np.zeros((len(COCO17), 2)), np.zeros(len(COCO17))
-    entries, persons = read_json(path), []
-    if not isinstance(entries, list):
-        raise DataError("a detector file is a list of {image_id, category_id, bbox, score}", where=str(path))
-    for position, entry in enumerate(entries):
-        try:
-            if entry["category_id"] != 1 or entry["image_id"] not in names:
-                continue
-            box, (score,) = coco.numbers(entry["bbox"], 4), coco.numbers([entry["score"]], 1).tolist()
-        except (KeyError, TypeError, ValueError) as error:
-            raise DataError(f"bad detection ({error!r})", where=f"{path}: [{position}]") from None
-        if (box[2:] > 0).all():
-            persons.append(Person(entry["image_id"], names[entry["image_id"]], 0, box, *empty, float(box[2] * box[3]),
-                                  score))
-    if not persons:
-        raise DataError("no person box in an image of test-dev", where=str(path))
-    return persons
+    persons, note = read_detections(detector, known, images, len(COCO17), PERSON)
+    split = Split([], info, sorted(known))
+    return PoseData(COCO.name, "COCO test-dev2017", fingerprint([info, detector]), COCO17, split, split, root,
+                    persons, detector, (f"{detector.name}: {note}",))
 
 
 def results(run: RunConfig, weights: Path, data: PoseData, reporter: Reporter = SILENT) -> list[dict[str, Any]]:

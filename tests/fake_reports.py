@@ -1,118 +1,106 @@
-"""A made-up Fig. 1 and records for it: nothing here was measured."""
+"""A made-up experiment in a spec file of its own, and records for it: nothing here was measured."""
 
 from __future__ import annotations
 
-import json
 import random
-from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
-from flatpose.config import BaselineConfig, DataConfig, FlatPoseConfig, HeatmapCodecConfig, RunConfig, SimCCCodecConfig
-from flatpose.config.run import EvalConfig, spec_hash, to_dict
-from flatpose.harness.spec import Experiment, Figure, Profile, Published, Row, at_profile
+from flatpose.config import RunConfig
+from flatpose.config.run import spec_hash, to_dict
+from flatpose.harness import catalog, frame
+from flatpose.harness.record import Record, RecordFile
+from flatpose.harness.spec import Experiment, Row, at_profile
+from flatpose.io import write_text
 
-STRIDES = {4: 3, 8: 2, 16: 1, 32: 0}
-TRUTH = {"heatmap": (0.42, 0.36, 0.19, 0.03), "SimCC": (0.41, 0.41, 0.40, 0.38), "FlatPose": (0.43, 0.43, 0.42, 0.42)}
-CEILING = {"heatmap": (0.995, 0.97, 0.82, 0.31), "SimCC": (0.999,) * 4, "FlatPose": (0.999,) * 4}
-EMBEDDED = ("embedded v1 (2000/300 images)", "embedded0000")
-SUBSET = ("COCO subset (1829/338 images)", "subset000000")
-COCO = ("COCO 2017", "coco20170000")
+SPEC = '''
+from dataclasses import replace
+from flatpose.config import BaselineConfig, DataConfig, HeatmapCodecConfig, RunConfig, SimCCCodecConfig
+from flatpose.config.run import EvalConfig
+from flatpose.harness.spec import Experiment, Figure, Profile, Published, Row
 
+BASE = RunConfig(data=DataConfig(source="disk"), eval=EvalConfig(box_sources=("gt", "det")))
+SAID = {4: 71.8, 32: 17.2}
 
-def row(series: str, stride: int) -> Row:
-    n = STRIDES[stride]
-    base = RunConfig(data=DataConfig(source="disk"), eval=EvalConfig(box_sources=("gt", "det")))
-    run = {
-        "heatmap": replace(base, model=BaselineConfig(num_deconvs=n), codec=HeatmapCodecConfig(stride=stride)),
-        "SimCC": replace(base, model=BaselineConfig(num_deconvs=n, head="simcc"), codec=SimCCCodecConfig()),
-        "FlatPose": replace(base, model=FlatPoseConfig(num_deconvs=n), codec=SimCCCodecConfig()),
-    }[series]
-    published = {("heatmap", 4): 71.8, ("heatmap", 32): 17.2}.get((series, stride))
-    return Row(id=f"{series.lower()}_s{stride}", label=f"{series}, stride {stride}", run=run, series=series, x=stride,
-               readings=("fig1-sigma",),
-               published=published and Published(source="Fig. 1(b)", metrics={"AP": published}))
+def row(series, stride, convs):
+    head = {"model": BaselineConfig(num_deconvs=convs, head="heatmap" if series == "heatmap" else "simcc"),
+            "codec": HeatmapCodecConfig(stride=stride) if series == "heatmap" else SimCCCodecConfig()}
+    said = Published(source="Fig. 1(b)", metrics={"AP": SAID[stride]}, params_m=34.0, gflops=5.5)
+    return Row(id=f"{series}_s{stride}", label=f"{series}, stride {stride}", run=replace(BASE, **head), series=series,
+               x=stride, published=said if series == "heatmap" and stride in SAID else None)
 
-
-PROFILES = {
-    "smoke": Profile(name="smoke", description="seconds", image_size=(64, 64), data=DataConfig()),
-    "quick": Profile(name="quick", description="CPU minutes: embedded data, small networks", image_size=(96, 128),
-                     backbones={"resnet50": "resnet_quick"}, data=DataConfig()),
-    "paper": Profile(name="paper", description="real data and the paper's recipe"),
-}
-
-
-def experiment() -> Experiment:
-    return Experiment(
-        id="fig1", title="Accuracy against feature-map resolution", source="Fig. 1(b), section 1",
-        question="Does the heatmap baseline collapse as its map shrinks?", profiles=PROFILES,
-        rows=tuple(row(series, stride) for series in TRUTH for stride in STRIDES),
-        figure=Figure(x_label="feature-map stride (pixels per cell)", x_log2=True, ceiling=True),
-        notes=("Only the two ends of the heatmap curve are known.",))
+SMALL = {"image_size": (96, 128), "backbones": {"resnet50": "resnet_quick"}, "data": DataConfig()}
+EXPERIMENT = Experiment(
+    id="mine", title="Made up", source="nowhere", question="Does it fall?", reference="simcc_s4",
+    rows=tuple(row(s, stride, n) for s in ("heatmap", "simcc") for stride, n in ((4, 3), (32, 0))),
+    profiles={"smoke": Profile(name="smoke", description="seconds", **{**SMALL, "image_size": (64, 64)}),
+              "quick": Profile(name="quick", description="minutes", **SMALL),
+              "paper": Profile(name="paper", description="all of it")},
+    FIGURE notes=("A note.",))
+'''
+FIGURE = 'figure=Figure(x_label="feature-map stride (pixels per cell)", x_log2=True, ceiling=True),'
+TRUTH = {"heatmap_s4": 0.42, "heatmap_s32": 0.03, "simcc_s4": 0.41, "simcc_s32": 0.40}
+EMBEDDED, SUBSET, COCO = (("embedded v1 (2000/300 images)", "embedded0000"),
+                          ("COCO subset (1829/338 images)", "subset000000"), ("COCO 2017", "coco20170000"))
+DET = "det:person_boxes.json"
 
 
-def result(value: float, box: str = "gt", kind: str = "trained", weights: str | None = "ema") -> dict:
+def experiment(folder: Path, figure: bool = True) -> Experiment:
+    """The experiment, from a spec file that is written into ``folder``."""
+    write_text(folder / "mine.py", SPEC.replace("FIGURE", FIGURE if figure else ""))
+    return catalog.load(str(folder / "mine.py"))
+
+
+def run_of(row: Row, made_in: Experiment, profile: str = "quick", source: Any = None) -> RunConfig:
+    return at_profile(row.run, made_in.profiles[profile], source=source)
+
+
+def result(value: float, box: str = "gt", kind: str = "trained", weights: str | None = "ema") -> dict[str, Any]:
     return {"kind": kind, "weights": None if kind == "ceiling" else weights, "box_source": box,
-            "flip_test": kind == "trained", "score_rule": "box x mean keypoint score > 0.2, OKS-NMS 0.9",
-            "metrics": {"AP": value, "AP50": min(1.0, value + 0.2)}, "images": 300, "predictions": 700,
-            "bootstrap": {"AP": [value - 0.02, value + 0.01]}}
+            "flip_test": kind == "trained", "score_rule": "a rule", "images": 300, "predictions": 700,
+            "metrics": {"AP": value, "AP50": min(1.0, value + 0.2), "AR": min(1.0, value + 0.05)},
+            "bootstrap": {} if kind == "ceiling" else {"AP": (value - 0.02, value + 0.01)}}
 
 
-def record(run: RunConfig, *, seed: int = 0, data: tuple[str, str] = EMBEDDED, ap: float = 0.4,
-           ceiling: float | None = None, ended: str = "2031-02-03T04:05:06+00:00", code_hash: str = "c0de") -> dict:
-    """A finished record of one run."""
-    results = [result(ap), result(ap - 0.04, weights="raw"), result(ap - 0.03, "det:person_boxes.json")]
-    results += [] if ceiling is None else [result(ceiling, kind="ceiling")]
-    return {
-        "schema_version": 1, "spec_hash": spec_hash(run), "seed": seed, "data_id": data[1], "code_hash": code_hash,
-        "profile": run.profile, "status": "done", "reason": None, "spec": to_dict(run),
-        "data": {"label": data[0], "task": "coco", "source": run.data.source, "train_images": 2000,
-                 "train_persons": 5213, "val_images": 300, "val_persons": 784, "detector_file": "person_boxes.json"},
-        "train": {"effective_batch": 32, "lr": 0.002, "lr_rule": "as given", "epochs": 6, "steps": 978,
-                  "seconds": 55.0 + seed, "images_per_s": 570.0, "peak_memory_mb": None, "loss_first": 1.0,
-                  "loss_last": 0.2, "precision": "fp32", "precision_reason": "CPU"},
-        "cost": {"params_m": 1.234, "gflops": 0.1234}, "results": results,
-        "provenance": {"git_sha": "0123456789abcdef", "dirty_diff_hash": None,
-                       "versions": {"torch": "2.15.0", "numpy": "2.4.6"}, "platform": "Linux x86_64", "device": "cpu",
-                       "cpu": "a CPU", "threads": 2, "command": "run fig1", "started": ended, "ended": ended,
-                       "seconds": 60.0, "host_class": "laptop"}}
+def record(run: RunConfig, *, seed: int = 0, data: tuple[str, str] = EMBEDDED, ap: float = 0.4, ended: str = "2031",
+           numerics: int = 1, reason: str | None = None, **changes: Any) -> Record:
+    """A record of one run; a failed one with ``reason``."""
+    results = [result(ap), result(ap - 0.04, weights="raw"), result(ap - 0.03, DET), result(0.95, kind="ceiling")]
+    values = {
+        "numerics": numerics, "spec_hash": spec_hash(run), "seed": seed, "data_id": data[1], "profile": run.profile,
+        "spec": to_dict(run), "status": "done", "results": results, "cost": {"params_m": 1.25, "gflops": 0.125},
+        "data": {"label": data[0], "task": "coco", "source": run.data.source, "train_persons": 5213, "val_images": 300,
+                 "val_persons": 784},
+        "train": {"epochs": 6, "steps": 978, "effective_batch": 32, "accumulate": 1, "batch_per_process": 32,
+                  "processes": 1, "lr": 0.002, "lr_rule": "as given", "precision": "no", "precision_reason": "CPU",
+                  "loss_first": 1.0, "loss_last": 0.2, "seconds": 55.0, "images_per_s": 570.0, "peak_memory_mb": 1.0},
+        "provenance": {"ended": ended, "seconds": 60.0, "device": "cpu", "git_sha": "0123456789abcdef"}}
+    if reason is not None:
+        values |= {"status": "failed", "reason": reason, "results": [], "train": None, "cost": None}
+    return Record.model_validate(values | changes)
 
 
-def failed(run: RunConfig, *, seed: int = 0, data: tuple[str, str] = EMBEDDED,
-           reason: str = "loss became NaN | at step 7") -> dict:
-    """A record of a run that did not finish."""
-    values = record(run, seed=seed, data=data)
-    return {**values, "status": "failed", "reason": reason, "results": [], "train": None, "cost": None}
-
-
-def run_of(r: Row, profile: str = "quick", source: str | None = None) -> RunConfig:
-    return at_profile(r.run, PROFILES[profile], source=source)
-
-
-def full(data: tuple[str, str] = EMBEDDED, *, profile: str = "quick", seeds: tuple[int, ...] = (0, 1, 2)) -> list[dict]:
-    """Records of all twelve rows: seeds scatter by about 0.6 AP."""
+def full(made_in: Experiment, data: tuple[str, str] = EMBEDDED, *, profile: str = "quick",
+         seeds: tuple[int, ...] = (0, 1, 2)) -> list[Record]:
+    """Records of all rows, whose seeds scatter by about 0.6 AP."""
+    noise = random.Random(1)
     source = "embedded" if data is EMBEDDED else "disk"
-    noise, made = random.Random(1), []
-    for r in experiment().rows:
-        index = list(STRIDES).index(int(r.x))
-        run = run_of(r, profile, source)
-        made += [record(run, seed=s, data=data, ap=TRUTH[r.series][index] + noise.gauss(0, 0.006),
-                        ceiling=CEILING[r.series][index]) for s in seeds]
-    return made
+    return [record(run_of(row, made_in, profile, source), seed=seed, data=data,
+                   ap=TRUTH[row.id] + noise.gauss(0, 0.006)) for row in made_in.rows for seed in seeds]
 
 
-def costs() -> list[dict]:
-    return [{"experiment": "fig1", "row": r.id, "label": r.label, "params_m": 34.0 + i, "gflops": 5.45,
-             "gflops_hrnet_tool": 8.9} for i, r in enumerate(experiment().rows)]
+def frames(made_in: Experiment, records: list[Record], **parts: Any) -> frame.Frames:
+    """The frames of these records alone."""
+    file = RecordFile.model_validate({"experiment": made_in.id, "records": records, **parts})
+    return frame.Frames({made_in.id: made_in}, {made_in.id: file})
 
 
-def store(runs: Path, records: list[dict]) -> None:
+def costs() -> list[dict[str, Any]]:
+    return [{"row": row, "input_hw": (256, 192), "params_m": 34.0, "params_leaf_m": 33.9, "gflops": 5.0,
+             "gflops_executed": 5.0, "gflops_torch": 5.0} for row in TRUTH]
+
+
+def store(runs: Path, records: list[Record]) -> None:
     """Puts records where a run would have left them."""
     for r in records:
-        path = runs / r["spec_hash"] / f"seed{r['seed']}" / r["data_id"] / "record.json"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps(r))
-
-
-def current(record: dict, run: object) -> bool:
-    """Stands for identity.is_current: "c0de" is today's code."""
-    return record.get("code_hash") == "c0de"
+        write_text(runs / r.run_id / "record.json", r.model_dump_json())

@@ -1,11 +1,13 @@
-"""An experiment of three runs, a network that is not one, and the command line as a user calls it."""
+"""An experiment of three runs, a stand-in for the pipeline, and the command line as a user calls it."""
 
 from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
+import time
 import types
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,13 +33,13 @@ EXPERIMENT = Experiment(
               "big": Profile(name="big", description="slow", gpu=True)},
 )
 '''
-# A process of its own with the same stand-in: argv after the script's path is the command line.
 SCRIPT = "import fake_runs; fake_runs.install(); from flatpose.harness.cli import main; main()"
+"""A process of its own with the same stand-in; its arguments are the command line."""
 METRICS = {"AP": 0.5, "AP50": 0.8}
 
 
 def execute(run: Any, *, seed: int, data_root: Path | None, work_dir: Path, reporter: Any) -> dict[str, Any]:
-    """Stands for flatpose.pipeline.execute; $FAKE says what to do for which number of epochs, as in "2=fail"."""
+    """Stands for flatpose.pipeline.execute; $FAKE says what it does for which number of epochs, as in "2=fail"."""
     with open(os.environ["FAKE_CALLS"], "a") as calls:
         print(run.train.epochs, seed, file=calls)
     reporter.start("train", 2)
@@ -53,25 +55,28 @@ def execute(run: Any, *, seed: int, data_root: Path | None, work_dir: Path, repo
         raise DataError("cannot be decoded", where="7.jpg", hint="fetch it again")
     if behaviour == "stop":
         raise KeyboardInterrupt
+    if behaviour == "die":
+        os.kill(os.getpid(), signal.SIGKILL)
     if behaviour == "hang":
         (work_dir / "hanging").touch()
-        import time
-
-        time.sleep(60)
+        for _ in range(600):
+            time.sleep(0.1)
+            reporter.advance()
     reporter.finish()
     result = {"kind": "trained", "weights": "ema", "box_source": "gt", "flip_test": True, "score_rule": "box",
               "metrics": {**METRICS, "AP": float("nan")} if behaviour == "nan" else METRICS, "images": 3,
               "predictions": 4}
     data = {"label": "COCO subset (6/3 images)", "task": "coco", "source": "disk", "train_images": 6, "val_images": 3,
             "train_persons": 9, "val_persons": 4, "detector_file": None}
-    train = {"effective_batch": 4, "lr": 0.1, "lr_rule": "as given", "epochs": run.train.epochs, "steps": 1,
+    train = {"effective_batch": 4, "accumulate": 1, "batch_per_process": 4, "processes": 1, "lr": 0.1,
+             "lr_rule": "as given", "epochs": run.train.epochs, "steps": 1,
              "seconds": 1.0, "images_per_s": 9.0, "peak_memory_mb": 1, "loss_first": 1.0, "loss_last": 0.5,
              "precision": "no", "precision_reason": "CPU"}
     return {"data": data, "train": train, "cost": {"params_m": 1.0, "gflops": 1.0}, "results": [result]}
 
 
 def install() -> None:
-    """Put the stand-in where the runner looks, without loading torch."""
+    """Put the stand-in where the runner imports it, without loading torch."""
     module = types.ModuleType("flatpose.pipeline")
     module.execute = execute
     sys.modules["flatpose.pipeline"] = module
@@ -125,11 +130,13 @@ class Cli:
     def run(self, *arguments: str, fake: str = "") -> Answer:
         """``run`` of the experiment without pages, with the stand-in behaving as ``fake`` says."""
         self.monkeypatch.setenv("FAKE", fake)
-        return self("run", self.spec, "--no-report", *arguments)
+        return self("run", self.spec, "--no-report", *(() if "--jobs" in arguments else ("--jobs", "1")), *arguments)
 
     def start(self, *arguments: str, fake: str = "") -> subprocess.Popen[str]:
-        """The same in a process of its own."""
-        paths = os.pathsep.join([str(Path(__file__).parent), str(Path(__file__).parents[1])])
+        """The same in a process of its own, whose child processes have the stand-in too."""
+        (self.root / "site").mkdir(exist_ok=True)
+        (self.root / "site" / "sitecustomize.py").write_text("import fake_runs\nfake_runs.install()\n")
+        paths = os.pathsep.join([str(self.root / "site"), str(Path(__file__).parent), str(Path(__file__).parents[1])])
         return subprocess.Popen([sys.executable, "-c", SCRIPT, "run", self.spec, "--no-report", *arguments],
                                 env={**os.environ, "FAKE": fake, "PYTHONPATH": paths}, text=True,
                                 stdout=subprocess.PIPE, stderr=subprocess.PIPE)
@@ -145,8 +152,13 @@ class Cli:
         found = [json.loads(p.read_text()) for p in self.root.glob("runs/*/seed0/*/record.json")]
         return {r["spec"]["train"]["epochs"]: r for r in found}
 
+    def edit(self, epochs: int, **changes: Any) -> None:
+        """Change fields of a record on disk."""
+        path = self.folder(epochs) / "record.json"
+        path.write_text(json.dumps({**json.loads(path.read_text()), **changes}))
+
     def folder(self, epochs: int) -> Path:
-        """Where the run of that many epochs lives."""
+        """Where the run of that many epochs is stored."""
         hashes = {r["rows"][0]: r["spec_hash"] for r in self("plan", self.spec, "--json").json["runs"]}
         key = hashes[{1: "one", 2: "two", 3: "three"}[epochs]]
         return next((self.root / "runs" / key / "seed0").iterdir())

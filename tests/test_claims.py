@@ -1,28 +1,33 @@
-"""Formulas and verdicts of claims, on cases worked out by hand."""
+"""Formulas and verdicts, on cases worked out by hand; the entries refer to cells that exist."""
 
 from __future__ import annotations
 
-import math
+import re
+from dataclasses import replace
 
+import pandas as pd
 import pytest
+from made_frames import frames, line
 
-from flatpose.harness import claims, claims_judge, stats
+from experiments.claims import BELOW_B, CLAIMS, PAIRS
+from flatpose.harness import catalog, claims, readings
 from flatpose.harness.claims import (
     DIRECTION,
     FAILS,
     HOLDS,
     NOT_COMPARABLE,
     NOT_PRINTED,
+    NOT_TESTED,
     OPPOSITE,
     ROUNDING,
     SAME,
     UNDECIDED,
-    Claim,
 )
-from flatpose.harness.collect import RecordSet
 from flatpose.harness.formula import (
     Cell,
+    Claim,
     Interval,
+    cells,
     difference,
     evaluate,
     highest,
@@ -32,11 +37,16 @@ from flatpose.harness.formula import (
     reduction,
 )
 
-A, B = Cell("t", "a", "AP"), Cell("t", "b", "AP")
+A, B = Cell("fig1", "simcc_s4", "AP"), Cell("fig1", "simcc_s32", "AP")
+NOTHING = frames([])
 
 
-def claim(formula=A, **expected):
+def claim(formula=A, **expected) -> Claim:
     return Claim(id="x", section="1", quote="q", formula=formula, **expected)
+
+
+def find(name: str) -> Claim:
+    return next(c for c in CLAIMS if c.id == name)
 
 
 def printed(values):
@@ -46,84 +56,115 @@ def printed(values):
 @pytest.mark.parametrize(("a", "b", "expected", "verdict"), [
     (4.9, 14.6, "66", HOLDS),  # 66.4 %
     (4.9, 18.5, "73", ROUNDING),  # 73.5 % by the cells, 73.2 if both were rounded favourably
-    (4.9, 18.5, "75", FAILS),
-])
-def test_reduction_on_published_cells(a, b, expected, verdict):
+    (4.9, 18.5, "75", FAILS)])
+def test_a_printed_cell_is_known_to_half_a_unit_of_its_last_digit(a, b, expected, verdict):
     value = evaluate(reduction(A, B), printed({A: a, B: b}))
-    assert claims.on_published(claim(prints=expected), value).verdict == verdict
+    assert claims._by_print(claim(reduction(A, B), prints=expected), value).verdict == verdict
 
 
-def test_missing_cell_and_zero_denominator_have_no_value():
-    assert claims.on_published(claim(prints="1"), evaluate(difference(A, B), printed({A: 1.0}))).verdict == NOT_PRINTED
-    assert evaluate(reduction(A, B), printed({A: 1.0, B: 0.0})) is None
-
-
-def test_highest_lowest():
-    found = printed({A: 2.0, B: 3.0})
-    assert [evaluate(f(A, B), found).mid for f in (highest, lowest)] == [3.0, 2.0]
-
-
-def test_quotient_and_root_of_what_was_rounded():
+def test_operations():
     found = printed({A: 8.0, B: 2.0})
     assert evaluate(quotient(A, B), found) == Interval(7.95 / 2.05, 4.0, 8.05 / 1.95)
+    assert [evaluate(f(A, B), found).mid for f in (highest, lowest)] == [8.0, 2.0]
     assert evaluate(inverse_root(A), lambda _: Interval.exact(64.0)).mid == 0.125
-
-
-@pytest.mark.parametrize(("expected", "value", "half", "best", "verdict"), [
-    ({"prints": "54.6"}, 2.0, 0.2, 3.0, SAME),  # the right sign says nothing about 54.6
-    ({"prints": "54.6"}, -2.0, 0.2, 3.0, OPPOSITE), ({"prints": "54.6"}, 0.1, 0.2, 3.0, UNDECIDED),
-    ({"prints": "-1.0"}, -2.0, 0.2, 3.0, SAME), ({"above": 0.0}, 2.0, 0.2, 3.0, SAME),
-    ({"above": 0.0}, 2.0, None, 3.0, UNDECIDED), ({"above": 0.0}, 0.5, 0.2, 0.9, UNDECIDED),
-    ({"prints": "0.0"}, 2.0, 0.2, 3.0, NOT_COMPARABLE), ({"between": (0.0, 1.0)}, 0.5, 0.2, 3.0, NOT_COMPARABLE)])
-def test_a_reduced_scale_neither_holds_nor_fails(expected, value, half, best, verdict):
-    assert claims_judge._direction(claim(difference(A, B), **expected), value, half, best)[0] == verdict
-
-
-def test_a_level_cannot_be_compared_at_another_scale():
-    assert claims_judge._direction(claim(A, prints="75.4"), 75.4, 0.1, 75.4)[0] == NOT_COMPARABLE
-
-
-def test_a_sentence_is_judged_by_the_system_that_it_names():
-    from flatpose.harness import catalog
-
-    named = Cell("peers", "rtmpose_m", "gflops")
-    sentence = claim(reduction(Cell("table2", "flatpose_b", "gflops"), named), prints="33")
-    made = RecordSet("peers", costs=({"row": "rtmpose_m", "gflops": 4.2},))
-    entries = {**_costs({"flatpose_b": 2.8}), "peers": (catalog.load("peers"), made)}
-    judged = claims_judge.judge(sentence, entries)
-    assert sentence.as_named and sentence.kind == "cost" and judged.ours.verdict == HOLDS  # by the count made up here
-    assert judged.published.verdict == FAILS and judged.published.reason == "the numbers give 45.1 % more"
-
-
-def test_interval_of_a_difference_is_the_two_sample_t_interval():
-    a, b = (75.0, 75.4, 75.8), (74.0, 74.1, 74.5)
-    value, half = claims_judge.with_interval(difference(A, B), {A: a, B: b})
-    expected = stats.difference(a, b)
-    assert math.isclose(value, expected.mean) and math.isclose(half, expected.half_width, rel_tol=1e-6)
-    assert claims_judge.with_interval(difference(A, B), {A: (1.0,), B: b})[1] is None
-
-
-def test_one_kind_of_expectation():
+    assert evaluate(difference(A, Cell("fig1", "x", "AP")), found) is None
+    assert evaluate(reduction(A, B), printed({A: 1.0, B: 0.0})) is None
     with pytest.raises(ValueError, match="exactly one"):
         claim(prints="1", above=0.0)
 
 
-def _costs(gflops):
-    """Table 2 as the specs print it, with a measured cost for each of two rows."""
-    from flatpose.harness import catalog
+def measured(a, b, **conditions):
+    """Seeds of both rows, AP in points."""
+    return [line("fig1", cell.row, seed, AP=ap / 100, **conditions) for cell, values in ((A, a), (B, b))
+            for seed, ap in enumerate(values)]
 
-    made = RecordSet("table2", costs=tuple({"row": r, "gflops": g} for r, g in gflops.items()))
-    return {"table2": (catalog.load("table2"), made)}
+
+@pytest.mark.parametrize(("expected", "a", "b", "verdict"), [
+    ({"prints": "54.6"}, (5.0, 5.2, 5.4), (3.0, 3.1, 3.4), SAME),  # the right sign says nothing about 54.6
+    ({"prints": "54.6"}, (3.0, 3.1, 3.4), (5.0, 5.2, 5.4), OPPOSITE),
+    ({"prints": "-1.0"}, (3.0, 3.1, 3.4), (5.0, 5.2, 5.4), SAME),
+    ({"above": 0.0}, (5.0, 9.0, 5.4), (3.0, 7.1, 3.3), SAME),  # a spread that both rows share
+    ({"above": 0.0}, (5.0, 5.2, 5.4), (5.1, 5.0, 5.5), UNDECIDED),
+    ({"above": 0.0}, (5.0,), (3.0,), UNDECIDED),  # one seed
+    ({"above": 0.0}, (0.9, 0.9, 0.8), (0.1, 0.2, 0.0), UNDECIDED),  # networks that find next to nothing
+    ({"prints": "0.0"}, (5.0, 5.2, 5.4), (3.0, 3.1, 3.4), NOT_COMPARABLE),
+    ({"between": (0.0, 1.0)}, (5.0, 5.2, 5.4), (3.0, 3.1, 3.4), NOT_COMPARABLE)])
+def test_a_reduced_scale_shows_a_direction_at_most(expected, a, b, verdict):
+    ours = claims.judge(claim(difference(A, B), **expected), frames(measured(a, b))).ours
+    assert ours.verdict == verdict and ours.n == len(a)
+    assert claims.judge(claim(A, prints="75.4"), frames(measured(a, b))).ours.verdict == NOT_COMPARABLE
+
+
+@pytest.mark.parametrize(("expected", "verdict"), [({"prints": "2"}, HOLDS), ({"prints": "4"}, FAILS),
+                                                   ({"prints": "2.1"}, UNDECIDED), ({"above": 1.0}, HOLDS)])
+def test_at_the_papers_scale_the_interval_decides(expected, verdict):
+    found = frames(measured((75.0, 75.5, 75.2), (73.0, 73.4, 73.3), profile="paper", data="COCO 2017"))
+    assert claims.judge(claim(difference(A, B), **expected), found).ours.verdict == verdict
+
+
+def test_the_largest_scale_decides_whatever_it_says():
+    small = measured((5.0, 5.2, 5.4), (3.0, 3.1, 3.4))
+    large = measured((9.0,), (9.5,), profile="mini_long")
+    ours = claims.judge(claim(difference(A, B), above=0.0), frames(small + large)).ours
+    assert ours.setting.startswith("mini_long") and (ours.verdict, ours.reason) == (UNDECIDED, "one seed")
+    part = [x for x in large if x["row"] == A.row]  # not every cell was measured there
+    assert claims.judge(claim(difference(A, B), above=0.0), frames(small + part)).ours.verdict == SAME
 
 
 @pytest.mark.parametrize(("simcc", "verdict"), [(14.6, HOLDS), (15.79, DIRECTION), (4.0, FAILS)])
-def test_wrong_number_planted_in_a_record_changes_the_verdict(simcc, verdict):
-    ours, theirs = (Cell("table2", row, "gflops") for row in ("flatpose_l", "simcc"))
-    made = _costs({"flatpose_l": 4.95, "simcc": simcc})
-    judged = claims_judge.judge(claim(reduction(ours, theirs), prints="66"), made)
+def test_a_changed_count_changes_the_verdict(simcc, verdict):
+    found = frames([], {("table2", "flatpose_l"): {"gflops": 4.95}, ("table2", "simcc"): {"gflops": simcc}})
+    judged = claims.judge(find("l_simcc_gflops"), found)
     assert judged.published.verdict == HOLDS and judged.ours.verdict == verdict
+    assert claims.judge(find("l_simcc_gflops"), NOTHING).ours.verdict == NOT_TESTED
 
 
-def test_row_that_does_not_exist():
-    with pytest.raises(KeyError, match="no row 'typo'"):
-        claims_judge.judge(claim(Cell("table2", "typo", "AP"), above=0.0), _costs({}))
+@pytest.mark.parametrize(("name", "experiment", "row", "metric", "by"), [
+    ("l_vitpose_ap", "table2", "vitpose_b", "AP", 0.2), ("testdev_sar", "table3", "sar", "AP", 0.3),
+    ("ica_ap", "table5", "no_ica", "AP", -0.3), ("heatmap_coarse", "fig1", "heatmap_s32", "AP", 0.3)])
+def test_a_changed_published_number_fails_its_claims(name, experiment, row, metric, by):
+    spec = catalog.load(experiment)
+    rows = tuple(replace(r, published=replace(r.published, metrics={**r.published.metrics,
+                                                                    metric: r.published.metrics[metric] + by}))
+                 if r.id == row else r for r in spec.rows)
+    wrong = replace(NOTHING, experiments={**NOTHING.experiments, experiment: replace(spec, rows=rows)})
+    vars(wrong).update({k: v for k, v in vars(NOTHING).items() if k in ("results", "costs", "latencies")})
+    assert claims.judge(find(name), NOTHING).published.verdict == HOLDS
+    assert claims.judge(find(name), wrong).published.verdict == FAILS
+
+
+def test_entries_refer_to_cells_that_exist():
+    assert len({c.id for c in CLAIMS}) == len(CLAIMS) and {n for pair in PAIRS for n in pair} <= {c.id for c in CLAIMS}
+    rows = {name: {row.id for row in e.rows} for name, e in NOTHING.experiments.items()}
+    assert all(c.row in rows[c.experiment] for sentence in CLAIMS for c in cells(sentence.formula))
+    table2 = {r.id: r.published.metrics["AP"] for r in catalog.load("table2").rows if r.group == "256x192"}
+    assert set(BELOW_B) == {name for name, ap in table2.items() if ap < table2["flatpose_b"]}
+
+
+def test_what_the_papers_own_cells_say():
+    judged = claims.judged(NOTHING, pd.DataFrame())
+    found = {v: {j.claim.id for j in judged if j.published.verdict == v} for v in (FAILS, NOT_PRINTED, ROUNDING)}
+    assert found == {FAILS: {"k_cost", "recall_lower_384", "b_rtmpose_m_ap", "b_rtmpose_m_gflops"},
+                     NOT_PRINTED: {"simcc_robust", "flatpose_robust"}, ROUNDING: {"l_vitpose_gflops"}}
+
+
+def test_the_page_shows_what_fails_and_folds_the_rest():
+    files = claims.files(NOTHING, pd.DataFrame({"AP_gt": [0.77, 0.78], "AP_det": [0.751, 0.754]}))
+    page = files["claims.md"].decode()
+    shown = re.sub(r"<details>.*?</details>", "", page, flags=re.DOTALL)
+    assert "in the refinement stage” | 4.5 D" in re.sub(" +", " ", shown) and "with fewer parameters" not in shown
+    assert "with fewer parameters" in page and "lead gone" in shown and not re.search("[¹²³⁴⁵⁶⁷⁸⁹]", page)
+    assert len(files["claims.csv"].decode().splitlines()) == len(CLAIMS) + 1
+
+
+def test_readings_have_their_alternatives_measured():
+    rows = {"base": (30.0, 31.0), "r4_post": (33.0, 34.5)}
+    lines = [line("alternatives", row, seed, AP=ap / 100) for row, values in rows.items()
+             for seed, ap in enumerate(values)]
+    costs = {("alternatives", "base"): {"params_m": 36.0}, ("alternatives", "r4_post"): {"params_m": 36.5}}
+    found = readings.effects(frames(lines, costs)).set_index("row")
+    assert found.AP["r4_post"] == pytest.approx(0.0325) and found.params_m["r4_post"] == pytest.approx(0.5)
+    assert found.n["r4_post"] == 2 and found.n["r3_false"] == 0
+    page = readings.files(frames(lines, costs), pd.DataFrame())["readings.md"].decode()
+    assert re.search(r"`post`: \+0\.500 M, \+3\.\d ± ", page)
+    assert len(re.findall(r"^\| R\d+ ", page, re.MULTILINE)) == len(catalog.readings())

@@ -1,4 +1,4 @@
-"""Run configurations: a typo is an error, JSON comes back, and the identity sees every difference and nothing else."""
+"""Run configurations: a typo is an error, JSON comes back, and the hash sees every difference and nothing else."""
 
 from __future__ import annotations
 

@@ -11,17 +11,17 @@ from scipy.io import savemat
 from test_crowdpose import embedded as crowdpose_tree  # noqa: F401
 from test_mpii import embedded as mpii_tree  # noqa: F401
 
+from flatpose import benchmarks
 from flatpose.data import coco
-from flatpose.data.convert import convert
-from flatpose.data.mpii import load_mpii, load_split, read_truth
+from flatpose.data.annotations import read
+from flatpose.data.mpii import load_split, read_truth
 from flatpose.errors import DataError
 from flatpose.keypoints import CROWDPOSE14, MPII16
 from flatpose.metrics import coco_metrics, crowdpose_metrics
-from flatpose.metrics.score import score_file
 
 
 def test_mpii_in_coco_form(mpii_tree, tmp_path):  # noqa: F811
-    train, val = convert("mpii", mpii_tree, tmp_path / "out")
+    train, val = benchmarks.get("mpii").convert(mpii_tree, tmp_path / "out")
     assert (train.name, val.name) == ("mpii_train.json", "mpii_valid.json")
     content = json.loads(val.read_text())
     assert content["categories"][0]["keypoints"] == list(MPII16.names)
@@ -36,13 +36,13 @@ def test_mpii_in_coco_form(mpii_tree, tmp_path):  # noqa: F811
         assert entry["bbox"] == pytest.approx(person.bbox_xywh.tolist(), abs=0.01)
         assert entry["head_size"] == pytest.approx(truth.head_size[entry["row"]])
         assert entry["head_size"] == pytest.approx(0.6 * np.hypot(*entry["head_box"][2:]), abs=0.02)
-    split = coco.load_split(val, mpii_tree / "mpii" / "images", MPII16)
+    split = coco.split_of(read(val, MPII16), mpii_tree / "mpii" / "images")
     assert len(split.persons) == len(people) and all(p.image_path.is_file() for p in split.persons)
     assert "head_box" not in json.loads(train.read_text())["annotations"][0]
 
 
 def test_one_mpii_file_of_the_real_set(shared_data, tmp_path):
-    (written,) = convert("mpii", shared_data / "mpii" / "annot" / "valid.json", tmp_path)
+    (written,) = benchmarks.get("mpii").convert(shared_data / "mpii" / "annot" / "valid.json", tmp_path)
     people = json.loads(written.read_text())["annotations"]
     assert len(people) == 2958 and people[0]["row"] == 0 and people[0]["keypoints"][:3] == [803.0, 710.0, 2.0]
     assert people[0]["bbox"][2] == pytest.approx(943.7, abs=0.01) and people[0]["head_size"] > 10
@@ -50,7 +50,7 @@ def test_one_mpii_file_of_the_real_set(shared_data, tmp_path):
 
 def test_crowdpose_gains_the_area_and_scores_the_same(crowdpose_tree, tmp_path):  # noqa: F811
     source = crowdpose_tree / "crowdpose" / "json" / "crowdpose_test.json"
-    written = convert("crowdpose", crowdpose_tree, tmp_path)[1]
+    written = benchmarks.get("crowdpose").convert(crowdpose_tree, tmp_path)[1]
     before, after = (json.loads(p.read_text()) for p in (source, written))
     assert written.name == source.name and len(after["annotations"]) == len(before["annotations"])
     entry = after["annotations"][0]
@@ -84,7 +84,7 @@ def official(path: Path, count: int = 60) -> list[dict]:
 
 def test_the_official_mat_can_be_trained_and_scored_on(tmp_path):
     people = official(tmp_path / "mpii_human_pose_v1_u12_1.mat")
-    written = convert("mpii", tmp_path / "mpii_human_pose_v1_u12_1.mat", tmp_path)
+    written = benchmarks.get("mpii").convert(tmp_path / "mpii_human_pose_v1_u12_1.mat", tmp_path)
     assert [p.name for p in written] == ["train.json", "valid.json", "gt_valid.mat", "mpii_train.json",
                                          "mpii_valid.json"]
     train, valid = (json.loads(p.read_text()) for p in written[:2])
@@ -97,25 +97,25 @@ def test_the_official_mat_can_be_trained_and_scored_on(tmp_path):
         assert row["joints_vis"] == keep.astype(int).tolist() and row["center"] == [99.0, 88.0]
         assert np.allclose(np.array(row["joints"])[keep], person["joints"][keep])
     (tmp_path / "images").mkdir()
-    data = load_mpii(tmp_path)
+    data = benchmarks.get("mpii").load(tmp_path)
     assert data.val.persons[0].head_size == pytest.approx(0.6 * np.hypot(30, 40), rel=0.05)
     found = [{"id": i, "keypoints": [v for x, y in r["joints"] for v in (x - 1, y - 1, 1)]}
              for i, r in enumerate(valid)]
     (tmp_path / "found.json").write_text(json.dumps(found))
-    assert score_file("mpii", written[1], tmp_path / "found.json")["PCKh@0.1"] == 1.0
+    assert benchmarks.get("mpii").score(written[1], tmp_path / "found.json")["PCKh@0.1"] == 1.0
 
 
 def test_wrong_sources(mpii_tree, tmp_path):  # noqa: F811
     with pytest.raises(DataError, match="nothing to convert for 'coco'"):
-        convert("coco", mpii_tree, tmp_path)
+        benchmarks.get("coco").convert(mpii_tree, tmp_path)
     (tmp_path / "bad.mat").write_bytes(b"MATLAB 5.0")
     with pytest.raises(DataError, match=r"not MPII's official \.mat"):
-        convert("mpii", tmp_path / "bad.mat", tmp_path)
+        benchmarks.get("mpii").convert(tmp_path / "bad.mat", tmp_path)
     with pytest.raises(DataError, match="looked for"):
-        convert("crowdpose", tmp_path, tmp_path)
+        benchmarks.get("crowdpose").convert(tmp_path, tmp_path)
     (tmp_path / "crowdpose_test.json").write_text('{"images": [], "annotations": [{"bbox": [1]}], "categories": []}')
     with pytest.raises(DataError, match=r"annotations\[0\]: bad person"):
-        convert("crowdpose", tmp_path / "crowdpose_test.json", tmp_path / "out")
+        benchmarks.get("crowdpose").convert(tmp_path / "crowdpose_test.json", tmp_path / "out")
     (tmp_path / "crowdpose_test.json").write_text('{"images": [], "annotations": [], "categories": []}')
     with pytest.raises(DataError, match="overwrite"):
-        convert("crowdpose", tmp_path / "crowdpose_test.json", tmp_path)
+        benchmarks.get("crowdpose").convert(tmp_path / "crowdpose_test.json", tmp_path)

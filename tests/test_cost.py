@@ -1,4 +1,4 @@
-"""Cost rows of experiments: the paper's digits, two counters, one count per network, and the cache."""
+"""``cost``: the paper's digits, two counters, one count per network, and the cache."""
 
 from __future__ import annotations
 
@@ -7,17 +7,18 @@ import pytest
 from experiments import table1, table5, table6
 from flatpose.config import spec_hash
 from flatpose.errors import SpecError
+from flatpose.harness import cost
 from flatpose.harness.cost import cost_rows
-from flatpose.io import read_json
+from flatpose.harness.record import read_record_file
 
-# Digits that no plausible reading prints (reports/readings_search.md), by how much they miss.
+# Digits that no plausible reading prints (reports/readings_search.md), and our counts.
 EXCEPTIONS = {("table5", "no_ica", "params_m"): 21.244, ("table5", "regression", "gflops"): 2.799}
 
 
 @pytest.fixture(scope="module")
 def rows(tmp_path_factory):
     runs = tmp_path_factory.mktemp("runs")
-    return [row for module in (table1, table5, table6) for row in cost_rows(module.EXPERIMENT, runs_dir=runs)]
+    return cost_rows([module.EXPERIMENT for module in (table1, table5, table6)], runs_dir=runs)
 
 
 def test_every_row_prints_the_papers_digits(rows) -> None:
@@ -32,51 +33,42 @@ def test_every_row_prints_the_papers_digits(rows) -> None:
                 assert f"{row[quantity]:.1f}" == f"{published:.1f}", (row["row"], quantity)
 
 
-def test_two_counters_agree_within_one_percent(rows) -> None:
+def test_counters_agree_where_they_count_the_same(rows) -> None:
+    by_row = {row["row"]: row for row in rows}
     for row in rows:
         assert row["gflops_torch"] == pytest.approx(row["gflops"], rel=0.01), row["row"]
-
-
-def test_what_we_execute_is_less_than_algorithm_1(rows) -> None:
-    by_row = {row["row"]: row for row in rows}
     assert by_row["l_384"]["gflops_executed"] < 0.95 * by_row["l_384"]["gflops"]
     assert by_row["no_ica"]["gflops_executed"] == by_row["no_ica"]["gflops"]
     assert by_row["b"]["table6"] == table6.PUBLISHED
-
-
-def test_simple_baseline_in_hrnets_convention(rows) -> None:
-    assert next(r for r in rows if r["row"] == "simplebaseline")["gflops_hrnet_tool"] == pytest.approx(8.99, abs=0.005)
+    assert by_row["simplebaseline"]["gflops_hrnet_tool"] == pytest.approx(8.99, abs=0.005)
 
 
 def test_rows_5_9_and_13_are_one_run() -> None:
     by_id = {row.id: row for row in table5.EXPERIMENT.rows}
-    assert len(by_id) == 13
     assert len({spec_hash(by_id[i].run) for i in ("ours", "depth_4_2", "k4")}) == 1
-    assert len({spec_hash(row.run) for row in by_id.values()}) == 11
+    assert len(by_id) == 13 and len({spec_hash(row.run) for row in by_id.values()}) == 11
     assert spec_hash(by_id["ours"].run) == spec_hash(table1.FLATPOSE_B)
 
 
-def test_counts_are_cached_and_left_where_the_report_looks(tmp_path, monkeypatch) -> None:
-    first = cost_rows(table6.EXPERIMENT, runs_dir=tmp_path)
-    assert read_json(tmp_path / "costs" / "table6.json") == first
-    monkeypatch.setattr("flatpose.harness.cost._counted", lambda run: pytest.fail("counted twice"))
-    assert cost_rows(table1.EXPERIMENT, row="b", runs_dir=tmp_path)[0]["params_m"] == first[0]["params_m"]
-    assert not (tmp_path / "costs" / "table1.json").exists(), "one row is not the experiment"
-
-
-def test_changed_code_is_counted_again(tmp_path, monkeypatch) -> None:
-    monkeypatch.setattr("flatpose.harness.cost._counted", lambda run: {"params_m": 1.0})
-    monkeypatch.setattr("flatpose.harness.cost._code_hash", lambda: "other")
-    assert cost_rows(table6.EXPERIMENT, runs_dir=tmp_path)[0]["params_m"] == 1.0
+def test_counts_are_cached_by_configuration_and_numerics_and_left_for_the_report(tmp_path, monkeypatch) -> None:
+    (first,) = cost_rows([table6.EXPERIMENT], runs_dir=tmp_path)
+    (kept,) = read_record_file(tmp_path / "costs" / "table6.json", "table6").costs
+    assert kept.params_m == first["params_m"] and kept.table6 == first["table6"]
+    monkeypatch.setattr(cost, "_measure", lambda run: pytest.fail("counted twice"))
+    (again,) = cost_rows([table1.EXPERIMENT], row="b", runs_dir=tmp_path)
+    assert again["params_m"] == first["params_m"]
+    monkeypatch.setattr("flatpose.NUMERICS", 0)
+    with pytest.raises(pytest.fail.Exception):
+        cost_rows([table6.EXPERIMENT], runs_dir=tmp_path)
 
 
 def test_unknown_row_names_the_nearest() -> None:
     with pytest.raises(SpecError, match="'no_icas'") as error:
-        cost_rows(table5.EXPERIMENT, row="no_icas")
+        cost_rows([table5.EXPERIMENT], row="no_icas")
     assert "no_ica" in error.value.hint
 
 
-def test_latency_stands_beside_others() -> None:
+def test_latency_is_measured_against_others() -> None:
     from flatpose.config import BaselineConfig, HeatmapCodecConfig
     from flatpose.latency import forward_pass, reference_pass, time_beside
     from flatpose.models import build_model

@@ -1,4 +1,4 @@
-"""Reading COCO trees: both layouts, what is left out, and one clear message for each kind of damage."""
+"""Reading COCO trees: both layouts, what is left out, images and crops."""
 
 from __future__ import annotations
 
@@ -10,8 +10,9 @@ import pytest
 from tiny import write_coco
 
 from flatpose.config import DataConfig
-from flatpose.data import identity, load, load_coco, loader
-from flatpose.data.loader import Crops, EpochSampler, ImageCache, read_image
+from flatpose.data import identity, images, load, load_coco
+from flatpose.data.images import ImageCache, read_image
+from flatpose.data.loader import Crops, EpochSampler
 from flatpose.errors import DataError
 from flatpose.keypoints import COCO17
 
@@ -45,7 +46,7 @@ def test_identity_is_the_loaded_id_and_changes_with_the_annotations(tmp_path):
 
 def test_identity_names_what_is_missing(tmp_path):
     data_id, reason = identity(DataConfig(source="disk"), tmp_path)
-    assert data_id is None and str(tmp_path / "coco" / "annotations") in reason
+    assert data_id is None and str(tmp_path / "coco") in reason
 
 
 def test_persons_that_cannot_be_learned_from_are_left_out(tmp_path):
@@ -67,42 +68,6 @@ def test_boxes_are_cut_to_the_image(tmp_path):
     assert box.tolist() == [0.0, 100.0, 159.0, 19.0]
 
 
-DAMAGE = {
-    "truncated": (lambda p: p.write_text(p.read_text()[:100]), "not valid JSON"),
-    "empty": (lambda p: p.write_text(""), "not valid JSON"),
-    "missing": (lambda p: p.unlink(), "no such file"),
-    "a list": (lambda p: p.write_text("[]"), "no list 'images'"),
-    "no annotations": (lambda p: edit(p, lambda c: c.pop("annotations")), "no list 'annotations'"),
-    "16 keypoints": (lambda p: edit(p, lambda c: c["annotations"][0].update(keypoints=[1] * 48)), "needs 17 keypoints"),
-    "text coordinate": (lambda p: edit(p, lambda c: c["annotations"][0].update(keypoints=["a"] * 51)),
-                        "needs 17 keypoints"),
-    "no bbox": (lambda p: edit(p, lambda c: c["annotations"][0].pop("bbox")), "no field or no image 'bbox'"),
-    "bbox of three": (lambda p: edit(p, lambda c: c["annotations"][0].update(bbox=[1, 2, 3])), "box of four numbers"),
-    "unknown image": (lambda p: edit(p, lambda c: c["annotations"][0].update(image_id=99)), "no field or no image 99"),
-    "path that leaves": (lambda p: edit(p, lambda c: c["images"][0].update(file_name="../../x.jpg")), "leaves the"),
-    "no size": (lambda p: edit(p, lambda c: c["images"][0].pop("width")), "bad image entry"),
-    "nobody": (lambda p: edit(p, lambda c: c["annotations"].clear()), "no person with a box"),
-}
-
-
-@pytest.mark.parametrize("kind", DAMAGE)
-def test_damaged_annotations_give_one_message_naming_the_file(tmp_path, kind):
-    damage, message = DAMAGE[kind]
-    root = write_coco(tmp_path)
-    damage(annotations(root))
-    with pytest.raises(DataError) as error:
-        load_coco(root)
-    assert message in str(error.value) and annotations(root).name in str(error.value)
-
-
-def test_damaged_detections_name_the_entry(tmp_path):
-    root = write_coco(tmp_path)
-    path = next((root / "coco" / "person_detection_results").iterdir())
-    edit(path, lambda c: c[1].pop("bbox"))
-    with pytest.raises(DataError, match=r"\[1\]: bad detection"):
-        load_coco(root)
-
-
 def test_missing_and_undecodable_images_are_named(tmp_path):
     with pytest.raises(DataError, match="cannot be read"):
         read_image(tmp_path / "no.jpg")
@@ -116,7 +81,7 @@ def test_missing_and_undecodable_images_are_named(tmp_path):
 def decodes(monkeypatch) -> list[Path]:
     """Every image that is decoded; each has 100 bytes."""
     seen: list[Path] = []
-    monkeypatch.setattr(loader, "read_image", lambda path, _: seen.append(path) or np.zeros(100, np.uint8))
+    monkeypatch.setattr(images, "read_image", lambda path, *_: seen.append(path) or np.zeros(100, np.uint8))
     return seen
 
 

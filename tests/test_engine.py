@@ -54,8 +54,8 @@ def test_a_reduced_image_gives_the_same_crop_and_keypoints(data, tmp_path):
     wide = cv2.GaussianBlur(np.random.default_rng(0).integers(0, 256, (480, 640, 3)).astype(np.uint8), (0, 0), 9)
     path = tmp_path / "wide.jpg"
     cv2.imwrite(str(path), wide, [cv2.IMWRITE_JPEG_QUALITY, 98])
-    person = replace(data.train.persons[0], image_path=path, bbox_xywh=np.array([50.0, 40, 500, 400]),
-                     keypoints=data.train.persons[0].keypoints * 4)
+    person = replace(data.train.persons[0], image_path=path, image_size=(640, 480),
+                     bbox_xywh=np.array([50.0, 40, 500, 400]), keypoints=data.train.persons[0].keypoints * 4)
     full, reduced = (Crops([person], data.keypoint_set, (64, 64), udp=False, augment=RUN.augment,
                            reduced_decode=choice) for choice in (False, True))
     for epoch in range(8):

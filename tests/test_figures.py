@@ -1,4 +1,4 @@
-"""Figs. 3 to 6: measurements by hand on made-up answers, and pictures of tiny untrained networks."""
+"""Figs. 3 to 6: inner tensors read by hooks, maps and OKS by hand, pictures of tiny networks, facts and pages."""
 
 from __future__ import annotations
 
@@ -16,14 +16,19 @@ from tiny import write_coco
 from experiments.fig5 import EXPERIMENT as FIG5
 from experiments.fig6 import EXPERIMENT as FIG6
 from experiments.table5 import EXPERIMENT as TABLE5
-from flatpose.data import load_coco
+from flatpose.config import spec_hash, to_dict
+from flatpose.data import identity, load, load_coco
 from flatpose.errors import DataError, SpecError
-from flatpose.figures import Network, attention, draw, heatmaps, poses, tokens
-from flatpose.figures.sight import Sight, look, shown_persons, spread
+from flatpose.figures.caption import read_drawing
+from flatpose.figures.draw import draw, map_of, oks, pitch
+from flatpose.figures.sight import Network, Sight, look, shown_persons, spread, watch
+from flatpose.harness import catalog, pictures
+from flatpose.harness.plan import PlannedRun, make_plan
+from flatpose.harness.record import Provenance, Record, Result
 from flatpose.harness.spec import Experiment, at_profile
+from flatpose.io import write_bytes, write_json
 from flatpose.models import build_model
-
-SQUARE = (64, 64)
+from flatpose.progress import SILENT
 
 
 @pytest.fixture(scope="module")
@@ -31,121 +36,68 @@ def data(tmp_path_factory):
     return load_coco(write_coco(tmp_path_factory.mktemp("coco"), images={"train": 1, "val": 5}))
 
 
-def network(folder: Path, experiment: Experiment, row: str, seed: int = 0) -> Network:
+def network(folder: Path, experiment: Experiment, row: str) -> Network:
     """The row's network at the smoke profile, untrained."""
     found = next(r for r in experiment.rows if r.id == row)
     run = at_profile(found.run, experiment.profiles["smoke"])
-    torch.manual_seed(seed)
+    torch.manual_seed(0)
     module = build_model(run.model, run.codec, run.image_size, 17, pretrained=False)
-    path = folder / f"{experiment.id}_{row}_{seed}.safetensors"
+    path = folder / f"{experiment.id}_{row}.safetensors"
     save_file({name: value.contiguous() for name, value in module.state_dict().items()}, path)
-    return Network(row, found.label, run, seed, path)
+    return Network(row, found.label, run, path)
 
 
-def sight(keypoints: list[list[list[float]]], size: tuple[int, int] = SQUARE, **given: object) -> Sight:
-    """Persons with these keypoints, all labelled."""
+def sight(of: Network, keypoints: list[list[list[float]]], **given: object) -> Sight:
+    """Persons with these keypoints, all labelled, in crops of 64x64."""
     points = torch.tensor(keypoints)
-    base = Sight(np.zeros((len(points), size[1], size[0], 3), np.uint8), points, torch.ones(points.shape[:2]).bool(),
-                 points, {}, {})
+    base = Sight(of, np.zeros((len(points), 64, 64, 3), np.uint8), points, torch.ones(points.shape[:2]).bool(), points,
+                 {}, {})
     return replace(base, **given)
 
 
-def test_the_tokens_that_hold_a_keypoint():
-    found = sight([[[5.0, 5.0], [40.0, 5.0]], [[5.0, 40.0], [-3.0, 5.0]], [[70.0, 5.0], [31.9, 63.9]]])
-    assert found.occupied().tolist() == [[True, True, False, False], [False, False, True, False],
-                                         [False, False, True, False]]
-    hidden = replace(found, labelled=torch.tensor([[True, False]] * 3))
-    assert hidden.occupied()[0].tolist() == [True, False, False, False] and not hidden.occupied()[2].any()
+def test_hooks_see_what_the_blocks_compute(tmp_path):
+    """Attention times values is the layer's output, and the selected tokens are those with the highest salience."""
+    of = network(tmp_path, TABLE5, "ours")
+    module = build_model(of.run.model, of.run.codec, of.run.image_size, 17, pretrained=False).eval()
+    found, layers = watch(module), []
+    attention = module.coarse[0].attention
+    attention.register_forward_hook(lambda layer, inputs, output: layers.append((inputs, output)))
+    width, height = of.run.image_size
+    with torch.inference_mode():
+        module(torch.randn(2, 3, height, width))
+        (inputs, output), = layers
+        values = attention.to_kv(inputs[1]).chunk(2, -1)[1].unflatten(-1, (attention.num_heads, -1)).transpose(1, 2)
+        again = attention.out((found["attention"][0] @ values).transpose(1, 2).flatten(2))
+    torch.testing.assert_close(again, output)
+    assert {name: len(parts) for name, parts in found.items()} == {
+        "attention": len(module.coarse), "attn_bias": len(module.coarse),
+        "salience": of.run.model.num_refine_blocks, "selected": of.run.model.num_refine_blocks}
+    best = found["salience"][0].gather(1, found["selected"][0])
+    assert (best.min(1).values == found["salience"][0].sort(descending=True).values[:, best.shape[1] - 1]).all()
 
 
-def test_the_outermost_keypoint_is_labelled_and_inside():
-    found = sight([[[10.0, 10.0], [12.0, 10.0], [60.0, 60.0]], [[10.0, 10.0], [12.0, 10.0], [90.0, 60.0]]])
+def test_the_outermost_keypoint_is_labelled_and_inside(tmp_path):
+    found = sight(network(tmp_path, TABLE5, "ours"), [[[10.0, 10.0], [12.0, 10.0], [60.0, 60.0]],
+                                                      [[10.0, 10.0], [12.0, 10.0], [90.0, 60.0]]])
     assert found.extremity().tolist() == [2, 0]
     assert replace(found, labelled=torch.zeros(2, 3).bool()).extremity().tolist() == [0, 0]
-
-
-def test_salience_by_hand(tmp_path):
-    """Two persons, two of four tokens selected: one of four selected tokens is occupied, and both selections differ."""
-    found = sight([[[5.0, 5.0]], [[5.0, 5.0]]], explained={
-        "salience": torch.tensor([[[0.0, -9.0, 0.0, -9.0], [-9.0, 0.0, 0.0, -9.0]]]),
-        "selected": torch.tensor([[[0, 2], [2, 1]]])})
-    gated = network(tmp_path, TABLE5, "ours")
-    [line] = tokens.measure(gated, found)
-    assert line.values == {"hit": 25.0, "chance": 25.0, "same": 50.0, "different": 2.0, "gate": 50.0}
-    assert line.part == "iteration 1, 2 of 4 tokens"
-    literal = replace(gated, run=replace(gated.run, model=replace(gated.run.model, salience="none")))
-    assert tokens.measure(literal, found)[0].values["gate"] is None
-
-
-def test_attention_by_hand(tmp_path):
-    """Uniform content, a bias that doubles the first of four tokens: 1/4 becomes 2/5, so 15 % of attention moves."""
-    bias = torch.zeros(2, 1, 4, 4)
-    bias[..., 0] = np.log(2.0)
-    found = sight([[[5.0, 5.0]], [[5.0, 5.0]]], explained={
-        "attention": bias.softmax(-1)[None], "attn_bias": bias[None]})
-    values = attention.measure(network(tmp_path, TABLE5, "ours"), found)[0].values
-    assert values["moved"] == pytest.approx(15) and values["focus"] == pytest.approx(40) and values["chance"] == 25
-    assert values["content"] == pytest.approx(0, abs=1e-6)
-    assert values["bias"] == pytest.approx(np.log(2) * np.sqrt(3) / 4)
-    p = np.array([0.4, 0.2, 0.2, 0.2])
-    assert values["effective"] == pytest.approx(np.exp(-(p * np.log(p)).sum())) and values["adaptive"] == 0
-    del found.explained["attn_bias"]
-    assert attention.measure(network(tmp_path, TABLE5, "no_ica"), found)[0].values["moved"] is None
-
-
-def test_variance_between_persons():
-    same = torch.rand(1, 2, 3, 3).expand(5, 2, 3, 3)
-    assert attention.between_persons(same) == pytest.approx(0, abs=1e-12)
-    opposite = torch.stack([same[0], -same[0]])
-    assert attention.between_persons(opposite) == pytest.approx(1)
-    assert attention.between_persons(torch.ones(4, 1, 3, 3)) == 0
 
 
 def test_map_of_simcc_peaks_where_it_is_decoded_and_heatmaps_are_clipped(tmp_path):
     simcc, heatmap = (network(tmp_path, FIG5, name) for name in ("simcc_s32", "heatmap_s32"))
     x, y = torch.zeros(1, 1, 128), torch.zeros(1, 1, 128)
     x[..., 30], y[..., 100] = 9.0, 9.0
-    found = heatmaps.map_of({"simcc_x": x, "simcc_y": y}, simcc, slice(None))[0, 0]
+    point = [[[1.0, 1.0]]]
+    found = map_of(sight(simcc, point, outputs={"simcc_x": x, "simcc_y": y}))[0, 0]
     assert found.sum() == pytest.approx(1) and divmod(int(found.argmax()), 128) == (100, 30)
-    assert heatmaps.pitch(simcc) == (0.5, 0.5) and heatmaps.pitch(heatmap) == (32, 32)
     raw = torch.tensor([[[[3.0, -5.0], [1.0, 0.0]]]])
-    assert heatmaps.map_of({"heatmap": raw}, heatmap, slice(None)).tolist() == [[[[0.75, 0.0], [0.25, 0.0]]]]
-    udp = replace(heatmap, run=replace(heatmap.run, codec=replace(heatmap.run.codec, udp=True)))
-    assert heatmaps.pitch(udp) == (63, 63)
+    assert map_of(sight(heatmap, point, outputs={"heatmap": raw})).tolist() == [[[[0.75, 0.0], [0.25, 0.0]]]]
+    square = [replace(n, run=replace(n.run, image_size=(64, 64))) for n in (simcc, heatmap)]
+    assert [pitch(n) for n in square] == [(0.5, 0.5), (32, 32)]
+    udp = replace(square[1], run=replace(square[1].run, codec=replace(heatmap.run.codec, udp=True)))
+    assert pitch(udp) == (63, 63)
     with pytest.raises(SpecError, match="a regression has no map to draw"):
-        heatmaps.map_of({}, network(tmp_path, TABLE5, "regression"), slice(None))
-
-
-def test_sharpness_and_mass_by_hand():
-    maps = torch.tensor([[[[0.4, 0.2], [0.3, 0.1]]]])
-    assert heatmaps.half_peak(maps).item() == 0.75
-    point = torch.tensor([[[0.0, 0.0]]])
-    assert heatmaps.mass_near(maps, point, (10.0, 20.0), 9.9).item() == pytest.approx(0.4)
-    assert heatmaps.mass_near(maps, point, (10.0, 20.0), 10.0).item() == pytest.approx(0.6)
-    assert heatmaps.mass_near(maps, point, (10.0, 20.0), 20.0).item() == pytest.approx(0.9)
-
-
-def test_a_perfect_heatmap_by_hand(tmp_path):
-    """Cells of 32 pixels, truth in a cell's centre: all mass near it; the next person's truth is half a cell away."""
-    heatmap = network(tmp_path, FIG5, "heatmap_s32")
-    one_hot = torch.tensor([[[[0.0, 1.0], [0.0, 0.0]]]]).expand(2, 1, 2, 2)
-    found = sight([[[32.0, 0.0]], [[48.0, 0.0]]], decoded=torch.tensor([[[32.0, 0.0]], [[32.0, 0.0]]]),
-                  outputs={"heatmap": one_hot})
-    values = heatmaps.measure(heatmap, found).values
-    assert values == {"error": 0.0, "near": 50.0, "mass": 50.0, "area": 25.0, "target": 100.0}
-    outside = replace(found, keypoints=torch.tensor([[[32.0, 0.0]], [[64.0, 0.0]]]))
-    assert heatmaps.measure(heatmap, outside).values["mass"] == 100
-
-
-def test_the_area_of_the_target_is_that_of_its_gaussian(tmp_path):
-    """Above half its height is what lies within sigma * sqrt(2 ln 2): 6 bins of half a pixel, and 2 cells of 4."""
-    found = sight([[[32.0, 32.0]]], outputs={"simcc_x": torch.zeros(1, 1, 128), "simcc_y": torch.zeros(1, 1, 128),
-                                             "heatmap": torch.ones(1, 1, 16, 16)})
-    simcc, heatmap = (heatmaps.measure(network(tmp_path, FIG5, name), found) for name in ("simcc_s4", "heatmap_s4"))
-    disc = sum(x * x + y * y <= 2 * np.log(2) * 36 for x in range(-9, 10) for y in range(-9, 10))
-    cells = sum(x * x + y * y <= 2 * np.log(2) * 4 for x in range(-9, 10) for y in range(-9, 10))
-    assert simcc.values["target"] == pytest.approx(100 * disc / 128**2)
-    assert heatmap.values["target"] == pytest.approx(100 * cells / 16**2) and heatmap.values["area"] == 100
+        map_of(sight(network(tmp_path, TABLE5, "regression"), point))
 
 
 def test_oks_is_that_of_the_evaluator(data, tmp_path):
@@ -160,46 +112,82 @@ def test_oks_is_that_of_the_evaluator(data, tmp_path):
     found = look(network(tmp_path, FIG6, "simplebaseline"), [person], data)
     noise = torch.from_numpy(np.random.default_rng(0).normal(0, 2, (1, 17, 2))).float()
     found = replace(found, decoded=found.keypoints + noise)
-    mat = view_matrix(plain_view(person, found.size), found.size, udp=False)
-    back = np.vstack([mat, [0, 0, 1]])
-    points = transform_points(np.linalg.inv(back)[:2], found.decoded[0].numpy().astype(np.float64))
+    back = np.linalg.inv(np.vstack([view_matrix(plain_view(person, found.size), found.size, udp=False), [0, 0, 1]]))
+    points = transform_points(back[:2], found.decoded[0].numpy().astype(np.float64))
     truth = COCO(str(data.val.annotation_file))
     flat = np.c_[points, np.ones(17)].ravel().tolist()
     results = truth.loadRes([{"image_id": person.image_id, "category_id": 1, "keypoints": flat, "score": 1.0}])
     evaluation = COCOeval(truth, results, "keypoints")
     evaluation.params.imgIds = [person.image_id]
     evaluation.evaluate()
-    expected = evaluation.ious[person.image_id, 1]
-    assert np.isclose(expected, poses.oks(found, [person], data).item(), atol=1e-4).any()
-    assert poses.oks(replace(found, decoded=found.keypoints), [person], data).item() == pytest.approx(1)
+    assert np.isclose(evaluation.ious[person.image_id, 1], oks(found, [person], data).item(), atol=1e-4).any()
+    assert oks(replace(found, decoded=found.keypoints), [person], data).item() == pytest.approx(1)
 
 
 @pytest.mark.parametrize("kind, experiment, rows", [
     ("tokens", TABLE5, ("ours", "k2")), ("attention", TABLE5, ("ours", "no_ica")),
     ("heatmaps", FIG5, ("heatmap_s4", "simcc_s32", "flatpose_s32")), ("poses", FIG6, ("flatpose_b", "simplebaseline"))])
 def test_drawing_untrained_networks(kind, experiment, rows, data, tmp_path):
-    networks = [network(tmp_path, experiment, row, seed) for seed in (0, 1) for row in rows]
-    made = draw(kind, networks, data, 3)
-    pixels = np.asarray(Image.open(io.BytesIO(made.png)).convert("RGB"))
-    assert len(made.png) < 1 << 20 and pixels.std() > 10 and len(made.persons) == 3
-    assert {(line.row, line.seed) for line in made.lines} == {(n.row, n.seed) for n in networks}
-    assert all(set(line.values) == {m.key for m in made.measures} for line in made.lines)
-    assert all(0 <= v <= 100 for line in made.lines for m in made.measures if m.unit == "%"
-               for v in [line.values[m.key]] if v is not None)
-    assert draw(kind, networks, data, 3) == made, "the same bytes and numbers again"
+    networks = [network(tmp_path, experiment, row) for row in rows]
+    png, persons = draw(kind, networks, data, 3)
+    pixels = np.asarray(Image.open(io.BytesIO(png)).convert("RGB"))
+    assert len(png) < 1 << 20 and pixels.std() > 10 and len(persons) == 3
+    assert draw(kind, networks, data, 3)[0] == png, "the same bytes again"
 
 
 def test_what_cannot_be_drawn_says_so(data, tmp_path):
     baseline = network(tmp_path, FIG5, "heatmap_s32")
-    with pytest.raises(SpecError, match="row heatmap_s32: its network has no selected to draw"):
+    with pytest.raises(SpecError, match="row heatmap_s32: its network has no salience to draw"):
         draw("tokens", [baseline], data, 2)
     other = replace(baseline, weights=network(tmp_path, TABLE5, "ours").weights)
     with pytest.raises(DataError, match="not the weights of row heatmap_s32"):
         draw("poses", [other], data, 2)
-    nobody = replace(data, val=replace(data.val, persons=[]))
     with pytest.raises(DataError, match="no labelled person to show"):
-        shown_persons(nobody, 2)
-
-
-def test_evenly_spread():
+        shown_persons(replace(data, val=replace(data.val, persons=[])), 2)
     assert spread(range(10), 4) == [0, 3, 6, 9] and spread([1, 2], 5) == [1, 2]
+
+
+def save_run(runs: Path, planned: PlannedRun) -> None:
+    """A finished run with untrained weights."""
+    data_id, _ = identity(planned.run.data, None)
+    record = Record(
+        numerics=1, spec_hash=spec_hash(planned.run), seed=planned.seed, data_id=data_id, spec=to_dict(planned.run),
+        profile="smoke", status="done", provenance=Provenance(ended="2026-01-01T00:00:00Z", seconds=1.0), results=(
+            Result(kind="trained", weights="ema", box_source="gt", flip_test=True, score_rule="box", images=8,
+                   predictions=8, metrics={"AP": 0.25}),))
+    write_json(runs / record.run_id / "record.json", record.model_dump(mode="json"))
+    module = build_model(planned.run.model, planned.run.codec, planned.run.image_size, 17, pretrained=False)
+    save_file({k: v.contiguous() for k, v in module.state_dict().items()}, runs / record.run_id / "weights.safetensors")
+
+
+def test_a_figure_from_run_folders_to_its_page(tmp_path):
+    fig3, runs, reports = catalog.load("fig3"), tmp_path / "runs", tmp_path / "reports"
+    plan = make_plan(fig3, fig3.profiles["smoke"], runs)
+    with pytest.raises(DataError, match=r"no trained weights of ours seed 0, k2 seed 0(.|\n)*--row ours --row k2"):
+        pictures.draw(plan, runs, None, SILENT)
+    load(plan.runs[0].run.data, None)
+    for planned in plan.runs:
+        save_run(runs, planned)
+    path = pictures.draw(plan, runs, None, SILENT)
+    drawing = read_drawing(path.with_suffix(".json"))
+    assert drawing.matches(path) and [(n.row, n.value) for n in drawing.networks] == [("ours", 25.0), ("k2", 25.0)]
+    assert str(tmp_path) not in path.with_suffix(".json").read_text()
+    assert list(pictures.files(fig3, reports, runs)) == ["fig3.md"], "a smoke picture is not published"
+
+    default = drawing.model_copy(update={"profile": fig3.default_profile})
+    write_json(path.with_suffix(".json"), default.model_dump(mode="json"))
+    made = pictures.files(fig3, reports, runs)
+    assert set(made) == {"fig3.md", "fig3.png", "data/fig3.json"} and made["fig3.png"] == path.read_bytes()
+    assert "(fig3.png)" in made["fig3.md"].decode() and "FlatPose-B, K = 2 AP 25.0" in made["fig3.md"].decode()
+    for name, content in made.items():
+        write_bytes(reports / name, content)
+    assert pictures.files(fig3, reports, tmp_path / "none") == made, "a clone without runs renders the same"
+    (reports / "fig3.png").write_bytes(b"another picture")
+    with pytest.raises(DataError, match="not the picture that its facts were made with"):
+        pictures.files(fig3, reports, tmp_path / "none")
+    write_json(reports / "data" / "fig3.json", {**default.model_dump(mode="json"), "images": "many"})
+    with pytest.raises(DataError, match="not the facts of a figure: images"):
+        pictures.files(fig3, reports, tmp_path / "none")
+    other = replace(plan.runs[1], run=replace(plan.runs[1].run, data=replace(plan.runs[1].run.data, task="mpii")))
+    with pytest.raises(SpecError, match="its rows ask for several"):
+        pictures.draw(replace(plan, runs=(plan.runs[0], other)), runs, None, SILENT)

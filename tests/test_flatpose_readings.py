@@ -1,4 +1,4 @@
-"""Readings are complete and selectable; the search's arithmetic is that of built networks; its page is current."""
+"""Readings are complete and selectable; the search's arithmetic is that of built networks."""
 
 from __future__ import annotations
 
@@ -18,10 +18,9 @@ from flatpose.config import (
     from_dict,
     to_dict,
 )
-from flatpose.harness import readings_page, readings_search
-from flatpose.harness.readings_search import Case, Guess, count, evaluate
-from flatpose.io import read_json
 from flatpose.models import build_model
+from flatpose.studies import readings_search
+from flatpose.studies.readings_search import CELLS, Case, count, evaluate
 
 RUNS = [row.run for module in (table1, table5, fig1) for row in module.EXPERIMENT.rows]
 ROOT = Path(__file__).resolve().parents[1]
@@ -48,30 +47,31 @@ def test_rows_name_known_readings() -> None:
 
 
 BUILT = [
-    (Case("b", 0, 0), Guess(refine="ffn_all"), {}),
-    (Case("b", 0, 0), Guess(), {"refine_ffn": "selected"}),
-    (Case("full", 0, 0, top_k=None), Guess(salience="mlp"), {"top_k": "full", "refine_ffn": "selected",
+    (Case("b", 0, 0), {"ffn_all"}, {}),
+    (Case("b", 0, 0), set(), {"refine_ffn": "selected"}),
+    (Case("full", 0, 0, top_k=None), {"salience_mlp"}, {"top_k": "full", "refine_ffn": "selected",
                                                            "salience_head": "mlp"}),
     (Case("small", 0, 0, image_size=(96, 128), coarse=2, ica=False),
-     Guess(refine="ffn_all", salience="per_keypoint", share_refine=True),
+     {"ffn_all", "salience_per_keypoint", "share_refine"},
      {"num_coarse_blocks": 2, "ica": False, "salience_head": "per_keypoint", "share_refine": True}),
-    (Case("up", 0, 0, upsampled=True), Guess(refine="ffn_all", wide_classifier=True, gamma=True),
+    (Case("up", 0, 0, upsampled=True), {"ffn_all", "wide_classifier", "gamma"},
      {"num_deconvs": 3, "classifier": "wide", "gamma": "learnable"}),
-    (Case("pooled", 0, 0, upsampled=True), Guess(refine="ffn_all", split_ratio=3.0), {"num_deconvs": 3}),
-    (Case("regression", 0, 0, head="regression"), Guess(refine="ffn_all"), {"head": "regression"}),
-    (Case("r50", 0, 0, backbone="resnet50"), Guess(refine="ffn_all"), {"backbone": "resnet50"}),
+    (Case("pooled", 0, 0, upsampled=True), {"ffn_all", "split_3"}, {"num_deconvs": 3}),
+    (Case("regression", 0, 0, head="regression"), {"ffn_all"}, {"head": "regression"}),
+    (Case("r50", 0, 0, backbone="resnet50"), {"ffn_all"}, {"backbone": "resnet50"}),
 ]
 
 
-@pytest.mark.parametrize(("case", "guess", "changes"), BUILT, ids=[case.row for case, _, _ in BUILT])
-def test_arithmetic_is_that_of_the_built_network(case, guess, changes) -> None:
-    codec = RegressionCodecConfig() if case.head == "regression" else SimCCCodecConfig(split_ratio=guess.split_ratio)
+@pytest.mark.parametrize(("case", "text", "changes"), BUILT, ids=[case.row for case, _, _ in BUILT])
+def test_arithmetic_is_that_of_the_built_network(case, text, changes) -> None:
+    simcc = SimCCCodecConfig(split_ratio=3.0 if "split_3" in text else 2.0)
+    codec = RegressionCodecConfig() if case.head == "regression" else simcc
     with ShapesOnly():
         readings = {name: value for name, value in changes.items() if hasattr(FlatPoseReadings(), name)}
         own = {name: value for name, value in changes.items() if name not in readings}
         model = build_model(FlatPoseConfig(**own, readings=FlatPoseReadings(**readings)), codec, case.image_size, 17,
                             pretrained=False)
-    cost, total = measure(model, case.image_size), count(case, guess)
+    cost, total = measure(model, case.image_size), count(case, frozenset(text))
     assert total.params == cost.params_m * 1e6
     assert total.macs / 1e9 == pytest.approx(cost.gflops, rel=1e-3)
 
@@ -83,16 +83,19 @@ def test_what_the_page_concludes() -> None:
     assert by_set["block_all", "matmuls_only"].hits == 22 == outcomes[0].hits
     assert sorted(o.hits for o in outcomes if len(o.departures) == 1)[-2:] == [20, 22]
     three = evaluate(("ffn_all", "query_norm", "relative_table"))
-    assert three.hits == 23 and three.missed == ["Table 5 (3) regression: gflops"]
-    row6 = next(i for i, cell in enumerate(three.cells) if "(6)" in cell["row"] and cell["quantity"] == "params_m")
-    assert all(o.hits < 22 for o in outcomes if o.cells[row6]["hit"])
+    missed = [cell for cell, printed in zip(CELLS, three.printed, strict=True) if not printed]
+    assert [(cell["row"], cell["quantity"]) for cell in missed] == [("Table 5 (3) regression", "gflops")]
+    row6 = next(i for i, cell in enumerate(CELLS) if "(6)" in cell["row"] and cell["quantity"] == "params_m")
+    assert all(o.hits < 22 for o in outcomes if o.printed[row6])
 
 
 def test_contradicting_departures_are_skipped() -> None:
     assert evaluate(("ffn_all", "block_all")) is None
 
 
-def test_page_is_the_function_of_its_data_and_both_are_current() -> None:
-    found = read_json(ROOT / "reports" / "data" / "readings_search.json")
-    assert found == readings_page.summary(readings_search.search())
-    assert (ROOT / "reports" / "readings_search.md").read_text() == readings_page.render(found)
+def test_the_lines_say_what_the_search_found() -> None:
+    found = readings_search.measure(1)
+    cells, singles, sets = (found[found["kind"] == kind] for kind in ("cell", "single", "sets"))
+    assert len(cells) == 24 and list(sets["hits"]) == [17, 22] and list(sets["names"]) == ["", "ffn_all"]
+    assert (cells["explained_by"] == "").sum() == 17 and (cells["explained_by"] == "ffn_all").sum() == 5
+    assert singles.set_index("name")["alone"]["ffn_all"] == 22

@@ -8,7 +8,6 @@ import pytest
 from flatpose.geometry import (
     box_to_center_scale,
     invert_matrix,
-    mirror_points,
     transform_points,
     warp_matrices,
     warp_matrix,
@@ -52,8 +51,3 @@ def test_many_matrices_equal_one_by_one():
     together = warp_matrices(center, scale, SIZE, udp=True)
     for i in range(5):
         np.testing.assert_allclose(together[i], warp_matrix(center[i], scale[i], 0.0, SIZE, udp=True), atol=1e-12)
-
-
-def test_mirroring_twice_is_identity():
-    points = np.random.default_rng(2).uniform(0, 191, (4, 17, 2))
-    np.testing.assert_allclose(mirror_points(mirror_points(points, 192), 192), points)

@@ -15,12 +15,12 @@ import pytest
 import torch
 
 import flatpose
+from flatpose import benchmarks
 from flatpose.codecs import build_codec
 from flatpose.config import RunConfig, to_dict
 from flatpose.data.loader import normalise
 from flatpose.harness import catalog
 from flatpose.harness.spec import at_profile
-from flatpose.keypoints import benchmark_keypoints
 from flatpose.losses import build_loss
 from flatpose.models import build_model
 from flatpose.optim import build_optimizer
@@ -50,7 +50,7 @@ def cases() -> dict[str, RunConfig]:
 
 def measured(run: RunConfig) -> dict[str, Any]:
     """The loss of each step, and the points that the averaged network then finds in the first image."""
-    keypoints = benchmark_keypoints(run.data.task)
+    keypoints = benchmarks.get(run.data.task).keypoints()
     width, height = run.image_size
     generator = torch.Generator().manual_seed(0)
     images = torch.randint(0, 256, (PERSONS, height // 8, width // 8, 3), generator=generator, dtype=torch.uint8)

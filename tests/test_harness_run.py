@@ -1,7 +1,8 @@
+"""``run``: which runs start, what is kept of them, and how they end."""
+
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import signal
 import time
@@ -9,7 +10,9 @@ import time
 import pytest
 from fake_runs import Cli
 
+import flatpose
 from flatpose.harness import provenance
+from flatpose.harness.store import OWNER, RunDir
 
 
 @pytest.fixture
@@ -27,68 +30,61 @@ def test_rows_of_one_configuration_share_a_run_and_finished_runs_are_skipped(cli
     assert again.code == 0 and len(cli.calls) == 6 and "6 of 6 runs are done" in again.err
 
 
-def test_record_holds_its_identity_and_provenance(cli):
+def test_a_record_holds_its_identity_and_no_folder_of_this_machine(cli):
     cli.run("--row", "two")
-    record = cli.records()[2]
-    assert {"spec_hash", "seed", "data_id", "code_hash", "profile", "status", "reason", "spec", "data", "train", "cost",
-            "results", "provenance", "schema_version"} == set(record)
-    assert record["status"] == "done" and record["profile"] == "quick" and record["provenance"]["versions"]["numpy"]
-    assert str(cli.root) not in json.dumps(record)
-    assert record["provenance"]["command"] == "flatpose-exp run tiny.py --no-report --row two"
+    record = RunDir(cli.folder(2)).record()
+    assert record.status == "done" and record.profile == "quick" and record.provenance.versions["numpy"]
+    assert record.numerics == flatpose.NUMERICS and record.spec_hash == cli.folder(2).parents[1].name
+    assert str(cli.root) not in json.dumps(record.model_dump(mode="json"))
+    assert record.provenance.command == "flatpose-exp run tiny.py --no-report --jobs 1 --row two"
 
 
 @pytest.mark.parametrize("behaviour, reason", [
-    ("fail", "RUN: the loss is not finite"), ("crash", "RuntimeError: oh"), ("nan", "not JSON compliant")])
+    ("fail", "RUN: the loss is not finite"), ("crash", "RuntimeError: oh"), ("nan", "results.0.metrics.AP")])
 def test_a_failure_is_kept_and_shown_and_the_others_run(cli, behaviour, reason):
     answer = cli.run(fake=f"2={behaviour}")
     assert answer.code == 1 and cli.calls == ["1 0", "2 0", "3 0"]
     assert "failed: two seed 0\n  → try again: --rerun failed" in answer.err and "2 of 3 runs are done" in answer.err
-    assert cli.records()[2]["status"] == "failed" and reason in cli.records()[2]["reason"]
-    assert "results" not in cli.records()[2] and "Traceback" in (cli.folder(2) / "error.txt").read_text()
+    record = RunDir(cli.folder(2)).record()
+    assert record.status == "failed" and reason in record.reason and not record.results
+    assert "Traceback" in (cli.folder(2) / "error.txt").read_text()
     assert cli.states()["two"] == ("failed", False)
 
 
 def test_rerun_policies(cli):
     cli.run(fake="2=fail")
-    old = cli.records()[1]
-    _edit(cli, 1, code_hash="0")
+    cli.edit(1, numerics=0)
     assert cli.run().code == 1 and len(cli.calls) == 3, "missing: neither failed nor stale runs start"
     assert cli.states()["one"] == ("stale", False)
     assert cli.run("--rerun", "failed").code == 0 and cli.calls[3:] == ["2 0"]
     assert not (cli.folder(2) / "error.txt").exists() and cli.records()[2]["status"] == "done"
     assert cli.run("--rerun", "stale").code == 0 and cli.calls[4:] == ["1 0"]
-    assert cli.records()[1]["code_hash"] == old["code_hash"]
+    assert cli.records()[1]["numerics"] == flatpose.NUMERICS
     assert cli.run("--rerun", "all").code == 0 and cli.calls[5:] == ["1 0", "2 0", "3 0"]
 
 
-def _edit(cli, epochs, **changes):
-    path = cli.folder(epochs) / "record.json"
-    path.write_text(json.dumps({**json.loads(path.read_text()), **changes}))
-
-
 def test_a_changed_default_makes_a_record_stale(cli):
-    cli.run()
+    cli.run("--row", "one")
     spec = cli.records()[1]["spec"]
-    _edit(cli, 1, spec={**spec, "train": {**spec["train"], "lr": 0.5}})
+    cli.edit(1, spec={**spec, "train": {**spec["train"], "lr": 0.5}})
     assert cli.states()["one"] == ("stale", False)
 
 
-def test_a_failed_run_goes_on_but_a_checkpoint_of_other_code_is_dropped(cli):
+def test_a_failed_run_resumes_but_a_checkpoint_of_other_numbers_is_dropped(cli):
     cli.run(fake="2=fail")
     (cli.folder(2) / "checkpoint" / "half").touch()
     cli.run("--rerun", "failed", fake="2=fail")
     assert (cli.folder(2) / "checkpoint" / "half").exists()
-    (cli.folder(2) / "code").write_text("older")
+    (cli.folder(2) / "numerics").write_text("0")
     cli.run("--rerun", "failed", fake="2=fail")
     assert not (cli.folder(2) / "checkpoint" / "half").exists()
 
 
-def test_missing_data_blocks_with_one_message(cli):
+def test_missing_data_block_with_one_message(cli):
     shutil.rmtree(cli.data)
     assert set(cli.states().values()) == {("blocked", False)}
     answer = cli.run()
     assert answer.code == 2 and cli.calls == [] and answer.err.count("$FLATPOSE_DATA") == 1
-    assert "blocked, 3 of 3 runs" in answer.err
     elsewhere = cli.run("--data-root", "nowhere")
     assert elsewhere.code == 2 and "nowhere/coco/annotations" in elsewhere.err
 
@@ -104,14 +100,14 @@ def test_truncated_annotations_stop_before_training_and_nothing_is_lost(cli):
     assert cli.states()["one"] == ("done", False)
 
 
-def test_bad_data_met_in_training_is_no_failure_of_the_run(cli):
+def test_bad_data_met_in_training_are_no_failure_of_the_run(cli):
     answer = cli.run(fake="2=bad data")
     assert answer.code == 2 and answer.err.count("7.jpg: cannot be decoded\n  → fetch it again") == 1
     assert cli.calls == ["1 0", "2 0"] and set(cli.records()) == {1}
     assert cli.run().code == 0 and cli.calls[2:] == ["2 0", "3 0"]
 
 
-def test_needs_gpu(cli):
+def test_a_profile_for_gpus_is_blocked_without_one(cli):
     cli.monkeypatch.setattr(provenance, "has_gpu", lambda: False)
     answer = cli.run("--profile", "big")
     assert answer.code == 2 and "profile big needs a GPU" in answer.err and cli.calls == []
@@ -126,42 +122,81 @@ def test_a_torn_record_counts_for_nothing(cli):
     path = cli.folder(2) / "record.json"
     path.write_bytes(path.read_bytes()[:40])
     assert cli.states()["two"] == ("not run", True)
-    assert "damaged" in cli("plan", cli.spec).out
     assert cli.run().code == 0 and cli.calls[3:] == ["2 0"] and cli.records()[2]["status"] == "done"
 
 
-def test_interrupt_says_how_to_go_on(cli):
+def test_an_interruption_says_what_is_kept_and_how_to_continue(cli):
     answer = cli.run(fake="2=stop")
     assert answer.code == 130 and f"flatpose-exp run {cli.spec} --no-report" in answer.err
-    assert not (cli.folder(2) / "lock").exists() and "goes on from its checkpoint" in cli("plan", cli.spec).out
+    assert "Kept: 1 finished runs and 1 checkpoints" in answer.err and "done in" not in answer.err
+    assert not (cli.folder(2) / OWNER).exists()
     assert cli.run().code == 0 and cli.calls[2:] == ["2 0", "3 0"]
 
 
-def test_killed_process_leaves_a_lock_that_is_taken_over(cli):
-    process = cli.start("--row", "two", fake="2=hang")
-    _wait_for(cli, "hanging")
-    assert cli.states("--row", "two")["two"] == ("running", False)
-    assert f"process {process.pid}" in cli("plan", cli.spec, "--row", "two").out
-    process.send_signal(signal.SIGKILL)
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_one_process_stops_between_two_steps(cli, number):
+    process = cli.start("--row", "two", "--jobs", "1", fake="2=hang")
+    wait_for(cli, "hanging")
+    process.send_signal(number)
+    assert "Kept: 0 finished runs and 1 checkpoints" in process.communicate(timeout=30)[1]
+    assert process.returncode == 130 and not (cli.folder(2) / OWNER).exists()
+
+
+def test_side_by_side_gives_the_records_of_one_by_one(cli):
+    process = cli.start("--jobs", "2", fake="2=fail")
+    error = process.communicate(timeout=60)[1]
+    assert process.returncode == 1 and "2 of 3 runs are done" in error, error
+    assert sorted(cli.calls) == ["1 0", "2 0", "3 0"]
+    several = cli.records()
+    assert cli.run("--rerun", "all", fake="2=fail").code == 1
+    for epochs, record in cli.records().items():
+        assert record["provenance"].pop("ended") and several[epochs].pop("provenance")
+        record.pop("provenance")
+        assert record == several[epochs]
+
+
+def test_a_child_that_is_killed_is_a_failure_of_its_run_only(cli):
+    process = cli.start("--jobs", "2", fake="1=die")
+    error = process.communicate(timeout=60)[1]
+    assert process.returncode == 1 and "SIGKILL (out of memory?)" in error, error
+    assert cli.states() == {"one": ("failed", False), "two": ("done", False), "three": ("done", False)}
+    assert cli.run("--rerun", "failed").code == 0
+
+
+def test_an_interruption_stops_all_children(cli):
+    process = cli.start("--jobs", "2", fake="1=hang,2=hang")
+    wait_for(cli, "hanging", 2)
+    process.send_signal(signal.SIGINT)
+    error = process.communicate(timeout=30)[1]
+    assert process.returncode == 130 and "Kept: 0 finished runs and 2 checkpoints" in error, error
+    assert cli.run().code == 0 and sorted(cli.calls[2:]) == ["1 0", "2 0", "3 0"], "the locks are free"
+
+
+def test_children_of_a_killed_parent_end(cli):
+    process = cli.start("--jobs", "2", fake="1=hang,2=hang")
+    wait_for(cli, "hanging", 2)
+    process.kill()
+    process.wait()
+    for _ in range(200):
+        if {state for state, _ in cli.states().values()} == {"not run"}:
+            return
+        time.sleep(0.1)
+    raise AssertionError("still running")
+
+
+def test_a_killed_process_leaves_a_run_that_starts_again_last(cli):
+    process = cli.start("--row", "one", "--jobs", "1", fake="1=hang")
+    wait_for(cli, "hanging")
+    assert cli.states()["one"] == ("running", False) and f"process {process.pid}" in cli("plan", cli.spec).out
+    process.kill()
     process.communicate()
-    assert (cli.folder(2) / "lock").exists() and cli.states()["two"] == ("not run", True)
-    assert cli.run().code == 0 and cli.records()[2]["status"] == "done" and not (cli.folder(2) / "lock").exists()
+    assert cli.states()["one"] == ("not run", True)
+    assert cli.run().code == 0 and cli.calls[1:] == ["2 0", "3 0", "1 0"]
 
 
-def test_a_lock_whose_process_number_was_given_away_is_dead(cli):
-    cli.run("--row", "two")
-    folder = cli.folder(2)
-    (folder / "record.json").unlink()
-    lock = {"host": os.uname().nodename, "pid": os.getpid(), "process_start": "1", "since": "long ago"}
-    (folder / "lock").write_text(json.dumps(lock))
-    assert cli.states()["two"] == ("not run", True)
-    (folder / "lock").write_text(json.dumps({**lock, "host": "elsewhere"}))
-    assert cli.states()["two"] == ("running", False)
-
-
-def test_two_processes_at_once_share_the_work(cli):
-    first = cli.start(fake="1=hang")
-    _wait_for(cli, "hanging")
+def test_two_processes_share_the_work(cli):
+    first = cli.start("--jobs", "1", fake="1=hang")
+    wait_for(cli, "hanging")
     answer = cli.run()
     assert answer.code == 0 and cli.calls == ["1 0", "2 0", "3 0"]
     assert f"process {first.pid}" in answer.err and set(cli.records()) == {2, 3}
@@ -169,29 +204,23 @@ def test_two_processes_at_once_share_the_work(cli):
     first.communicate()
 
 
-def test_no_two_processes_take_over_one_dead_lock(cli):
-    cli.run("--row", "two")
-    folder = cli.folder(2)
-    (folder / "record.json").unlink()
-    (folder / "lock").write_text(json.dumps({"host": os.uname().nodename, "pid": 2**22 + 1, "since": "long ago"}))
-    (cli.root / "calls").unlink()
-    processes = [cli.start("--row", "two") for _ in range(3)]
-    errors = [p.communicate()[1] for p in processes]
-    assert [p.returncode for p in processes] == [0, 0, 0], errors
-    assert cli.calls == ["2 0"]
-
-
-def _wait_for(cli, name):
-    for _ in range(600):
-        if list(cli.root.glob(f"runs/*/*/*/{name}")):
+def wait_for(cli, name, count=1):
+    for _ in range(1200):
+        if len(list(cli.root.glob(f"runs/*/*/*/{name}"))) == count:
             return
         time.sleep(0.05)
     raise AssertionError(f"{name} did not appear")
 
 
+def test_the_end_of_a_run_prints_its_numbers(cli):
+    answer = cli.run("--seeds", "0,1")
+    assert answer.err.count("50.0 (50.0 to 50.0 over 2 seeds)") == 4
+    assert cli.run("--row", "two").err.count("50.0") == 1
+
+
 def test_pages_are_written_after_the_sweep_also_when_a_run_failed(cli):
     cli.monkeypatch.setenv("FAKE", "2=fail")
-    answer = cli("run", cli.spec)
+    answer = cli("run", cli.spec, "--jobs", "1")
     assert answer.code == 1 and "written: reports/tiny.md" in answer.err
     kept = json.loads((cli.root / "reports" / "data" / "tiny.json").read_text())["records"]
     assert sorted(r["status"] for r in kept) == ["done", "done", "failed"]
@@ -200,7 +229,7 @@ def test_pages_are_written_after_the_sweep_also_when_a_run_failed(cli):
     assert cli("report", cli.spec, "--check").code == 1
 
 
-def test_runs_folder_can_be_elsewhere(cli):
+def test_the_runs_folder_can_be_elsewhere(cli):
     cli.monkeypatch.setenv("FLATPOSE_RUNS", str(cli.root / "scratch"))
     assert cli.run("--row", "one").code == 0
     assert list((cli.root / "scratch").glob("*/seed0/*/record.json")) and not (cli.root / "runs").exists()

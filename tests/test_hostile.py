@@ -1,7 +1,8 @@
-"""At least 300 different malformed inputs, each answered by one message and exit code 2; then random ones."""
+"""About sixty malformed inputs, each answered by one message and exit code 2; then random ones."""
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import pickle
@@ -12,6 +13,7 @@ import sys
 import types
 import zlib
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +24,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from flatpose.config import RunConfig, to_dict
-from flatpose.data.loader import read_image
+from flatpose.data.images import read_image
 
 MESSAGE = re.compile(r"^(error: |Error: |blocked, )", re.MULTILINE)
 LARGEST_MESSAGE = 1500
@@ -31,179 +33,96 @@ LARGEST_MESSAGE = 1500
 @pytest.fixture
 def cli(tmp_path, monkeypatch, capsys) -> Cli:
     made = Cli(tmp_path, monkeypatch, capsys)
-    made.one = made.write("tiny.py", SPEC)
-    annotations = made.data / "coco" / "annotations"
     for split in ("train", "val"):
-        (annotations / f"person_keypoints_{split}2017.json").write_text(json.dumps(hostile.truth()))
-    next((made.data / "coco" / "person_detection_results").iterdir()).write_text(json.dumps(hostile.boxes()))
+        annotations(made, split).write_text(json.dumps(hostile.truth()))
+    detections(made).write_text(json.dumps(hostile.boxes()))
     monkeypatch.setenv("FAKE", "")
     return made
+
+
+def annotations(cli: Cli, split: str) -> Path:
+    return cli.data / "coco" / "annotations" / f"person_keypoints_{split}2017.json"
+
+
+def detections(cli: Cli) -> Path:
+    return next((cli.data / "coco" / "person_detection_results").iterdir())
 
 
 def refused(answer: Answer) -> str | None:
     """What is wrong with the answer to a malformed input; None when it is one short message and exit code 2."""
     said = answer.err + answer.out
-    if answer.code != 2:
+    if answer.code != 2 or "Traceback" in said or len(said) > LARGEST_MESSAGE or len(MESSAGE.findall(said)) != 1:
         return f"exit code {answer.code}: {said[-300:]}"
-    if "Traceback" in said or len(said) > LARGEST_MESSAGE:
-        return f"traceback or {len(said)} characters: {said[-300:]}"
-    return None if len(MESSAGE.findall(said)) == 1 else f"not one message: {said[-300:]}"
+    return None
 
 
-def annotation_file(split: str) -> Callable[[Cli, bytes], Answer]:
-    def answer(cli: Cli, content: bytes) -> Answer:
-        path = cli.data / "coco" / "annotations" / f"person_keypoints_{split}2017.json"
-        path.write_bytes(content)
-        return cli("--quiet", "run", cli.spec, "--row", "one", "--no-report", "--data-root", str(cli.data))
-    return answer
+def run(cli: Cli, path: Path, content: bytes, spec: str = "") -> Answer:
+    path.write_bytes(content)
+    return cli("--quiet", "run", spec or cli.spec, "--row", "one", "--no-report", "--jobs", "1", "--data-root",
+               str(cli.data))
 
 
-def detector_file(cli: Cli, content: bytes) -> Answer:
-    next((cli.data / "coco" / "person_detection_results").iterdir()).write_bytes(content)
-    return cli("--quiet", "run", cli.spec, "--row", "one", "--no-report", "--data-root", str(cli.data))
-
-
-def score(truth: bytes, found: bytes, cli: Cli) -> Answer:
+def score(cli: Cli, truth: bytes, found: bytes) -> Answer:
     (cli.root / "truth.json").write_bytes(truth)
     (cli.root / "found.json").write_bytes(found)
     return cli("score", "--task", "coco", "--annotations", str(cli.root / "truth.json"), "--predictions",
                str(cli.root / "found.json"))
 
 
-def results_file(cli: Cli, content: bytes) -> Answer:
-    return score(json.dumps(hostile.truth()).encode(), content, cli)
+def report(cli: Cli, content: bytes) -> Answer:
+    path = cli.root / "runs" / "0123456789ab" / "seed0" / "ba9876543210" / "record.json"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(content)
+    return cli("report", cli.spec)
 
 
-def truth_file(cli: Cli, content: bytes) -> Answer:
-    return score(content, json.dumps(hostile.results()).encode(), cli)
-
-
-def placed(name: str) -> Callable[[Cli, bytes], Answer]:
-    """``report`` with such a file below the project."""
-    def answer(cli: Cli, content: bytes) -> Answer:
-        path = cli.root / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(content)
-        return cli("report", cli.spec)
-    return answer
-
-
-def keypoint_file(cli: Cli, content: bytes) -> Answer:
-    """``keypoints.json`` beside a tree of one's own."""
+def own_keypoints(cli: Cli, content: bytes) -> Answer:
     spec = cli.write("own.py", SPEC.replace('source="disk"', 'source="disk", task="custom"'))
-    (cli.data / "keypoints.json").write_bytes(content)
-    return cli("--quiet", "run", spec, "--row", "one", "--no-report", "--data-root", str(cli.data))
+    return run(cli, cli.data / "keypoints.json", content, spec)
 
 
 def json_spec(cli: Cli, content: bytes) -> Answer:
-    path = cli.root / "spec.json"
-    path.write_bytes(content)
-    answer = cli("validate", "--json-spec", str(path))
-    lines = [line for line in answer.err.splitlines() if line.startswith(str(path))]  # all that is wrong at once
-    return Answer(answer.code, answer.out, f"error: {lines[0]}" if lines else answer.err)
+    """``validate`` prints a line per defect, of which there may be several: they count as one message."""
+    (cli.root / "spec.json").write_bytes(content)
+    answer = cli("validate", "--json-spec", str(cli.root / "spec.json"))
+    return replace(answer, err=f"error: {answer.err}" if answer.err else "")
 
 
-def test_dev_results(cli: Cli, content: bytes) -> Answer:
-    (cli.root / "info.json").write_text(json.dumps({"images": hostile.truth()["images"]}))
-    (cli.root / "found.json").write_bytes(content)
-    return cli("submit", "coco-test-dev", "--any-list", "--name", "a", "--predictions", str(cli.root / "found.json"),
-               "--image-info", str(cli.root / "info.json"), "--out", str(cli.root))
-
-
-test_dev_results.__test__ = False
-SUBMIT = {place: values for place, values in hostile.RESULTS.items() if place not in ((0, "bbox"), (0, "category_id"))}
+TRUTH, RESULTS = (json.dumps(make()).encode() for make in (hostile.truth, hostile.results))
 KINDS: dict[str, tuple[Callable[[Cli, bytes], Answer], Any, hostile.Wrong]] = {
-    "training annotations": (annotation_file("train"), hostile.truth(), hostile.ANNOTATIONS),
-    "validation annotations": (annotation_file("val"), hostile.truth(), hostile.TRUTH),
-    "detections": (detector_file, hostile.boxes(), hostile.BOXES),
-    "results": (results_file, hostile.results(), hostile.RESULTS),
-    "annotations to score against": (truth_file, hostile.truth(), hostile.TRUTH),
-    "results for test-dev": (test_dev_results, hostile.results(), SUBMIT),
-    "record": (placed("runs/0123456789ab/seed0/ba9876543210/record.json"), hostile.record(), hostile.RECORD),
-    "records of a page": (placed("reports/data/tiny.json"), {"schema_version": 1, "records": [hostile.record()]}, {
-        (): [None, 1, "x", [], {}], ("schema_version",): [hostile.ABSENT, None, 2, "1"],
-        ("records",): [None, 1, {}, [1], [None], [{}]], ("costs",): [None, 1, {}, [1], [{}], [{"row": 1}]],
-        ("latencies",): [None, 1, [{}]], ("checkpoints",): [None, 1, [{}]]}),
-    "timings": (placed("runs/costs/tiny.latency.json"), hostile.latency(), hostile.LATENCY),
-    "evaluated checkpoint": (placed("runs/checkpoints/a/b/c/record.json"), hostile.checkpoint_record(),
-                             hostile.CHECKPOINT_RECORD),
-    "keypoint set": (keypoint_file, hostile.keypoint_set(), hostile.KEYPOINT_SET),
-    "spec as JSON": (json_spec, to_dict(RunConfig()), hostile.SPEC),
-}
+    "training annotations": (lambda cli, c: run(cli, annotations(cli, "train"), c), hostile.truth(),
+                             hostile.ANNOTATIONS),
+    "detections": (lambda cli, c: run(cli, detections(cli), c), hostile.boxes(), hostile.BOXES),
+    "annotations to score against": (lambda cli, c: score(cli, c, RESULTS), hostile.truth(), hostile.TRUTH),
+    "results": (lambda cli, c: score(cli, TRUTH, c), hostile.results(), hostile.RESULTS),
+    "record": (report, hostile.record(), hostile.RECORD),
+    "keypoint set": (own_keypoints, hostile.keypoint_set(), hostile.KEYPOINT_SET),
+    "JSON spec": (json_spec, to_dict(RunConfig()), hostile.SPEC)}
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_malformed_json_of_every_kind(cli, kind):
+def test_malformed_json(cli, kind):
     answer, good, wrong = KINDS[kind]
-    problems = {label: problem for label, content in hostile.cases(good, wrong)
-                if (problem := refused(answer(cli, content)))}
-    assert not problems, f"{len(problems)}: " + json.dumps(problems, indent=1)[:3000]
-
-
-@pytest.mark.parametrize("kind", KINDS)
-def test_the_good_file_is_accepted(cli, kind):
-    """Or the test above would show nothing."""
-    answer, good, _ = KINDS[kind]
-    assert answer(cli, json.dumps(good).encode()).code == 0
-
-
-def test_there_are_at_least_300_malformed_inputs():
-    found = {(kind, content) for kind, (_, good, wrong) in KINDS.items() for _, content in hostile.cases(good, wrong)}
-    others = len(PYTHON_SPECS) + len(list(pictures())) + len(weights_files()) + len(ARGUMENTS)
-    assert len({content for _, content in found}) >= 300 and len(found) >= 700 and others >= 90
-
-
-PYTHON_SPECS = {
-    "empty": "", "bytes": "\0\0", "syntax": "def (", "no experiment": "X = 1", "another type": "EXPERIMENT = 3",
-    "raises": "raise ValueError('no')", "exits late": "1 / 0", "endless recursion": "def f(): f()\nf()",
-    "no module": "import no_such_module", "indentation": " x = 1", "tabs": "if 1:\n\tx\n        y",
-    "a class": "from flatpose.harness.spec import Experiment\nEXPERIMENT = Experiment",
-    **{f"{old} -> {new}": SPEC.replace(old, new) for old, new in [
-        ('id="tiny"', 'id=""'), ('id="tiny"', 'id="../x"'), ('id="tiny"', 'id="fig1"'), ('id="tiny"', "id=3"),
-        ('id="two"', 'id="one"'), ('id="two"', "id=None"), ("rows=(", "row=("), ("epochs=epochs", "epochs='x'"),
-        ("epochs=epochs", "epochs=-1"), ("epochs=epochs", "epoch=1"), ('source="disk"', 'source="web"'),
-        ('source="disk"', "sauce=1"), ('name="quick"', "name=1"), ("minutes_per_run=2.0", "minutes_per_run='long'"),
-        ("gpu=True", "gpu='maybe'"), ('question="Does it run?"', ""), ('title="Three runs"', "title=3"),
-        ("profiles={", "profiles=[{"), ("TrainConfig(epochs", "TrainConfig(lr='a', epochs"),
-        ("TrainConfig(epochs", "TrainConfig(**{'a b': 1}, epochs")]}}
-
-
-def test_python_specs(cli):
-    """They are code and are executed; a broken one is still one message."""
-    problems = {}
-    for number, (label, text) in enumerate(PYTHON_SPECS.items()):
-        answer = cli("plan", cli.write(f"spec{number}.py", text))
-        problems |= {label: found} if (found := refused(answer)) else {}
+    problems = {label: found for label, content in hostile.cases(good, wrong, raw=kind in ("results", "JSON spec"))
+                if (found := refused(answer(cli, content)))}
     assert not problems, json.dumps(problems, indent=1)[:3000]
-
-
-def _png(width: int, height: int, data: bytes = b"") -> bytes:
-    def chunk(kind: bytes, content: bytes) -> bytes:
-        return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
-    head = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
-    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) + chunk(b"IDAT", data) + chunk(b"IEND", b"")
+    assert answer(cli, json.dumps(good).encode()).code == 0, "or the rest would show nothing"
 
 
 def pictures() -> Iterator[tuple[str, bytes]]:
-    """Image files that are none, are cut off, or claim to be enormous."""
+    """Images that are cut off, of another kind, or that would fill the memory."""
     import cv2
     import numpy as np
 
     jpeg = cv2.imencode(".jpg", np.full((40, 60, 3), 90, np.uint8))[1].tobytes()
-    png = cv2.imencode(".png", np.full((40, 60, 3), 90, np.uint8))[1].tobytes()
-    yield from ((f"{label} as image", content) for label, content in hostile.RAW.items() if b"PNG" not in content)
-    for share in (0.02, 0.1, 0.5, 0.9):
-        yield f"JPEG cut off at {share}", jpeg[:int(len(jpeg) * share)]
-        yield f"PNG cut off at {share}", png[:int(len(png) * min(share, 0.5))]
-    bomb = zlib.compress(bytes(1 << 20))
-    for side in (1 << 15, 1 << 20, (1 << 31) - 1):
-        yield f"PNG of {side} x {side}", _png(side, side, bomb)
-    yield "PNG without size", _png(0, 0, bomb)
     at = jpeg.index(b"\xff\xc0")
+    yield "text", hostile.RAW["HTML"]
+    yield "JPEG cut off", jpeg[:len(jpeg) // 2]
     yield "JPEG of 65500 x 65500", jpeg[:at + 5] + struct.pack(">HH", 65500, 65500) + jpeg[at + 9:]
-    yield "TIFF that points outside", b"II*\0" + struct.pack("<I", 1 << 30)
-    yield "GIF", b"GIF89a" + bytes(20)
-    yield "BMP of a billion", b"BM" + bytes(8) + struct.pack("<IIii", 54, 40, 1 << 30, 1 << 30) + bytes(28)
+    header = struct.pack(">IIBBBBB", 1 << 20, 1 << 20, 8, 2, 0, 0, 0)
+    chunks = b"".join(struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
+                      for kind, body in ((b"IHDR", header), (b"IDAT", zlib.compress(bytes(1 << 20))), (b"IEND", b"")))
+    yield "PNG of 2^40 pixels", b"\x89PNG\r\n\x1a\n" + chunks
 
 
 def test_images(cli):
@@ -212,13 +131,9 @@ def test_images(cli):
     module = types.ModuleType("flatpose.pipeline")
     module.execute = lambda run, **_: read_image(path)
     cli.monkeypatch.setitem(sys.modules, "flatpose.pipeline", module)
-    problems = {}
     for label, content in pictures():
-        path.write_bytes(content)
-        answer = cli("--quiet", "run", cli.spec, "--row", "one", "--no-report", "--data-root", str(cli.data))
-        found = refused(answer) or (None if path.name in answer.err else f"not named: {answer.err}")
-        problems |= {label: found} if found else {}
-    assert not problems, json.dumps(problems, indent=1)[:3000]
+        answer = run(cli, path, content)
+        assert refused(answer) is None and path.name in answer.err, (label, answer)
     assert not cli.records()
 
 
@@ -230,79 +145,35 @@ class _Trap:
         return os.mkdir, (str(self.path),)
 
 
-def weights_files(trap: Path = Path("trap")) -> dict[str, bytes]:
-    """Checkpoints that are damaged, hold something else, or would run code (which would make the folder ``trap``)."""
-    import io
-
-    import torch
-    from safetensors.torch import save
-
-    def saved(value: Any, **options: Any) -> bytes:
-        buffer = io.BytesIO()
-        torch.save(value, buffer, **options)
-        return buffer.getvalue()
-
-    good, tensors = saved({"a": torch.zeros(3)}), save({"a": torch.zeros(3)})
-    header = b'{"a":{"dtype":"F32","shape":[1000000000000],"data_offsets":[0,4000000000000]}}'
-    files = {f"{label}.pth": content for label, content in hostile.RAW.items()}
-    files |= {"code.pth": saved({"a": _Trap(trap)}), "old code.pth": saved(
-        {"a": _Trap(trap)}, _use_new_zipfile_serialization=False), "plain code.pth": pickle.dumps(_Trap(trap)),
-        "list.pth": saved([1]), "text.pth": saved("x"), "no tensors.pth": saved({"a": 1}), "none.pth": saved({}),
-        "other names.pth": good, "cut.pth": good[:len(good) // 2], "flipped.pth": good[:80] + b"\xff" + good[81:200],
-        "empty.safetensors": b"", "cut.safetensors": tensors[:-4], "header.safetensors": b"\xff" * 8 + tensors[8:],
-        "absurd.safetensors": struct.pack("<Q", len(header)) + header + bytes(16), "text.safetensors": b"{}",
-        "other names.safetensors": tensors, "as torch.safetensors": good, "code.safetensors": pickle.dumps(_Trap(trap))}
-    return files
-
-
-SMALL = '''
-from flatpose.config import BaselineConfig, DataConfig, HeatmapCodecConfig, RunConfig
-from flatpose.harness.spec import Experiment, Profile, Row
-RUN = RunConfig(data=DataConfig(source="disk"), image_size=(64, 64), codec=HeatmapCodecConfig(stride=32),
-                model=BaselineConfig(backbone="resnet_quick", pretrained=False, num_deconvs=0))
-EXPERIMENT = Experiment(id="small", title="t", source="s", question="q", rows=(Row(id="r", label="r", run=RUN),),
-                        profiles={"quick": Profile(name="quick", description="d")})
-'''
-
-
-def test_checkpoints_of_strangers(cli):
+def test_checkpoints_from_anybody(cli):
     """None is loaded, and no code in one is run."""
-    trap, problems, spec = cli.root / "trap", {}, cli.write("small.py", SMALL)
-    for name, content in weights_files(trap).items():
+    import torch
+
+    trap = cli.root / "trap"
+    buffers = {"code.pth": io.BytesIO(), "no tensors.pth": io.BytesIO()}
+    torch.save({"a": _Trap(trap)}, buffers["code.pth"])
+    torch.save({"a": 1}, buffers["no tensors.pth"])
+    header = b'{"a":{"dtype":"F32","shape":[1000000000000],"data_offsets":[0,4000000000000]}}'
+    files = {name: buffer.getvalue() for name, buffer in buffers.items()}
+    files |= {"pickle.pth": pickle.dumps(_Trap(trap)), "text.pth": b"AP = 0.9",
+              "absurd.safetensors": struct.pack("<Q", len(header)) + header + bytes(16), "cut.safetensors": b"\1"}
+    for name, content in files.items():
         (cli.root / name).write_bytes(content)
-        answer = cli("run", spec, "--row", "r", "--checkpoint", str(cli.root / name), "--data-root", str(cli.data))
-        problems |= {name: found} if (found := refused(answer)) else {}
-        assert not trap.exists(), name
-    assert not problems, json.dumps(problems, indent=1)[:3000]
+        answer = cli("run", "table5", "--row", "simplebaseline", "--profile", "smoke", "--no-report", "--checkpoint",
+                     str(cli.root / name))
+        assert refused(answer) is None and not trap.exists(), (name, answer)
 
 
-ARGUMENTS = [
-    "lst", "run", "run fig1 fig2", "run no_such", "plan fig1 --row no_such", "plan fig1 --profile no_such",
-    "plan ../fig1", "plan fig1 --seeds x", "plan fig1 --seeds -1", "plan fig1 --seeds 1.5",
-    "plan fig1 --seeds 0,,1", "plan fig1 --seeds=", "plan fig1 --rerun often", "run fig1 --launcher cloud",
-    "run fig1 --epochs 3", "run fig1 --slurm", "plan /etc/passwd", "run fig1 --checkpoint x.pth",
-    "run fig1 --row flatpose_s16 --checkpoint no.pth", "plan /no/such/spec.py", "plan .py", "show",
-    "show fig1 --profile no_such", "score", "score --task coco", "cost fig1 --row no_such", "cost no_such",
-    "score --task pose --annotations a --predictions b", "score --task coco --annotations a --predictions b",
-    "score --task mpii --annotations a --predictions b", "compare no_such", "compare fig1 --against /no/such",
-    "data", "data check --data-root /no/such", "data check --data-root . --task pose", "data make no_such",
-    "report no_such", "data convert --task pose . --out x", "data convert --task mpii /no/such --out x",
-    "data subset x --train 0", "data subset x --data-root /no/such", "submit coco-test-dev",
-    "submit coco-test-dev --name a/b --run x", "submit coco-test-dev --name a --run /no/such --data-root .",
-    "validate no_such", "validate --json-spec /no/such", "verify no_such", "ceilings --data-root /no/such",
-    "status --jsn", "doctor --data-rot x", "--no-such-option",
-]
-
-
-def test_arguments(cli, monkeypatch):
+def test_arguments(cli):
     (cli.root / "data").rename(cli.root / "other")
-    problems = {}
-    for line in ARGUMENTS:
+    for line in ("lst", "run", "run fig1 fig2", "plan ../fig1", "plan fig1 --seeds -1", "plan fig1 --rerun often",
+                 "run fig1 --launcher cloud", "run fig1 --checkpoint x.pth", "plan .py", "score --task coco",
+                 "score --task pose --annotations a --predictions b", "compare fig1 --against /no/such",
+                 "data check --data-root . --task pose", "data convert --task pose . --out x", "cost no_such",
+                 "data subset x --train 0", "submit coco-test-dev --name a", "ceilings --data-root /no/such"):
         answer = cli(*line.split())
         said = answer.err + answer.out
-        wrong = answer.code != 2 or "Traceback" in said or not said.strip()
-        problems |= {line: f"exit code {answer.code}: {said[-300:]}"} if wrong else {}
-    assert not problems, json.dumps(problems, indent=1)[:3000]
+        assert answer.code == 2 and "Traceback" not in said and said.strip(), (line, answer)
 
 
 json_values = st.recursive(
@@ -312,7 +183,7 @@ json_values = st.recursive(
 
 
 def places(value: Any, at: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
-    """Every place of a document; of a list of numbers the first three."""
+    """Every place of a document; of a list the first three entries."""
     yield at
     items = value.items() if isinstance(value, dict) else enumerate(value[:3]) if isinstance(value, list) else ()
     for key, inner in items:
@@ -320,7 +191,7 @@ def places(value: Any, at: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@settings(max_examples=20, deadline=None, derandomize=True, database=None,
+@settings(max_examples=10, deadline=None, derandomize=True, database=None,
           suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_random_changes_are_understood_or_refused(cli, kind, data):

@@ -12,6 +12,7 @@ import torch
 from tiny import write_coco
 
 from experiments import systems_cnn as systems
+from flatpose import benchmarks
 from flatpose.checkpoints import convert
 from flatpose.codecs import build_codec
 from flatpose.complexity import ShapesOnly, measure
@@ -33,7 +34,7 @@ from flatpose.data import load
 from flatpose.data.loader import Crops, normalise
 from flatpose.errors import FlatPoseError
 from flatpose.harness.spec import shrunk
-from flatpose.keypoints import COCO17, benchmark_keypoints
+from flatpose.keypoints import COCO17
 from flatpose.losses import build_loss
 from flatpose.models import build_model
 from flatpose.models.hrnet import HRNetTrunk
@@ -244,7 +245,7 @@ RECIPES = [recipe(*arguments, **{"task": task} if task else {}) for recipe, argu
 @pytest.mark.parametrize("run", RECIPES, ids=lambda r: f"{r.model.kind}-{r.data.task}")
 def test_recipes_fit_together(run):
     """Model, codec and loss of each recipe agree at its own size, and the recipe survives JSON."""
-    keypoints = benchmark_keypoints(run.data.task)
+    keypoints = benchmarks.get(run.data.task).keypoints()
     with ShapesOnly():
         build_model(run.model, run.codec, run.image_size, len(keypoints), pretrained=False)
     build_loss(run.loss, run.codec, keypoints)

@@ -11,6 +11,7 @@ from test_peers_cnn import SIZE, compare, four_persons, one_thread  # noqa: F401
 from torch import nn
 
 from experiments import systems_vit as systems
+from flatpose import benchmarks
 from flatpose.checkpoints import convert
 from flatpose.codecs import build_codec
 from flatpose.complexity import ShapesOnly, measure
@@ -18,7 +19,7 @@ from flatpose.config import HeatmapCodecConfig, SHaRPoseConfig, TokenPoseConfig
 from flatpose.config.run import from_dict, to_dict
 from flatpose.errors import FlatPoseError
 from flatpose.harness.spec import shrunk
-from flatpose.keypoints import COCO17, benchmark_keypoints
+from flatpose.keypoints import COCO17
 from flatpose.losses import build_loss
 from flatpose.models import build_model
 from flatpose.optim import build_optimizer
@@ -162,7 +163,7 @@ RECIPES = [systems.tokenpose("B", task="crowdpose"), systems.tokenpose("L/D24", 
 @pytest.mark.parametrize("run", RECIPES, ids=lambda run: f"{run.model.kind}-{run.data.task}-{run.image_size[1]}")
 def test_recipes_fit_together(run):
     """Model, codec and loss of each recipe agree at its own size, and the recipe survives JSON."""
-    keypoints = benchmark_keypoints(run.data.task)
+    keypoints = benchmarks.get(run.data.task).keypoints()
     with ShapesOnly():
         build_model(run.model, run.codec, run.image_size, len(keypoints), pretrained=False)
     build_loss(run.loss, run.codec, keypoints)

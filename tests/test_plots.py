@@ -1,80 +1,135 @@
+"""What the pictures show, that their bytes are stable, and that they can be read in light and dark."""
+
 from __future__ import annotations
 
-import fake_reports as fake
+import math
+import re
+from itertools import combinations
+
+import pandas as pd
 import pytest
+from made_frames import frames, line
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.transforms import Bbox
 
-from flatpose.harness import collect, plots
-from flatpose.harness.collect import RecordSet
+from flatpose.harness import catalog, drawing, plots
 
-EXPERIMENT = fake.experiment()
-
-
-def data_of(records):
-    [setting] = collect.settings(EXPERIMENT, RecordSet("fig1", tuple(records)))
-    return plots.plot_data(EXPERIMENT, setting, collect.stale_check(fake.current))
+STRIDES = (4, 8, 16, 32)
 
 
-def test_plot_data():
-    data = data_of(fake.full())
-    assert [c["name"] for c in data["curves"]] == ["heatmap", "SimCC", "FlatPose"]
-    assert [p["x"] for p in data["curves"][0]["points"]] == [4, 8, 16, 32]
-    point = data["curves"][0]["points"][0]
-    assert point["n"] == 3 and len(point["seeds"]) == 3 and not point["stale"]
-    assert point["interval"][0] < point["y"] < point["interval"][1]
-    assert [p["y"] for p in data["ceilings"][0]["points"]] == [99.5, 97.0, 82.0, 31.0]
-    assert data["published"][0]["points"] == [{"x": 4, "y": 71.8}, {"x": 32, "y": 17.2}]
-    assert [t["label"] for t in data["ticks"]] == ["4\n32×24", "8\n16×12", "16\n8×6", "32\n4×3"]
-    assert data["boxes"] == "ground-truth boxes" and data["title"].startswith("quick · embedded")
+def fig1(seeds=(0, 1), top=0.6):
+    lines = [line("fig1", f"{series}_s{s}", seed, AP=top / (s if series == "heatmap" else 2) + 0.01 * seed,
+                  AP_low=0.0, AP_high=0.1) for seed in seeds
+             for series in ("heatmap", "simcc") for s in STRIDES]
+    lines += [line("fig1", f"heatmap_s{s}", 0, kind="ceiling", weights=None, AP=0.9 / s) for s in STRIDES]
+    return frames(lines)
 
 
-def test_failed_points_are_left_out():
-    run = fake.run_of(EXPERIMENT.rows[1])
-    made = [r for r in fake.full(seeds=(0,)) if r["spec_hash"] != fake.spec_hash(run)] + [fake.failed(run)]
-    assert [p["x"] for p in data_of(made)["curves"][0]["points"]] == [4, 16, 32]
+def table2(gflops=None, ap=0.5):
+    rows = catalog.load("table2").rows
+    costs = {("table2", r.id): {"gflops": r.published.gflops, "published_gflops": r.published.gflops} for r in rows}
+    return frames([line("table2", r.id, 0, AP=ap, gflops=i + 1.0) for i, r in enumerate(rows)], costs)
 
 
-def test_one_seed_has_whiskers_over_images():
-    point = data_of(fake.full(seeds=(0,)))["curves"][0]["points"][0]
-    assert point["n"] == 1 and point["interval"] == pytest.approx([point["y"] - 2, point["y"] + 1])
-    assert plots.whiskers(point) == [[pytest.approx(2)], [pytest.approx(1)]]
-    assert b"bootstrap over images, one seed" in plots.draw(data_of(fake.full(seeds=(0,))))
-    assert b"t-interval over seeds" in plots.draw(data_of(fake.full()))
+def texts(svg: bytes) -> str:
+    return " ".join(re.findall(r"<text[^>]*>([^<]*)", svg.decode()))
 
 
-def test_whiskers_never_point_inwards():
-    assert plots.whiskers({"y": 0.0, "interval": [0.1, 0.2]}) == [[0.0], [0.2]]
-    assert plots.whiskers({"y": 0.0, "interval": None}) is None
+def test_curves_show_measured_ceiling_and_published_over_the_size_of_the_map():
+    svg = plots.files(fig1(), "fig1")["fig1.svg"]
+    found = texts(svg)
+    for text in ("Measured here", "Ceiling and paper", "64×48", "32×24", "4×3", "71.8", "17.2", "over seeds", "SimCC"):
+        assert text in found, text
+    assert plots.caption(svg).startswith("AP × 100: heatmap falls from 15.5 to 2.4; SimCC 30.5 to 30.5 (quick")
+    assert "one seed" in texts(plots.files(fig1(seeds=(0,)), "fig1")["fig1.svg"])
+    assert plots.files(frames([]), "fig1") == {}
 
 
-def test_svg_is_the_same_twice_and_dateless():
-    data = data_of(fake.full())
-    first = plots.draw(data)
-    assert first == plots.draw(data) and b"<dc:date>" not in first
-    for text in (b"Codec ceiling, no training", b"Paper (COCO), published", b"Measured here: quick"):
-        assert text in first
+def test_maps_of_one_size_share_a_tick_whatever_the_input():
+    sizes = [plots._cell_sizes(catalog.load("fig1"), profile) for profile in ("quick", None)]
+    assert sizes[1] == {4: 4, 8: 8, 16: 16, 32: 32} and sizes[0][32] / sizes[0][4] == 8
 
 
-def test_a_changed_number_is_told_from_another_matplotlib():
-    data = data_of(fake.full())
-    svg = plots.draw(data)
-    other_version = svg.replace(b"matplotlib ", b"matplotlib 0.", 1)
-    other_version = other_version.replace(b"stroke-width: 1.8", b"stroke-width: 1.80")
-    assert plots.same_plot(other_version, svg)
-    assert not plots.same_plot(svg.replace(b"stroke-width: 1.8", b"stroke-width: 1.9"), svg)
-    data["curves"][0]["points"][0]["y"] += 1
-    changed = plots.draw(data)
-    assert not plots.same_plot(svg, changed) and not plots.same_plot(other_version, changed)
+def test_equal_data_give_equal_bytes_without_a_date():
+    first = plots.files(fig1(), "fig1")["fig1.svg"]
+    assert first == plots.files(fig1(), "fig1")["fig1.svg"] and b"<dc:date>" not in first
+    assert first.count(b"prefers-color-scheme") == 2
+    drawn = re.sub(rb"<style>.*?</style>", b"", first)
+    assert {c.decode() for c in re.findall(rb"(?:fill|stroke): (#[0-9a-f]{6})", drawn)} <= set(drawing.DARK)
+
+
+def test_a_changed_number_is_not_taken_for_another_matplotlib():
+    svg, changed = (plots.files(fig1(top=top), "fig1")["fig1.svg"] for top in (0.6, 0.61))
+    other = svg.replace(b"matplotlib ", b"matplotlib 0.", 1).replace(b"stroke-width: 1.3", b"stroke-width: 1.30")
+    assert plots.same_plot(svg, svg) and plots.same_plot(other, svg)
+    assert not plots.same_plot(svg.replace(b"stroke-width: 1.3", b"stroke-width: 1.4"), svg)
+    assert not plots.same_plot(svg, changed) and not plots.same_plot(other, changed)
     assert not plots.same_plot(b"<svg/>", svg)
 
 
-def test_published_points_alone():
-    data = plots.plot_data(EXPERIMENT, None)
-    assert not any(c["points"] for c in data["curves"]) and b"Measured here" not in plots.draw(data)
+def test_cost_has_a_front_and_no_networks_at_the_floor():
+    svg = plots.files(table2(), "table2")["table2.tradeoff.svg"]
+    assert "cost counted alike: FlatPose-B, FlatPose-L, FlatPose-L 384." in plots.caption(svg)
+    assert "probably ground truth (reading R15)" in texts(svg) and "Accuracy measured here" in texts(svg)
+    assert "Accuracy measured here" not in texts(plots.files(table2(ap=0.005), "table2")["table2.tradeoff.svg"])
+    assert plots.files(frames([]), "controlled") == {}
+    points = pd.DataFrame({"label": list("abcd"), "x": [1, 2, 3, 2], "mean": [1, 3, 2, 2]})
+    assert [*plots._front(points, "x").label] == ["a", "b"]
 
 
-def test_markers_at_zero_are_whole():
-    from matplotlib.figure import Figure
+def test_boxes_need_both_recalls_and_may_have_no_networks_of_ours():
+    pairs = pd.DataFrame([("a", 0.70, 0.76, 0.72, 0.75), ("b", 0.74, 0.80, 0.76, math.nan)],
+                         columns=["label", "AP_det", "AR_det", "AP_gt", "AR_gt"])
+    paper = pd.DataFrame([("FlatPose-B", 0.754, 0.784), ("HRNet", 0.751, 0.804)], columns=["label", "AP", "AR"])
+    svg = plots.boxes(pairs, paper, pd.DataFrame())
+    assert " a" in texts(svg) and "FlatPose-B" in texts(svg) and "Networks trained here" not in texts(svg)
+    assert "raise AP by 2.0–2.0 and bring AR − AP from 6.0–6.0 to 3.0–3.0" in plots.caption(svg)
+    assert "Networks trained here" in texts(plots.boxes(pairs, paper, pairs))
 
+
+def test_ceilings_draw_a_codec_without_cells_as_a_level_line():
+    found = pd.DataFrame([("map", plots.CODECS[0], s, 0.9 / s, "d") for s in STRIDES]
+                         + [("map", plots.CODECS[5], math.nan, 0.98, "d"), ("ratio", "argmax", 1.0, 0.5, "d")],
+                         columns=["part", "series", "x", "mean", "data"])
+    svg = plots.ceilings(found, pd.DataFrame({"x": [4, 32], "mean": [0.718, 0.172]}))
+    assert plots.CODECS[5] in texts(svg) and "argmax" not in texts(svg) and "64×48" in texts(svg)
+    assert f"{plots.CODECS[0]} 22.5 to 2.8" in plots.caption(svg)
+
+
+def test_whiskers_never_point_inwards():
+    points = pd.DataFrame({"mean": [0.0, 0.5], "low": [0.1, math.nan], "high": [0.2, math.nan]})
+    low, high = drawing.whiskers(points)
+    assert [*low] == [0, 0] and [*high] == [20, 0]
+    assert drawing.whiskers(points.assign(low=math.nan)) is None
+
+
+def test_names_overlap_neither_each_other_nor_a_point():
     axes = Figure().add_subplot()
-    plots._frame(axes, data_of(fake.full()), "t", "", highest=2.0)
-    assert axes.get_ylim()[0] < 0 <= min(axes.get_yticks())
+    FigureCanvasAgg(axes.figure)
+    points = pd.DataFrame({"x": [1.0, 1.05, 1.1, 3.0], "y": [1.0, 1.01, 1.0, 2.0], "ours": [True, False, False, False],
+                           "label": ["FlatPose-B", "TokenPose-B", "SHaRPose-Small", "ViTPose-B 384"]})
+    axes.plot(points.x, points.y, "o")
+    axes.margins(0.2)
+    drawing.names(axes, points)
+    boxes = [text.get_window_extent() for text in axes.texts]
+    assert not any(Bbox.intersection(a, b) for a, b in combinations(boxes, 2))
+    spots = axes.transData.transform(points[["x", "y"]].to_numpy())
+    assert not any(box.contains(*spot) for box in boxes for spot in spots)
+
+
+def contrast(first: str, second: str) -> float:
+    """Of two colours, 1 to 21, as WCAG 2 defines it."""
+    def luminance(colour: str) -> float:
+        parts = [int(colour[i:i + 2], 16) / 255 for i in (1, 3, 5)]
+        linear = [p / 12.92 if p <= 0.04045 else ((p + 0.055) / 1.055) ** 2.4 for p in parts]
+        return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+    dim, bright = sorted((luminance(first), luminance(second)))
+    return (bright + 0.05) / (dim + 0.05)
+
+
+@pytest.mark.parametrize("colour", [c.lower() for c in (drawing.INK, drawing.MUTED, *drawing.COLOURS)])
+def test_text_has_contrast_on_light_and_dark(colour):
+    assert contrast(drawing.LIGHT_TEXT.get(colour, colour), drawing.CARD) >= 4.5
+    assert contrast(drawing.DARK.get(colour, colour), drawing.DARK[drawing.CARD.lower()]) >= 4.5

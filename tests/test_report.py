@@ -1,3 +1,5 @@
+"""The pages as files: written once, equal everywhere, and every changed number is noticed."""
+
 from __future__ import annotations
 
 import json
@@ -5,43 +7,40 @@ import os
 import shutil
 import subprocess
 import sys
-from dataclasses import replace
 from pathlib import Path
 
 import fake_reports as fake
+import pandas as pd
 import pytest
 
-from flatpose.errors import DataError
-from flatpose.harness import report
-from flatpose.harness.collect import stale_check
+from flatpose.harness import catalog, report, tables
+from flatpose.io import write_json
 
-CATALOG = [fake.experiment()]
-STALE = stale_check(fake.current)
-PAGES = {"reports/fig1.md", "reports/fig1.csv", "reports/fig1.svg", "reports/data/fig1.json", "reports/index.md",
-         "reports/fig1.quick-coco-subset-1829-338-images.svg"}
+NAMES = {f"reports/{name}" for name in ("mine.md", "mine.csv", "mine.svg", "data/mine.json", "index.md")}
 
 
-def write(root, **options):
-    return {p.as_posix() for p in report.write("all", root, catalog=CATALOG, stale=STALE, **options)}
+def write(root: Path, **options) -> set[str]:
+    return {p.as_posix() for p in report.write([str(root / "mine.py")], root, **options)}
 
 
 @pytest.fixture(scope="module")
 def measured(tmp_path_factory) -> Path:
-    """A repository with runs/ and the pages made from them."""
+    """A folder with a spec, runs/ and the pages made from them."""
     root = tmp_path_factory.mktemp("measured")
-    fake.store(root / "runs", fake.full() + fake.full(fake.SUBSET, seeds=(0,)))
-    assert write(root) == PAGES
+    mine = fake.experiment(root)
+    fake.store(root / "runs", fake.full(mine) + fake.full(mine, fake.SUBSET, seeds=(0,)))
+    assert write(root) == NAMES
     return root
 
 
 @pytest.fixture
 def clone(measured, tmp_path) -> Path:
-    """What a stranger gets: the committed reports without runs/."""
-    shutil.copytree(measured / "reports", tmp_path / "clone" / "reports")
+    """What a clone has: the spec and the committed reports, no runs/."""
+    shutil.copytree(measured, tmp_path / "clone", ignore=shutil.ignore_patterns("runs"))
     return tmp_path / "clone"
 
 
-def files(root):
+def files(root: Path) -> dict[str, bytes]:
     return {p.relative_to(root).as_posix(): p.read_bytes() for p in (root / "reports").rglob("*") if p.is_file()}
 
 
@@ -49,83 +48,99 @@ def test_second_time_nothing_changes(measured):
     assert write(measured) == set() == write(measured, check=True)
 
 
-def test_clean_clone_renders_the_same(clone):
+def test_a_clone_renders_the_same(clone):
     before = files(clone)
-    assert write(clone, check=True) == set()
-    for name in PAGES - {"reports/data/fig1.json"}:
+    for name in NAMES - {"reports/data/mine.json"}:
         (clone / name).unlink()
-    assert write(clone, check=True) == PAGES - {"reports/data/fig1.json"}
+    assert write(clone, check=True) == NAMES - {"reports/data/mine.json"}
     write(clone)
     assert files(clone) == before
 
 
-def test_wrong_number_in_a_page_is_caught(clone):
-    page = clone / "reports/fig1.md"
-    page.write_text(page.read_text().replace("42.", "62.", 1))
-    assert write(clone, check=True) == {"reports/fig1.md"}
-    assert "62." in page.read_text()  # a check repairs nothing
+def test_byte_stable_in_another_process_without_torch(measured, clone):
+    code = ("import sys; from pathlib import Path; from flatpose.harness import report; root = Path(sys.argv[1]);"
+            "assert report.write([str(root / 'mine.py')], root, check=True) == []; assert 'torch' not in sys.modules")
+    env = {**os.environ, "PYTHONHASHSEED": "7", "PYTHONPATH": str(Path(__file__).parents[1]), "TZ": "Asia/Tokyo"}
+    subprocess.run([sys.executable, "-c", code, str(clone)], check=True, env=env)
+
+
+@pytest.mark.parametrize("name", ["mine.md", "mine.csv"])
+def test_a_changed_number_in_a_page_is_noticed_and_not_repaired_by_a_check(clone, name):
+    page = clone / "reports" / name
+    page.write_text(page.read_text().replace("42", "62", 1))
+    assert write(clone, check=True) == {f"reports/{name}"} == write(clone, check=True)
 
 
 @pytest.mark.parametrize("metric", ["AP", "AP50"])
-def test_wrong_number_in_the_records_is_caught(clone, metric):
-    path = clone / "reports/data/fig1.json"
+def test_a_changed_number_in_the_records_is_noticed(clone, metric):
+    path = clone / "reports/data/mine.json"
     value = json.loads(path.read_text())
     value["records"][0]["results"][0]["metrics"][metric] = 0.99
-    path.write_text(json.dumps(value, indent=1, sort_keys=True) + "\n")
-    assert "reports/fig1.md" in write(clone, check=True)
-
-
-def test_wrong_number_in_the_picture_and_table_twin_is_caught(clone):
-    for name in ("reports/fig1.svg", "reports/fig1.csv"):
-        path = clone / name
-        path.write_text(path.read_text().replace("71.8", "81.8").replace(",gt", "").replace("0.", "1.", 1))
-    assert write(clone, check=True) >= {"reports/fig1.svg", "reports/fig1.csv"}
+    path.write_text(json.dumps(value))
+    assert "reports/mine.csv" in write(clone, check=True)
 
 
 def test_newer_runs_and_leftover_pictures_make_pages_outdated(clone):
-    rerun = fake.record(fake.run_of(CATALOG[0].rows[0]), ap=0.5, ended="2032-01-01")
-    fake.store(clone / "runs", [rerun])
-    (clone / "reports/fig1.old-setting.svg").write_text("<svg/>")
-    outdated = {"reports/fig1.md", "reports/data/fig1.json", "reports/fig1.old-setting.svg"}
-    assert write(clone, check=True) >= outdated
+    mine = catalog.load(str(clone / "mine.py"))
+    fake.store(clone / "runs", [fake.record(fake.run_of(mine.rows[0], mine), ap=0.5, ended="2032")])
+    (clone / "reports/mine.old.svg").write_text("<svg/>")
+    outdated = {"reports/mine.md", "reports/data/mine.json", "reports/mine.old.svg"}
     assert write(clone) >= outdated and write(clone, check=True) == set()
-    assert not (clone / "reports/fig1.old-setting.svg").exists()
+    assert not (clone / "reports/mine.old.svg").exists()
 
 
-def test_byte_stable_in_another_process(measured, tmp_path):
-    """Another hash seed, another process, no torch, no runs/: the same bytes."""
-    shutil.copytree(measured / "reports/data", tmp_path / "reports/data")
-    code = ("import sys, test_report; from pathlib import Path; test_report.write(Path(sys.argv[1]));"
-            "assert 'torch' not in sys.modules")
-    tests = Path(__file__).parent
-    env = {**os.environ, "PYTHONHASHSEED": "7", "PYTHONPATH": f"{tests}{os.pathsep}{tests.parent}", "TZ": "Asia/Tokyo"}
-    subprocess.run([sys.executable, "-c", code, str(tmp_path)], check=True, env=env)
-    assert files(tmp_path) == files(measured)
+def test_the_csv_twin_has_every_line_of_the_frame(measured):
+    found = pd.read_csv(measured / "reports/mine.csv")
+    trained = found[(found["kind"] == "trained") & (found["weights"] == "ema") & (found["box_source"] == "gt")]
+    assert len(trained) == 4 * 3 + 4 and trained["run_id"].str.count("/").eq(2).all()
+    assert found[found["kind"] == "published"]["reference"].round(3).tolist()[:2] == [0.718, 34.0]
 
 
-def test_costs_come_from_runs(tmp_path):
-    (tmp_path / "runs/costs").mkdir(parents=True)
-    (tmp_path / "runs/costs/fig1.json").write_text(json.dumps(fake.costs()))
+def test_the_page_shows_one_table_the_picture_and_folds_the_rest(measured):
+    page = (measured / "reports/mine.md").read_text()
+    order = [page.index(part) for part in ("**Run:** `quick`",
+                                           "32×24", "![Made up](mine.svg)", "<details>", "A note.")]
+    assert order == sorted(order) and page.count("<details>") == 1
+    assert "3 seeds" in page.partition("![Made up]")[0]
+
+
+def test_an_own_experiment_is_listed_first_and_alone_and_says_nothing_of_the_paper(measured):
+    index, page = ((measured / f"reports/{name}.md").read_text() for name in ("index", "mine"))
+    assert "[mine](mine.md)" in index and "table2" not in index
+    assert "paper" not in page.replace("A note.", "").lower() and "readings.md" not in page
+
+
+def test_a_table_has_costs_printed_numbers_and_differences_from_the_reference(tmp_path):
+    mine = fake.experiment(tmp_path, figure=False)
+    frames = fake.frames(mine, fake.full(mine), costs=fake.costs())
+    table = tables.rows(mine, frames, [("quick", "embedded0000")]).set_index("row")
+    assert table.loc["heatmap, stride 4", "printed AP"] == "71.8"
+    assert table.loc["simcc, stride 4", "difference from simcc, stride 4"] == tables.DASH
+    assert table.loc["heatmap, stride 32", "difference from simcc, stride 4"].startswith("-3")
+    assert table.loc["heatmap, stride 4", "verdict"] == "GFLOPs: outside tolerance"
+    assert table.loc["simcc, stride 4", "printed GFLOPs"] == tables.DASH
+
+
+def test_only_smoke_runs_are_shown_with_a_warning(tmp_path):
+    mine = fake.experiment(tmp_path)
+    fake.store(tmp_path / "runs", fake.full(mine, profile="smoke", seeds=(0,)))
     write(tmp_path)
-    assert "## Cost of the paper-size models" in (tmp_path / "reports/fig1.md").read_text()
+    assert "its numbers mean nothing" in (tmp_path / "reports/mine.md").read_text()
+    assert "4 of 4, `smoke`" in (tmp_path / "reports/index.md").read_text()
 
 
-def test_comparisons(measured, clone):
-    found = report.comparisons(CATALOG[0], clone, stale=STALE)
-    assert {c.verdict for c in found} == {"not comparable"}
-    for other in (measured / "runs", measured / "reports/data/fig1.json"):
-        found = report.comparisons(CATALOG[0], clone, against=other)
-        assert len(found) == 48 + 48 and {c.verdict for c in found} == {"within tolerance"}
-        json.dumps([c.to_dict() for c in found], allow_nan=False)
-    with pytest.raises(DataError, match="no such file"):
-        report.comparisons(CATALOG[0], clone, against=clone / "nowhere.json")
+def test_costs_of_this_machine_reach_the_page(tmp_path):
+    fake.experiment(tmp_path, figure=False)
+    write_json(tmp_path / "runs/costs/mine.json", {"schema_version": 2, "experiment": "mine", "costs": fake.costs()})
+    write(tmp_path)
+    assert "GFLOPs: outside tolerance" in (tmp_path / "reports/mine.md").read_text()
 
 
-def test_a_run_committed_with_another_experiment_is_shown_without_runs(clone):
-    """``boxes`` and Table 3 consist of other experiments' runs, which a clone has in their files alone."""
-    other = replace(fake.experiment(), id="other", rows=fake.experiment().rows[:2])
-    report.write(["other"], clone, catalog=[*CATALOG, other], stale=STALE)
-    ours, theirs = (json.loads((clone / f"reports/data/{name}.json").read_text())["records"]
-                    for name in ("other", "fig1"))
-    assert 0 < len(ours) < len(theirs) and all(record in theirs for record in ours)
-    assert report.write(["other"], clone, catalog=[*CATALOG, other], stale=STALE, check=True) == []
+@pytest.mark.parametrize(("value", "decimals", "sign", "text"), [
+    (None, 1, "", "–"), (float("nan"), 1, "", "–"), (-0.04, 1, "+", "0.0"), (1.25, 2, "+", "+1.25")])
+def test_numbers_have_no_negative_zero_and_no_nan(value, decimals, sign, text):
+    assert tables.number(value, decimals, sign) == text
+
+
+def test_markdown_escapes_what_would_break_a_table():
+    assert tables.markdown(pd.DataFrame({"row": ["a|b\nc"], "AP": ["1.0"]})).splitlines()[2].startswith("| a\\|b c")

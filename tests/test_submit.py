@@ -47,14 +47,11 @@ def test_same_results_same_bytes_from_list_or_file(tmp_path, info):
 
 
 WRONG = {
-    "not an object": (3, r"results: \[1\]: expected an object"),
-    "another split": (result(image_id=8), r"\[1\].image_id: 8 is not an image of test-dev"),
-    "image as text": (result(image_id="7"), r"\[1\].image_id: '7' is not"),
-    "image as a list": (result(image_id=[7]), r"\[1\].image_id: \[7\] is not"),
+    "not an object": (3, r"results: \[1\]: 3, expected an object"),
+    "another split": (result(image_id=8), r"\[1\].image_id: 8 is not among the images"),
     "category": (result(category_id=3), r"\[1\].category_id: 3, expected 1"),
-    "14 keypoints": (result(keypoints=[1.0] * 42), r"\[1\].keypoints: expected 51 finite numbers"),
-    "NaN": (result(keypoints=[float("nan")] * 51), r"\[1\].keypoints: expected 51 finite"),
-    "score": (result(score=None), r"\[1\].score: expected a finite number"),
+    "14 keypoints": (result(keypoints=[1.0] * 42), r"\[1\].keypoints: 42 entries, expected 51"),
+    "NaN": (result(keypoints=[float("nan")] * 51), r"\[1\].keypoints\[0\]: nan, expected a finite"),
     "no score": ({k: v for k, v in result().items() if k != "score"}, r"\[1\]: no field 'score'"),
 }
 
@@ -94,8 +91,3 @@ def test_the_list_of_another_set_is_refused(tmp_path, info, count, said):
         coco_test_dev([result()], info, tmp_path / "out", "a")
     assert not (tmp_path / "out").exists()
     assert submission([result()], info, tmp_path / "out").is_file()
-
-
-def test_a_list_of_the_right_length_is_taken(tmp_path, info):
-    info.write_text(json.dumps({"images": [{"id": i} for i in range(20_288)]}))
-    assert coco_test_dev([result()], info, tmp_path, "a").is_file()

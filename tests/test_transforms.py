@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
+from scipy.special import ndtr
 
 from flatpose.config import AugmentConfig
 from flatpose.data.instances import Person
@@ -79,6 +81,36 @@ def test_half_body_looks_at_one_half():
     views = [random_view(person(points), SIZE, only_half, COCO17, np.random.default_rng(s)) for s in range(20)]
     heights = {round(float(view.center[1]) / 40) for view in views}
     assert len(heights) == 2  # the upper and the lower half, never the whole body's middle
+
+
+@pytest.mark.parametrize("share", [AugmentConfig().half_body_upper, 0.7])
+def test_the_upper_half_is_preferred_as_often_as_the_authors_do(share):
+    """HRNet, SimCC: a standard normal draw below 0.5; mmpose 1.x: 70 %."""
+    points = np.random.default_rng(0).uniform(60, 70, (17, 2))
+    points[list(COCO17.lower_body)] += (0, 80)
+    config = AugmentConfig(flip=0, rotation=0, scale=0, half_body=1.0, half_body_upper=share)
+    views = [random_view(person(points), SIZE, config, COCO17, np.random.default_rng(s)) for s in range(3000)]
+    assert np.mean([view.center[1] < 100 for view in views]) == pytest.approx(share, abs=0.03)
+    assert AugmentConfig().half_body_upper == pytest.approx(ndtr(0.5), abs=1e-4)
+
+
+def test_the_shift_is_a_share_of_the_padded_box_whatever_its_rescaling():
+    """mmpose 1.x: up to 0.16 of 1.25 x the box, drawn and applied before aspect fix and rescaling."""
+    who, box = person(np.full((17, 2), 80.0)), 1.25 * np.array([120.0, 150.0])
+    views = [[random_view(who, SIZE, AugmentConfig(flip=0, rotation=0, half_body=0, scale=scale, shift=0.16,
+                                                   truncated=True), COCO17, np.random.default_rng(seed))
+              for seed in range(200)] for scale in (0.0, 0.5)]
+    offsets = [np.array([view.center for view in some]) - [100.0, 105.0] for some in views]
+    assert np.array_equal(*offsets) and not np.array_equal(views[0][0].scale, views[1][0].scale)
+    assert (np.abs(offsets[0]).max(0) <= 0.16 * box).all() and (np.abs(offsets[0]).max(0) > 0.12 * box).all()
+
+
+def test_forgotten_flip_pairs_mirror_nothing():
+    """Otherwise the flip would teach that left is right."""
+    names = replace(COCO17, flip_pairs=())
+    config = AugmentConfig(flip=1.0)
+    assert not any(random_view(person(np.full((17, 2), 80.0)), SIZE, config, names, np.random.default_rng(s)).flip
+                   for s in range(5))
 
 
 def test_half_body_needs_enough_labelled_keypoints():

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-from flatpose.codecs.base import Codec, Outputs
+from flatpose.codecs.base import Codec, Encoder, Outputs
 from flatpose.codecs.heatmap import HeatmapCodec
 from flatpose.codecs.regression import RegressionCodec
 from flatpose.codecs.sar import SARCodec
 from flatpose.codecs.simcc import SimCCCodec
 from flatpose.config import CodecConfig
 
-__all__ = ["Codec", "HeatmapCodec", "Outputs", "RegressionCodec", "SARCodec", "SimCCCodec", "build_codec"]
+__all__ = ["Codec", "Encoder", "HeatmapCodec", "Outputs", "RegressionCodec", "SARCodec", "SimCCCodec", "build_codec"]
 
-CODECS = {"heatmap": HeatmapCodec, "simcc": SimCCCodec, "regression": RegressionCodec,
-          "sar": SARCodec}
+CODECS: dict[str, type[Codec]] = {"heatmap": HeatmapCodec, "simcc": SimCCCodec, "regression": RegressionCodec,
+                                  "sar": SARCodec}
 
 
 def build_codec(config: CodecConfig, image_size: tuple[int, int], num_keypoints: int) -> Codec:
-    """The codec of a configuration for one input size (width, height)."""
+    """The codec of a configuration for one input size (width, height).
+
+    Raises:
+        SpecError: The prescribed ``flip_shift`` does not fit the resolution and the input size.
+    """
     return CODECS[config.kind](config, image_size, num_keypoints)

@@ -2,24 +2,28 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import torch
 from torch import Tensor
 
-from flatpose.codecs.base import Outputs, inside, mean_of
-from flatpose.config import RegressionCodecConfig
+from flatpose.codecs.base import Codec, Outputs, overlaps
 
 
-class RegressionCodec:
+class RegressionCodec(Codec):
     """Targets and outputs ``coords`` (B, K, 2): pixel over input size. There is no confidence: every score is 1."""
 
-    def __init__(self, config: RegressionCodecConfig, image_size: tuple[int, int], num_keypoints: int) -> None:
-        self.config, self.image_size, self.num_keypoints = config, image_size, num_keypoints
+    averaged: ClassVar[tuple[str, ...]] = ("coords",)
 
     def encode(self, keypoints: Tensor, weights: Tensor) -> Outputs:
-        """Coordinates over the input size; keypoints outside the crop keep their weight: there is no map to leave."""
-        far = 0.5 * max(self.image_size)
-        return {"coords": keypoints / self._size(keypoints),
-                "weights": inside(keypoints, weights, self.image_size, margin=far)}
+        """Coordinates over the input size. Keypoints up to half the larger side outside the crop keep their weight."""
+        margin = 0.5 * max(self.image_size)
+        inside = overlaps(keypoints - margin, keypoints + margin, self.image_size)
+        return {**self.perfect(keypoints), "weights": weights * inside}
+
+    def perfect(self, keypoints: Tensor) -> Outputs:
+        """The coordinates themselves."""
+        return {"coords": keypoints / self._size(keypoints)}
 
     def decode(self, outputs: Outputs) -> tuple[Tensor, Tensor]:
         """Coordinates times the input size."""
@@ -28,13 +32,8 @@ class RegressionCodec:
 
     def flip(self, outputs: Outputs, flip_index: Tensor) -> Outputs:
         """Pixel x of the mirrored crop is pixel width - 1 - x of the original."""
-        coords = outputs["coords"][:, flip_index]
-        last = 1 - 1 / self.image_size[0]
-        return {"coords": torch.stack([last - coords[..., 0], coords[..., 1]], dim=-1)}
-
-    def average(self, a: Outputs, b: Outputs) -> Outputs:
-        """Mean of the coordinates."""
-        return mean_of(a, b, ("coords",))
+        x, y = outputs["coords"][:, flip_index].unbind(-1)
+        return {"coords": torch.stack([1 - 1 / self.image_size[0] - x, y], dim=-1)}
 
     def _size(self, like: Tensor) -> Tensor:
         return torch.tensor(self.image_size).to(like)

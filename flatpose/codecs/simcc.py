@@ -7,7 +7,7 @@ import math
 import torch
 from torch import Tensor
 
-from flatpose.codecs.base import Outputs, inside, mean_of
+from flatpose.codecs.base import Codec, Outputs, mirror_shift, overlaps, shifted
 from flatpose.config import SimCCCodecConfig
 
 NAMES = ("simcc_x", "simcc_y")
@@ -18,56 +18,69 @@ def simcc_bins(image_size: tuple[int, int], split_ratio: float) -> tuple[int, in
     return round(image_size[0] * split_ratio), round(image_size[1] * split_ratio)
 
 
-class SimCCCodec:
+class SimCCCodec(Codec):
     """Targets and logits ``simcc_x`` (B, K, Wx), ``simcc_y`` (B, K, Wy); bin i stands for pixel ``i / split_ratio``."""
 
+    averaged = NAMES
+    config: SimCCCodecConfig
+
     def __init__(self, config: SimCCCodecConfig, image_size: tuple[int, int], num_keypoints: int) -> None:
-        self.config, self.image_size, self.num_keypoints = config, image_size, num_keypoints
+        super().__init__(config, image_size, num_keypoints)
         self.bins = simcc_bins(image_size, config.split_ratio)
         self.sigmas = config.sigma if isinstance(config.sigma, tuple) else (config.sigma, config.sigma)
+        right = None if config.flip_shift is None else -config.flip_shift
+        self.shift = mirror_shift(right, image_size[0], self.bins[0], config.split_ratio)
 
     def encode(self, keypoints: Tensor, weights: Tensor) -> Outputs:
-        """Gaussian label vectors; keypoints outside the crop get weight 0."""
-        centre = keypoints * self.config.split_ratio
-        if self.config.centre == "rounded":
-            centre = torch.round(centre)
-        labels = {name: self._label(centre[..., axis], axis) for axis, name in enumerate(NAMES)}
-        return {**labels, "weights": inside(keypoints, weights, self.image_size)}
+        """Gaussian label vectors, not cut off at three sigma; the weights follow ``border``."""
+        labels = {name: logits.exp() for name, logits in self.perfect(keypoints).items()}
+        return {**labels, "weights": weights * self._inside(keypoints)}
 
-    def _label(self, centre: Tensor, axis: int) -> Tensor:
-        sigma = self.sigmas[axis]
-        bins = torch.arange(self.bins[axis], device=centre.device, dtype=centre.dtype)
-        label = torch.exp(-0.5 * ((bins - centre[..., None]) / sigma) ** 2)
-        return label / (sigma * math.sqrt(2 * math.pi)) if self.config.label == "density" else label
+    def perfect(self, keypoints: Tensor) -> Outputs:
+        """Logits whose softmax is the label: its logarithm, exact where the label itself underflows."""
+        centre, logits = self._centre(keypoints), {}
+        for axis, (name, count, sigma) in enumerate(zip(NAMES, self.bins, self.sigmas, strict=True)):
+            bins = torch.arange(count, device=centre.device, dtype=centre.dtype)
+            norm = math.log(sigma * math.sqrt(2 * math.pi)) if self.config.label == "density" else 0.0
+            logits[name] = -0.5 * ((bins - centre[..., axis, None]) / sigma) ** 2 - norm
+        return logits
+
+    def _centre(self, keypoints: Tensor) -> Tensor:
+        centre = keypoints * self.config.split_ratio
+        return torch.round(centre) if self.config.centre == "rounded" else centre
+
+    def _inside(self, keypoints: Tensor) -> Tensor:
+        """(B, K) whether a keypoint is learned, by the rule of the system's authors."""
+        radius = 3 * torch.tensor(self.sigmas).to(keypoints)
+        if self.config.border == "crop":
+            return overlaps(keypoints, keypoints, self.image_size)
+        if self.config.border == "three_sigma_bins":
+            centre = self._centre(keypoints)
+            return overlaps(centre - radius, centre + radius + 1, self.bins)
+        return overlaps((keypoints - radius).trunc(), (keypoints + radius + 1).trunc(), self.image_size)
 
     def decode(self, outputs: Outputs) -> tuple[Tensor, Tensor]:
         """Highest bin or expected bin of each axis, over split_ratio; the score joins both axes as ``score`` says."""
-        decoded = [self._decode_axis(outputs[name].float()) for name in NAMES]
-        position = torch.stack([d[0] for d in decoded], dim=-1) / self.config.split_ratio
-        peaks = torch.stack([d[1] for d in decoded])
+        logits = [outputs[name].float() for name in NAMES]
+        if self.config.decode == "expectation":
+            position = self.expected_position(outputs)
+        else:
+            position = torch.stack([axis.argmax(-1) for axis in logits], dim=-1).float() / self.config.split_ratio
+        if self.config.score == "min_raw":
+            return position, torch.stack([axis.amax(-1) for axis in logits]).amin(0)
+        peaks = torch.stack([self._probability(axis).amax(-1) for axis in logits])
         return position, peaks.mean(0) if self.config.score == "mean_softmax" else peaks.amin(0)
 
-    def _decode_axis(self, logits: Tensor) -> tuple[Tensor, Tensor]:
-        raw_peak, peak_bin = logits.max(-1)
-        probability = torch.softmax(logits / self.config.temperature, dim=-1)
-        position = peak_bin.to(logits.dtype)
-        if self.config.decode == "expectation":
-            position = probability @ torch.arange(logits.shape[-1], device=logits.device, dtype=logits.dtype)
-        return position, raw_peak if self.config.score == "min_raw" else probability.amax(-1)
+    def expected_position(self, outputs: Outputs) -> Tensor:
+        """Expected bin of each axis over split_ratio: (B, K, 2) crop pixels, differentiable."""
+        found = [self._probability(logits) @ torch.arange(logits.shape[-1], device=logits.device, dtype=logits.dtype)
+                 for logits in (outputs[name].float() for name in NAMES)]
+        return torch.stack(found, dim=-1) / self.config.split_ratio
+
+    def _probability(self, logits: Tensor) -> Tensor:
+        return torch.softmax(logits / self.config.temperature, dim=-1)
 
     def flip(self, outputs: Outputs, flip_index: Tensor) -> Outputs:
-        """Reverse x and swap pairs, then move x left by ``flip_shift`` bins."""
-        x = outputs["simcc_x"].flip(-1)[:, flip_index]
-        shift = self.config.flip_shift
-        if shift:
-            x = torch.cat([x[..., shift:], x[..., -1:].expand(*x.shape[:-1], shift)], dim=-1)
+        """Reverse x, swap left and right keypoints, and move x by the mirror shift (left above one bin per pixel)."""
+        x = shifted(outputs["simcc_x"].flip(-1)[:, flip_index], self.shift)
         return {"simcc_x": x, "simcc_y": outputs["simcc_y"][:, flip_index]}
-
-    def average(self, a: Outputs, b: Outputs) -> Outputs:
-        """Mean of the logits."""
-        return mean_of(a, b, NAMES)
-
-
-def ideal_logits(targets: Outputs) -> Outputs:
-    """Logits whose softmax is the label distribution: what a perfect network would answer."""
-    return {name: targets[name].clamp(min=1e-30).log() for name in NAMES}

@@ -53,9 +53,12 @@ class AugmentConfig:
     scale: float = 0.35
     """Standard deviation of the scale factor around 1, cut at one."""
     shift: float = 0.0
-    """Largest shift of the centre as a fraction of the box, applied with probability 0.3."""
+    """Largest shift of the centre as a fraction of the padded box (before its rescaling), made with probability 0.3."""
     half_body: float = 0.3
     """Probability of cropping to the upper or the lower body when more than 8 keypoints are labelled."""
+    half_body_upper: float = 0.6915
+    """Then the probability of preferring the upper body. HRNet, SimCC, mmpose 0.x: a standard normal draw below 0.5
+    (Phi(0.5) = 0.6915); mmpose 1.x: 0.7."""
     brightness: float = 0.0
     """Range of a random gain and offset of the pixel values (colour jitter)."""
     cutout: float = 0.0

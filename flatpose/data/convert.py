@@ -10,66 +10,46 @@ from typing import Any
 
 import numpy as np
 
-from flatpose.data import coco, crowdpose, mpii
+import flatpose.data.mpii as mpii
+from flatpose.data.annotations import read_lists
+from flatpose.data.coco import AREA_SHARE
+from flatpose.data.images import ImageFacts, image_facts
 from flatpose.errors import DataError
 from flatpose.io import write_bytes, write_json
-from flatpose.keypoints import CROWDPOSE14, MPII16, KeypointSet
+from flatpose.keypoints import CROWDPOSE14, MPII16
 
 SHORT_NAMES = ("rank", "rkne", "rhip", "lhip", "lkne", "lank", "pelv", "thor", "neck", "head", "rwri", "relb", "rsho",
                "lsho", "lelb", "lwri")
 HELD_OUT = 8
 
 
-def convert(task: str, source: Path, out: Path) -> list[Path]:
-    """Write the COCO-like form of a data set; returns the files written.
-
-    Coordinates count from 0. MPII's validation persons get ``head_box`` (left, top, width, height) and ``head_size``,
-    all persons ``row`` (the row of the source, which ``score --task mpii`` goes by) and the square box of their centre
-    and scale. From the official .mat also ``annot/train.json``, ``valid.json`` and ``gt_valid.mat`` are written,
-    which this program trains and tests on.
-
-    Args:
-        task: mpii or crowdpose.
-        source: Data root, or one annotation file; for MPII also the official ``mpii_human_pose_v1_u12_1.mat``, which
-            has no validation part: then every eighth training image (by a hash of its name) is held out, which is
-            **not** the split that papers use.
-        out: Folder to write to.
+def convert_crowdpose(path: Path, out: Path) -> Path:
+    """An official file with the area that the evaluators assume, in the order of the source; returns the new file.
 
     Raises:
-        DataError: The source is missing or malformed, or is already in COCO's form.
+        DataError: The source is missing or malformed.
     """
-    if task == "crowdpose":
-        files = [source] if source.is_file() else crowdpose.annotation_files(source)[1:]
-        return [_convert_crowdpose(path, out) for path in files]
-    if task != "mpii":
-        raise DataError(f"nothing to convert for {task!r}", where="--task", hint="mpii or crowdpose")
-    if source.suffix == ".mat":
-        files = _from_official(source, out / "annot")
-        return [*files, mpii.truth_path(files[1]), *(_convert_mpii(f, out, source.parent / "images") for f in files)]
-    folder, *files = (source.resolve().parents[1], source) if source.is_file() else mpii.annotation_files(source)
-    return [_convert_mpii(path, out, folder / "images") for path in files]
-
-
-def _convert_crowdpose(path: Path, out: Path) -> Path:
-    """The official file with the area that the evaluators assume, in the order of the source."""
-    content = coco.read_annotations(path)
+    content = read_lists(path)
     persons = []
     for position, entry in enumerate(content["annotations"]):
         try:
             _, _, width, height = entry["bbox"]
             persons.append({"iscrowd": 0, "num_keypoints": sum(v > 0 for v in entry["keypoints"][2::3]), **entry,
-                            "area": crowdpose.AREA_SHARE * width * height})
+                            "area": AREA_SHARE * width * height})
         except (KeyError, TypeError, ValueError, OverflowError) as error:
             raise DataError(f"bad person ({error!r})", where=f"{path}: annotations[{position}]") from None
-    target = out / path.name
-    if target.resolve() == path.resolve():
-        raise DataError("would overwrite its own source", where=str(path), hint="give another output folder")
-    _write(target, {**content, "annotations": persons, "categories": [_category(CROWDPOSE14)]}, path)
-    return target
+    return _write(out / path.name, {**content, "annotations": persons, "categories": [CROWDPOSE14.category()]}, path)
 
 
-def _convert_mpii(path: Path, out: Path, images: Path) -> Path:
-    """Rows of the HRNet form -> COCO's, as ``mpii_<name of the source>.json``."""
+def convert_mpii(path: Path, out: Path, images: Path) -> Path:
+    """A file of HRNet's or mmpose's form in COCO's, as ``mpii_<name of the source>.json``; returns the new file.
+
+    Coordinates count from 0. Validation persons get ``head_box`` (left, top, width, height) and ``head_size``, all
+    persons ``row`` (of the source, which ``score --task mpii`` goes by) and the square box of their centre and scale.
+
+    Raises:
+        DataError: The source is missing or malformed, or is already in COCO's form.
+    """
     entries, heads = mpii.read_entries(path), _head_boxes(path)
     names = sorted({e["image"] for e in entries})
     ids = {name: i + 1 for i, name in enumerate(names)}
@@ -85,19 +65,19 @@ def _convert_mpii(path: Path, out: Path, images: Path) -> Path:
                         "bbox": box.round(2).tolist(), "area": round(float(box[2] * box[3]), 2),
                         "keypoints": np.column_stack([points.round(4), 2 * visible]).ravel().tolist(),
                         "num_keypoints": int(visible.sum()), **head})
-    pictures = [{"id": ids[name], "file_name": name, **_jpeg_size(images / name)} for name in names]
+    pictures = [{"id": ids[name], "file_name": name, **_size(image_facts(images / name))} for name in names]
     target = out / f"mpii_{path.stem.removeprefix('mpii_')}.json"
-    if target.resolve() == path.resolve():
-        raise DataError("would overwrite its own source", where=str(path), hint="give another output folder")
-    _write(target, {"images": pictures, "annotations": persons, "categories": [_category(MPII16)]}, path)
-    return target
+    return _write(target, {"images": pictures, "annotations": persons, "categories": [MPII16.category()]}, path)
 
 
-def _write(target: Path, content: Any, source: Path) -> None:
+def _write(target: Path, content: Any, source: Path) -> Path:
+    if target.resolve() == source.resolve():
+        raise DataError("would overwrite its own source", where=str(source), hint="give another output folder")
     try:
         write_json(target, content, indent=None)
     except (ValueError, OverflowError) as error:  # NaN or infinity in a field that was only copied
         raise DataError(f"holds a number that is not finite ({error})", where=str(source)) from None
+    return target
 
 
 def _head_boxes(path: Path) -> np.ndarray | None:
@@ -110,26 +90,20 @@ def _head_boxes(path: Path) -> np.ndarray | None:
     return loadmat(mpii.truth_path(path))["headboxes_src"].transpose(2, 0, 1).astype(np.float64)
 
 
-def _jpeg_size(path: Path) -> dict[str, int]:
-    """Width and height from the frame header of a JPEG file, nothing when there is none: MPII's files do not tell."""
-    content = path.read_bytes() if path.is_file() else b""
-    position = 2
-    while content[:2] == b"\xff\xd8" and position + 9 < len(content):
-        marker, length = content[position + 1], int.from_bytes(content[position + 2:position + 4], "big")
-        if 0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC):
-            height, width = (int.from_bytes(content[position + k:position + k + 2], "big") for k in (5, 7))
-            return {"width": width, "height": height}
-        position += 2 + length
-    return {}
+def _size(found: ImageFacts | None) -> dict[str, int]:
+    """Width and height, which MPII's files do not give; nothing where the image is missing."""
+    return {"width": found.width, "height": found.height} if found else {}
 
 
-def _category(keypoint_set: KeypointSet) -> dict[str, Any]:
-    return {"id": 1, "name": "person", "supercategory": "person", "keypoints": list(keypoint_set.names),
-            "skeleton": [[a + 1, b + 1] for a, b in keypoint_set.skeleton]}
+def convert_official(path: Path, out: Path) -> list[Path]:
+    """MPII's official .mat as annot/train.json, valid.json and gt_valid.mat, and both in COCO's form.
 
+    The .mat has no validation part: every eighth training image (by a hash of its name) is held out, which is **not**
+    the split that papers use.
 
-def _from_official(path: Path, out: Path) -> list[Path]:
-    """The official .mat -> train.json, valid.json (returned) and gt_valid.mat."""
+    Raises:
+        DataError: The file is damaged or of another form.
+    """
     people = list(_official_people(path))
     held = [zlib.crc32(p["image"].encode()) % HELD_OUT == 0 for p in people]
     written = []
@@ -138,11 +112,10 @@ def _from_official(path: Path, out: Path) -> list[Path]:
         if not chosen:
             raise DataError(f"no annotated person for {name}.json", where=str(path))
         heads = np.array([p.pop("head") for p in chosen])
-        _write(out / f"{name}.json", chosen, path)
-        written.append(out / f"{name}.json")
-        if keep:
-            write_bytes(out / "gt_valid.mat", _gt_valid(chosen, heads))
-    return written
+        written.append(_write(out / "annot" / f"{name}.json", chosen, path))
+    write_bytes(out / "annot" / "gt_valid.mat", _gt_valid(chosen, heads))
+    images = path.parent / "images"
+    return [*written, out / "annot" / "gt_valid.mat", *(convert_mpii(file, out, images) for file in written)]
 
 
 def _official_people(path: Path) -> Iterator[dict[str, Any]]:
@@ -150,48 +123,42 @@ def _official_people(path: Path) -> Iterator[dict[str, Any]]:
     from scipy.io import loadmat
 
     try:
-        release = loadmat(path, struct_as_record=False, squeeze_me=True)["RELEASE"]
-        pictures, training = np.atleast_1d(release.annolist), np.atleast_1d(release.img_train)
-        if len(pictures) != len(training):
-            raise ValueError(f"{len(pictures)} images, {len(training)} marks of img_train")
+        release = loadmat(path, simplify_cells=True)["RELEASE"]
+        pictures = list(zip(_each(release["annolist"]), np.atleast_1d(release["img_train"]), strict=True))
     except Exception as error:  # scipy raises a different type for every way in which a file can be damaged
         raise DataError(f"not MPII's official .mat ({error!r})", where=str(path),
                         hint="mpii_human_pose_v1_u12_1.mat holds one struct RELEASE") from None
-    for picture, train in zip(pictures, training, strict=True):
-        for person in _each(getattr(picture, "annorect", None)) if train else ():
-            points = _each(getattr(getattr(person, "annopoints", None), "point", None))
-            place = getattr(person, "objpos", None)
-            numbers = [_number(getattr(place, name, None)) for name in ("x", "y")]
-            numbers += [_number(getattr(person, name, None)) for name in ("scale", "x1", "y1", "x2", "y2")]
-            if not points or None in numbers:
+    for picture, train in pictures:
+        for person in _each(picture.get("annorect")) if train else ():
+            points = _each(next(iter(_each(person.get("annopoints"))), {}).get("point"))
+            place = next(iter(_each(person.get("objpos"))), {})
+            values: list[Any] = [place.get("x"), place.get("y"),
+                                 *(person.get(name) for name in ("scale", "x1", "y1", "x2", "y2"))]
+            if not points or not all(isinstance(v, (int, float)) for v in values):
                 continue
-            x, y, scale, *head = numbers
+            x, y, scale, *head = map(float, values)
             try:
-                name, joints, visible = str(picture.image.name), *_joints(points)
-            except (AttributeError, IndexError, TypeError, ValueError, OverflowError) as error:
+                name, joints, visible = str(picture["image"]["name"]), *_joints(points)
+            except (KeyError, IndexError, TypeError, ValueError, OverflowError) as error:
                 raise DataError(f"a person without an image or with a bad joint ({error})", where=str(path)) from None
             yield {"image": name, "center": [x, y], "scale": scale, "joints": joints.tolist(),
                    "joints_vis": visible.tolist(), "head": [head[:2], head[2:]]}
 
 
-def _joints(points: list[Any]) -> tuple[np.ndarray, np.ndarray]:
+def _joints(points: list[dict[str, Any]]) -> tuple[np.ndarray, np.ndarray]:
     """(16, 2) pixels counted from 1, -1 where there is none, and (16,) whether there is one."""
     joints, visible = np.full((16, 2), -1.0), np.zeros(16, dtype=int)
     for point in points:
-        number = int(point.id)
+        number = int(point["id"])
         if not 0 <= number < 16:
             raise ValueError(f"joint {number}, expected 0 to 15")
-        joints[number], visible[number] = (float(point.x), float(point.y)), 1
+        joints[number], visible[number] = (float(point["x"]), float(point["y"])), 1
     return joints, visible
 
 
-def _each(value: Any) -> list[Any]:
-    """A struct, an array of structs or nothing, as a list (MATLAB does not tell one from a list of one)."""
-    return [v for v in np.atleast_1d(value) if hasattr(v, "_fieldnames")] if value is not None else []
-
-
-def _number(value: Any) -> float | None:
-    return float(value) if isinstance(value, (int, float, np.number)) else None
+def _each(value: Any) -> list[dict[str, Any]]:
+    """A struct, a list of structs or nothing, as a list (MATLAB does not tell one from a list of one)."""
+    return [v for v in ([value] if isinstance(value, dict) else np.atleast_1d(value)) if isinstance(v, dict)]
 
 
 def _gt_valid(rows: list[dict[str, Any]], boxes: np.ndarray) -> bytes:

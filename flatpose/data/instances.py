@@ -1,4 +1,4 @@
-"""What every data set is turned into: persons, splits, and the two together with their identity."""
+"""The form of every data set in memory: persons, splits, and both splits with their identity."""
 
 from __future__ import annotations
 
@@ -24,6 +24,7 @@ class Person:
         area: Visible mask area in square pixels, the scale of OKS.
         box_score: Confidence of the box, 1 for annotations.
         head_size: MPII's head length in pixels, the scale of PCKh.
+        image_size: Annotated width and height of the image in pixels, where the file gives them.
     """
 
     image_id: int
@@ -35,6 +36,7 @@ class Person:
     area: float
     box_score: float = 1.0
     head_size: float | None = None
+    image_size: tuple[int, int] | None = None
 
 
 @dataclass(frozen=True)
@@ -51,7 +53,7 @@ class PoseData:
     """A data set ready for training and evaluation.
 
     ``data_id`` is a hash over annotations, detector file and image list; ``label`` names the data wherever a number
-    measured on it is printed.
+    measured on it is printed. ``notes`` are one-line remarks for the log: what was left out, and why.
     """
 
     task: str
@@ -63,3 +65,4 @@ class PoseData:
     root: Path
     detections: list[Person] = field(default_factory=list)
     detector_file: Path | None = None
+    notes: tuple[str, ...] = ()

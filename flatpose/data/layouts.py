@@ -1,52 +1,95 @@
-"""Which of a benchmark's known folder layouts is there, and what the nearest one lacks."""
+"""Where the files of a benchmark lie below a data root."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
 
 from flatpose.errors import DataError
 
+CHECK = "flatpose-exp data check --data-root DIR lists what is expected where"
+MISSING_USE = {"train": "enough for `score` and `ceilings`, not for `run`", "val": "not enough for `run`"}
 
-class Layout(NamedTuple):
-    """A benchmark's folder and its annotation files to train and to test on."""
 
+@dataclass(frozen=True)
+class Layout:
+    """Relative paths at which a benchmark's files may lie, the usual one first.
+
+    Args:
+        folder: Folder of the benchmark below the data root; the root itself is tried as well.
+        annotations: (train, val) files.
+        images: Folders of images; ``{}`` stands for train or val.
+        detections: Glob patterns of a detector's results on val.
+        val_only: Further files that can be evaluated on without a training file.
+    """
+
+    folder: str
+    annotations: tuple[tuple[str, str], ...]
+    images: tuple[str, ...]
+    detections: tuple[str, ...] = ()
+    val_only: tuple[str, ...] = ()
+
+    def closest(self, root: Path) -> Tree:
+        """The first place with both annotation files, else with one; raises DataError when there is neither."""
+        trees = [Tree(self, folder, *(folder / name for name in names))
+                 for folder in (root / self.folder, root) for names in self.annotations]
+        for wanted in (2, 1):
+            for tree in trees:
+                if len(tree.present) == wanted:
+                    return tree
+        names = ", ".join(" with ".join(pair) for pair in self.annotations)
+        raise DataError(f"no {self.folder} annotations: looked for {names} in {root / self.folder} and {root}",
+                        hint=CHECK)
+
+    def find(self, root: Path) -> Tree:
+        """The place with both annotation files; raises DataError naming the missing one."""
+        tree = self.closest(root)
+        if tree.missing:
+            raise DataError(tree.missing, where=str(root), hint=CHECK)
+        return tree
+
+    def val_file(self, root: Path) -> Path:
+        """The annotation file to evaluate on, wherever the rest is; raises DataError when there is none."""
+        names = [*(val for _, val in self.annotations), *self.val_only]
+        for folder in (root / self.folder, root):
+            for name in names:
+                if (folder / name).is_file():
+                    return folder / name
+        raise DataError(f"no {self.folder} annotations under {root}: looked for {', '.join(names)}", hint=CHECK)
+
+
+@dataclass(frozen=True)
+class Tree:
+    """A place at which annotations were found."""
+
+    layout: Layout
     folder: Path
     train: Path
     val: Path
 
     @property
     def present(self) -> list[Path]:
-        """Those of the two files that exist."""
+        """Those of the two annotation files that exist."""
         return [path for path in (self.train, self.val) if path.is_file()]
 
+    @property
+    def missing(self) -> str | None:
+        """What is missing where only one of the two files is there, and what the other is enough for."""
+        if len(self.present) == 2:
+            return None
+        name, lacking = ("train", self.train) if self.present == [self.val] else ("val", self.val)
+        there, not_there = (p.relative_to(self.folder) for p in (self.present[0], lacking))
+        return f"{there} found, {not_there} missing: {MISSING_USE[name]}"
 
-def closest(layouts: Sequence[Layout]) -> Layout | None:
-    """The first that is whole, else the first with one of its files, else None."""
-    return next((layout for wanted in (2, 1) for layout in layouts if len(layout.present) == wanted), None)
+    def images(self, split: str) -> Path:
+        """The folder with the images of a split; raises DataError saying where it was looked for."""
+        candidates = [self.folder / pattern.format(split) for pattern in self.layout.images]
+        found = next((folder for folder in candidates if folder.is_dir()), None)
+        if found is None:
+            raise DataError(f"no {split} images: looked for {', '.join(map(str, candidates))}", hint=CHECK)
+        return found
 
-
-def whole(layouts: Sequence[Layout], name: str, root: Path, hint: str) -> Layout:
-    """The layout that is there; raises DataError saying which file is missing, or where each was looked for."""
-    found = closest(layouts)
-    if found is None:
-        raise DataError(f"no {name} annotations under {root}: {looked_for(layouts)}", hint=hint)
-    if len(found.present) == 1:
-        raise DataError(missing(found), where=str(root), hint=hint)
-    return found
-
-
-def missing(layout: Layout) -> str:
-    """``annot/valid.json found, annot/train.json missing`` of a layout with one of its files, and what that is for."""
-    (there,) = layout.present
-    lacking = layout.val if there == layout.train else layout.train
-    use = "enough for `score` and `ceilings`, not for `run`" if there == layout.val else "not enough for `run`"
-    return f"{there.relative_to(layout.folder)} found, {lacking.relative_to(layout.folder)} missing: {use}"
-
-
-def looked_for(layouts: Sequence[Layout]) -> str:
-    """The files of each layout, once for the folders that may hold it."""
-    pairs = dict.fromkeys(f"{layout.train.relative_to(layout.folder)} with {layout.val.name}" for layout in layouts)
-    folders = dict.fromkeys(str(layout.folder) for layout in layouts)
-    return f"looked for {', '.join(pairs)} in {' and '.join(folders)}"
+    @property
+    def detector(self) -> Path | None:
+        """The detector's results, the first pattern's first."""
+        return next((path for pattern in self.layout.detections for path in sorted(self.folder.glob(pattern))), None)

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from functools import lru_cache
-from pathlib import Path
 
-import cv2
 import numpy as np
 import torch
 from torch import Tensor
@@ -14,74 +12,13 @@ from torch.utils.data import Dataset, Sampler
 
 from flatpose.config import AugmentConfig
 from flatpose.data import transforms
+from flatpose.data.images import ImageCache, read_image  # noqa: F401
 from flatpose.data.instances import Person
 from flatpose.data.packed import PackedPersons
-from flatpose.errors import DataError
 from flatpose.keypoints import KeypointSet
 
-CACHE_BYTES = 1 << 30
-DECODE = {1: cv2.IMREAD_COLOR_RGB,  # the flags called REDUCED_COLOR mean BGR and exclude RGB; these are size alone
-          **{r: cv2.IMREAD_COLOR_RGB | getattr(cv2, f"IMREAD_REDUCED_GRAYSCALE_{r}") for r in (2, 4, 8)}}
 IMAGENET_MEAN = (123.675, 116.28, 103.53)
 IMAGENET_STD = (58.395, 57.12, 57.375)
-
-
-class ImageCache:
-    """Decoded images, so that the persons of one image share one decode.
-
-    When there is no more room the newest goes. Every epoch asks for every image once, in another order: the oldest are
-    as likely to be asked for next as any, and throwing them out for each new one would keep few until they are needed.
-    """
-
-    def __init__(self, max_bytes: int = CACHE_BYTES) -> None:
-        self.max_bytes, self.bytes = max_bytes, 0
-        self.images: dict[tuple[Path, int], np.ndarray] = {}
-
-    def read(self, path: Path, reduction: int = 1) -> np.ndarray:
-        """The image as :func:`read_image` gives it; raises DataError when it is missing or cannot be decoded."""
-        key = path, reduction
-        image = self.images.get(key)
-        if image is None:
-            image = read_image(path, reduction)
-            while self.images and self.bytes + image.nbytes > self.max_bytes:
-                self.bytes -= self.images.popitem()[1].nbytes
-            self.images[key] = image
-            self.bytes += image.nbytes
-        return image
-
-
-def read_image(path: Path, reduction: int = 1) -> np.ndarray:
-    """Decode an image file to (h, w, 3) uint8 RGB at 1 / ``reduction`` (1, 2, 4, 8) of its size, rounded up.
-
-    Raises:
-        DataError: It is missing or cannot be decoded; the message names the file.
-    """
-    try:
-        encoded = np.fromfile(path, dtype=np.uint8)
-    except (OSError, ValueError) as error:  # ValueError: a name with a zero byte
-        reason = getattr(error, "strerror", None) or error
-        raise DataError(f"image cannot be read ({reason})", where=str(path),
-                        hint="flatpose-exp data check --data-root DIR lists every missing image") from None
-    try:
-        image = cv2.imdecode(encoded, DECODE[reduction]) if encoded.size else None
-    except cv2.error as error:
-        raise DataError(f"image is refused by OpenCV ({_reason(error)})", where=str(path),
-                        hint="it says that it is huge, or is damaged: replace it") from None
-    if image is None or _cut_off(encoded):
-        raise DataError("image cannot be decoded", where=str(path), hint="replace the file; it may be cut off")
-    return image
-
-
-def _cut_off(encoded: np.ndarray) -> bool:
-    """Whether a JPEG file has no end marker, in which case OpenCV gives grey for the missing part without a word."""
-    content = encoded.tobytes()
-    return content.startswith(b"\xff\xd8") and content.rfind(b"\xff\xd9") < 0
-
-
-def _reason(error: cv2.error) -> str:
-    """The condition that OpenCV found broken, out of its long message."""
-    text = str(error).strip().splitlines()[-1]
-    return text.split("error: ", 1)[-1][:200]
 
 
 class Crops(Dataset):
@@ -89,7 +26,7 @@ class Crops(Dataset):
 
     Items: ``image`` (H, W, 3) uint8 RGB, ``keypoints`` (K, 2) crop pixels, ``weights`` (K,), ``index``.
     ``final``: the epoch from which another augmentation applies, and that one. ``by_image``, ``reduced_decode``: see
-    DataConfig; what an item is never depends on what was read before it.
+    DataConfig; an item never depends on what was read before it.
     """
 
     def __init__(self, persons: list[Person], keypoint_set: KeypointSet, image_size: tuple[int, int], *,
@@ -119,7 +56,7 @@ class Crops(Dataset):
             view = transforms.random_view(person, self.image_size, augment, self.keypoint_set, rng)
         mat = transforms.view_matrix(view, self.image_size, udp=self.udp)
         reduction = transforms.reduction(view, self.image_size) if self.reduced_decode else 1
-        image = self.cache.read(person.image_path, reduction)
+        image = self.cache.read(person.image_path, reduction, person.image_size)
         pixels = transforms.crop(image, transforms.from_reduced(mat, reduction), self.image_size)
         if augment is not None:
             pixels = transforms.change_pixels(pixels, augment, rng)
@@ -167,6 +104,6 @@ def normalise(images: Tensor) -> Tensor:
 def _row_constants(width: int, device: torch.device) -> tuple[Tensor, ...]:
     """Mean and deviation for a whole row of pixels.
 
-    With three numbers the inner loop over memory would have three turns, at several times the cost.
+    With three numbers the inner loop over memory would have three iterations, at several times the cost.
     """
     return tuple(torch.tensor(values, device=device).repeat(width, 1) for values in (IMAGENET_MEAN, IMAGENET_STD))

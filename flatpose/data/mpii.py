@@ -1,4 +1,4 @@
-"""MPII from HRNet's ``annot/`` or mmpose's ``annotations/``: 16 keypoints, one crop per annotated person.
+"""MPII's annotations in HRNet's or mmpose's form: 16 keypoints, one crop per annotated person.
 
 Their JSON files are lists of {image, center, scale, joints, joints_vis}: pixels counted from 1, scale = height / 200.
 The validation part's .mat file beside them says which joints are missing and how large the head is.
@@ -12,18 +12,13 @@ from typing import Any
 
 import numpy as np
 
-from flatpose.data.coco import LARGEST, fingerprint
-from flatpose.data.instances import Person, PoseData, Split
-from flatpose.data.layouts import Layout, whole
+from flatpose.data.annotations import LARGEST
+from flatpose.data.instances import Person, Split
 from flatpose.errors import DataError
 from flatpose.io import read_json
-from flatpose.keypoints import MPII16
 
 HEAD_SHARE = 0.6
 """The head's size is this share of the diagonal of its box (SC_BIAS of the official evaluation)."""
-OFFICIAL_PERSONS = (22246, 2958)
-CHECK = "flatpose-exp data check --task mpii --data-root DIR says what is expected where"
-LAYOUTS = {"annot": ("train.json", "valid.json"), "annotations": ("mpii_train.json", "mpii_val.json")}
 
 
 @dataclass(frozen=True)
@@ -109,17 +104,6 @@ def _are_numbers(value: Any, shape: tuple[int, ...]) -> bool:
     return found.shape == shape and found.dtype.kind in "if" and bool((np.abs(found) <= LARGEST).all())
 
 
-def layouts(root: Path) -> list[Layout]:
-    """Where the annotations may lie below a data root."""
-    return [Layout(folder, *(folder / inner / name for name in names))
-            for folder in (root / "mpii", root) for inner, names in LAYOUTS.items()]
-
-
-def annotation_files(root: Path) -> Layout:
-    """(folder of MPII, train file, validation file) below a data root; raises DataError naming what is missing."""
-    return whole(layouts(root), "MPII", root, CHECK)
-
-
 def load_split(path: Path, images: Path, head_size: np.ndarray | None = None) -> Split:
     """Every person of an annotation file with a place and a labelled joint; ``person_id`` is its row.
 
@@ -147,22 +131,3 @@ def person_box(center: Any, scale: float) -> np.ndarray:
     side = 200.0 * scale
     middle = np.array([center[0] - 1.0, center[1] - 1.0 + 15.0 * scale])
     return np.array([*(middle - side / 2), side, side])
-
-
-def load_mpii(root: Path, embedded_label: str | None = None) -> PoseData:
-    """Both splits below a data root; raises DataError naming what is missing and where it was looked for."""
-    folder, train_file, val_file = annotation_files(root)
-    images = folder / "images"
-    if not images.is_dir():
-        raise DataError(f"no MPII images: looked for {images}", hint=CHECK)
-    train, val = load_split(train_file, images), load_split(val_file, images, read_truth(val_file).head_size)
-    official = (len(read_entries(train_file)), len(read_entries(val_file))) == OFFICIAL_PERSONS
-    label = "MPII" if official and not embedded_label else \
-        f"{embedded_label or 'MPII subset'} ({len(train.image_ids)}/{len(val.image_ids)} images)"
-    return PoseData("mpii", label, fingerprint(identity_files(root)), MPII16, train, val, root)
-
-
-def identity_files(root: Path) -> list[Path]:
-    """The files that decide what an MPII tree is."""
-    _, train_file, val_file = annotation_files(root)
-    return [train_file, val_file, truth_path(val_file)]

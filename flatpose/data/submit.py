@@ -9,54 +9,50 @@ import zipfile
 from pathlib import Path
 from typing import Any
 
-from flatpose.data.coco import LARGEST
+from flatpose.data.annotations import whole_id
 from flatpose.errors import DataError
 from flatpose.io import read_json, write_bytes
+from flatpose.keypoints import COCO17
+from flatpose.metrics.results import coco_result
 
-NUMBERS = 51
 TEST_DEV_IMAGES, TEST_IMAGES = 20_288, 40_670
 """Images of COCO's test-dev2017 and of test2017, of which it is a part."""
 
 
 def coco_test_dev(results: list[dict[str, Any]] | Path, image_info: Path, out: Path, name: str, *,
                   any_list: bool = False) -> Path:
-    """Write ``person_keypoints_test-dev2017_<name>_results.zip`` into the folder ``out``.
+    """Write ``person_keypoints_test-dev2017_<name>_results.zip`` into the folder ``out``; returns its path.
 
-    The bytes depend on results and name alone. Images without a result are allowed; the server counts their persons
-    as missed.
+    The bytes depend on results and name alone. The server counts the persons of images without a result as missed.
 
     Args:
         results: COCO results format, or a file with it.
         image_info: ``image_info_test-dev2017.json``: the images a result may belong to.
         out: Folder of the zip.
         name: The algorithm's name on the server: letters, digits, - and _.
-        any_list: Take a list of another length than test-dev's, to try things out; the server would refuse the zip.
+        any_list: Accept a list of another length than test-dev's, to try things out; the server would refuse the zip.
 
     Raises:
-        DataError: The list is not test-dev's, or a result is not in that form or belongs to another image; the message
-            names the item.
+        DataError: The list is not test-dev's, or a result is malformed or of another image; the message names it.
     """
     if not re.fullmatch(r"[A-Za-z0-9_-]+", name):
         raise DataError(f"{name!r} cannot be part of a file name on the server", where="--name",
                         hint="use letters, digits, - and _")
-    where = str(results) if isinstance(results, Path) else "results"
-    entries = read_json(results) if isinstance(results, Path) else results
+    where, entries = (str(results), read_json(results)) if isinstance(results, Path) else ("results", results)
     images = image_ids(image_info, any_list=any_list)
     if not isinstance(entries, list) or not entries:
         raise DataError("expected a list with at least one result", where=where)
     slim = [_entry(entry, images, f"{where}: [{position}]") for position, entry in enumerate(entries)]
     stem = f"person_keypoints_test-dev2017_{name}_results"
-    path = out / f"{stem}.zip"
-    write_bytes(path, _zip(f"{stem}.json", json.dumps(slim, separators=(",", ":"), allow_nan=False).encode()))
-    return path
+    write_bytes(out / f"{stem}.zip", _zip(f"{stem}.json", json.dumps(slim, separators=(",", ":")).encode()))
+    return out / f"{stem}.zip"
 
 
 def image_ids(path: Path, *, any_list: bool = False) -> set[int]:
     """The ids of an image list; raises DataError when it is malformed or, unless ``any_list``, not test-dev's."""
-    content = read_json(path)
     try:
-        ids = {image["id"] for image in content["images"]}
-    except (KeyError, TypeError):
+        ids = {whole_id(image["id"]) for image in read_json(path)["images"]}
+    except (KeyError, TypeError, ValueError):
         raise DataError("no list 'images' of objects with an id", where=str(path),
                         hint="image_info_test-dev2017.json is in image_info_test2017.zip") from None
     if not ids:
@@ -69,28 +65,12 @@ def image_ids(path: Path, *, any_list: bool = False) -> set[int]:
 
 
 def _entry(entry: Any, images: set[int], where: str) -> dict[str, Any]:
-    """The four fields the server reads, checked; coordinates to 1/100 pixel, which keeps the file below its limit."""
-    if not isinstance(entry, dict):
-        raise DataError("expected an object", where=where)
-    for field in ("image_id", "keypoints", "score"):
-        if field not in entry:
-            raise DataError(f"no field {field!r}", where=where)
-    if type(entry["image_id"]) is not int or entry["image_id"] not in images:
-        raise DataError(f"{entry['image_id']!r} is not an image of test-dev", where=f"{where}.image_id",
-                        hint="were these predictions made on another split?")
-    if entry.get("category_id", 1) != 1:
-        raise DataError(f"{entry['category_id']!r}, expected 1 (person)", where=f"{where}.category_id")
-    values = entry["keypoints"]
-    if not isinstance(values, list) or len(values) != NUMBERS or not all(map(_number, values)):
-        raise DataError(f"expected {NUMBERS} finite numbers (x, y, score of 17 keypoints)", where=f"{where}.keypoints")
-    if not _number(entry["score"]):
-        raise DataError("expected a finite number", where=f"{where}.score")
-    return {"image_id": entry["image_id"], "category_id": 1, "keypoints": [round(float(v), 2) if i % 3 < 2 else
-            round(float(v), 4) for i, v in enumerate(values)], "score": float(entry["score"])}
-
-
-def _number(value: Any) -> bool:
-    return type(value) in (int, float) and abs(value) <= LARGEST
+    """The four fields that the server reads; coordinates to 1/100 pixel, which keeps the file below its limit."""
+    found = coco_result({"category_id": 1, **entry} if isinstance(entry, dict) else entry, where, images, len(COCO17))
+    if found["category_id"] != 1:
+        raise DataError(f"{found['category_id']!r}, expected 1 (person)", where=f"{where}.category_id")
+    return {"image_id": found["image_id"], "category_id": 1, "score": float(found["score"]),
+            "keypoints": [round(float(v), 2 if i % 3 < 2 else 4) for i, v in enumerate(found["keypoints"])]}
 
 
 def _zip(name: str, content: bytes) -> bytes:

@@ -1,4 +1,4 @@
-"""A smaller COCO tree cut out of a real one: the same images for the same numbers, on every machine."""
+"""A smaller COCO tree cut out of a real one; equal numbers select equal images on every machine."""
 
 from __future__ import annotations
 
@@ -6,9 +6,10 @@ import hashlib
 import os
 import shutil
 from pathlib import Path
-from typing import Any
 
-from flatpose.data import coco
+from flatpose.benchmarks import COCO
+from flatpose.data.annotations import Annotations, id_or_none, read, read_lists, whole_id
+from flatpose.data.detections import read_detections
 from flatpose.errors import DataError
 from flatpose.io import read_json, write_json
 from flatpose.keypoints import COCO17
@@ -26,45 +27,40 @@ def make_subset(root: Path, target: Path, counts: dict[str, int]) -> Path:
     """
     if target.exists():
         raise DataError("exists already", where=str(target), hint="give a folder that does not")
-    folder, parts = coco.coco_folder(root), target.with_name(f"{target.name}.part")
+    parts = target.with_name(f"{target.name}.part")
     shutil.rmtree(parts, ignore_errors=True)
-    kept = {split: _cut_split(folder, parts / "coco", split, count) for split, count in counts.items()}
-    detector = coco.detector_path(folder)
-    if detector is not None:
-        path, images = coco.annotation_path(folder, "val"), coco.image_folder(folder, "val")
-        coco.load_detections(detector, coco.load_split(path, images, COCO17), images, COCO17)  # says what is wrong
-        boxes = [entry for entry in read_json(detector) if _image_of(entry) in kept["val"]]
-        write_json(_in(parts / "coco" / detector.parent.name) / detector.name, boxes)
+    tree = COCO.layout.find(root)
+    splits = {"train": tree.train, "val": tree.val}
+    kept = {split: _cut_split(splits[split], tree.images(split), parts / "coco", split, count)
+            for split, count in counts.items()}
+    if tree.detector is not None:
+        truth = read(tree.val, COCO17)  # refuses a malformed file:
+        read_detections(tree.detector, truth.images, Path(), len(COCO17), truth.category["id"])
+        boxes = [entry for entry in read_json(tree.detector) if id_or_none(entry.get("image_id")) in kept["val"]]
+        write_json(_in(parts / "coco" / tree.detector.parent.name) / tree.detector.name, boxes)
     parts.rename(target)
     return target
 
 
-def _cut_split(folder: Path, target: Path, split: str, count: int) -> set[int]:
+def _cut_split(path: Path, source: Path, target: Path, split: str, count: int) -> set[int]:
     """Annotations and images of one split; returns the ids of its images."""
-    path = coco.annotation_path(folder, split)
-    source, place = coco.image_folder(folder, split), target / f"{split}2017"
-    coco.load_split(path, source, COCO17)  # names are data: none may leave the folder that is written to
-    content = coco.read_annotations(path)
-    chosen = _chosen(content, count, labelled=split == "train")
-    images = [image for image in content["images"] if image["id"] in chosen]
-    entries = [entry for entry in content["annotations"] if _image_of(entry) in chosen]
-    for image in images:
-        _link(source / image["file_name"], place / image["file_name"])
+    truth = read(path, COCO17, scored=split == "val")  # names are checked: none may leave the folder written to
+    chosen = _chosen(truth, count, labelled=split == "train")
+    for number in sorted(chosen):
+        name = truth.images[number]["file_name"]
+        _link(source / name, target / f"{split}2017" / name)
+    content = read_lists(path)
     write_json(_in(target / "annotations") / f"person_keypoints_{split}2017.json",
-               {**content, "images": images, "annotations": entries})
+               {**content, "images": [i for i in content["images"] if whole_id(i["id"]) in chosen],
+                "annotations": [a for a in content["annotations"] if id_or_none(a.get("image_id")) in chosen]})
     return chosen
 
 
-def _chosen(content: dict[str, Any], count: int, *, labelled: bool) -> set[int]:
-    ids = {image["id"] for image in content["images"]}
+def _chosen(truth: Annotations, count: int, *, labelled: bool) -> set[int]:
+    ids = set(truth.images)
     if labelled:
-        ids &= {_image_of(e) for e in content["annotations"] if e.get("num_keypoints") and not e.get("iscrowd")}
+        ids &= {p["image_id"] for p in truth.persons if p["num_keypoints"] and not p["iscrowd"]}
     return set(sorted(ids, key=lambda i: hashlib.sha256(str(i).encode()).digest())[:count])
-
-
-def _image_of(entry: dict[str, Any]) -> int | None:
-    """None for what cannot be an id: entries that training leaves out (crowds) were not looked at more closely."""
-    return entry["image_id"] if type(entry.get("image_id")) is int else None
 
 
 def _link(source: Path, target: Path) -> None:

@@ -13,18 +13,18 @@ from flatpose.data.instances import Person
 from flatpose.geometry import box_to_center_scale, transform_points, warp_matrix
 from flatpose.keypoints import KeypointSet
 
-cv2.setNumThreads(0)  # the loader's workers are the parallelism; OpenCV's own threads would fight them
+cv2.setNumThreads(0)  # the loader's workers are the parallelism; OpenCV's own threads would compete with them
 
 HALF_BODY_MIN_KEYPOINTS = 8
-HALF_BODY_PADDING = 1.5
+PADDING, HALF_BODY_PADDING = 1.25, 1.5
 SHIFT_PROBABILITY = 0.3
 LEVELS = np.arange(256, dtype=np.uint8)
-"""Changes of single pixel values are made once per value, then looked up."""
+"""All pixel values: a change of single values is computed once per value and looked up."""
 
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """Where and how a person is looked at: centre and size (2,) in image pixels, degrees, mirrored or not."""
+    """The window that becomes a crop: centre and size (2,) in image pixels, rotation in degrees, mirrored or not."""
 
     center: np.ndarray
     scale: np.ndarray
@@ -41,22 +41,22 @@ def random_view(person: Person, image_size: tuple[int, int], config: AugmentConf
                 rng: np.random.Generator) -> View:
     """The crop with the random changes of ``config``.
 
-    Every draw is made whether or not it is used, so that one probability does not shift the others' random stream.
+    Every draw is made whether or not it is used, so that one probability does not shift the other random numbers.
     """
     draw, normal = rng.random(8), rng.standard_normal(2)
     offset, stretch, turn = 2 * draw[3:5] - 1, np.clip(normal[0], -1, 1), np.clip(normal[1], -2, 2)
     if config.truncated:
         noise = _truncated_normal(rng.random(4))
         offset, stretch, turn = noise[:2], noise[2], noise[3]
-    view = plain_view(person, image_size)
-    center, scale = view.center, view.scale
+    center, box = person.bbox_xywh[:2] + 0.5 * person.bbox_xywh[2:], PADDING * person.bbox_xywh[2:]
     if draw[0] < config.half_body:
-        center, scale = _half_body(person, image_size, keypoint_set, draw[1] < 0.5) or (center, scale)
-    scale = scale * (1 + config.scale * stretch)
-    if draw[2] < SHIFT_PROBABILITY:
-        center = center + config.shift * offset * scale
+        center, box = _half_body(person, keypoint_set, draw[1] < config.half_body_upper) or (center, box)
+    _, scale = box_to_center_scale(np.concatenate([center - box / 2, box]), image_size, padding=1.0)
+    if draw[2] < SHIFT_PROBABILITY:  # mmpose shifts before it rescales; 1.x also before it fixes the aspect
+        center = center + config.shift * offset * (box if config.truncated else scale)
     rotation = config.rotation * turn if draw[5] < config.rotation_probability else 0.0
-    return View(center, scale, float(rotation), bool(draw[6] < config.flip))
+    flip = bool(draw[6] < config.flip) and keypoint_set.can_flip
+    return View(center, scale * (1 + config.scale * stretch), float(rotation), flip)
 
 
 def _truncated_normal(uniform: np.ndarray) -> np.ndarray:
@@ -140,9 +140,8 @@ def _blur(pixels: np.ndarray, probability: float, rng: np.random.Generator) -> n
     return cv2.medianBlur(np.ascontiguousarray(pixels), int(sizes[1])) if median else pixels
 
 
-def _half_body(person: Person, image_size: tuple[int, int], keypoint_set: KeypointSet, prefer_upper: bool
-               ) -> tuple[np.ndarray, np.ndarray] | None:
-    """Centre and size around the labelled keypoints of one half of the body; None when too few are labelled."""
+def _half_body(person: Person, keypoint_set: KeypointSet, prefer_upper: bool) -> tuple[np.ndarray, np.ndarray] | None:
+    """Centre and padded (w, h) of the labelled keypoints of one half of the body; None when too few are labelled."""
     labelled = person.keypoints_visible > 0
     if labelled.sum() <= HALF_BODY_MIN_KEYPOINTS:
         return None
@@ -151,8 +150,7 @@ def _half_body(person: Person, image_size: tuple[int, int], keypoint_set: Keypoi
     if len(chosen) < 3:
         chosen = halves[0]
     points = person.keypoints[chosen]
-    low, size = points.min(0), np.ptp(points, axis=0)
+    size = np.ptp(points, axis=0) if len(chosen) else np.zeros(2)
     if len(chosen) < 3 or not (size > 0).all():
         return None
-    _, scale = box_to_center_scale(np.concatenate([low, size]), image_size, HALF_BODY_PADDING)
-    return points.mean(0), scale
+    return points.mean(0), HALF_BODY_PADDING * size

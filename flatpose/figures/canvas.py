@@ -5,17 +5,13 @@ from __future__ import annotations
 import io
 import textwrap
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from flatpose.keypoints import KeypointSet
 
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from torch import Tensor
-
-LEFT, RIGHT, MIDDLE = "#0072B2", "#D55E00", "#F0E442"  # Okabe and Ito: told apart by all eyes
+LEFT, RIGHT, MIDDLE = "#0072B2", "#D55E00", "#F0E442"  # Okabe and Ito: distinct for colour-blind readers
 TRUTH, DECODED = "#FFFFFF", "#56B4E9"
 CARD, INK = "#FFFFFF", "#24292F"
 LABEL, TITLE, GAP, DPI = 1.85, 0.42, 0.05, 100  # inches; dots per inch
@@ -25,7 +21,7 @@ PANEL, CHARACTERS = 1.1, 29  # width of a panel in inches; letters on a line of 
 class Canvas:
     """Panels of one size, rows x columns, with a text left of each row and above each column.
 
-    ``size`` is the width and height of the images, whose aspect the panels have.
+    ``size`` is the width and height of the images, which set the aspect of the panels.
     """
 
     def __init__(self, rows: Sequence[str], columns: Sequence[str], size: tuple[int, int]) -> None:
@@ -47,20 +43,15 @@ class Canvas:
                 x = (LABEL + c * (width + GAP) + width / 2) / total[0]
                 self.figure.text(x, 1 - TITLE / 2 / total[1], text, va="center", ha="center", linespacing=1.2)
 
-    def _panel(self, row: int, column: int, panel: tuple[float, float], total: tuple[float, float]) -> Axes:
+    def _panel(self, row: int, column: int, panel: tuple[float, float], total: tuple[float, float]) -> Any:
         width, height = panel
         left, bottom = LABEL + column * (width + GAP), total[1] - TITLE - row * (height + GAP) - height
         axes = self.figure.add_axes((left / total[0], bottom / total[1], width / total[0], height / total[1]))
         axes.set_axis_off()
         return axes
 
-    def note(self, axes: Axes, text: str) -> None:
-        """A number in the corner of a panel."""
-        axes.text(0.03, 0.03, text, transform=axes.transAxes, fontsize=7, color=INK, zorder=6,
-                  bbox={"facecolor": CARD, "alpha": 0.8, "linewidth": 0, "pad": 1.0})
-
     def png(self) -> bytes:
-        """The picture, without a date or a version in it; colours in 32 levels per channel, which halves the file."""
+        """The picture, without date and version; 32 levels per channel halve the file."""
         import matplotlib
         from PIL import Image
 
@@ -73,17 +64,25 @@ class Canvas:
         return buffer.getvalue()
 
 
-def show(axes: Axes, pixels: np.ndarray, *, grey: bool = False) -> None:
-    """An image (h, w, 3) uint8 in its own pixel coordinates, pale and grey where something is drawn over it."""
+def _wrapped(text: str) -> str:
+    return "\n".join(line for part in text.split("\n") for line in textwrap.wrap(part, CHARACTERS))
+
+
+def show(axes: Any, pixels: np.ndarray, *, grey: bool = False) -> None:
+    """An image (h, w, 3) uint8 in its own pixel coordinates; ``grey``: pale, for something to be drawn over it."""
     if grey:
         pixels = np.repeat((0.5 * pixels.mean(-1, keepdims=True) + 90).astype(np.uint8), 3, axis=-1)
     axes.imshow(pixels, interpolation="nearest")
-    axes.set_xlim(-0.5, pixels.shape[1] - 0.5)
-    axes.set_ylim(pixels.shape[0] - 0.5, -0.5)
+    _frame(axes, (pixels.shape[1], pixels.shape[0]))
     axes.set_aspect("equal")
 
 
-def overlay(axes: Axes, values: np.ndarray, size: tuple[int, int], *, pitch: tuple[float, float] | None = None,
+def _frame(axes: Any, size: tuple[int, int]) -> None:
+    axes.set_xlim(-0.5, size[0] - 0.5)
+    axes.set_ylim(size[1] - 0.5, -0.5)
+
+
+def overlay(axes: Any, values: np.ndarray, size: tuple[int, int], *, pitch: tuple[float, float] | None = None,
             low: float | None = None, high: float | None = None, diverging: bool = False) -> None:
     """A map (h, w) over an image of ``size`` (width, height): stretched, or with cell i around pixel i * ``pitch``."""
     left, right, bottom, top = -0.5, size[0] - 0.5, size[1] - 0.5, -0.5
@@ -92,29 +91,16 @@ def overlay(axes: Axes, values: np.ndarray, size: tuple[int, int], *, pitch: tup
         left, right, bottom, top = -0.5 * x, (columns - 0.5) * x, (rows - 0.5) * y, -0.5 * y
     axes.imshow(values, extent=(left, right, bottom, top), cmap="RdBu_r" if diverging else "inferno", vmin=low,
                 vmax=high, alpha=0.65, interpolation="nearest", zorder=2)
-    axes.set_xlim(-0.5, size[0] - 0.5)
-    axes.set_ylim(size[1] - 0.5, -0.5)
+    _frame(axes, size)
 
 
-def marks(axes: Axes, truth: Sequence[float], decoded: Sequence[float]) -> None:
+def marks(axes: Any, truth: Sequence[float], decoded: Sequence[float]) -> None:
     """A white ring where the keypoint is annotated and a blue cross where it was decoded."""
     axes.plot(*truth, marker="o", markersize=7, markerfacecolor="none", markeredgecolor=TRUTH, zorder=4)
     axes.plot(*decoded, marker="x", markersize=5, markeredgecolor=DECODED, markeredgewidth=1.6, zorder=5)
 
 
-def annotation(canvas: Canvas, crops: np.ndarray, keypoints: Tensor, labelled: Tensor,
-               keypoint_set: KeypointSet) -> None:
-    """Fill the first row: crops (N, h, w, 3) with their annotated skeletons, keypoints (N, K, 2), labelled (N, K)."""
-    for column, axes in enumerate(canvas.axes[0]):
-        show(axes, crops[column])
-        skeleton(axes, keypoints[column].numpy(), labelled[column].numpy(), keypoint_set)
-
-
-def _wrapped(text: str) -> str:
-    return "\n".join(line for part in text.split("\n") for line in textwrap.wrap(part, CHARACTERS))
-
-
-def cell(axes: Axes, token: int, grid: tuple[int, int], stride: int, colour: str, text: str = "") -> None:
+def cell(axes: Any, token: int, grid: tuple[int, int], stride: int, colour: str, text: str = "") -> None:
     """A frame around one token's cell, with a text in its corner."""
     from matplotlib.patches import Rectangle
 
@@ -124,9 +110,8 @@ def cell(axes: Axes, token: int, grid: tuple[int, int], stride: int, colour: str
     axes.text(x + 3, y + 3, text, color=colour, fontsize=7, fontweight="bold", va="top", zorder=5)
 
 
-def skeleton(axes: Axes, keypoints: np.ndarray, visible: np.ndarray, keypoint_set: KeypointSet,
-             width: float = 1.3) -> None:
-    """Limbs and keypoints (K, 2) of a person: left blue, right orange, the rest yellow."""
+def skeleton(axes: Any, keypoints: np.ndarray, visible: np.ndarray, keypoint_set: KeypointSet, note: str = "") -> None:
+    """Limbs and keypoints (K, 2) of a person: left blue, right orange, the rest yellow; ``note`` in the corner."""
     names = keypoint_set.names
 
     def colour(*indices: int) -> str:
@@ -135,6 +120,9 @@ def skeleton(axes: Axes, keypoints: np.ndarray, visible: np.ndarray, keypoint_se
 
     for a, b in keypoint_set.skeleton:
         if visible[a] and visible[b]:
-            axes.plot(*keypoints[[a, b]].T, color=colour(a, b), linewidth=width, zorder=3, solid_capstyle="round")
+            axes.plot(*keypoints[[a, b]].T, color=colour(a, b), linewidth=1.3, zorder=3, solid_capstyle="round")
     for i in np.flatnonzero(visible):
-        axes.plot(*keypoints[i], marker="o", markersize=1.6 * width, color=colour(int(i)), markeredgewidth=0, zorder=4)
+        axes.plot(*keypoints[i], marker="o", markersize=2, color=colour(int(i)), markeredgewidth=0, zorder=4)
+    if note:
+        axes.text(0.03, 0.03, note, transform=axes.transAxes, fontsize=7, color=INK, zorder=6,
+                  bbox={"facecolor": CARD, "alpha": 0.8, "linewidth": 0, "pad": 1.0})

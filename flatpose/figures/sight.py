@@ -1,90 +1,55 @@
-"""A trained network and what it makes of persons: the crops it sees and everything it answers."""
+"""A trained network's answers on persons, with the inner tensors that a figure shows, read by forward hooks."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
 import torch
-from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from flatpose.codecs import Codec, build_codec
+from flatpose.checkpoints import load_into
+from flatpose.codecs import build_codec
 from flatpose.config import RunConfig
 from flatpose.data.instances import Person, PoseData
 from flatpose.data.loader import Crops, normalise
-from flatpose.errors import DataError, SpecError
-from flatpose.keypoints import KeypointSet
+from flatpose.errors import DataError, FlatPoseError, SpecError
 from flatpose.models import build_model
-from flatpose.models.flatpose import STRIDE, FlatPose
 
-MEASURED = 512
-"""Persons that the table beside a picture is measured on, at most: evenly spaced over the validation split."""
 ENOUGH = 10
 """Labelled keypoints of a person that is worth showing."""
-BATCH = 64
 T = TypeVar("T")
 
 
 @dataclass(frozen=True)
 class Network:
-    """A row's network: its run, the seed of that run and the file of its trained weights."""
+    """A row's trained network: its run and the file of its weights."""
 
     row: str
     label: str
     run: RunConfig
-    seed: int
     weights: Path
 
 
 @dataclass(frozen=True)
-class Measure:
-    """A column of the table beside a picture; ``direction`` is "higher" or "lower" where one is better."""
-
-    key: str
-    title: str
-    unit: str = "%"
-    decimals: int = 1
-    direction: str = ""
-
-
-@dataclass(frozen=True)
-class Line:
-    """What was measured on one network (or ``part`` of it): values by ``Measure.key``, None where there is none."""
-
-    row: str
-    seed: int
-    part: str
-    values: dict[str, float | None]
-
-
-@dataclass(frozen=True)
-class Drawing:
-    """A PNG, the persons on it, and a table measured on ``measured_on`` persons."""
-
-    png: bytes
-    persons: list[Person]
-    measures: tuple[Measure, ...]
-    lines: list[Line]
-    measured_on: int
-
-
-@dataclass(frozen=True)
 class Sight:
-    """Crops (N, H, W, 3) uint8, keypoints (N, K, 2) in crop pixels, labelled (N, K) bool, decoded likewise, outputs.
+    """Crops (N, H, W, 3) uint8, keypoints (N, K, 2) in crop pixels, labelled (N, K) bool, decoded like keypoints.
 
-    ``explained`` are the intermediate tensors of FlatPose, blocks first: see ``FlatPose.forward``.
+    ``outputs`` are the network's. ``inner`` has a list with one tensor per block: attention and attn_bias
+    (N, heads, L, L) of coarse blocks, salience (N, L) and selected (N, top_k) of refine blocks.
     """
 
+    network: Network
     crops: np.ndarray
     keypoints: Tensor
     labelled: Tensor
     decoded: Tensor
     outputs: dict[str, Tensor]
-    explained: dict[str, Tensor]
+    inner: dict[str, list[Tensor]]
 
     @property
     def size(self) -> tuple[int, int]:
@@ -92,35 +57,32 @@ class Sight:
         return self.crops.shape[2], self.crops.shape[1]
 
     @property
+    def stride(self) -> int:
+        """Pixels per token, of a network that has tokens."""
+        tokens = (self.inner["attention"] or self.inner["salience"])[0].shape[-1]
+        return round((self.size[0] * self.size[1] / tokens) ** 0.5)
+
+    @property
     def grid(self) -> tuple[int, int]:
         """Columns and rows of tokens."""
-        return self.size[0] // STRIDE, self.size[1] // STRIDE
+        return self.size[0] // self.stride, self.size[1] // self.stride
 
-    def occupied(self) -> Tensor:
-        """(N, L): tokens whose cell holds a labelled keypoint."""
-        columns, rows = self.grid
-        cell = (self.keypoints / STRIDE).floor().long()
-        inside = self.labelled & (cell >= 0).all(-1) & (cell[..., 0] < columns) & (cell[..., 1] < rows)
-        number = (cell[..., 1] * columns + cell[..., 0]).clamp(0, columns * rows - 1)
-        return torch.zeros(len(cell), columns * rows).scatter_add(1, number, inside.float()) > 0
-
+    def blocks(self, name: str) -> list[Tensor]:
+        """An inner tensor per block; raises SpecError when the network has no such thing."""
+        if not self.inner.get(name):
+            raise SpecError(f"its network has no {name} to draw", where=f"row {self.network.row}")
+        return self.inner[name]
 
     def extremity(self) -> Tensor:
         """(N,) number of the labelled keypoint inside the crop that is farthest from the middle of the others.
 
-        A hand or a foot, mostly: what is hardest to place, chosen without looking. 0 where none is labelled.
+        It is mostly a hand or a foot, which is hardest to localise, and is chosen without looking at predictions.
         """
-        size = torch.tensor(self.size)
-        inside = self.labelled & (self.keypoints >= 0).all(-1) & (self.keypoints < size).all(-1)
+        inside = self.labelled & (self.keypoints >= 0).all(-1) & (self.keypoints < torch.tensor(self.size)).all(-1)
         count = inside.sum(1).clamp(min=1)[:, None]
         middle = (self.keypoints * inside[..., None]).sum(1) / count
         distance = (self.keypoints - middle[:, None]).norm(dim=-1)
         return torch.where(inside, distance, -1.0).argmax(1)
-
-
-def first_seed(networks: Sequence[Network]) -> list[Network]:
-    """One network per row, of the first seed: those that the picture shows."""
-    return [network for network in networks if network.seed == networks[0].seed]
 
 
 def spread(items: Sequence[T], count: int) -> list[T]:
@@ -130,13 +92,8 @@ def spread(items: Sequence[T], count: int) -> list[T]:
     return [items[i] for i in np.linspace(0, len(items) - 1, count).round().astype(int)]
 
 
-def measured_persons(data: PoseData) -> list[Person]:
-    """The validation persons of the table."""
-    return spread([p for p in data.val.persons if p.keypoints_visible.any()], MEASURED)
-
-
 def shown_persons(data: PoseData, count: int) -> list[Person]:
-    """The persons of the picture: of those with many labelled keypoints every n-th, so that nobody picked them.
+    """The persons of a picture, evenly spaced over those with many labelled keypoints.
 
     Raises:
         DataError: Nobody is labelled.
@@ -148,41 +105,51 @@ def shown_persons(data: PoseData, count: int) -> list[Person]:
     return spread(clear, count)
 
 
-def open_network(network: Network, keypoint_set: KeypointSet) -> tuple[nn.Module, Codec]:
-    """The built network with its trained weights, for evaluation, and its codec.
+@torch.inference_mode()
+def look(network: Network, persons: list[Person], data: PoseData) -> Sight:
+    """What a network answers about persons in their ground-truth boxes, without flip test.
 
     Raises:
         DataError: The weights are of another network.
     """
     run = network.run
-    module = build_model(run.model, run.codec, run.image_size, len(keypoint_set), pretrained=False)
+    module = build_model(run.model, run.codec, run.image_size, len(data.keypoint_set), pretrained=False).eval()
     try:
-        module.load_state_dict(load_file(network.weights))
-    except Exception as error:
-        raise DataError(f"not the weights of row {network.row} ({type(error).__name__})", where=str(network.weights),
-                        hint="flatpose-exp run ID --rerun all trains it anew") from error
-    return module.eval(), build_codec(run.codec, run.image_size, len(keypoint_set))
-
-
-@torch.inference_mode()
-def look(network: Network, persons: list[Person], data: PoseData) -> Sight:
-    """Everything that a network answers about persons in their ground-truth boxes, without flip test."""
-    module, codec = open_network(network, data.keypoint_set)
-    crops = Crops(persons, data.keypoint_set, network.run.image_size, udp=network.run.codec.udp)
+        load_into(module, run.model, network.weights)
+    except FlatPoseError as error:
+        raise DataError(f"not the weights of row {network.row} ({error.what})", where=str(network.weights),
+                        hint="flatpose-exp run ID --rerun all trains it again") from None
+    crops = Crops(persons, data.keypoint_set, run.image_size, udp=run.codec.udp)
     items: list[dict[str, Any]] = [crops[0, i] for i in range(len(crops))]
     images = np.stack([item["image"] for item in items])
-    options = {"explain": True} if isinstance(module, FlatPose) else {}
-    parts = [module(normalise(torch.from_numpy(images[i:i + BATCH])), **options) for i in range(0, len(items), BATCH)]
-    inside = ("attention", "attn_bias", "semantic_coords", "salience", "selected")
-    joined = {name: torch.cat([part[name] for part in parts], dim=int(name in inside)) for name in parts[0]}
-    outputs = {name: value for name, value in joined.items() if name not in inside}
-    return Sight(images, torch.from_numpy(np.stack([i["keypoints"] for i in items])).float(),
-                 torch.from_numpy(np.stack([i["weights"] for i in items])) > 0, codec.decode(outputs)[0].float(),
-                 outputs, {name: joined[name] for name in inside if name in joined})
+    inner = watch(module)
+    outputs = module(normalise(torch.from_numpy(images)))
+    decoded = build_codec(run.codec, run.image_size, len(data.keypoint_set)).decode(outputs)[0].float()
+    return Sight(network, images, torch.from_numpy(np.stack([i["keypoints"] for i in items])).float(),
+                 torch.from_numpy(np.stack([i["weights"] for i in items])) > 0, decoded, outputs, inner)
 
 
-def needs(sight: Sight, name: str, network: Network) -> Tensor:
-    """An intermediate tensor; raises SpecError when the network has no such thing."""
-    if name not in sight.explained:
-        raise SpecError(f"its network has no {name} to draw", where=f"row {network.row}")
-    return sight.explained[name]
+def watch(module: nn.Module) -> dict[str, list[Tensor]]:
+    """Lists that every later forward pass of a FlatPose appends its inner tensors to (see :class:`Sight`)."""
+    found: dict[str, list[Tensor]] = {name: [] for name in ("attention", "attn_bias", "salience", "selected")}
+
+    def attention(layer: Any, given: tuple[Any, ...], named: dict[str, Any], _: Tensor) -> None:
+        """Eq. 10 once more: the layer returns values only, its weights exist inside ``forward``."""
+        queries, context, bias = (*given, named.get("bias"))[:3]
+        keys = layer.to_kv(context).chunk(2, dim=-1)[0]
+        q, k = (t.unflatten(-1, (layer.num_heads, -1)).transpose(1, 2) for t in (layer.to_q(queries), keys))
+        scores = (q * layer.scale) @ k.transpose(-2, -1)
+        found["attention"].append((scores if bias is None else scores + bias).softmax(-1))
+
+    def salience(top_k: int, _: nn.Module, __: Any, scores: Tensor) -> None:
+        best = scores.amax(-1)
+        found["salience"].append(best)
+        found["selected"].append(best.topk(top_k, dim=-1).indices)
+
+    for block in getattr(module, "coarse", ()):
+        block.attention.register_forward_hook(attention, with_kwargs=True)
+        if block.semantic_bias is not None:
+            block.semantic_bias.register_forward_hook(lambda _, __, bias: found["attn_bias"].append(bias))
+    for block in getattr(module, "refine", ()):
+        block.salience_head.register_forward_hook(partial(salience, block.top_k))
+    return found

@@ -1,25 +1,35 @@
-"""Finds experiments: files of experiments/ that expose EXPERIMENT, or a spec file anywhere on disk."""
+"""Loads and validates experiments, by id or from a spec file anywhere. The only module that imports experiments/.
+
+``claims``, ``readings`` and the other lists of experiments/ are reached through the functions at the end.
+"""
 
 from __future__ import annotations
 
-import ast
-import importlib.util
 import re
 import sys
 from functools import lru_cache
+from importlib import import_module
+from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 from pydantic import ValidationError
 
-from flatpose.errors import FlatPoseError, SpecError, nearest
-from flatpose.harness.spec import Experiment, Profile, Row
+from flatpose.config import RunConfig
+from flatpose.config.run import from_dict
+from flatpose.errors import DataError, FlatPoseError, SpecError, nearest
+from flatpose.harness import spec as vocabulary
+from flatpose.harness.spec import Experiment, Profile, Row, at_profile
+from flatpose.io import read_json
 
+LARGEST_SIDE, LARGEST_BATCH, LARGEST_EPOCHS = 4096, 1 << 16, 100_000
+"""Larger values are taken for mistakes: such a run would fill the memory or never end."""
 FOLDER = Path(__file__).resolve().parents[2] / "experiments"
 
 
 def ids() -> list[str]:
-    """Names of the experiments that come with the program, in alphabetical order."""
+    """Ids of the experiments that come with the program, in alphabetical order."""
     return sorted(path.stem for path in FOLDER.glob("*.py") if "\nEXPERIMENT = " in path.read_text(encoding="utf-8"))
 
 
@@ -27,7 +37,7 @@ def load(name: str) -> Experiment:
     """The experiment of that id, or of that spec file (which is Python and is executed).
 
     Raises:
-        SpecError: No such experiment, or its file does not define a valid one; the message names file and field.
+        SpecError: There is no such experiment, or its file does not define a valid one; names file and field.
     """
     if name.endswith(".py"):
         return _from_file(Path(name).resolve())
@@ -52,44 +62,68 @@ def find_profile(experiment: Experiment, profile: str | None) -> Profile:
     return experiment.profiles[name]
 
 
+def claims() -> tuple[Any, ...]:
+    """The paper's quantitative sentences (experiments/claims.py)."""
+    return tuple(_module("claims").CLAIMS)
+
+
+def claim_pairs() -> tuple[Any, ...]:
+    """The comparisons of cost that the paper's conclusion rests on (experiments/claims.py)."""
+    return tuple(_module("claims").PAIRS)
+
+
+def readings() -> tuple[Any, ...]:
+    """What the paper leaves open, with our choices (experiments/readings.py)."""
+    return tuple(_module("readings").READINGS)
+
+
+def ceilings() -> tuple[Any, ...]:
+    """The codecs whose ceilings are measured (experiments/ceilings.py)."""
+    return tuple(_module("ceilings").CEILINGS)
+
+
+def public_pairs() -> tuple[dict[str, Any], ...]:
+    """Published results of one network with ground-truth and with detector boxes (experiments/box_pairs.py)."""
+    return tuple(_module("box_pairs").PAIRS)
+
+
+def _module(name: str) -> Any:
+    return import_module(f"experiments.{name}")
+
+
 @lru_cache
 def _from_file(path: Path) -> Experiment:
-    module = _execute(path)
-    experiment = getattr(module, "EXPERIMENT", None)
+    experiment = getattr(_execute(path), "EXPERIMENT", None)
     if not isinstance(experiment, Experiment):
         raise SpecError("does not define EXPERIMENT = Experiment(...)", where=str(path),
-                        hint="experiments/fig1.py shows how")
-    _check_id(experiment.id, path)
-    repeated = {row.id for row in experiment.rows if [r.id for r in experiment.rows].count(row.id) > 1}
-    if repeated:
-        raise SpecError(f"row ids occur twice: {', '.join(sorted(repeated))}", where=str(path))
+                        hint="experiments/fig1.py is an example")
+    if not re.fullmatch(r"[A-Za-z0-9][\w-]*", experiment.id):  # it names the page
+        raise SpecError(f"experiment id {experiment.id!r} may hold letters, digits, - and _ only", where=str(path))
+    if path.parent == FOLDER and experiment.id != path.stem:
+        raise SpecError(f"experiment id {experiment.id!r} differs from the file's name", where=str(path))
+    if path.parent != FOLDER and experiment.id in ids():
+        raise SpecError(f"experiment id {experiment.id!r} belongs to an experiment that comes with the program",
+                        where=str(path), hint="choose another id: the pages of the two would overwrite each other")
+    names = [row.id for row in experiment.rows]
+    if repeated := sorted({name for name in names if names.count(name) > 1}):
+        raise SpecError(f"row ids occur twice: {', '.join(repeated)}", where=str(path))
     return experiment
 
 
-def _check_id(name: str, path: Path) -> None:
-    """The id names the pages, so two experiments must not have the same one, and it must be fit for a file name."""
-    if not re.fullmatch(r"[A-Za-z0-9][\w-]*", name):
-        raise SpecError(f"experiment id {name!r} is not made of letters, digits, - and _", where=str(path))
-    if path.parent == FOLDER and name != path.stem:
-        raise SpecError(f"experiment id {name!r} differs from the file's name", where=str(path))
-    if path.parent != FOLDER and name in ids():
-        raise SpecError(f"experiment id {name!r} belongs to a file that comes with the program", where=str(path),
-                        hint="give yours an id of its own, or its pages would overwrite the other's")
-
-
 def _execute(path: Path) -> ModuleType:
-    """Run a spec file as a module; whatever goes wrong in it becomes one SpecError naming the place."""
+    """Run a spec file as a module; whatever goes wrong in it becomes one SpecError that names the place."""
     if not path.is_file():
         raise SpecError("no such spec file", where=str(path))
-    spec = importlib.util.spec_from_file_location(f"flatpose_spec_{path.stem}", path)
+    spec = spec_from_file_location(f"flatpose_spec_{path.stem}", path)
     assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
+    module = module_from_spec(spec)
     sys.modules[spec.name] = module
     sys.path.insert(0, str(FOLDER.parent))  # specs import experiments.recipes, also from outside the checkout
     try:
         spec.loader.exec_module(module)
-    except FlatPoseError:
-        raise
+    except FlatPoseError as error:
+        where = ": ".join(filter(None, (_place(error, path), error.where)))
+        raise SpecError(error.what, where=where, hint=error.hint) from error
     except ValidationError as error:
         raise _field_error(error, path) from error
     except Exception as error:
@@ -100,45 +134,83 @@ def _execute(path: Path) -> ModuleType:
 
 
 def _field_error(error: ValidationError, path: Path) -> SpecError:
-    """What pydantic complains about, a typo in a field's name first, and the nearest name there is."""
+    """pydantic's first complaint, preferably about an unknown field, with the nearest field name."""
+    import flatpose.config as config
+
     first = min(error.errors(), key=lambda e: e["type"] != "unexpected_keyword_argument")
-    field = ".".join(str(part) for part in first["loc"])
     hint = None
     if first["type"] == "unexpected_keyword_argument":
-        hint = nearest(str(first["loc"][-1]), _fields_of(error.title))
+        cls = getattr(config, error.title, None) or getattr(vocabulary, error.title, None)
+        hint = nearest(str(first["loc"][-1]), getattr(cls, "__dataclass_fields__", {}))
+    field = ".".join(str(part) for part in first["loc"])
     more = f" (and {error.error_count() - 1} more)" if error.error_count() > 1 else ""
     return SpecError(f"{error.title}.{field}: {first['msg']}{more}", where=_place(error, path), hint=hint)
 
 
-def _fields_of(class_name: str) -> list[str]:
-    """Field names of a configuration or spec class, by its name."""
-    import flatpose.config as config
-    import flatpose.harness.spec as vocabulary
-
-    cls = getattr(config, class_name, None) or getattr(vocabulary, class_name, None)
-    return list(getattr(cls, "__dataclass_fields__", {}))
-
-
 def _place(error: BaseException, path: Path) -> str:
-    """``file:line, row x``: the deepest line inside the spec file, and the row it builds where that can be told."""
+    """``file:line``, the deepest line inside the spec file."""
     lines, frame = [], error.__traceback__
     while frame is not None:
         if frame.tb_frame.f_code.co_filename == str(path):
             lines.append(frame.tb_lineno)
         frame = frame.tb_next
-    if not lines:
-        return str(path)
-    row = next(filter(None, map(_rows_by_line(path).get, reversed(lines))), None)
-    return f"{path}:{lines[-1]}" + (f", row {row}" if row else "")
+    return f"{path}:{lines[-1]}" if lines else str(path)
 
 
-def _rows_by_line(path: Path) -> dict[int, str]:
-    """Line -> id of the Row(...) that is written there."""
-    rows: dict[int, str] = {}
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-        if isinstance(node, ast.Call) and ast.unparse(node.func).split(".")[-1] == "Row":
-            name = next((ast.unparse(k.value) for k in node.keywords if k.arg == "id"), None)
-            if name is not None:
-                for line in range(node.lineno, (node.end_lineno or node.lineno) + 1):
-                    rows[line] = f"{rows[line]} or {name}" if line in rows else name
-    return rows
+def problems(name: str) -> list[str]:
+    """For ``validate``: every defect of an experiment, by id or path, as one sentence each."""
+    try:
+        experiment = load(name)
+    except SpecError as error:
+        return [str(error)]
+    found = [] if experiment.default_profile in experiment.profiles else [
+        f"default profile {experiment.default_profile!r} is not among {', '.join(experiment.profiles)}"]
+    return found + [f"row {row.id}: {problem}" for row in experiment.rows for problem in _row_problems(experiment, row)]
+
+
+def _row_problems(experiment: Experiment, row: Row) -> list[str]:
+    found = []
+    for profile in (p for p in experiment.profiles.values() if row.id not in p.left_out):
+        try:
+            run_problems = _run_problems(at_profile(row.run, profile))
+        except (ValueError, FlatPoseError) as error:
+            run_problems = [str(error)]
+        found += [f"profile {profile.name}: {problem}" for problem in run_problems]
+    for metric, value in (row.published.metrics if row.published else {}).items():
+        if not 0 <= value <= 100:
+            found.append(f"published {metric} {value} is not in 0..100")
+    if experiment.figure is not None and (row.x is None or not row.series):
+        found.append("has no place in the figure: series and x are needed")
+    known = {reading.id for reading in readings()}
+    return found + [f"unknown reading {r!r} ({nearest(r, known)})" for r in row.readings if r not in known]
+
+
+def json_problems(path: Path) -> list[str]:
+    """The defects of a spec that is JSON: one run, or the rows that ``show ID --json`` prints. Nothing is executed."""
+    try:
+        content = read_json(path)
+    except DataError as error:
+        return [error.what]
+    rows = content.get("rows") if isinstance(content, dict) and "rows" in content else [{"run": content}]
+    if not isinstance(rows, list) or not all(isinstance(r, dict) and isinstance(r.get("run"), dict) for r in rows):
+        return ["neither a run nor {\"rows\": [{\"id\", \"run\"}, ...]} as `show ID --json` prints it"]
+    places = [f"rows[{i}]: " if "rows" in content else "" for i in range(len(rows))]
+    return [f"{place}{problem}" for place, row in zip(places, rows, strict=True) for problem in _json_run(row["run"])]
+
+
+def _json_run(values: dict[str, Any]) -> list[str]:
+    try:
+        return _run_problems(from_dict(values))
+    except ValidationError as error:
+        return [f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors(include_url=False)]
+    except (ValueError, OverflowError, RecursionError) as error:  # numbers that Python's own types cannot hold
+        return [str(error)]
+
+
+def _run_problems(run: RunConfig) -> list[str]:
+    batch = max(run.train.batch_size, run.eval.batch_size)
+    checks = {f"image_size {run.image_size} is not a multiple of 32": any(side % 32 for side in run.image_size),
+              f"image_size {run.image_size} is larger than {LARGEST_SIDE}": max(run.image_size) > LARGEST_SIDE,
+              f"more than {LARGEST_EPOCHS} epochs": run.train.epochs > LARGEST_EPOCHS,
+              f"a batch of {batch} is larger than {LARGEST_BATCH}": batch > LARGEST_BATCH}
+    return [problem for problem, holds in checks.items() if holds]

@@ -1,76 +1,36 @@
-"""Claims: quantitative sentences of the paper, each a formula over cells of its tables, and what print alone says.
+"""The paper's sentences judged by its own tables, by our counts and by what was measured here; their page.
 
-What our counts and measurements say is in flatpose.harness.claims_judge. Nothing here knows a verdict: all follow from
-the specs' published cells and the committed records.
+The sentences are data (experiments/claims.py). No verdict is written down: all follow from the published cells in the
+specs and from the records.
 """
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
-from flatpose.harness.collect import RecordSet
-from flatpose.harness.formula import COSTS, PEERS, SHAPES, Cell, Formula, Interval, cells
-from flatpose.harness.spec import Experiment
+import pandas as pd
+
+from flatpose import studies
+from flatpose.harness import catalog, compare, frame, stats
+from flatpose.harness.formula import COSTS, Cell, Claim, Interval, Term, cells, evaluate
+from flatpose.harness.frame import Frames
+from flatpose.harness.spec import Published, Row
+from flatpose.harness.tables import markdown, number
 
 HOLDS, ROUNDING, FAILS, NOT_PRINTED = "holds", "holds within rounding", "fails", "not printed"
 DIRECTION = "fails, same direction"
 SAME, OPPOSITE, NOT_COMPARABLE = "same direction", "opposite direction", "not comparable"
-"""All that a reduced scale can say: of a difference its sign, of a level, a range or an equality nothing."""
-KEEPS, LOSES = "lead stays", "lead gone"
-UNDECIDED, NOT_TESTED = "undecided", "not tested"
-
-Entries = Mapping[str, tuple[Experiment, RecordSet]]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Claim:
-    """One sentence. Exactly one of ``prints``, ``above`` and ``between`` says what must be true of ``formula``."""
-
-    id: str
-    section: str
-    quote: str
-    """A few words or the numbers, not the sentence."""
-    formula: Formula
-    prints: str | None = None
-    """The number as the paper prints it; its digits are the tolerance."""
-    above: float | None = None
-    """The value must be greater than this."""
-    between: tuple[float, float] | None = None
-    """For words instead of numbers ("nearly 40 %"): the range they are taken to mean, fixed here."""
-    note: str = ""
-    mixed_boxes: bool = False
-    """Compares a FlatPose row of Table 2 with another system's, whose boxes seem to differ (reading R15)."""
-    facts: Mapping[Cell, Interval] = field(default_factory=dict)
-    """Numbers of cells that no spec has as published ones: a symbol's of Table 6, a token count."""
-
-    def __post_init__(self) -> None:
-        if sum(v is not None for v in (self.prints, self.above, self.between)) != 1:
-            raise ValueError(f"claim {self.id}: give exactly one of prints, above, between")
-
-    @property
-    def expected(self) -> str:
-        if self.prints is not None:
-            return f"= {self.prints}"
-        return f"> {self.above:g}" if self.above is not None else "in {:g}…{:g}".format(*self.between or ())
-
-    @property
-    def kind(self) -> str:
-        """"cost" (parameters, GFLOPs), "shape" (how the network is built) or "metric"."""
-        quantities = {c.quantity for c in cells(self.formula)}
-        return "cost" if quantities <= set(COSTS) else "shape" if quantities <= set(SHAPES) else "metric"
-
-    @property
-    def quotation(self) -> bool:
-        """Repeats one cell of a table and compares nothing."""
-        return isinstance(self.formula, Cell)
-
-    @property
-    def as_named(self) -> bool:
-        """Judges the sentence against the system that it names, where the table holds another one."""
-        return any(c.experiment == PEERS for c in cells(self.formula))
+"""All that a reduced scale can say: of a difference its sign; of a level, a range or an equality nothing."""
+KEEPS, LOSES, UNDECIDED, NOT_TESTED = "lead stays", "lead gone", "undecided", "not tested"
+FLOOR = 1.0
+"""Points of the metric. Networks below it find next to nothing, so their order means nothing."""
+STRIDE = 32
+"""Input pixels per token, along each axis."""
+COLUMNS = ("the paper says", "where", "meaning", "its numbers give", "arithmetic", "here", "verdict here", "why")
 
 
 @dataclass(frozen=True)
@@ -79,25 +39,11 @@ class Verdict:
     value: float | None = None
     reason: str = ""
     half_width: float | None = None
+    """Of the 95 % t-interval over seeds."""
     setting: str = ""
-    """Of a measurement: profile and data ..."""
-    boxes: str = ""
+    """Of a measurement: profile, data and boxes."""
     n: int | None = None
-    """... and the seeds of the row that has fewest."""
-
-    @property
-    def text(self) -> str:
-        return f"{self.verdict}: {self.reason}" if self.reason else self.verdict
-
-    @property
-    def where(self) -> str:
-        """"quick · embedded v1 (2000/300 images), detector boxes, n = 3"; empty where nothing was measured."""
-        return ", ".join([self.setting, self.boxes, f"n = {self.n}"]) if self.setting else ""
-
-    def to_dict(self) -> dict[str, Any]:
-        """Without the parts that only measurements have, where nothing was measured."""
-        measured = ("half_width", "setting", "boxes", "n") if self.setting else ()
-        return {name: getattr(self, name) for name in ("verdict", "value", "reason", *measured)}
+    """Seeds that every row has."""
 
 
 @dataclass(frozen=True)
@@ -108,66 +54,268 @@ class Judged:
     published: Verdict
     ours: Verdict
     one_box_source: Verdict | None = None
-    """For ``mixed_boxes``: the published difference less what ground-truth boxes were simulated to give."""
+    """For ``mixed_boxes``: the published difference less what ground-truth boxes gave to simulated networks."""
+
+    @property
+    def fails(self) -> bool:
+        return self.published.verdict == FAILS or self.ours.verdict in (FAILS, DIRECTION, OPPOSITE)
 
     def to_dict(self) -> dict[str, Any]:
-        c = self.claim
-        made = {"id": c.id, "section": c.section, "quote": c.quote, "formula": str(c.formula), "expected": c.expected,
-                "kind": c.kind, "form": "quotation" if c.quotation else "comparison", "as_named": c.as_named,
-                "published": self.published.to_dict(), "ours": self.ours.to_dict(), "note": c.note}
-        return made | ({"one_box_source": self.one_box_source.to_dict()} if self.one_box_source else {})
+        return {**self.claim.to_dict(), "published": asdict(self.published), "ours": asdict(self.ours),
+                "one_box_source": self.one_box_source and asdict(self.one_box_source)}
+
+    def cells(self) -> list[str]:
+        """A line of a table, under COLUMNS."""
+        claim, said, here = self.claim, self.published, self.ours
+        digits = max(2, len((claim.prints or "").partition(".")[2]))
+        value = number(here.value, 1 if claim.kind == "metric" else digits)
+        value += "" if here.half_width is None else f" ± {number(here.half_width)}"
+        where = f"{here.setting}, n = {here.n}" if here.setting else ""
+        boxes = f"with the same boxes {self.one_box_source.reason}" if self.one_box_source else ""
+        why = "; ".join(filter(None, (said.reason, here.reason, where, boxes, claim.note)))
+        return [f"“{claim.quote}”", claim.section, claim.expected, number(said.value, digits), said.verdict, value,
+                here.verdict, why]
 
 
-def published_cell(claim: Claim, cell: Cell, entries: Entries) -> Interval | None:
-    """What the paper prints there, to one decimal; or the claim's own fact.
+def judge_all(root: Path) -> list[Judged]:
+    """Every claim of experiments/claims.py, judged by the records below ``root``, in the order of the paper."""
+    return judged(frame.read(root), studies.load(root / "reports" / "data" / "simulated_boxes.json"))
+
+
+def judged(frames: Frames, simulated: pd.DataFrame) -> list[Judged]:
+    """Every claim with its verdicts. ``simulated``: networks with AP_gt and AP_det (0..1), or empty."""
+    gains = 100 * (simulated["AP_gt"] - simulated["AP_det"]) if len(simulated) else None
+    return [judge(c, frames, None if gains is None else (gains.min(), gains.max())) for c in catalog.claims()]
+
+
+def judge(claim: Claim, frames: Frames, box_gain: tuple[float, float] | None = None) -> Judged:
+    """All verdicts of one claim. ``box_gain``: least and most AP that ground-truth boxes give.
 
     Raises:
-        KeyError: No such experiment or row: a claim with a typo.
+        KeyError: A cell names an experiment or a row that does not exist.
     """
-    if cell in claim.facts:
-        return claim.facts[cell]
-    rows = {row.id: row for row in entries[cell.experiment][0].rows}
-    if cell.row not in rows:
-        raise KeyError(f"{cell.experiment} has no row {cell.row!r}")
-    said = rows[cell.row].published
-    if said is None:
-        return None
-    value = getattr(said, cell.quantity) if cell.quantity in COSTS else said.metrics.get(cell.quantity)  # type: ignore[call-overload]
+    said = evaluate(claim.formula, lambda cell: _printed(cell, frames))
+    ours = _measured(claim, frames) if claim.kind == "metric" else _counted(claim, frames)
+    boxes = None
+    if claim.mixed_boxes and said is not None and box_gain is not None:
+        low, high = said.mid - box_gain[1], said.mid - box_gain[0]
+        boxes = Verdict(KEEPS if low > 0 else LOSES if high < 0 else UNDECIDED, (low + high) / 2,
+                        f"{low:+.1f} to {high:+.1f} AP (simulated)")
+    return Judged(claim, _by_print(claim, said), ours, boxes)
+
+
+def _row(cell: Cell, frames: Frames) -> Row:
+    return {row.id: row for row in frames.experiments[cell.experiment].rows}[cell.row]
+
+
+def _tokens(row: Row) -> dict[str, Any]:
+    """Tokens, and tokens selected for refinement, of a row's configuration."""
+    width, height = row.run.image_size
+    return {"L": width // STRIDE * (height // STRIDE), "top_k": getattr(row.run.model, "top_k", None)}
+
+
+def _printed(cell: Cell, frames: Frames) -> Interval | None:
+    """What the paper prints there: metrics and costs to one decimal, the sizes of the network exactly."""
+    row = _row(cell, frames)
+    said = row.published or Published(source="")
+    exact: dict[str, Any] = {**_tokens(row), **said.built}
+    if cell.quantity in exact:
+        return Interval.exact(float(exact[cell.quantity]))
+    rounded = {"params_m": said.params_m, "gflops": said.gflops} | {str(name): v for name, v in said.metrics.items()}
+    value = rounded.get(cell.quantity)
     return None if value is None else Interval.printed(value)
 
 
-def on_published(claim: Claim, value: Interval | None) -> Verdict:
-    """Exactly by the printed cells, or only if the cells were rounded favourably, or not at all."""
+def _by_print(claim: Claim, value: Interval | None) -> Verdict:
+    """True of the printed cells, or only if they were rounded favourably, or not at all."""
     if value is None:
-        return Verdict(NOT_PRINTED, reason="a number the sentence speaks of is in no table")
-    if is_true(claim, value.mid):
+        return Verdict(NOT_PRINTED, reason="no table prints a number that the sentence speaks of")
+    if claim.is_true(value.mid):
         return Verdict(HOLDS, value.mid)
-    if claim.prints is not None:
-        low, high = printed_range(claim.prints)
-        if value.low <= high and value.high >= low:
-            return Verdict(ROUNDING, value.mid, f"the cells give {in_words(claim, value.mid)}")
+    low, high = claim.limits
+    rounded = claim.prints is not None and value.low <= high and value.high >= low
     what = "numbers" if claim.as_named else "cells"
-    return Verdict(FAILS, value.mid, f"the {what} give {in_words(claim, value.mid)}")
+    return Verdict(ROUNDING if rounded else FAILS, value.mid, f"the {what} give {_in_words(claim, value.mid)}")
 
 
-def in_words(claim: Claim, value: float, decimals: int = 1) -> str:
-    """The value; of a reduction that is none, how much more it is."""
+def _in_words(claim: Claim, value: float, decimals: int = 1) -> str:
+    """The value; of a negative reduction, how much more it is."""
     more = getattr(claim.formula, "op", "") == "reduction" and round(value, decimals) < 0
-    return f"{plain(-value, decimals)} % more" if more else plain(value, decimals)
+    return f"{-value:.{decimals}f} % more" if more else number(value, decimals)
 
 
-def plain(value: float, decimals: int = 1) -> str:
-    """The number without the sign of a rounded zero."""
-    return f"{round(value, decimals) + 0.0:.{decimals}f}"
+def _counted(claim: Claim, frames: Frames) -> Verdict:
+    """Every cell replaced by our count of the paper-size network, all in one convention."""
+    counts = {(r.experiment, r.row): {**(r.table6 or {}), "params_m": r.params_m, "gflops": r.gflops}
+              for r in frames.costs.itertuples()}
+
+    def lookup(cell: Cell) -> Interval | None:
+        found = {**_tokens(_row(cell, frames)), **counts.get((cell.experiment, cell.row), {})}
+        value = found.get(cell.quantity)
+        return None if value is None else Interval.exact(float(value))
+
+    value = evaluate(claim.formula, lookup)
+    if value is None:
+        return Verdict(NOT_TESTED, reason="cost not computed")
+    if claim.is_true(value.mid):
+        return Verdict(HOLDS, value.mid)
+    if claim.prints is not None and isinstance(claim.formula, Term) and value.mid * float(claim.prints) > 0:
+        return Verdict(DIRECTION, value.mid, f"we count {_in_words(claim, value.mid)}")
+    return Verdict(FAILS, value.mid, f"we count {_in_words(claim, value.mid, 2)}")
 
 
-def printed_range(text: str) -> tuple[float, float]:
-    half = 0.5 * 10.0 ** -len(text.partition(".")[2])
-    return float(text) - half, float(text) + half
+def _measured(claim: Claim, frames: Frames) -> Verdict:
+    """The largest scale at which every cell was measured decides, whatever its verdict."""
+    wanted, reasons = cells(claim.formula), []
+    name = wanted[0].experiment
+    if claim.as_named:
+        return Verdict(NOT_TESTED, reason="the paper's tables have no row of the system that the sentence names")
+    if any(c.experiment != name or c.quantity in COSTS for c in wanted):
+        return Verdict(NOT_TESTED, reason="one formula over two experiments, or over accuracy and cost")
+    for lines in _evidence(frames.of(name)):
+        found = {c: frame.by_seed(lines, c.quantity).get(c.row, {}) if c.quantity in lines else {} for c in wanted}
+        missing = next((c.row for c, values in found.items() if not values), None)
+        if missing is None:
+            return _of_seeds(claim, found, lines.iloc[0])
+        if any(found.values()):
+            profile = frames.experiments[name].profiles[str(lines["profile"].iloc[0])]
+            reasons.append(f"{missing}: {profile.left_out.get(missing, f'no finished run at {profile.name}')}")
+    said = _row(wanted[0], frames).published
+    split = said.split if said else ""
+    return Verdict(NOT_TESTED, reason=f"needs {split}, whose truth is not public" if split else
+                   (reasons or ["no run of these rows"])[0])
 
 
-def is_true(claim: Claim, value: float) -> bool:
-    if claim.above is not None:
-        return value > claim.above + 1e-9
-    low, high = printed_range(claim.prints) if claim.prints is not None else claim.between or (math.inf, -math.inf)
-    return low - 1e-9 <= value <= high + 1e-9
+def _evidence(results: pd.DataFrame) -> list[pd.DataFrame]:
+    """Lines of the frame by condition and box source: the largest scale, then the most runs, then detector boxes."""
+    trained = results[(results["kind"] == "trained") & (results["status"] == "done") & (results["profile"] != "smoke")]
+    runs = trained.groupby(["profile", "data_id"])["run_id"].nunique()
+    parts = dict(iter(trained.groupby(["profile", "data_id", "box_source"])))
+
+    def rank(key: Any) -> tuple[int, int, bool]:
+        return -frame.SCALES.get(key[0], frame.SCALES["quick"]), -runs[key[:2]], key[2] == "gt"
+
+    return [parts[key] for key in sorted(parts, key=rank)]
+
+
+def _of_seeds(claim: Claim, found: Mapping[Cell, Mapping[int, float]], condition: Any) -> Verdict:
+    """The verdict of one condition: the formula for each seed that all rows have, against the bound by stats.paired.
+
+    Args:
+        claim: Its formula is evaluated.
+        found: Per cell, seed -> metric in 0..1.
+        condition: A line of the frame.
+    """
+    seeds = sorted(set.intersection(*(set(values) for values in found.values())))
+    values = {s: evaluate(claim.formula, lambda c, s=s: Interval.exact(100 * found[c][s]))  # type: ignore[misc]
+              for s in seeds}
+    known, bound = {s: v.mid for s, v in values.items() if v is not None}, claim.above or 0.0
+    boxes = "GT boxes" if condition["box_source"] == "gt" else "detector boxes"
+    setting = f"{condition['profile']} · {condition['data']}, {boxes}"
+    if not known:
+        return Verdict(NOT_TESTED, reason=f"no value at {setting}: no common seed, or a ratio to an AP of 0")
+    gap = stats.paired(known, dict.fromkeys(known, bound))
+    best = max(100 * sum(v.values()) / len(v) for v in found.values())
+    verdict, reason = _direction(claim, gap, best) if compare.unlike_paper(condition) else (_at_scale(claim, gap), "")
+    return Verdict(verdict, bound + gap.mean, reason, None if gap.high is None else gap.high - gap.mean, setting, gap.n)
+
+
+def _at_scale(claim: Claim, gap: stats.Difference) -> str:
+    """At the paper's own scale: the interval lies within what the sentence says, outside, or across its border."""
+    if gap.low is None or gap.high is None:
+        return UNDECIDED
+    low, high = (limit - (claim.above or 0.0) for limit in claim.limits)
+    return HOLDS if low < gap.low and gap.high < high else FAILS if gap.high < low or gap.low > high else UNDECIDED
+
+
+def _direction(claim: Claim, gap: stats.Difference, best: float) -> tuple[str, str]:
+    """At a reduced scale: on which side of no difference the interval lies, or why that decides nothing."""
+    printed = float(claim.prints or 0)
+    if claim.form == "quotation" or (claim.above is None and not printed):
+        what = "a level" if claim.form == "quotation" else "a range" if claim.between else "an equality"
+        return NOT_COMPARABLE, f"{what} at another scale"
+    if best < FLOOR:
+        return UNDECIDED, f"every network is below {FLOOR:g} AP"
+    if gap.verdict not in ("higher", "lower"):
+        return UNDECIDED, {"undecided": "the interval over seeds includes no difference"}.get(gap.verdict, gap.verdict)
+    return (SAME if (gap.verdict == "higher") == (printed >= 0) else OPPOSITE), ""
+
+
+def time_saved(claim: Claim, latencies: pd.DataFrame) -> list[float]:
+    """A reduction of GFLOPs in Table 2 as one of time (per cent), in every mode in which all its rows were timed."""
+    wanted, found = cells(claim.formula), []
+    if getattr(claim.formula, "op", "") == "reduction" and all(c.quantity == "gflops" for c in wanted):
+        for _, mode in latencies[latencies["experiment"] == "table2"].groupby(["batch", "compiled"]):
+            times = {Cell("table2", r.row, "gflops"): Interval.exact(r.ratio_flatpose_b) for r in mode.itertuples()}
+            found.append(evaluate(claim.formula, times.get))
+    return [value.mid for value in found if value is not None]
+
+
+def files(frames: Frames, simulated: pd.DataFrame) -> dict[str, bytes]:
+    """The page and its CSV file, by path below reports/."""
+    found = judged(frames, simulated)
+    lines = pd.json_normalize([j.to_dict() for j in found], sep="_").drop(columns="one_box_source", errors="ignore")
+    return {"claims.md": page(found, frames.latencies).encode(),
+            "claims.csv": lines.to_csv(index=False, float_format="%.6g").encode()}
+
+
+def page(found: Sequence[Judged], latencies: pd.DataFrame) -> str:
+    """What does not hold comes first; what holds or cannot be decided is folded."""
+    failing, mixed = [j for j in found if j.fails], [j for j in found if j.one_box_source]
+    rest = [j for j in found if not j.fails and j.claim.form == "comparison"]
+    costs = [j for j in rest if j.claim.kind != "metric"]
+    times = [time_saved(j.claim, latencies) for j in costs]
+    less_time = [f"{min(t):.0f} to {max(t):.0f} %" if t else "" for t in times]
+    same_boxes = pd.DataFrame([[f"“{j.claim.quote}” ({j.claim.section})", number(j.published.value),
+                                j.one_box_source.reason, j.one_box_source.verdict] for j in mixed if j.one_box_source],
+                              columns=["the paper says", "printed lead (AP)", "with the same boxes", "verdict"])
+    parts = [
+        "# claims: does each number that the paper states hold?", HOW, markdown(_overview(found)),
+        f"## What does not hold ({len(failing)})", _table(failing),
+        "## Leads in Table 2, with the same boxes", "FlatPose's published AP looks like ground-truth boxes, the "
+        "others' like a detector's. The last columns subtract what ground-truth boxes gave to simulated networks "
+        "([boxes](boxes.md)).", markdown(same_boxes) if mixed else "Not simulated yet.",
+        _fold(f"Cost and structure: holds ({len(costs)})", markdown(_lines(costs).assign(**{"less time": less_time}))),
+        *(_fold(f"{title} ({len(some)})", _table(some)) for title, some in (
+            ("Accuracy: holds by the paper's tables, as far as tested here", [j for j in rest if j not in costs]),
+            ("Quotations of a single cell", [j for j in found if not j.fails and j.claim.form == "quotation"]))),
+        "```bash\nflatpose-exp claims\n```\n\nEntries: [experiments/claims.py](../experiments/claims.py). Formulas and "
+        "all verdicts: [claims.csv](claims.csv)."]
+    return "\n\n".join(parts) + "\n"
+
+
+def _lines(found: Sequence[Judged]) -> pd.DataFrame:
+    return pd.DataFrame([j.cells() for j in found], columns=list(COLUMNS))
+
+
+def _table(found: Sequence[Judged]) -> str:
+    return markdown(_lines(found)) if found else "None."
+
+
+def _fold(summary: str, body: str) -> str:
+    return f"<details><summary>{summary}</summary>\n\n{body}\n\n</details>"
+
+
+def _overview(found: Sequence[Judged]) -> pd.DataFrame:
+    """How many hold, by kind; quotations, and the sentences as they name another system, are counted apart."""
+    groups: dict[str, list[Judged]] = {}
+    for j in sorted(found, key=lambda j: (j.claim.as_named, j.claim.form, j.claim.kind)):
+        kind = {"cost": "parameters and GFLOPs", "metric": "accuracy", "shape": "the network"}[j.claim.kind]
+        form = "RTMPose-m, as the sentence names it" if j.claim.as_named else f"{j.claim.form}s"
+        groups.setdefault(f"{kind}: {form}", []).append(j)
+    return pd.DataFrame([{"sentences": name, "": str(len(some)), "by the paper's own cells": _counts(
+        j.published for j in some), "counted alike, or measured here": _counts(j.ours for j in some)}
+        for name, some in groups.items()])
+
+
+def _counts(verdicts: Iterable[Verdict]) -> str:
+    """"holds 12; fails 1"."""
+    return "; ".join(f"{verdict} {count}" for verdict, count in Counter(v.verdict for v in verdicts).most_common())
+
+
+HOW = (
+    "Each sentence is a formula over cells of the paper's own tables. It is judged by the **published** cells, each "
+    "known to half a unit of its last digit; by **our counts**, every system in one convention (fvcore, every matrix "
+    "product, one forward pass, no flip); and by what was **measured here**, at the largest scale at which all its "
+    "rows were trained, by the 95 % interval of differences paired by seed. *Fails, same direction*: the comparison is "
+    "right and its number wrong. A reduced scale shows the direction of a difference only; one seed shows nothing.")

@@ -2,292 +2,269 @@
 
 A verdict is one of: within tolerance · outside tolerance · print is wrong · undecided · not comparable · not run ·
 failed; all but the first two carry a reason. The interval decides first, the tolerance (fixed in the spec before any
-run) second. All metric values here are 0..1, as in the records; pages print them x 100.
+run) second. Metrics are 0..1 here, as in the records; pages print them x 100.
 """
 
 from __future__ import annotations
 
-import statistics
-from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass, replace
+import math
+import subprocess
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import zip_longest
-from typing import Any
+from pathlib import Path
+from typing import Any, NamedTuple
 
-from flatpose.harness import stats
-from flatpose.harness.collect import PAPER_DATA, Record, RecordSet, Setting, Stale, run_id, settings
+import pandas as pd
+
+from flatpose import benchmarks
+from flatpose.errors import SpecError
+from flatpose.harness import frame, record, stats, store
+from flatpose.harness.frame import Frames
+from flatpose.harness.record import RecordFile
 from flatpose.harness.spec import Experiment, Row
+from flatpose.io import read_json, write_bytes
 
-Interval = tuple[float, float]
 WITHIN, OUTSIDE = "within tolerance", "outside tolerance"
 NOT_COMPARABLE, NOT_RUN, FAILED = "not comparable", "not run", "failed"
 MISPRINT, UNDECIDED = "print is wrong", "undecided"
 BUILT = "built"
 COUNTED = {("params_m", "all"): "params_m", ("params_m", "leaf"): "params_leaf_m", ("gflops", "all"): "gflops",
            ("gflops", "hrnet_tool"): "gflops_hrnet_tool"}
-"""(Quantity, convention of the print) -> our count made in the same way, a key of cost rows."""
+"""(Quantity, convention of the print) -> the column of :attr:`Frames.costs` that counts in the same way."""
+COLUMNS = ("experiment", "row", "label", "quantity", "setting", "box_source", "against", "reference", "source",
+           "measured", "half_width", "n", "difference", "tolerance", "verdict", "reason", "condition", "bootstrap",
+           "convention")
+"""``reference`` and ``measured``: metrics in 0..1, ``params_m`` in M, ``gflops`` in G. ``half_width``: of the 95 %
+t-interval over seeds (of the difference, against other records). ``bootstrap``: of the metric, over images.
+``convention``: how a printed cost was counted, BUILT for a hyper-parameter, empty for a metric."""
 
 
-@dataclass(frozen=True)
-class Measured:
-    """One metric of one row in one setting, over its seeds; ``values`` is empty unless ``status`` is "done"."""
-
-    status: str
-    reason: str = ""
-    values: tuple[float, ...] = ()
-    seeds: tuple[int, ...] = ()
-    runs: tuple[str, ...] = ()
-    stale: bool = False
-    failures: tuple[str, ...] = ()
-    """One line per failed seed, also when others succeeded."""
-    condition: str = ""
-    """Box source, flip test and score rule of the values; several when seeds differ."""
-    images: tuple[Interval, ...] = ()
-    """Per value its 95 % bootstrap interval over images; empty unless every record has one."""
-
-    @property
-    def estimate(self) -> stats.Estimate:
-        return stats.estimate(self.values)
-
-    @property
-    def over_images(self) -> Interval | None:
-        """Of the bootstrap intervals over images each end, averaged over seeds."""
-        low, high = (statistics.fmean(ends) for ends in zip(*self.images, strict=True)) if self.images else (0.0, 0.0)
-        return (low, high) if self.images else None
-
-    @property
-    def interval(self) -> Interval | None:
-        """What a reader may expect of a repetition: over seeds where there are several, else over images."""
-        estimate = self.estimate
-        if estimate.half_width is None:
-            return self.over_images
-        return estimate.mean - estimate.half_width, estimate.mean + estimate.half_width
-
-
-@dataclass(frozen=True)
-class Verdict:
+class Verdict(NamedTuple):
     verdict: str
     reason: str = ""
 
 
-@dataclass(frozen=True)
-class Comparison:
-    """One published (or other) number beside ours. Metrics are 0..1, ``params_m`` in M, ``gflops`` in G, a
-    hyper-parameter as it is."""
+def compare(experiment: Experiment, root: Path, runs_dir: Path | None = None, *, against: Path | None = None,
+            revision: str | None = None) -> pd.DataFrame:
+    """The lines of ``compare ID``; columns :data:`COLUMNS`.
 
-    experiment: str
-    row: str
-    label: str
-    quantity: str
-    setting: str | None
-    box_source: str | None
-    against: str
-    """"paper", or the path of the other records."""
-    reference: float
-    source: str
-    """Where in the paper the number stands."""
-    measured: float | None
-    half_width: float | None
-    n: int
-    difference: float | None
-    tolerance: float
-    verdict: str
-    reason: str
-    condition: str = ""
-    """Under which the measured number came about."""
-    bootstrap: Interval | None = None
-    """Of the measured metric: 95 % over images, its ends averaged over seeds."""
-    convention: str = ""
-    """How the printed cost was counted (Published.gflops_by, params_by), and ours for this comparison; BUILT for a
-    hyper-parameter, empty for a metric."""
+    Args:
+        experiment: Whose rows are compared.
+        root: Holds reports/.
+        runs_dir: Runs that are not committed yet.
+        against: A runs folder or a file of records to compare with, in place of the paper.
+        revision: A git revision whose committed records are compared with.
 
-    def to_dict(self) -> dict[str, Any]:
-        """JSON form; the reference is called "published" only when it is the paper's."""
-        values = asdict(self)
-        return {"published" if self.against == "paper" else "other": values.pop("reference"), **values}
-
-    @property
-    def plain(self) -> bool:
-        """A cost or a hyper-parameter: a number in its own unit, not a metric."""
-        return bool(self.convention)
-
-    @property
-    def outcome(self) -> str:
-        """Verdict with its reason."""
-        if self.verdict == MISPRINT:
-            return f"{self.verdict}: {self.reason}"
-        return f"{self.verdict} ({self.reason})" if self.reason else self.verdict
+    Raises:
+        DataError: ``against`` is missing or damaged.
+        SpecError: The revision has no records of this experiment.
+    """
+    ours = frame.read(root, runs_dir, experiments=[experiment])
+    if against is None and revision is None:
+        return against_paper(experiment, ours)
+    name = experiment.id
+    if revision is not None:
+        theirs = _at(root, revision, name)
+    elif against is not None and against.is_dir():
+        theirs = RecordFile(experiment=name, records=frame.latest(experiment, (), store.scan(against)))
+    else:
+        assert against is not None
+        read_json(against)  # an absent file would count as an empty one
+        theirs = record.read_record_file(against, name)
+    return against_records(experiment, ours, Frames({name: experiment}, {name: theirs}), revision or str(against))
 
 
-def box_name(source: str | None) -> str:
-    """"gt" -> "ground-truth boxes", "det:person.json" -> "detector boxes (person.json)"."""
-    if source is None or source == "gt":
-        return "ground-truth boxes"
-    return f"detector boxes ({source.partition(':')[2]})"
+def to_dicts(found: pd.DataFrame) -> list[dict[str, Any]]:
+    """JSON form; the reference is called "published" only when it is the paper's."""
+    lines = [{c: None if isinstance(v, float) and math.isnan(v) else v for c, v in line.items()}
+             for line in found.astype(object).to_dict("records")]
+    return [{"published" if line["against"] == "paper" else "other": line.pop("reference"), **line} for line in lines]
 
 
-def condition(entry: Record) -> str:
-    """Everything besides the network that decides an entry of a record's results."""
-    if entry["kind"] == "ceiling":
-        return "ground truth encoded and decoded, no network"
-    return ", ".join((box_name(entry["box_source"]), flip(entry), entry["score_rule"]))
+def judge(mean: float, half_width: float | None, n: int, reference: float, tolerance: float) -> Verdict:
+    """A reference inside the interval is no contradiction, but agrees only if the interval is no wider than the
+    tolerance. Outside the interval the distance of the mean decides.
+    """
+    close = abs(mean - reference) <= tolerance + 1e-12
+    inside = half_width is not None and abs(mean - reference) <= half_width
+    if inside and not close and (half_width or 0.0) > tolerance:
+        return Verdict(UNDECIDED, f"n = {n}: the interval ±{100 * (half_width or 0.0):.1f} holds the reference but is "
+                                  f"wider than the tolerance {100 * tolerance:.1f}")
+    return Verdict(WITHIN if close or inside else OUTSIDE)
 
 
-def flip(entry: Record) -> str:
-    """With or without flip test, in words."""
-    return "with flip test" if entry["flip_test"] else "without flip test"
+def against_paper(experiment: Experiment, frames: Frames) -> pd.DataFrame:
+    """Every published number of the experiment: metrics by condition and box source, then costs and shapes."""
+    if experiment.id in frames.comparisons:
+        return frames.comparisons[experiment.id]
+    results = frames.of(experiment.id)
+    counted = frames.costs[frames.costs["experiment"] == experiment.id].set_index("row").to_dict("index")
+    lines = [line for row in experiment.rows if row.published
+             for line in (*_metrics(experiment, row, results[results["row"] == row.id]),
+                          *_counts(experiment, row, counted.get(row.id, {})))]
+    return frames.comparisons.setdefault(experiment.id, pd.DataFrame(lines, columns=list(COLUMNS)))
 
 
-def result(record: Record, box_source: str | None, kind: str = "trained", weights: str | None = None) -> Record | None:
-    """The entry of a record's results with this box source; weights None means EMA where there is one, else raw."""
-    entries = [r for r in record.get("results", ()) if r["kind"] == kind and box_source in (None, r["box_source"])]
-    if weights is not None:
-        return next((r for r in entries if r.get("weights") == weights), None)
-    return min(entries, key=lambda r: r.get("weights") != "ema", default=None)
+def unlike_paper(line: Mapping[str, Any]) -> str:
+    """Why a line of the frame says nothing about the paper's metrics; empty when it does."""
+    reasons = [] if line["profile"] == "paper" else [f"{line['profile']} profile"]
+    if line["data"] != benchmarks.get(line["task"]).label:
+        reasons.append("embedded data" if str(line["data"]).startswith("embedded") else line["data"])
+    return ", ".join(reasons)
 
 
-def measure(setting: Setting, row: Row, metric: str, box_source: str | None, *, kind: str = "trained",
-            weights: str | None = None, stale: Stale | None = None) -> Measured:
-    """Collects one metric over the seeds of a row, or says why there is none."""
-    records = setting.rows.get(row.id, [])
-    failures = tuple(f"seed {r['seed']} failed: {r.get('reason') or 'no reason recorded'}"
-                     for r in records if r["status"] != "done")
-    pairs = [(r, result(r, box_source, kind, weights)) for r in records if r["status"] == "done"]
-    have = [(r, found) for r, found in pairs if found and found["metrics"].get(metric) is not None]
-    if have:
-        done = [r for r, _ in have]
-        images = [ends for _, e in have if (ends := (e.get("bootstrap") or {}).get(metric))]
-        return Measured("done", values=tuple(e["metrics"][metric] for _, e in have),
-                        seeds=tuple(r["seed"] for r in done), runs=tuple(map(run_id, done)),
-                        stale=bool(stale and any(map(stale, done))), failures=failures,
-                        condition="; ".join(sorted({condition(e) for _, e in have})),
-                        images=tuple((low, high) for low, high in images) if len(images) == len(have) else ())
-    runs = tuple(map(run_id, records))
-    if failures and not pairs:
-        return Measured("failed", "; ".join(failures), runs=runs, failures=failures)
-    if not records:
-        return Measured("not run", setting.left_out.get(row.id) or f"no record at {setting.title}")
-    boxes = f" with {box_source} boxes" if box_source else ""
-    return Measured("not run", f"{metric}{boxes} was not evaluated", runs=runs, failures=failures)
-
-
-def judge(measured: stats.Estimate, reference: float, tolerance: float) -> Verdict:
-    """Interval first: a published value inside it is no contradiction, but says something only if the interval is
-    no wider than the tolerance. Outside the interval the distance of the mean decides."""
-    close = abs(measured.mean - reference) <= tolerance + 1e-12
-    if measured.contains(reference) and not close and (measured.half_width or 0.0) > tolerance:
-        width = 100 * (measured.half_width or 0.0)
-        return Verdict(UNDECIDED, f"n = {measured.n}: the interval ±{width:.1f} holds the reference but is wider than "
-                                  f"the tolerance {100 * tolerance:.1f}")
-    return Verdict(WITHIN if close or measured.contains(reference) else OUTSIDE)
-
-
-def against_paper(experiment: Experiment, records: RecordSet, stale: Stale | None = None) -> list[Comparison]:
-    """Every published number of the experiment: metrics per setting and box source, then costs."""
-    found = settings(experiment, records)
-    rows: list[Comparison] = []
-    for row in experiment.rows:
-        if row.published is None:
-            continue
-        comparable = [s for s in found if s.incomparable is None and s.task in (None, row.run.data.task)]
-        for metric in row.published.metrics:
-            if row.published.split or not comparable:
-                rows.append(_no_metric(experiment, row, metric, found))
-                continue
-            for setting in comparable:
-                boxes: Sequence[str | None] = setting.box_sources or [None]
-                rows += [_metric(experiment, row, metric, setting, box, stale) for box in boxes]
-        rows += _costs(experiment, row, records)
-        rows += _built(experiment, row, records)
-    return rows
-
-
-def _metric(experiment: Experiment, row: Row, metric: str, setting: Setting, box: str | None,
-            stale: Stale | None) -> Comparison:
-    found = measure(setting, row, metric, box, stale=stale)
-    reference, tolerance = _published(row, metric), row.tolerance.metric / 100
-    if found.status != "done":
-        verdict = Verdict(FAILED if found.status == "failed" else NOT_RUN, found.reason)
-        return comparison(experiment, row, metric, setting.title, box, reference, tolerance, None, verdict)
-    verdict = _unless_misprinted(row, metric, judge(found.estimate, reference, tolerance), 100 * found.estimate.mean)
-    if found.stale and not verdict.reason:
-        verdict = Verdict(verdict.verdict, "measured by older code")
-    made = comparison(experiment, row, metric, setting.title, box, reference, tolerance, found.estimate, verdict,
-                      condition=found.condition)
-    return replace(made, bootstrap=found.over_images)
-
-
-def _no_metric(experiment: Experiment, row: Row, metric: str, found: list[Setting]) -> Comparison:
-    """No setting is comparable with the paper: the reason is the conditions that were measured instead."""
+def _metrics(experiment: Experiment, row: Row, results: pd.DataFrame) -> Iterator[dict[str, Any]]:
+    """Each printed metric beside those measured at the paper's scale, or why nothing can stand beside it."""
     assert row.published is not None
     split = f"published on {row.published.split}" if row.published.split else ""
-    reasons = [", ".join(filter(None, (s.incomparable, split))) for s in found if row.id in s.rows]
-    needed = PAPER_DATA.get(row.run.data.task, "its own data").removesuffix(" 2017")
-    verdict = (Verdict(NOT_COMPARABLE, "; ".join(dict.fromkeys(reasons))) if reasons
-               else Verdict(NOT_RUN, f"needs {needed}" + (f", {split}" if split else "")))
-    return comparison(experiment, row, metric, None, None, _published(row, metric), row.tolerance.metric / 100, None,
-                      verdict)
+    trained = results[results["kind"] == "trained"]
+    unlike = [", ".join(filter(None, (unlike_paper(line), split))) for line in trained.to_dict("records")]
+    comparable, tolerance = trained[[not why for why in unlike]], row.tolerance.metric / 100
+    missing = _missing(row, comparable, list(dict.fromkeys(unlike)), split)
+    for metric, printed in row.published.metrics.items():
+        found = _means(comparable, metric) if len(comparable) else []
+        for m in found:
+            verdict = judge(m["measured"], m["half_width"], m["n"], printed / 100, tolerance)
+            verdict = _unless_misprinted(row, metric, verdict, 100 * m["measured"])
+            if m["stale"] and not verdict.reason:
+                verdict = verdict._replace(reason="stale: measured with older numerics")
+            yield _line(experiment, row, verdict, m, quantity=metric, reference=printed / 100, tolerance=tolerance)
+        if not found:
+            yield _line(experiment, row, missing, quantity=metric, reference=printed / 100, tolerance=tolerance)
 
 
-def _published(row: Row, metric: str) -> float:
-    assert row.published is not None
-    return row.published.metrics[metric] / 100  # type: ignore[index]
+def _missing(row: Row, comparable: pd.DataFrame, unlike: Sequence[str], split: str) -> Verdict:
+    """Why no measured metric stands beside the row's published ones."""
+    if len(comparable):
+        failed = comparable[comparable["status"] == "failed"].drop_duplicates("seed")
+        return Verdict(FAILED, "; ".join(f"seed {line.seed} failed: {line.reason or 'no reason recorded'}"
+                                         for line in failed.itertuples())) if len(failed) else Verdict(
+            NOT_RUN, "this metric was not evaluated")
+    if unlike:
+        return Verdict(NOT_COMPARABLE, "; ".join(unlike))
+    needed = benchmarks.get(row.run.data.task).label.removesuffix(" 2017")
+    return Verdict(NOT_RUN, ", ".join(filter(None, (f"needs {needed}", split))))
+
+
+def _means(results: pd.DataFrame, metric: str) -> list[dict[str, Any]]:
+    """Lines of the summary of trained networks, with the columns of a comparison."""
+    found = frame.summary(results[results["kind"] == "trained"], metric).to_dict("records")
+    return [{**m, "measured": m["mean"], "setting": f"{m['profile']} · {m['data']}",
+             "half_width": (m["high"] - m["low"]) / 2 if m["n"] > 1 else None,
+             "bootstrap": None if math.isnan(m["image_low"]) else (m["image_low"], m["image_high"])} for m in found]
+
+
+def _counts(experiment: Experiment, row: Row, counted: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    """Costs of the paper-size network, counted as the print was, and hyper-parameters of the built one: no data needed.
+
+    Of a printed list each number is a line.
+    """
+    said, shape = row.published, counted.get("table6") or {}
+    assert said is not None
+    # A printed 21.6 stands for anything from 21.55 to 21.65, however small the tolerance.
+    cells: list[tuple[str, str, Any, Any, float]] = [
+        (quantity, by, printed, counted.get(COUNTED[quantity, by]), max(relative * printed, 0.05))
+        for quantity, by, printed, relative in (("params_m", said.params_by, said.params_m, row.tolerance.params),
+                                                ("gflops", said.gflops_by, said.gflops, row.tolerance.gflops))
+        if printed is not None]
+    for name, printed in said.built.items():
+        pairs = zip_longest(*(v if isinstance(v, list) else [v] for v in (printed, shape.get(name))))
+        cells += [(f"{name}[{i}]" if isinstance(printed, list) else name, BUILT, want, have, 0.0)
+                  for i, (want, have) in enumerate(pairs) if want is not None]
+    for quantity, by, printed, value, tolerance in cells:
+        verdict = Verdict(NOT_RUN, "cost not computed") if value is None else _unless_misprinted(
+            row, quantity, judge(value, None, 1, printed, tolerance), value)
+        yield _line(experiment, row, verdict, quantity=quantity, reference=printed, measured=value,
+                    n=int(value is not None), tolerance=tolerance, convention=by)
 
 
 def _unless_misprinted(row: Row, quantity: str, verdict: Verdict, ours: float) -> Verdict:
-    """A difference from a number that is known to be wrong is no miss; agreement with it stays what it is."""
+    """A difference from a number that is known to be wrong is no miss."""
     assert row.published is not None
     why = row.published.misprints.get(quantity)
     return Verdict(MISPRINT, f"{ours:.1f} ({why})") if why and verdict.verdict == OUTSIDE else verdict
 
 
-def _costs(experiment: Experiment, row: Row, records: RecordSet) -> Iterator[Comparison]:
-    """Parameters and GFLOPs of the paper-size model, counted as the print was; they need no data and always compare."""
-    said = row.published
-    assert said is not None
-    counted: Record = next((c for c in records.costs if c.get("row") == row.id), {})
-    for quantity, convention, reference, relative in (
-            ("params_m", said.params_by, said.params_m, row.tolerance.params),
-            ("gflops", said.gflops_by, said.gflops, row.tolerance.gflops)):
-        if reference is None:
-            continue
-        value, tolerance = counted.get(COUNTED[quantity, convention]), relative * reference
-        if value is None:
-            verdict, estimate = Verdict(NOT_RUN, "cost not computed"), None
-        else:
-            # A published 21.6 stands for anything from 21.55 to 21.65, however small the tolerance.
-            tolerance, estimate = max(tolerance, 0.05), stats.Estimate(value, 1)
-            verdict = _unless_misprinted(row, quantity, judge(estimate, reference, tolerance), value)
-        found = comparison(experiment, row, quantity, None, None, reference, tolerance, estimate, verdict)
-        yield replace(found, convention=convention)
+def _line(experiment: Experiment, row: Row, verdict: Verdict, found: Mapping[str, Any] | None = None, *,
+          against: str = "paper", **values: Any) -> dict[str, Any]:
+    """One line; ``found``: a line of :func:`_means`."""
+    source = row.published.source if row.published and against == "paper" else against
+    line = {"n": 0, "condition": "", "convention": "", **(found or {}), **values, "experiment": experiment.id,
+            "row": row.id, "label": row.label, "against": against, "source": source, "verdict": verdict.verdict,
+            "reason": verdict.reason}
+    if line.get("measured") is not None:
+        line["difference"] = line["measured"] - line["reference"]
+    return {column: line.get(column) for column in COLUMNS}
 
 
-def _built(experiment: Experiment, row: Row, records: RecordSet) -> Iterator[Comparison]:
-    """Printed hyper-parameters beside those of the built network, each number of a list for itself."""
-    assert row.published is not None
-    ours = next((c for c in records.costs if c.get("row") == row.id), {}).get("table6") or {}
-    for name, printed in row.published.built.items():
-        for index, (want, have) in enumerate(zip_longest(_listed(printed), _listed(ours.get(name)))):
-            if want is None:
-                continue
-            estimate = None if have is None else stats.Estimate(have, 1)
-            verdict = Verdict(NOT_RUN, "cost not computed") if estimate is None else judge(estimate, want, 0.0)
-            symbol = f"{name}[{index}]" if isinstance(printed, list) else name
-            yield replace(comparison(experiment, row, symbol, None, None, want, 0.0, estimate, verdict),
-                          convention=BUILT)
+def against_records(experiment: Experiment, ours: Frames, theirs: Frames, name: str) -> pd.DataFrame:
+    """The experiment's metric by condition and box source, then the costs of the paper-size networks.
+
+    A difference is always given; a metric's is judged only when data, boxes and numerics are the same on both sides.
+
+    Args:
+        experiment: Its rows are compared.
+        ours: The records that are measured.
+        theirs: The records that are the reference.
+        name: Of the reference, as its user knows it (a path, a revision).
+    """
+    metric, lines = experiment.metric, []
+    own, other = ours.of(experiment.id), theirs.of(experiment.id)
+    measured, references = _means(own, metric), _means(other, metric)
+    for row in experiment.rows:
+        for b in (m for m in references if m["row"] == row.id):
+            alike = [m for m in measured if (m["row"], m["profile"]) == (row.id, b["profile"])]
+            alike = [m for m in alike if m["data_id"] == b["data_id"]] or alike
+            a = next((m for m in alike if m["box_source"] == b["box_source"]), None)
+            base = {"quantity": metric, "against": name, "reference": b["measured"], "setting": b["setting"],
+                    "box_source": b["box_source"], "tolerance": row.tolerance.metric / 100}
+            if a:
+                gap, verdict = _pair(metric, own, other, a, b, base["tolerance"])
+                lines.append(_line(experiment, row, verdict, a | gap, **base))
+            else:
+                boxes = ", ".join(frame.box_name(m["box_source"]) for m in alike)
+                lines.append(_line(experiment, row, Verdict(NOT_COMPARABLE, f"boxes differ: ours are {boxes}") if alike
+                                   else Verdict(NOT_RUN, "no record here"), **base))
+    for row in experiment.rows:
+        a, b = (f.costs[f.costs["row"] == row.id].squeeze() for f in (ours, theirs))
+        for quantity, relative in (("params_m", row.tolerance.params), ("gflops", row.tolerance.gflops)):
+            if len(a) and len(b):
+                verdict = judge(a[quantity], None, 1, b[quantity], relative * b[quantity])
+                lines.append(_line(experiment, row, verdict, quantity=quantity, against=name, reference=b[quantity],
+                                   measured=a[quantity], n=1, tolerance=relative * b[quantity], convention="all"))
+    return pd.DataFrame(lines, columns=list(COLUMNS))
 
 
-def _listed(value: Any) -> list[float | None]:
-    return list(value) if isinstance(value, list) else [value]
+def _pair(metric: str, own: pd.DataFrame, other: pd.DataFrame, a: Mapping[str, Any], b: Mapping[str, Any],
+          tolerance: float) -> tuple[dict[str, Any], Verdict]:
+    """One row, condition and box source on both sides: the interval of the difference by seed, and its verdict."""
+    sides = [f[(f["row"] == m["row"]) & (f["profile"] == m["profile"]) & (f["data_id"] == m["data_id"])
+               & (f["box_source"] == m["box_source"])] for f, m in ((own, a), (other, b))]
+    gap = stats.paired(*(frame.by_seed(side, metric).get(a["row"], {}) for side in sides))
+    half = None if gap.low is None or gap.high is None else (gap.high - gap.low) / 2
+    reasons = {"data differ": a["data_id"] != b["data_id"],
+               "numerics differ": {*sides[0]["numerics"]} != {*sides[1]["numerics"]},
+               "flip test or score rule differs": a["condition"] != b["condition"]}
+    verdict = judge(a["measured"], half, gap.n, b["measured"], tolerance)
+    if any(reasons.values()):
+        verdict = Verdict(NOT_COMPARABLE, ", ".join(why for why, differs in reasons.items() if differs))
+    elif half is None and verdict.verdict == OUTSIDE and a["bootstrap"] and b["bootstrap"] and (
+            a["bootstrap"][1] >= b["bootstrap"][0] and b["bootstrap"][1] >= a["bootstrap"][0]):
+        verdict = Verdict(UNDECIDED, "one common seed: the intervals over images overlap")
+    return {"half_width": half, "n": gap.n}, verdict
 
 
-def comparison(experiment: Experiment, row: Row, quantity: str, setting: str | None, box: str | None, reference: float,
-               tolerance: float, estimate: stats.Estimate | None, verdict: Verdict,
-               against: str = "paper", condition: str = "") -> Comparison:
-    """One line; quantities that only some have are added by ``replace``."""
-    return Comparison(
-        experiment=experiment.id, row=row.id, label=row.label, quantity=quantity, setting=setting, box_source=box,
-        against=against, reference=reference,
-        source=row.published.source if row.published and against == "paper" else against,
-        measured=estimate.mean if estimate else None, half_width=estimate.half_width if estimate else None,
-        n=estimate.n if estimate else 0, difference=estimate.mean - reference if estimate else None,
-        tolerance=tolerance, verdict=verdict.verdict, reason=verdict.reason, condition=condition)
+def _at(root: Path, revision: str, name: str) -> RecordFile:
+    """The records of one experiment as a commit has them."""
+    file = f"reports/data/{name}.json"
+    shown = subprocess.run(["git", "-C", str(root), "show", "--end-of-options", f"{revision}:{file}"],
+                           capture_output=True)
+    if shown.returncode:
+        said = shown.stderr.decode(errors="replace").strip().splitlines()[:1]
+        raise SpecError(f"no records there ({''.join(said)})", where=f"--git {revision}",
+                        hint=f"git log --oneline -- {file}")
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / f"{name}.json"
+        write_bytes(path, shown.stdout)
+        return record.read_record_file(path, name)

@@ -1,4 +1,4 @@
-"""What the command line says: results on stdout; progress (a bar on a terminal, plain lines elsewhere) on stderr."""
+"""What the command line prints: results on stdout; progress (bars on a terminal, else plain lines) on stderr."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import json
 import os
 import sys
 import time
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,13 +16,16 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
+from flatpose.progress import Reporter
+
 PLAIN_SECONDS = 10.0
-PIPE_WIDTH = 200  # a pipe has no width to fit; without one rich would wrap tables at 80
+PIPE_WIDTH = 200
+"""A pipe has no width; without one rich would wrap tables at 80."""
 
 
 @dataclass
 class Options:
-    """How much is said, for the whole process."""
+    """How much is printed, for the whole process."""
 
     quiet: bool = False
     verbose: bool = False
@@ -39,105 +43,101 @@ err = _console(sys.stderr, stderr=True, soft_wrap=True)
 out = _console(sys.stdout)
 
 
-def print_json(value: Any) -> None:
-    """The one JSON document."""
-    print(json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False))
+def say(text: str, console: Console = err) -> None:
+    """A text as it is, on stderr."""
+    console.print(text, markup=False, soft_wrap=True)
 
 
-def table(title: str, columns: list[str], rows: list[list[str]], console: Console = out) -> None:
-    """A plain table; long cells are folded, never cut."""
-    shown = Table(title=title, box=SIMPLE, title_justify="left")
+def note(text: str) -> None:
+    """A text on stderr that --quiet leaves out."""
+    if not OPTIONS.quiet:
+        say(text)
+
+
+def emit(value: Any, json_: bool, columns: Iterable[str] = (), rows: Iterable[Iterable[Any]] = (), title: str = "",
+         console: Console = out) -> None:
+    """``value`` as the one JSON document on stdout, or else a plain table, whose long cells are folded, never cut."""
+    if json_:
+        print(json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False))
+        return
+    table = Table(title=title, box=SIMPLE, title_justify="left")
     for column in columns:
-        shown.add_column(column, overflow="fold")
+        table.add_column(column, overflow="fold")
     for row in rows:
-        shown.add_row(*map(escape, row))
-    console.print(shown)
+        table.add_row(*(escape("-" if cell is None else str(cell)) for cell in row))
+    console.print(table)
 
 
-def make_reporter() -> BarReporter | PlainReporter:
-    """The reporter that fits the terminal."""
-    return BarReporter() if sys.stderr.isatty() and not OPTIONS.quiet else PlainReporter(OPTIONS.quiet)
-
-
-class BarReporter:
-    """A rich progress bar for the task at hand, under a title naming the run."""
-
-    def __init__(self) -> None:
-        self.title = ""
-        self._progress: Progress | None = None
-        self._task: TaskID | None = None
-
-    def start(self, task: str, total: int) -> None:
-        self.finish()
-        self._progress = Progress(TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(),
-                                  TimeRemainingColumn(), TextColumn("{task.fields[info]}"), console=err,
-                                  transient=True)
-        self._progress.start()
-        self._task = self._progress.add_task(f"{self.title} {task}".strip(), total=total, info="")
-
-    def advance(self, n: int = 1, **info: float | str) -> None:
-        if self._progress is not None and self._task is not None:
-            self._progress.update(self._task, advance=n, info=describe(info))
-
-    def finish(self) -> None:
-        if self._progress is not None:
-            self._progress.stop()
-            self._progress = None
-
-    def message(self, text: str) -> None:
-        (self._progress.console if self._progress else err).print(text, markup=False)
-
-
-class PlainReporter:
-    """A line now and then, for logs and pipes."""
-
-    def __init__(self, quiet: bool = False) -> None:
-        self.title, self.quiet = "", quiet
-        self._task, self._total, self._done = "", 0, 0
-        self._info: dict[str, float | str] = {}
-        self._started = self._spoken = 0.0
-
-    def start(self, task: str, total: int) -> None:
-        self._task, self._total, self._done, self._info = task, total, 0, {}
-        self._started = self._spoken = time.monotonic()
-
-    def advance(self, n: int = 1, **info: float | str) -> None:
-        self._done += n
-        self._info = info or self._info
-        if time.monotonic() - self._spoken >= (1.0 if OPTIONS.verbose else PLAIN_SECONDS):
-            self._spoken = time.monotonic()
-            self._say(f"{self._percent()}, {self._eta()} left {describe(self._info)}")
-
-    def finish(self) -> None:
-        if self._task and time.monotonic() - self._started >= PLAIN_SECONDS:
-            self._say(f"done in {time.monotonic() - self._started:.0f} s {describe(self._info)}")
-        self._task = ""
-
-    def message(self, text: str) -> None:
-        if not self.quiet:
-            print(text, file=sys.stderr, flush=True)
-
-    def _say(self, text: str) -> None:
-        self.message(" ".join(f"{self.title} {self._task}: {text}".split()))
-
-    def _percent(self) -> str:
-        return f"{100 * self._done / max(self._total, 1):.0f} %"
-
-    def _eta(self) -> str:
-        elapsed = time.monotonic() - self._started
-        return minutes(elapsed * (self._total - self._done) / max(self._done, 1) / 60)
-
-
-def describe(info: dict[str, float | str]) -> str:
-    """``loss 0.0123 img/s 210``."""
-    return " ".join(f"{name} {value:.3g}" if isinstance(value, float) else f"{name} {value}"
-                    for name, value in info.items())
-
-
-def minutes(value: float | None) -> str:
+def minutes(value: float) -> str:
     """A duration for people: 40 s, 12 min, 3.5 h."""
-    if value is None:
-        return "unknown"
     if value < 1:
         return f"{60 * value:.0f} s"
     return f"{value:.0f} min" if value < 90 else f"{value / 60:.1f} h"
+
+
+class Display:
+    """Progress of any number of tasks at a time: one bar each on a terminal, elsewhere a line now and then."""
+
+    def __init__(self) -> None:
+        self.bars: Progress | None = None
+        if sys.stderr.isatty() and not OPTIONS.quiet:
+            self.bars = Progress(TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(),
+                                 TimeRemainingColumn(), TextColumn("{task.fields[info]}"), console=err, transient=True)
+
+    def reporter(self, title: str = "") -> Reporter:
+        """The progress of one more run."""
+        return TaskReporter(title, self.bars)
+
+    def message(self, text: str) -> None:
+        """Print one line, above the bars."""
+        note(text)
+
+    def close(self) -> None:
+        """Remove the bars."""
+        if self.bars is not None:
+            self.bars.stop()
+
+
+class TaskReporter:
+    """One line of progress under a title: a bar of ``bars``, or without them plain lines for logs and pipes."""
+
+    def __init__(self, title: str = "", bars: Progress | None = None) -> None:
+        self.title, self.bars = title, bars
+        self.bar: TaskID | None = None
+        self.name, self.info, self.total, self.done, self.started, self.printed = "", "", 0, 0, 0.0, 0.0
+
+    def start(self, task: str, total: int) -> None:
+        self._remove()
+        self.name, self.info, self.total, self.done = f"{self.title} {task}".strip(), "", total, 0
+        self.started = self.printed = time.monotonic()
+        if self.bars is not None:
+            self.bars.start()
+            self.bar = self.bars.add_task(self.name, total=total, info="")
+
+    def advance(self, n: int = 1, **info: float | str) -> None:
+        self.done, now = self.done + n, time.monotonic()
+        if info:
+            self.info = " ".join(f"{k} {v:.3g}" if isinstance(v, float) else f"{k} {v}" for k, v in info.items())
+        if self.bars is not None and self.bar is not None:
+            self.bars.update(self.bar, advance=n, info=self.info)
+        elif now - self.printed >= (1.0 if OPTIONS.verbose else PLAIN_SECONDS):
+            left = (now - self.started) * (self.total - self.done) / max(self.done, 1) / 60
+            note(f"{self.name}: {100 * self.done / max(self.total, 1):.0f} %, {minutes(left)} left {self.info}".strip())
+            self.printed = now
+
+    def finish(self) -> None:
+        seconds = time.monotonic() - self.started
+        if self.bars is None and self.name and seconds >= PLAIN_SECONDS:
+            note(f"{self.name}: done in {seconds:.0f} s {self.info}".strip())
+        self._remove()
+
+    def message(self, text: str) -> None:
+        note(f"{self.title}: {text}" if self.title else text)
+
+    def _remove(self) -> None:
+        self.name = ""
+        if self.bars is not None and self.bar is not None:
+            self.bars.remove_task(self.bar)
+            self.bar = None
+            if not self.bars.tasks:
+                self.bars.stop()

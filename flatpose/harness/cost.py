@@ -1,102 +1,109 @@
-"""What each row of an experiment costs: parameters, multiply-adds in every convention, and (on request) time.
+"""What each row costs at the paper's size: parameters, multiply-adds in every convention and, on request, time.
 
-Counts need no weights, data or GPU. They are kept in runs/cost, keyed by the network and by the code that builds and
-counts it, and a whole experiment's in runs/costs/<id>.json, where the report finds them.
+Counting needs no weights, data or GPU. A network is counted once: ``runs/cost`` caches the counts by configuration and
+``flatpose.NUMERICS``. What was counted and timed for an experiment is left in ``runs/costs/<id>.json`` for the report.
+
+Time is measured against FlatPose-B and a reference network in turns within one process (flatpose.latency), because
+ratios survive a busy machine and milliseconds do not.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict
+from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import flatpose
 from flatpose.config import RunConfig, to_dict
-from flatpose.errors import SpecError, nearest
-from flatpose.harness import stopwatch
+from flatpose.harness import catalog, provenance
+from flatpose.harness.record import CostRow, LatencyRow, RecordFile, read_record_file
 from flatpose.harness.spec import Experiment, Row
-from flatpose.io import read_json, write_json
+from flatpose.io import read_json, write_json, write_text
 from flatpose.progress import SILENT, Reporter
 
 if TYPE_CHECKING:
     from torch import nn
 
-PACKAGE = Path(__file__).resolve().parents[1]
+    from flatpose.latency import Pass
+
+START = ("pretrained", "weights")
+"""Fields of a model that say where its weights come from, and do not change its counts."""
+REPEATS = {1: 9, 32: 3}
+"""Batch size -> turns."""
+MODES = tuple((batch, compiled) for batch in REPEATS for compiled in (False, True))
+"""(batch, compiled) in the order in which they are timed."""
 
 
-def cost_rows(experiment: Experiment, *, row: str | None = None, latency: bool = False,
+def cost_rows(experiments: Sequence[Experiment], *, row: str | None = None, latency: bool = False,
               runs_dir: Path = Path("runs"), reporter: Reporter = SILENT) -> list[dict[str, Any]]:
-    """One entry per row (see docs of ``cost``), at the paper's scale whatever the profile.
+    """One entry per row (docs/cli.md lists the fields of ``cost``), at the paper's scale whatever the profile.
 
-    ``gflops`` counts the paper's Algorithm 1 as printed, which is what the paper can have counted;
-    ``gflops_executed`` what this implementation executes. Rows with the same network share one count.
+    ``gflops`` counts the paper's Algorithm 1 as printed; ``gflops_executed`` counts what this implementation executes.
 
     Args:
-        experiment: Its rows are measured as the spec has them.
+        experiments: Their rows are measured as the spec has them.
         row: Only this row.
-        latency: Also measure time and memory here and now, against FlatPose-B (minutes per row; kept for the page).
+        latency: Also measure time and memory here and now (minutes per row).
         runs_dir: Where counts are kept.
-        reporter: Told about progress of the timing.
+        reporter: Told about progress.
 
     Raises:
-        SpecError: No such row.
+        SpecError: There is no such row.
     """
-    rows = [r for r in experiment.rows if row in (None, r.id)]
-    if not rows:
-        raise SpecError(f"no row {row!r} in {experiment.id}", hint=nearest(str(row), [r.id for r in experiment.rows]))
-    costs = [_row_cost(experiment, r, runs_dir) for r in rows]
-    if row is None:
-        write_json(runs_dir / "costs" / f"{experiment.id}.json", costs)
-    if latency:
-        timed = stopwatch.time_rows(experiment, rows, _build, runs_dir, reporter)
-        costs = [{**cost, "latency": found["latency"]} for cost, found in zip(costs, timed, strict=True)]
-    return costs
+    found = []
+    for experiment in experiments:
+        rows = experiment.rows if row is None else (catalog.find_row(experiment, row),)
+        costs = []
+        reporter.start(f"cost {experiment.id}", len(rows))
+        for each in rows:
+            width, height = each.run.image_size
+            costs.append(CostRow(row=each.id, input_hw=(height, width), **_count(each.run, runs_dir / "cost")))
+            reporter.advance()
+        reporter.finish()
+        _keep(experiment, runs_dir, costs=costs)
+        timed = {r.id: times for r, times in zip(rows, _time(experiment, rows, runs_dir, reporter), strict=True)
+                 } if latency else {}
+        found += [_entry(experiment, each, cost, timed.get(each.id))
+                  for each, cost in zip(rows, costs, strict=True)]
+    return found
 
 
-def _row_cost(experiment: Experiment, row: Row, runs_dir: Path) -> dict[str, Any]:
-    width, height = row.run.image_size
-    published = row.published
-    return {
-        "experiment": experiment.id, "row": row.id, "label": row.label, "input_hw": [height, width],
-        **_count(row.run, runs_dir / "cost"),
-        "published_params_m": published.params_m if published else None,
-        "published_gflops": published.gflops if published else None,
-    }
+def _entry(experiment: Experiment, row: Row, cost: CostRow, timed: list[LatencyRow] | None) -> dict[str, Any]:
+    said = row.published
+    times = {} if timed is None else {"latency": [t.model_dump(mode="json", exclude={"row"}) for t in timed]}
+    return {"experiment": experiment.id, "label": row.label, **cost.model_dump(mode="json"),
+            "published_params_m": said.params_m if said else None, "published_gflops": said.gflops if said else None,
+            **times}
+
+
+def _keep(experiment: Experiment, runs_dir: Path, costs: Iterable[CostRow] = (), times: Iterable[LatencyRow] = ()
+          ) -> None:
+    """Add to the experiment's file in runs/costs, in which a row's newest entry stays."""
+    path = runs_dir / "costs" / f"{experiment.id}.json"
+    old = read_record_file(path, experiment.id)
+    write_text(path, RecordFile(
+        experiment=experiment.id,
+        costs=tuple({c.row: c for c in (*old.costs, *costs)}.values()),
+        latencies=tuple({(t.row, t.batch, t.compiled): t for t in (*old.latencies, *times)}.values())).dump())
 
 
 def _count(run: RunConfig, cache: Path) -> dict[str, Any]:
-    """Counts of the network of a run, from the cache when code and configuration are unchanged."""
+    """Counts of the network of a run, from the cache when configuration, numbers and libraries are the same."""
     spec = to_dict(run)
-    spec["model"].pop("pretrained", None)
-    key = {name: spec[name] for name in ("model", "codec", "image_size")}
-    key |= {"task": run.data.task, "code": _code_hash()}
-    digest = hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()[:16]
-    path = cache / f"{digest}.json"
+    model = {name: value for name, value in spec["model"].items() if name not in START}
+    libraries = [version(name) for name in ("torch", "timm", "fvcore")]
+    key = json.dumps([model, spec["codec"], spec["image_size"], run.data.task, flatpose.NUMERICS, libraries])
+    path = cache / f"{hashlib.sha256(key.encode()).hexdigest()[:16]}.json"
     if not path.exists():
-        write_json(path, _counted(run))
-    return read_json(path)
+        write_json(path, _measure(run))
+    return dict(read_json(path))
 
 
-def _code_hash() -> str:
-    """Over the files that decide a count, and the versions of the libraries that build and count."""
-    from importlib.metadata import version
-
-    files = sorted([*(PACKAGE / "models").glob("*.py"), *(PACKAGE / "codecs").glob("*.py"), PACKAGE / "complexity.py"])
-    content = b"".join(hashlib.sha256(f.read_bytes()).digest() for f in files)
-    libraries = " ".join(f"{name} {version(name)}" for name in ("torch", "timm", "fvcore"))
-    return hashlib.sha256(content + libraries.encode()).hexdigest()
-
-
-def _build(run: RunConfig) -> nn.Module:
-    from flatpose.keypoints import benchmark_keypoints
-    from flatpose.models import build_model
-
-    count = len(benchmark_keypoints(run.data.task))
-    return build_model(run.model, run.codec, run.image_size, count, pretrained=False)
-
-
-def _counted(run: RunConfig) -> dict[str, Any]:
+def _measure(run: RunConfig) -> dict[str, Any]:
     from flatpose.complexity import ShapesOnly, measure
 
     with ShapesOnly():
@@ -108,3 +115,48 @@ def _counted(run: RunConfig) -> dict[str, Any]:
 
         extra = {"table6": table6(with_ica[0])}
     return {**asdict(measure(model, run.image_size)), **extra}
+
+
+def _build(run: RunConfig) -> nn.Module:
+    from flatpose import benchmarks
+    from flatpose.models import build_model
+
+    count = len(benchmarks.get(run.data.task).keypoints())
+    return build_model(run.model, run.codec, run.image_size, count, pretrained=False)
+
+
+def _time(experiment: Experiment, rows: Sequence[Row], runs_dir: Path, reporter: Reporter
+          ) -> Iterator[list[LatencyRow]]:
+    """Time each row in every mode, and keep it at once, so that an interrupted command loses one row."""
+    reporter.start("latency", len(rows))
+    rivals = _rivals()
+    for row in rows:
+        times = _time_row(row, rivals)
+        _keep(experiment, runs_dir, times=times)
+        reporter.advance(row=row.id)
+        yield times
+    reporter.finish()
+
+
+def _rivals() -> dict[tuple[int, bool], dict[str, Pass]]:
+    """Per mode, what every row is timed against; compiled once."""
+    from flatpose.latency import forward_pass, reference_pass
+
+    base = catalog.find_row(catalog.load("table1"), "b").run
+    return {(batch, compiled): {"reference": reference_pass(batch=batch, compiled=compiled),
+                                "flatpose_b": forward_pass(_build(base), base.image_size, batch=batch,
+                                                           compiled=compiled)}
+            for batch, compiled in MODES}
+
+
+def _time_row(row: Row, rivals: dict[tuple[int, bool], dict[str, Pass]]) -> list[LatencyRow]:
+    from flatpose.latency import forward_pass, time_beside
+
+    model, times = _build(row.run), []
+    for batch, compiled in MODES:
+        own = forward_pass(model, row.run.image_size, batch=batch, compiled=compiled)
+        measured = time_beside(own, rivals[batch, compiled], repeats=REPEATS[batch])
+        times.append(LatencyRow(
+            row=row.id, batch=batch, compiled=compiled, cpu=provenance.cpu(), torch=version("torch"),
+            ended=provenance.now(), **{k: v for k, v in measured.items() if k in LatencyRow.model_fields}))
+    return times

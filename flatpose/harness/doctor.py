@@ -1,159 +1,96 @@
-"""What is installed, what is missing, and the command that mends each complaint."""
+"""What is installed, what is missing, and the command that fixes each problem."""
 
 from __future__ import annotations
 
-import importlib
 import importlib.metadata
 import os
-import re
 import shutil
-import sys
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal, NamedTuple
 
 from packaging.requirements import Requirement
 
 from flatpose.config import EmbeddedConfig
-from flatpose.data import coco, find_root
+from flatpose.data import find_root
 from flatpose.data.synthetic import root_folder
-from flatpose.errors import DataError
-from flatpose.harness import sites
+from flatpose.harness import store
 
 PACKAGE = "flatpose-exp"
-MODULES = {"markdown-it-py": "markdown_it", "opencv-python-headless": "cv2"}  # named unlike their distributions
-OPTIONAL = {"xtcocotools": "CrowdPose is scored by faster-coco-eval, which gives the same numbers"}
 FREE_GB = 5
 TOLERANCE = 0.5
-"""Pixels by which a keypoint may differ between devices: a bin of the small network is larger."""
+"""Pixels by which a keypoint may differ between devices: a bin of the bundled network is larger."""
 
 
-@dataclass(frozen=True)
-class Finding:
+class Finding(NamedTuple):
     """One line of the examination."""
 
-    name: str
     state: Literal["ok", "note", "error"]
+    name: str
     detail: str
-    mend: str = ""
-
-    def to_dict(self) -> dict[str, Any]:
-        """JSON form."""
-        return asdict(self)
+    fix: str = ""
 
 
 def examine(data_root: Path | None) -> list[Finding]:
-    """Everything a run depends on, in the order in which it would fail."""
-    cache = root_folder(EmbeddedConfig()).parent
-    return [_python(), *_packages(), _git(), _device(), *_agreement(),
-            _room("cache", cache, "export FLATPOSE_CACHE=a writable folder"),
-            _room("runs", sites.runs_dir(), "export FLATPOSE_RUNS=a writable folder"), _data(data_root)]
-
-
-def _python() -> Finding:
-    version = ".".join(map(str, sys.version_info[:3]))
-    fits = (3, 10) <= sys.version_info[:2] < (3, 14)
-    return Finding("python", "ok" if fits else "error", version, "" if fits else "use Python 3.10 to 3.13")
+    """Everything that a run depends on, in the order in which it would fail."""
+    root = find_root(data_root)
+    data = (Finding("note", "data", "no data root; the embedded data need none", "export FLATPOSE_DATA=DIR")
+            if root is None else Finding("ok", "data", f"{root}; `flatpose-exp data check` examines it"))
+    return [*_packages(), *_devices(), _folder("FLATPOSE_CACHE", root_folder(EmbeddedConfig()).parent),
+            _folder("FLATPOSE_RUNS", store.runs_dir()), data]
 
 
 def _packages() -> Iterator[Finding]:
-    """The ranges this program declares, against what is installed."""
+    """Installed versions against the ranges that this program declares."""
     try:
         declared = [Requirement(text) for text in importlib.metadata.requires(PACKAGE) or ()]
     except importlib.metadata.PackageNotFoundError:
-        yield Finding(PACKAGE, "error", "is not installed, so the needed versions are unknown", "pip install -e .")
+        yield Finding("error", PACKAGE, "not installed, so the needed versions are unknown", "pip install -e .")
         return
-    yield from (_package(r) for r in declared if r.marker is None or r.marker.evaluate())
-    yield from map(_optional, OPTIONAL)
+    for wanted in (r for r in declared if r.marker is None or r.marker.evaluate()):
+        try:
+            version = importlib.metadata.version(wanted.name)
+            good = wanted.specifier.contains(version, prereleases=True)
+        except importlib.metadata.PackageNotFoundError:
+            version, good = "not installed", False
+        fix = f"pip install -c constraints.txt {wanted.name}"
+        yield Finding("ok", wanted.name, version) if good else Finding(
+            "error", wanted.name, f"{version}, needs {wanted.specifier}", fix)
 
 
-def _package(wanted: Requirement) -> Finding:
-    mend = f"pip install -c constraints.txt {wanted.name}"
-    try:
-        version = importlib.metadata.version(wanted.name)
-        importlib.import_module(MODULES.get(wanted.name, re.sub("[-.]", "_", wanted.name)))
-    except Exception as error:  # a broken binary raises anything
-        return Finding(wanted.name, "error", f"cannot be imported ({type(error).__name__}: {error})", mend)
-    if not wanted.specifier.contains(version, prereleases=True):
-        return Finding(wanted.name, "error", f"{version}, needs {wanted.specifier}", mend)
-    return Finding(wanted.name, "ok", version)
-
-
-def _optional(module: str) -> Finding:
-    try:
-        importlib.import_module(module)
-        return Finding(module, "ok", importlib.metadata.version(module))
-    except Exception:
-        return Finding(module, "note", f"not usable: {OPTIONAL[module]}", "make setup builds it from source")
-
-
-def _git() -> Finding:
-    found = shutil.which("git")
-    return Finding("git", "ok" if found else "note", "found" if found else "records will not name their commit",
-                   "" if found else "install git")
-
-
-def _device() -> Finding:
-    try:
-        import torch
-    except Exception:
-        return Finding("device", "error", "torch cannot be imported", "pip install -c constraints.txt torch")
-    if torch.cuda.is_available():
-        return Finding("device", "ok", f"{torch.cuda.device_count()} x {torch.cuda.get_device_name()}")
-    cpu = f"{torch.get_num_threads()} threads on {os.cpu_count()} cores"
-    if torch.backends.mps.is_available():
-        return Finding("device", "ok", f"Apple GPU (MPS); {cpu}")
-    return Finding("device", "note", f"no GPU; {cpu}: profiles smoke and quick are made for this")
-
-
-def _agreement() -> Iterator[Finding]:
-    """The small network that comes along, on every device of this machine, against its answer on the CPU."""
+def _devices() -> Iterator[Finding]:
+    """What torch sees, and whether the bundled network predicts the same on every device."""
     try:
         import numpy as np
         import torch
+        from torch.utils.collect_env import get_env_info
 
         from flatpose.predict import Pose
 
+        found = get_env_info()
         image = np.random.default_rng(0).integers(0, 256, (160, 120, 3), dtype=np.uint8)
-        here = Pose.load(device="cpu")(image)
+        expected = Pose.load(device="cpu")(image)[0]
     except Exception as error:  # whatever keeps the smallest prediction from working
-        yield Finding("prediction", "error", f"the small network gives no answer ({type(error).__name__}: {error})",
-                      "flatpose-exp doctor --debug, and pip install -e . again")
+        yield Finding("error", "prediction", f"the bundled network does not run ({type(error).__name__}: {error})",
+                      "pip install -c constraints.txt -e .")
         return
-    found = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
-    yield Finding("prediction", "ok", "the small network answers on the CPU" + (
-        "" if any(found.values()) else "; there is no other device to compare with"))
-    for device in (name for name, there in found.items() if there):
-        yield _device_agrees(device, here[0], Pose.load(device=device)(image)[0])
+    yield Finding("ok", "prediction", f"the bundled network runs on the CPU ({os.cpu_count()} cores), {found.os}, "
+                  f"Python {found.python_version.split()[0]}")
+    devices = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+    if not any(devices.values()):
+        yield Finding("note", "device", "no GPU: profiles smoke and quick are made for this")
+    for device in (name for name, there in devices.items() if there):
+        apart = float(abs(expected - Pose.load(device=device)(image)[0]).max())
+        detail = f"{found.nvidia_gpu_models or device}: keypoints differ from the CPU's by {apart:.2g} px"
+        yield Finding("ok", device, detail) if apart < TOLERANCE else Finding(
+            "error", device, detail, "update driver and torch; until then hide the device")
 
 
-def _device_agrees(device: str, here: Any, there: Any) -> Finding:
-    """Keypoints in pixels of the image; half a bin of the small network is a third of a pixel."""
-    apart = float(abs(here - there).max())
-    if apart < TOLERANCE:
-        return Finding(device, "ok", f"answers as the CPU does (keypoints within {apart:.2g} px)")
-    return Finding(device, "error", f"answers otherwise than the CPU (keypoints {apart:.2g} px apart)",
-                   "update the device's driver and torch; until then --device is not to be trusted: hide it with "
-                   "CUDA_VISIBLE_DEVICES=")
-
-
-def _room(name: str, folder: Path, mend: str) -> Finding:
-    """Whether a folder can be written, and what its disk has left."""
+def _folder(variable: str, folder: Path) -> Finding:
+    """Whether a folder can be written, and the free space of its disk."""
     existing = next(p for p in (folder, *folder.parents) if p.exists())
-    free = shutil.disk_usage(existing).free / 1e9
+    free, fix = shutil.disk_usage(existing).free / 1e9, f"export {variable}=a folder that is writable and has room"
     if not os.access(existing, os.W_OK):
-        return Finding(name, "error", f"{folder} cannot be written", mend)
-    state: Literal["ok", "note"] = "ok" if free > FREE_GB else "note"
-    return Finding(name, state, f"{folder}, {free:.0f} GB free", "" if state == "ok" else f"make room, or {mend}")
-
-
-def _data(data_root: Path | None) -> Finding:
-    root = find_root(data_root)
-    if root is None:
-        return Finding("data", "note", "no data root; the embedded data needs none",
-                       "export FLATPOSE_DATA=DIR or give --data-root DIR for real data")
-    try:
-        return Finding("data", "ok", f"COCO in {coco.coco_folder(root)}")
-    except DataError as error:
-        return Finding("data", "note", error.what, "flatpose-exp data check --data-root DIR")
+        return Finding("error", variable, f"{folder} is not writable", fix)
+    return Finding("ok" if free > FREE_GB else "note", variable, f"{folder}, {free:.0f} GB free",
+                   "" if free > FREE_GB else fix)

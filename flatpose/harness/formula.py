@@ -1,25 +1,36 @@
-"""Formulas over cells of tables: what a sentence of the paper says about numbers, kept apart from which numbers.
+"""What a sentence of the paper says about numbers: a formula over cells of tables, and what must be true of it.
 
-A formula is data. It is evaluated over published cells (each known to half a unit of its last digit, so the result is
-an interval), over our computed costs, or over metrics measured here.
+A formula is evaluated over published cells (each known to half a unit of its last digit, so the result is an interval),
+over computed costs, or over metrics measured here (flatpose.harness.claims).
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
+from itertools import product
+from typing import Any, NamedTuple
 
 COSTS = ("params_m", "gflops")
 SHAPES = ("L", "top_k", "D", "N_h", "d_k", "D'", "gamma")
 """How a network is built: tokens, selected tokens, and the symbols of Table 6."""
 PEERS = "peers"
-"""The experiment whose rows are no table's: systems in their own published variants (experiments/peers.py)."""
+"""The experiment whose rows are in no table of the paper: systems in their own published variants."""
+OPERATIONS: dict[str, Callable[..., float]] = {
+    "difference": lambda a, b: a - b,
+    "reduction": lambda a, b: 100 * (1 - a / b),  # by how many per cent a lies below b
+    "increase": lambda a, b: 100 * (a / b - 1),  # by how many per cent a lies above b
+    "quotient": lambda a, b: a / b,
+    "inverse_root": lambda a: a**-0.5,
+    "highest": max,
+    "lowest": min,
+}
+"""All are monotonic in each argument, so the extremes of a result lie at the ends of its arguments' ranges."""
 
 
-@dataclass(frozen=True)
-class Interval:
-    """A number with everything it may have been before it was rounded."""
+class Interval(NamedTuple):
+    """A number and the range it was rounded from."""
 
     low: float
     mid: float
@@ -47,57 +58,28 @@ class Cell:
         return f"{self.experiment}/{self.row}.{self.quantity}"
 
 
-Op = Literal["difference", "reduction", "increase", "quotient", "inverse_root", "highest", "lowest"]
-
-
 @dataclass(frozen=True)
 class Term:
-    """``difference`` a - b; ``reduction`` 100 (1 - a/b) %; ``increase`` 100 (a/b - 1) %; ``quotient`` a/b;
-    ``inverse_root`` a^-0.5; highest or lowest of all."""
+    """One of OPERATIONS on formulas."""
 
-    op: Op
+    op: str
     args: tuple[Formula, ...]
 
     def __str__(self) -> str:
-        parts = list(map(str, self.args))
-        if self.op == "difference":
-            nested = isinstance(self.args[1], Term) and self.args[1].op == "difference"
-            return f"{parts[0]} − ({parts[1]})" if nested else f"{parts[0]} − {parts[1]}"
-        return f"{self.op}({', '.join(parts)})"
+        if self.op != "difference":
+            return f"{self.op}({', '.join(map(str, self.args))})"
+        nested = isinstance(self.args[1], Term) and self.args[1].op == "difference"
+        return f"{self.args[0]} − ({self.args[1]})" if nested else f"{self.args[0]} − {self.args[1]}"
 
 
 Formula = Cell | Term
-Lookup = Callable[[Cell], Interval | None]
 
 
-def difference(a: Formula, b: Formula) -> Term:
-    return Term("difference", (a, b))
+def _operation(op: str) -> Callable[..., Term]:
+    return lambda *args: Term(op, args)
 
 
-def reduction(a: Formula, b: Formula) -> Term:
-    """By how many per cent a lies below b."""
-    return Term("reduction", (a, b))
-
-
-def increase(a: Formula, b: Formula) -> Term:
-    """By how many per cent a lies above b."""
-    return Term("increase", (a, b))
-
-
-def quotient(a: Formula, b: Formula) -> Term:
-    return Term("quotient", (a, b))
-
-
-def inverse_root(a: Formula) -> Term:
-    return Term("inverse_root", (a,))
-
-
-def highest(*args: Formula) -> Term:
-    return Term("highest", args)
-
-
-def lowest(*args: Formula) -> Term:
-    return Term("lowest", args)
+difference, reduction, increase, quotient, inverse_root, highest, lowest = map(_operation, OPERATIONS)
 
 
 def cells(formula: Formula) -> tuple[Cell, ...]:
@@ -107,26 +89,77 @@ def cells(formula: Formula) -> tuple[Cell, ...]:
     return tuple(dict.fromkeys(c for arg in formula.args for c in cells(arg)))
 
 
-def evaluate(formula: Formula, lookup: Lookup) -> Interval | None:
-    """The value, or None when a cell has none or a ratio has no positive denominator."""
+def evaluate(formula: Formula, lookup: Callable[[Cell], Interval | None]) -> Interval | None:
+    """The value with its range; None where a cell has none, or a ratio a denominator that may be zero."""
     if isinstance(formula, Cell):
         return lookup(formula)
     found = [evaluate(arg, lookup) for arg in formula.args]
     values = [v for v in found if v is not None]
-    if len(values) < len(found):
+    if len(values) < len(found) or (formula.op in ("reduction", "increase", "quotient") and values[1].low <= 0):
         return None
-    if formula.op in ("highest", "lowest"):
-        pick = max if formula.op == "highest" else min
-        return Interval(pick(v.low for v in values), pick(v.mid for v in values), pick(v.high for v in values))
-    if formula.op == "inverse_root":
-        return Interval(*(x**-0.5 for x in (values[0].high, values[0].mid, values[0].low)))
-    a, b = values
-    if formula.op == "difference":
-        return Interval(a.low - b.high, a.mid - b.mid, a.high - b.low)
-    if b.low <= 0:
-        return None
-    pairs = ((a.low, b.high), (a.mid, b.mid), (a.high, b.low))
-    if formula.op == "quotient":
-        return Interval(*(x / y for x, y in pairs))
-    ratio = [100 * (x / y - 1) for x, y in pairs]
-    return Interval(*ratio) if formula.op == "increase" else Interval(-ratio[2], -ratio[1], -ratio[0])
+    compute = OPERATIONS[formula.op]
+    ends = [compute(*corner) for corner in product(*((v.low, v.high) for v in values))]
+    return Interval(min(ends), compute(*(v.mid for v in values)), max(ends))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Claim:
+    """One sentence. Exactly one of ``prints``, ``above`` and ``between`` says what must be true of ``formula``."""
+
+    id: str
+    section: str
+    quote: str
+    """A few words or the numbers, not the sentence."""
+    formula: Formula
+    prints: str | None = None
+    """The number as the paper prints it; its digits are the tolerance."""
+    above: float | None = None
+    """The value must be greater than this."""
+    between: tuple[float, float] | None = None
+    """For words instead of numbers ("nearly 40 %"): the range they are taken to mean."""
+    note: str = ""
+    mixed_boxes: bool = False
+    """Compares FlatPose in Table 2 with another system, whose boxes seem to differ (reading R15)."""
+
+    def __post_init__(self) -> None:
+        if sum(v is not None for v in (self.prints, self.above, self.between)) != 1:
+            raise ValueError(f"claim {self.id}: give exactly one of prints, above, between")
+
+    @property
+    def limits(self) -> tuple[float, float]:
+        """Between which the value must lie."""
+        if self.prints is not None:
+            low, _, high = Interval.printed(float(self.prints), len(self.prints.partition(".")[2]))
+            return low, high
+        return self.between or (self.above or 0.0, math.inf)
+
+    @property
+    def expected(self) -> str:
+        if self.prints is not None:
+            return f"= {self.prints}"
+        return f"> {self.above:g}" if self.above is not None else "in {:g}…{:g}".format(*self.limits)
+
+    @property
+    def kind(self) -> str:
+        """"cost" (parameters, GFLOPs), "shape" (how the network is built) or "metric"."""
+        quantities = {c.quantity for c in cells(self.formula)}
+        return "cost" if quantities <= set(COSTS) else "shape" if quantities <= set(SHAPES) else "metric"
+
+    @property
+    def form(self) -> str:
+        """"quotation" repeats one cell of a table; "comparison" compares several."""
+        return "quotation" if isinstance(self.formula, Cell) else "comparison"
+
+    @property
+    def as_named(self) -> bool:
+        """Judges the sentence by the system that it names, where the table holds another one."""
+        return any(c.experiment == PEERS for c in cells(self.formula))
+
+    def is_true(self, value: float) -> bool:
+        low, high = self.limits
+        return value > low + 1e-9 if self.above is not None else low - 1e-9 <= value <= high + 1e-9
+
+    def to_dict(self) -> dict[str, Any]:
+        return {"id": self.id, "section": self.section, "quote": self.quote, "formula": str(self.formula),
+                "expected": self.expected, "kind": self.kind, "form": self.form, "as_named": self.as_named,
+                "note": self.note}

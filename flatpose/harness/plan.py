@@ -1,101 +1,133 @@
-"""What a command would run, and why: rows times seeds, one run where rows share a configuration."""
+"""What a command would run, and why: rows times seeds, one run where rows share a configuration. Also ``status``."""
 
 from __future__ import annotations
 
 import statistics
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
-from flatpose.config import DataConfig, RunConfig, spec_hash
+from flatpose.config import RunConfig, spec_hash
 from flatpose.data import identity
 from flatpose.errors import SpecError
-from flatpose.harness import provenance
-from flatpose.harness.identity import is_current
+from flatpose.harness import catalog, provenance
+from flatpose.harness.record import Record, read_record_file
 from flatpose.harness.spec import Experiment, Profile, Row, at_profile
-from flatpose.harness.store import RunDir
-from flatpose.harness.throughput import gpu_hours
+from flatpose.harness.store import OWNER, RunDir, own_specs, scan
 
 Status = Literal["done", "failed", "blocked", "not run", "stale", "running"]
 Rerun = Literal["missing", "failed", "stale", "all"]
-# Which states each policy runs: what was never finished always, what runs elsewhere or is blocked never.
 DUE: dict[Rerun, set[Status]] = {"missing": {"not run"}, "failed": {"not run", "failed"}, "stale": {"not run", "stale"},
                                  "all": {"not run", "failed", "stale", "done"}}
+"""The states in which each policy starts a run: unfinished ones always, blocked ones and those running never."""
+NEW = ("no record", "the embedded data will be generated first")
 
 
 @dataclass(frozen=True)
 class PlannedRun:
-    """One run: its configuration, the rows it answers, where it lives, and whether it is due."""
+    """One run: its configuration, the rows that ask for it, its state, and whether it is due."""
 
     rows: tuple[str, ...]
     run: RunConfig
     seed: int
     data_id: str | None
+    """None for embedded data that have not been generated yet."""
     status: Status
     reason: str
     due: bool
 
+    @cached_property
+    def spec_hash(self) -> str:
+        return spec_hash(self.run)
+
+    @property
+    def title(self) -> str:
+        """Name for messages."""
+        return f"{self.rows[0]} seed {self.seed}"
+
+    def folder(self, runs_dir: Path) -> RunDir:
+        """Where the run is stored."""
+        return RunDir.of(runs_dir, self.spec_hash, self.seed, self.data_id or "-")
+
     def to_dict(self) -> dict[str, Any]:
         """JSON form for ``plan --json``."""
-        return {"rows": list(self.rows), "seed": self.seed, "spec_hash": spec_hash(self.run), "data_id": self.data_id,
+        return {"rows": list(self.rows), "seed": self.seed, "spec_hash": self.spec_hash, "data_id": self.data_id,
                 "status": self.status, "reason": self.reason, "due": self.due}
 
 
 @dataclass(frozen=True)
 class Plan:
-    """All runs of one command, and the minutes one of them takes."""
+    """All runs of one command, and the minutes that one of them takes."""
 
     experiment: Experiment
     profile: Profile
     runs: tuple[PlannedRun, ...]
     minutes_per_run: float | None
+    """The median of finished runs on this kind of machine, else the profile's estimate (None where it has none)."""
     measured: bool
-    gpu_hours: float | None = None
-    """Of those runs that are due, or would be on a machine with a GPU, whose speed on a GPU some record says."""
-    gpu_runs: int = 0
-    """How many these are."""
 
     @property
     def due(self) -> tuple[PlannedRun, ...]:
         """The runs that would start."""
         return tuple(run for run in self.runs if run.due)
 
+    @property
+    def gpu_hours(self) -> float | None:
+        """Of the due runs of a profile that is meant for GPUs."""
+        hours = None if self.minutes_per_run is None else self.minutes_per_run * len(self.due) / 60
+        return hours if self.profile.gpu else None
+
+    @property
+    def lacks_data(self) -> bool:
+        """Whether data of a run are missing on disk. A missing GPU is no mistake: it may be on another machine."""
+        return any(r.status == "blocked" and r.data_id is None and r.run.data.source == "disk" for r in self.runs)
+
 
 def make_plan(experiment: Experiment, profile: Profile, runs_dir: Path, *, rows: Sequence[Row] = (),
               seeds: Sequence[int] | None = None, data_root: Path | None = None, rerun: Rerun = "missing",
-              elsewhere: bool = False) -> Plan:
-    """The plan of ``run``. A data root switches a profile that would generate its data to the data on disk.
+              elsewhere: bool = False, reports: Path | None = None) -> Plan:
+    """The plan of ``run``. A data root replaces generated data by those on disk.
 
-    ``elsewhere``: the runs are made on other machines, so that it does not matter whether this one has a GPU.
+    Args:
+        experiment: What is planned.
+        profile: One of its profiles.
+        runs_dir: Folder with the finished runs.
+        rows: Only these; all rows that the profile runs when empty.
+        seeds: The experiment's own for None.
+        data_root: Folder with coco/ and the like.
+        rerun: Which runs are due besides unfinished ones.
+        elsewhere: The runs are made on other machines, so this one needs no GPU.
+        reports: Folder of the committed records, for which a run that starts again is marked.
 
     Raises:
         SpecError: A row cannot exist at this profile.
     """
-    configs: dict[RunConfig, list[str]] = {}
-    for row in _offered(rows, profile) if rows else (r for r in experiment.rows if r.id not in profile.left_out):
-        configs.setdefault(_at(row, profile, data_root), []).append(row.id)
-    found: dict[DataConfig, tuple[str | None, str | None]] = {}
-    runs = []
-    for seed in seeds if seeds is not None else experiment.seeds:
-        for run, names in configs.items():
-            if run.data not in found:
-                found[run.data] = identity(run.data, data_root)
-            status, reason = _status(run, seed, *found[run.data], runs_dir, profile, elsewhere)
-            runs.append(PlannedRun(tuple(names), run, seed, found[run.data][0], status, reason, status in DUE[rerun]))
-    minutes = _measured_minutes(runs, runs_dir)
-    wanted = [(p.run, p.data_id) for p in runs if p.due or (p.status == "blocked" and p.data_id is not None)]
-    return Plan(experiment, profile, tuple(runs), profile.minutes_per_run if minutes is None else minutes,
-                minutes is not None, *gpu_hours(wanted, runs_dir, data_root))
-
-
-def _offered(rows: Sequence[Row], profile: Profile) -> Sequence[Row]:
-    """Rows that were asked for by name; raises SpecError for one that this profile leaves out."""
     for row in rows:
         if row.id in profile.left_out:
             raise SpecError(f"not run at profile {profile.name!r}: {profile.left_out[row.id]}", where=f"row {row.id}",
                             hint="--profile synth and --profile paper run every row")
-    return rows
+    configs: dict[RunConfig, list[str]] = {}
+    for row in rows or [r for r in experiment.rows if r.id not in profile.left_out]:
+        configs.setdefault(_at(row, profile, data_root), []).append(row.id)
+    found = {data: identity(data, data_root) for data in dict.fromkeys(run.data for run in configs)}
+    committed = _committed(experiment, reports)
+    runs = []
+    for seed in seeds if seeds is not None else experiment.seeds:
+        for run, names in configs.items():
+            data_id, no_data = found[run.data]
+            planned = PlannedRun(tuple(names), run, seed, data_id, "blocked", no_data or "", due=False)
+            status, reason = planned.status, planned.reason
+            if no_data is None:
+                status, reason = _status(planned.folder(runs_dir), data_id, profile, elsewhere)
+            if reason in NEW and (planned.spec_hash, seed, data_id or run.data.source) in committed:
+                reason = "recorded in reports/data, no run folder here"
+            runs.append(replace(planned, status=status, reason=reason, due=status in DUE[rerun]))
+    minutes = _measured_minutes(runs, runs_dir)
+    return Plan(experiment, profile, tuple(runs), profile.minutes_per_run if minutes is None else minutes,
+                minutes is not None)
 
 
 def _at(row: Row, profile: Profile, data_root: Path | None) -> RunConfig:
@@ -105,11 +137,16 @@ def _at(row: Row, profile: Profile, data_root: Path | None) -> RunConfig:
         raise SpecError(f"cannot be run at profile {profile.name!r}: {error}", where=f"row {row.id}") from error
 
 
-def _status(run: RunConfig, seed: int, data_id: str | None, no_data: str | None, runs_dir: Path, profile: Profile,
-            elsewhere: bool) -> tuple[Status, str]:
-    if no_data is not None:
-        return "blocked", no_data
-    folder = RunDir.of(runs_dir, spec_hash(run), seed, data_id or "-")
+def _committed(experiment: Experiment, reports: Path | None) -> set[tuple[str, int | None, str]]:
+    """(spec hash, seed, data id or source) of the committed finished runs."""
+    if reports is None or experiment.picture is not None:  # whose file holds the picture's measurements
+        return set()
+    done = [r for r in read_record_file(reports / "data" / f"{experiment.id}.json", experiment.id).records
+            if r.status == "done" and r.data is not None]
+    return {(r.spec_hash, r.seed, place) for r in done if r.data for place in (r.data_id, r.data.source)}
+
+
+def _status(folder: RunDir, data_id: str | None, profile: Profile, elsewhere: bool) -> tuple[Status, str]:
     owner, record = folder.running(), folder.record()
     if owner is not None:
         return "running", owner
@@ -117,25 +154,65 @@ def _status(run: RunConfig, seed: int, data_id: str | None, no_data: str | None,
         return "blocked", f"profile {profile.name} needs a GPU and none was found"
     if record is None:
         return "not run", _why_missing(folder, data_id)
-    if record["status"] == "failed":
-        return "failed", str(record.get("reason") or "no reason was kept")
-    if not is_current(record, run):
-        return "stale", "the core's code has changed since"
+    if record.status == "failed":
+        return "failed", record.reason or "no reason was kept"
+    if record.stale:
+        return "stale", f"made by version {record.numerics} of the numbers, or with other defaults"
     return "done", "record found"
 
 
 def _why_missing(folder: RunDir, data_id: str | None) -> str:
     if data_id is None:
-        return "the embedded data will be made first"
+        return "the embedded data will be generated first"
     if folder.damaged():
-        return "its record is damaged and counts for nothing"
-    return "goes on from its checkpoint" if (folder.path / "checkpoint").is_dir() else "no record"
+        return "its record is damaged and does not count"
+    return "continues from its checkpoint" if (folder.path / "checkpoint").is_dir() else "no record"
 
 
-def _measured_minutes(runs: list[PlannedRun], runs_dir: Path) -> float | None:
-    """Median time of the finished runs of this plan that were made on a machine like this one."""
-    folders = [RunDir.of(runs_dir, spec_hash(r.run), r.seed, r.data_id) for r in runs
-               if r.data_id is not None and r.status in ("done", "stale")]
-    made = [(folder.record() or {}).get("provenance", {}) for folder in folders]
-    seconds = [p["seconds"] for p in made if p.get("cpu") == provenance.cpu() and "seconds" in p]
+def _measured_minutes(runs: Iterable[PlannedRun], runs_dir: Path) -> float | None:
+    """Median duration of the finished runs of this plan that were made on a machine like this one."""
+    records = [r.folder(runs_dir).record() for r in runs if r.data_id is not None and r.status in ("done", "stale")]
+    seconds = [r.provenance.seconds for r in records if r is not None and r.provenance.cpu == provenance.cpu()]
     return statistics.median(seconds) / 60 if seconds else None
+
+
+def overview(root: Path, runs_dir: Path) -> list[dict[str, Any]]:
+    """For ``status``: one entry per experiment, profile and data set with any run, else one without a setting.
+
+    It covers the experiments that come with the program and the user's own, from committed records and those in runs/.
+    """
+    from flatpose.harness import frame
+
+    own = [catalog.load(str(path)) for path in own_specs(runs_dir).values()]
+    experiments = [*own, *map(catalog.load, catalog.ids())]
+    files = frame.read(root, experiments=experiments).files if experiments else {}
+    here, entries = scan(runs_dir), []
+    for experiment in experiments:
+        keys = frame.wanted(experiment)
+        latest = {r.key: r for r in sorted((*files[experiment.id].records, *here), key=lambda r: r.provenance.ended)
+                  if r.spec_hash in keys and r.checkpoint is None}
+        settings: dict[tuple[str, str], list[Record]] = {}
+        for record in latest.values():
+            settings.setdefault((record.profile, record.data_id), []).append(record)
+        running = _running(keys, runs_dir)
+        entries += [_entry(experiment, setting, settings.get(setting, []), keys, running[setting])
+                    for setting in sorted({*settings, *running})] or [_entry(experiment, None, [], keys, 0)]
+    return entries
+
+
+def _entry(experiment: Experiment, setting: tuple[str, str] | None, records: Sequence[Record],
+           keys: dict[str, list[tuple[Row, str]]], running: int) -> dict[str, Any]:
+    done = [r for r in records if r.status == "done"]
+    label = next((r.data.label for r in records if r.data), f"data {setting[1][:8]}" if setting else "")
+    rows = {row.id for r in done for row, profile in keys[r.spec_hash] if profile == r.profile}
+    return {"experiment": experiment.id, "setting": f"{setting[0]} · {label}" if setting else "-",
+            "rows": len(experiment.rows), "rows_done": len(rows), "done": sum(not r.stale for r in done),
+            "stale": sum(r.stale for r in done), "failed": len(records) - len(done), "running": running,
+            "seeds": sorted({r.seed for r in done if r.seed is not None})}
+
+
+def _running(keys: dict[str, list[tuple[Row, str]]], runs_dir: Path) -> Counter[tuple[str, str]]:
+    """(profile, data id) -> number of runs that a live process is working on."""
+    return Counter((profile, owner.parent.name) for key, wanted in keys.items()
+                   for profile in dict.fromkeys(profile for _, profile in wanted)
+                   for owner in runs_dir.glob(f"{key}/seed*/*/{OWNER}") if RunDir(owner.parent).running())

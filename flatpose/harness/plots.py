@@ -1,273 +1,261 @@
-"""Curves of an experiment as data (pure), and their drawing as SVG (matplotlib, loaded only when something is drawn).
+"""Plots of the pages as SVG: accuracy over a grid, against cost, codec ceilings, and the effect of the boxes.
 
-The picture carries a hash of its data, so that ``report --check`` can tell a changed number from another matplotlib.
+Metrics are 0..1 in the frame and drawn x 100. Equal data give equal bytes with one version of matplotlib, which is
+imported only when something is drawn (flatpose.harness.drawing). The title of a file is its caption.
 """
 
 from __future__ import annotations
 
-import hashlib
-import io
-import json
+import html
+import math
 import re
-from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
-from flatpose.config.run import RunConfig
-from flatpose.harness.collect import PAPER_DATA, Setting, Stale
-from flatpose.harness.compare import measure
-from flatpose.harness.spec import Experiment, Row, at_profile
-from flatpose.harness.svg import adaptive
-from flatpose.harness.tables import box_name
+import pandas as pd
+
+from flatpose.harness import drawing, frame, stats
+from flatpose.harness.drawing import CARD, DASHED, INK, MUTED, OTHERS, OURS
+from flatpose.harness.frame import Frames
+from flatpose.harness.spec import Experiment, at_profile
 
 if TYPE_CHECKING:
-    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
-PlotData = dict[str, Any]
-STYLE_VERSION = 5
-"""Raise when the drawing changes, so that committed pictures count as outdated."""
-COLOURS = ("#D55E00", "#0072B2", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")  # Okabe and Ito: told apart by all eyes
-MARKERS = ("o", "s", "^", "D", "v", "P")
-CARD, INK, MUTED, GRID = "#FFFFFF", "#24292F", "#57606A", "#D8DEE4"
+FLOOR, HIGH = 0.01, 0.3
+"""Networks below 1 AP are not drawn against cost, because their order means nothing. From a best value of 30 AP on,
+curves share the axis from 0 to 100 with their ceilings."""
+NAMED = 12
+"""So many arrows have room for their networks' names."""
+CODECS = ("heatmap as in HRNet", "heatmap, unrounded, quarter step", "heatmap, DARK", "heatmap, UDP's own step",
+          "SimCC, one bin per cell", "SimCC, 2 bins per pixel")
+"""Those of the picture; the others have nearly the ceilings of one of them."""
 
 
-def plot_data(experiment: Experiment, setting: Setting | None, stale: Stale | None = None) -> PlotData:
-    """What the figure shows: curves measured in one setting (if any), and the paper's points, never on one axis.
+def files(frames: Frames, name: str) -> dict[str, bytes]:
+    """The pictures of one experiment at its best evidence (``frame.settings``), by path below reports/."""
+    experiment = frames.experiments[name]
+    made = {f"{name}.svg": curves(frames, experiment) if experiment.figure else b"",
+            f"{name}.tradeoff.svg": tradeoff(frames, experiment) if experiment.tradeoff else b""}
+    return {path: svg for path, svg in made.items() if svg}
 
-    Metrics are x 100. A point without a number is left out here and explained in the table.
+
+def curves(frames: Frames, experiment: Experiment) -> bytes:
+    """The metric over x, one curve per series; beside it the codecs' ceilings (dashed) and the paper's values.
+
+    b"" where nothing was measured: the paper's values alone are in the table.
     """
     figure = experiment.figure
     assert figure is not None
-    names = list(dict.fromkeys(row.series for row in experiment.rows if row.series and row.x is not None))
-    box = setting.box_sources[0] if setting and setting.box_sources else None
-    data: PlotData = {
-        "style": STYLE_VERSION, "metric": figure.y_metric, "x_label": figure.x_label, "log2": figure.x_log2,
-        "title": setting.title if setting else "", "boxes": box_name(box) if setting else "",
-        "paper": PAPER_DATA[experiment.rows[0].run.data.task].removesuffix(" 2017"),
-        "ticks": _ticks(experiment, setting), "curves": [], "ceilings": [], "published": []}
-    for index, name in enumerate(names):
-        rows = sorted((r for r in experiment.rows if r.series == name and r.x is not None), key=lambda r: r.x or 0.0)
-        base = {"name": name, "style": index}
-        points = [_point(setting, row, figure.y_metric, box, stale) for row in rows] if setting else []
-        ceiling = [_point(setting, row, figure.y_metric, None, None, "ceiling") for row in rows] if setting else []
-        data["curves"].append({**base, "points": [p for p in points if p]})
-        if figure.ceiling:
-            data["ceilings"].append({**base, "points": [{"x": p["x"], "y": p["y"]} for p in ceiling if p]})
-        data["published"].append({**base, "points": [
-            {"x": r.x, "y": r.published.metrics[figure.y_metric]} for r in rows
-            if r.published and figure.y_metric in r.published.metrics]})
-    return data
+    metric, theirs = figure.y_metric, _cell_sizes(experiment, None)
+    over_maps = "stride" in figure.x_label and {r.x for r in experiment.rows if r.x is not None} <= theirs.keys()
+    rows, points = _best(frames, experiment, metric)
+    if not len(points):
+        return b""
+    limits = _best(frames, experiment, metric, "ceiling")[1][:None if figure.ceiling else 0]
+    said = _published(frames, experiment, metric).dropna(subset=["mean"])
+    said = said[said.series != ""]
+    if over_maps:
+        ours = _cell_sizes(experiment, str(rows["profile"].max()))
+        points, limits, said = (some.assign(x=some.x.map(sizes)) for some, sizes in (
+            (points, ours), (limits, ours), (said, theirs)))
+    style = drawing.styles([*points.series, *limits.series, *said.series])
+    best = points[["mean", "high"]].max(axis=None)
+    dashed = "dashed: codec ceiling" if len(limits) else ""
+    notes = "; ".join(filter(None, (drawing.bars(points), dashed)))
+    panels: list[tuple[pd.DataFrame, pd.DataFrame, str, str]] = [
+        (points, said[:0], "Measured here", f"{_where(rows)}\n{notes}"),
+        (limits, said, "Ceiling and paper" if len(limits) else "Paper", f"{dashed}\nhollow: published".strip())]
+    panels = [panel for panel in panels if len(panel[0]) + len(panel[1])]
+
+    def paint(picture: Figure) -> None:
+        grid = picture.add_gridspec(1, len(panels), width_ratios=[1.5, 1][:len(panels)], wspace=0.45, left=0.08,
+                                    right=0.88, bottom=0.13, top=0.83)
+        for i, (drawn, hollow, heading, note) in enumerate(panels):
+            axes = picture.add_subplot(grid[i])
+            drawing.lines(axes, limits, style, dashed=True)
+            if drawn is points:
+                drawing.lines(axes, points, style)
+            for row in hollow.itertuples():
+                axes.plot(row.x, 100 * row.mean, style[row.series][1], color=style[row.series][0], markersize=8,
+                          markerfacecolor=CARD, markeredgewidth=1.8, zorder=4)
+                axes.annotate(f"{100 * row.mean:.1f}", (row.x, 100 * row.mean), xytext=(8, 5), fontsize=9,
+                              color=style[row.series][0], textcoords="offset points")
+            top = max(112 * best, 1) if drawn is points and best < HIGH else 104
+            drawing.grid_axes(axes, pd.concat([drawn, hollow]), style, over_maps, figure.x_log2, top)
+            axes.set(xlabel="feature map, cells" if over_maps else figure.x_label, ylabel=f"{metric} × 100")
+            drawing.heading(axes, heading, note)
+
+    return drawing.svg(1, paint, _change(rows, metric), [points, limits, said])
 
 
-def _point(setting: Setting, row: Row, metric: str, box: str | None, stale: Stale | None,
-           kind: str = "trained") -> dict[str, Any] | None:
-    found = measure(setting, row, metric, box, kind=kind, stale=stale)
-    if found.status != "done":
-        return None
-    estimate = found.estimate
-    return {"x": row.x, "y": percent(estimate.mean), "n": estimate.n, "stale": found.stale,
-            "interval": found.interval and [*map(percent, found.interval)], "seeds": [*map(percent, found.values)]}
+def _cell_sizes(experiment: Experiment, profile: str | None) -> dict[float, float]:
+    """x -> pixels per cell of the heatmap at that x, if its input were 256x192: maps of one size have one number.
+
+    ``profile`` None is the paper's own size.
+    """
+    runs = {r.x: at_profile(r.run, experiment.profiles[profile]) if profile in experiment.profiles else r.run
+            for r in experiment.rows if r.run.codec.kind == "heatmap" and r.x is not None}
+    return {x: 256 * run.codec.stride / run.image_size[1] for x, run in runs.items() if run.codec.kind == "heatmap"}
 
 
-def percent(value: float) -> float:
-    """Rounded far below what can be seen, so that the last bit of a sum does not change the picture."""
-    return round(100 * value, 6)
+def ceilings(found: pd.DataFrame, published: pd.DataFrame, metric: str = "AP") -> bytes:
+    """What codecs allow at each size of the feature map, without any network.
+
+    Args:
+        found: Ceilings of one benchmark at an input of 256x192; columns part (only "map" is drawn), series, x (pixels
+            per cell; NaN for a codec without cells, which is drawn as a level line), mean, data (label).
+        published: The paper's trained heatmap; columns x, mean.
+    """
+    found = found[(found.part == "map") & found.series.isin(CODECS)]
+    xs = pd.DataFrame({"x": sorted(found.x.dropna().unique())})
+    level = found[found.x.isna()].drop(columns="x").merge(xs, how="cross")
+    drawn, where = pd.concat([found.dropna(subset=["x"]), level]), str(found["data"].iloc[0])
+
+    def paint(picture: Figure) -> None:
+        axes, = drawing.stacked(picture, 1, right=0.74)
+        style = drawing.styles(found.series)
+        drawing.lines(axes, drawn, style)
+        axes.plot(published.x, 100 * published["mean"], "o", color=INK, markerfacecolor=CARD, markersize=9, zorder=5)
+        drawing.grid_axes(axes, drawn, style, over_maps=True)
+        axes.set(xlabel="feature map, cells", ylabel=f"{metric} × 100")
+        drawing.heading(axes, "Ceiling of each codec", f"{where}\nhollow: the paper's trained heatmap")
+
+    ends = drawn.sort_values("x").groupby("series", sort=False)["mean"].agg(["first", "last"]).mul(100)
+    said = "; ".join(f"{end.Index} {end.first:.1f} to {end.last:.1f}" for end in ends.itertuples())
+    text = f"{metric} × 100 of a perfect network, from the finest to the coarsest map: {said} ({where})."
+    return drawing.svg(1, paint, text, [drawn, published])
 
 
-def _ticks(experiment: Experiment, setting: Setting | None) -> list[dict[str, Any]]:
-    """One tick per x; where x is a feature-map stride the label also gives the map (h x w) at this input size."""
-    ticks = []
-    for x in sorted({row.x for row in experiment.rows if row.x is not None}):
-        label = f"{x:g}"
-        if setting and experiment.figure and "stride" in experiment.figure.x_label.lower():
-            row = next(r for r in experiment.rows if r.x == x)
-            width, height = _run(experiment, setting, row).image_size
-            label += f"\n{height / x:g}×{width / x:g}"
-        ticks.append({"x": x, "label": label})
-    return ticks
+def tradeoff(frames: Frames, experiment: Experiment) -> bytes:
+    """Accuracy against cost, with the front of rows that no other beats on both; b"" where fewer than three have both.
+
+    Published accuracy over our counts and over measured time; accuracy measured here over the networks as run.
+    """
+    metric = experiment.metric
+    rows, points = _best(frames, experiment, metric)
+    said = _published(frames, experiment, metric)
+    counts, timed = (some[some["experiment"] == experiment.id] for some in (frames.costs, frames.latencies))
+    timed = timed[(timed["batch"] == 1) & ~timed["compiled"].astype(bool)].rename(columns={"ratio_flatpose_b": "time"})
+    machine = f"{timed.cpu.iloc[0] or timed.device.iloc[0]}, {timed.threads.iloc[0]} threads" if len(timed) else ""
+    measured = points[points["mean"] >= FLOOR].drop(columns="label").merge(said[["row", "label", "ours"]], on="row")
+    said = said.dropna(subset=["mean"]).merge(counts[["row", "gflops"]], how="left").merge(timed[["row", "time"]],
+                                                                                           how="left")
+    odd = said[said.boxes != ""].groupby("boxes")["label"].agg(", ".join)
+    note = "".join(f"\nboxes of {names}: {boxes}" for boxes, names in odd.items())
+    panels = [panel for panel in (
+        (said.dropna(subset=["gflops"]), "gflops", "Published accuracy, cost counted alike",
+         f"one forward pass, every matrix product{note}", "multiply-adds (G)"),
+        (said.dropna(subset=["time"]), "time", "Published accuracy, time measured here",
+         f"{machine}, one image, not compiled{note}", "time of a forward pass, in units of FlatPose-B's"),
+        (measured, "gflops", "Accuracy measured here", f"{_where(rows)}; {drawing.bars(points)}",
+         "multiply-adds (G) of the networks as run")) if len(panel[0]) > 2]
+
+    def paint(picture: Figure) -> None:
+        for axes, (some, x, heading, text, x_label) in zip(drawing.stacked(picture, len(panels)), panels, strict=True):
+            drawing.cost_axes(axes, some, x)
+            axes.set(xlabel=x_label, ylabel=f"{metric} × 100")
+            drawing.heading(axes, heading, text)
+            front = _front(some, x)
+            lines = axes.plot(front[x], 100 * front["mean"], color=MUTED, linewidth=1.2, linestyle=DASHED, zorder=2)
+            drawing.names(axes, some.assign(x=some[x], y=100 * some["mean"]), lines)
+
+    fronts = "".join(f" {heading}: {', '.join(_front(some, x).label)}." for some, x, heading, *_ in panels)
+    return drawing.svg(len(panels), paint, f"Rows that no other row beats on both {metric} and cost.{fronts}",
+                [said, measured]) if panels else b""
 
 
-def _run(experiment: Experiment, setting: Setting, row: Row) -> RunConfig:
-    return at_profile(row.run, experiment.profiles[setting.profile])
+def _front(points: pd.DataFrame, x: str) -> pd.DataFrame:
+    ordered = points.sort_values([x, "mean"], ascending=[True, False])
+    return ordered[ordered["mean"] > ordered["mean"].cummax().shift(fill_value=-math.inf)]
 
 
-def digest(data: PlotData) -> str:
-    """Identity of what is plotted."""
-    return hashlib.sha256(json.dumps(data, sort_keys=True).encode()).hexdigest()[:16]
+def boxes(pairs: pd.DataFrame, paper: pd.DataFrame, ours: pd.DataFrame) -> bytes:
+    """AR − AP against AP: an arrow leads from each network's detector boxes to its ground-truth boxes.
+
+    Args:
+        pairs: Public networks; columns label, AP_det, AR_det, AP_gt, AR_gt.
+        paper: Rows of Table 2; columns label, AP, AR. Those of FlatPose are marked.
+        ours: As ``pairs``, of networks trained here (may be empty); in a panel of their own.
+    """
+    panels = [(some.dropna(subset=["AR_det", "AR_gt"]), rows, heading) for some, rows, heading in (
+        (pairs, paper, "Public networks, and Table 2"),
+        (ours[ours.AP_gt >= FLOOR] if len(ours) else ours, paper[:0], "Networks trained here")) if len(some)]
+
+    def paint(picture: Figure) -> None:
+        for axes, (arrows, rows, heading) in zip(drawing.stacked(picture, len(panels)), panels, strict=True):
+            det, gt = (_gap(arrows.label, arrows[f"AP_{s}"], arrows[f"AR_{s}"]) for s in ("det", "gt"))
+            printed = _gap(rows.label, rows.AP, rows.AR)
+            lines = axes.plot([det.x, gt.x], [det.y, gt.y], color=OTHERS, linewidth=1.4)
+            for start, end in zip(det.itertuples(), gt.itertuples(), strict=True):
+                axes.annotate("", (end.x, end.y), xytext=(start.x, start.y), arrowprops={
+                    "arrowstyle": "-|>", "color": OTHERS, "linewidth": 1.4, "shrinkB": 0})
+            flat = printed[printed.ours]
+            for some, look, colour in ((det, "o", OTHERS), (printed[~printed.ours], "s", MUTED), (flat, "D", OURS)):
+                axes.plot(some.x, some.y, look, color=colour, markerfacecolor=CARD if look == "s" else colour)
+            axes.margins(0.14, 0.16)
+            axes.set(xlabel="AP × 100", ylabel="(AR − AP) × 100")
+            drawing.heading(axes, heading, "arrow: from detector to ground-truth boxes" + (
+                "\ndiamond: FlatPose in Table 2; hollow: the table's other rows" if len(rows) else ""))
+            drawing.names(axes, pd.concat([gt if len(gt) <= NAMED else gt[:0], flat]), lines)
+
+    det, gt = (_gap(pairs.label, pairs[f"AP_{s}"], pairs[f"AR_{s}"]) for s in ("det", "gt"))
+    flat = _gap(paper.label, paper.AP, paper.AR).query("ours")
+    spans = [f"{values.min():.1f}–{values.max():.1f}" for values in (gt.x - det.x, det.y, gt.y, flat.y)]
+    text = "Ground-truth boxes raise AP by {} and bring AR − AP from {} to {}; FlatPose's rows of Table 2 have {}."
+    return drawing.svg(len(panels), paint, text.format(*spans), [pairs, paper, ours])
+
+
+def _gap(label: pd.Series[Any], ap: pd.Series[Any], ar: pd.Series[Any]) -> pd.DataFrame:
+    return pd.DataFrame({"label": label, "x": 100 * ap, "y": 100 * (ar - ap),
+                         "ours": label.astype(str).str.startswith("FlatPose").astype(bool)})
+
+
+def caption(svg: bytes) -> str:
+    """The finding that the picture shows."""
+    found = re.search(r"<dc:title>(.*?)</dc:title>", svg.decode(), re.DOTALL)
+    return html.unescape(found[1]) if found else ""
 
 
 def same_plot(committed: bytes, fresh: bytes) -> bool:
-    """Equal bytes, or equal data when another matplotlib drew one of them."""
-    if committed == fresh:
-        return True
-    (old_version, old_data), (new_version, new_data) = _stamp(committed), _stamp(fresh)
-    return old_version != new_version and old_data == new_data != ""
+    """Equal bytes, or equal data where another version of matplotlib drew one of the two."""
+    old, new = (re.search(rb"matplotlib (\S+), data (\w+)", svg) for svg in (committed, fresh))
+    return committed == fresh or bool(old and new and old[1] != new[1] and old[2] == new[2])
 
 
-def _stamp(svg: bytes) -> tuple[str, str]:
-    found = re.search(rb"matplotlib (\S+), data (\w+)", svg)
-    return (found[1].decode(), found[2].decode()) if found else ("", "")
+def _best(frames: Frames, experiment: Experiment, metric: str, kind: str = "trained"
+          ) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Lines of the frame in the best setting, on ground-truth boxes where there are any, and their summary by row."""
+    rows, found = frames.of(experiment.id), frame.settings(frames.results, experiment, experiment.rows[0].run.data.task)
+    rows = frame.under(rows, *found[0]) if found else rows[:0]
+    rows = rows[(rows["kind"] == kind) & (rows["status"] == "done")]
+    rows = rows[rows["box_source"] == rows["box_source"].max()]  # "gt" sorts after "det:…"
+    return rows, frame.summary(rows, metric).merge(rows.drop_duplicates("row")[["row", "gflops"]], on="row")
 
 
-def draw(data: PlotData, format: str = "svg") -> bytes:
-    """The figure as SVG (or PNG, to look at); the same bytes for the same data and matplotlib."""
-    import matplotlib
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    style: Any = {  # the defaults first: a user's own matplotlibrc must not change the bytes
-        **matplotlib.rcParamsDefault, "svg.hashsalt": "flatpose", "svg.fonttype": "none", "font.size": 10,
-        "axes.edgecolor": INK, "text.color": INK, "axes.labelcolor": INK, "xtick.color": INK, "ytick.color": INK}
-    # Measured values have their own scale: beside ceilings near 100 a short run's curves would all lie on the floor.
-    every = (("curves", 2.0, _draw_measured), ("ceilings", 1.35, _draw_ceilings), ("published", 1.0, _draw_published))
-    panels = [(width, paint) for name, width, paint in every if any(c["points"] for c in data[name])]
-    widths = [width for width, _ in panels]
-    with matplotlib.rc_context(style):
-        figure = Figure(figsize=(1.6 + 2.6 * sum(widths), 4.6), facecolor=CARD)
-        FigureCanvasAgg(figure)
-        grid = figure.add_gridspec(1, len(panels), width_ratios=widths, wspace=0.62, top=0.85, bottom=0.18,
-                                   left=0.9 / (1.6 + 2.6 * sum(widths)), right=0.93 if len(panels) > 1 else 0.8)
-        for position, (_, paint) in enumerate(panels):
-            paint(figure.add_subplot(grid[position]), data)
-        buffer = io.BytesIO()
-        metadata = {"Date": None, "Creator": "flatpose-exp", "Title": data["title"] or "published values",
-                    "Description": f"matplotlib {matplotlib.__version__}, data {digest(data)}"}
-        figure.savefig(buffer, format=format, facecolor=CARD, metadata=metadata if format == "svg" else None)
-    return adaptive(buffer.getvalue()) if format == "svg" else buffer.getvalue()
+def _published(frames: Frames, experiment: Experiment, metric: str) -> pd.DataFrame:
+    """What the paper prints for each row (NaN where nothing), beside what the row is."""
+    of_row = pd.DataFrame([{"row": r.id, "series": r.series, "x": r.x,
+                            "boxes": r.published.boxes if r.published else "", "ours": r.run.model.kind == "flatpose",
+                            "label": r.label.split(" (")[0] + (" 384" if max(r.run.image_size) > 256 else "")}
+                           for r in experiment.rows])
+    found = frames.published[frames.published["experiment"] == experiment.id]
+    found = found[found["metric"] == metric].rename(columns={"value": "mean"})
+    return of_row.merge(found[["row", "mean"]], how="left")
 
 
-def _draw_measured(axes: Axes, data: PlotData) -> None:
-    labels: list[tuple[float, str, str]] = []
-    place = _spread(data)
-    for curve in data["curves"]:
-        if curve["points"]:
-            _draw_curve(axes, curve, place)
-            labels.append((curve["points"][-1]["y"], curve["name"], COLOURS[curve["style"] % len(COLOURS)]))
-    counts = sorted({p["n"] for c in data["curves"] for p in c["points"]})
-    seeds = "" if not counts else f"n = {counts[0]}" if len(counts) == 1 else f"n = {counts[0]}–{counts[-1]}"
-    highest = max((p["interval"] or [p["y"]])[-1] for c in data["curves"] for p in c["points"])
-    profile, _, where = str(data["title"]).partition(" · ")
-    _frame(axes, data, f"Measured here: {profile}", ", ".join(t for t in (where, data["boxes"], seeds) if t), highest)
-    _direct_labels(axes, labels)
-    hints = [bars_hint(p for c in data["curves"] for p in c["points"])]
-    hints += ["dots: seeds"] if counts and counts[-1] > 1 else []
-    hints += ["hollow: older code †"] if any(p["stale"] for c in data["curves"] for p in c["points"]) else []
-    axes.annotate(" · ".join(filter(None, hints)), (0, 0), xytext=(0, -56), xycoords="axes fraction",
-                  textcoords="offset points", fontsize=8, color=MUTED)
+def _where(rows: pd.DataFrame) -> str:
+    """"quick · embedded v1 (2000/300 images), ground-truth boxes"."""
+    return "".join(f"{r.profile} · {r.data}, {'ground-truth' if r.box_source == 'gt' else 'detector'} boxes"
+                   for r in rows[:1].itertuples())
 
 
-def bars_hint(points: Iterable[PlotData]) -> str:
-    """What the whiskers of these points are; empty where there are none."""
-    counts = {p["n"] > 1 for p in points if p.get("interval")}
-    return {frozenset({True}): "bars: 95 % t-interval over seeds", frozenset(): "",
-            frozenset({False}): "bars: 95 % bootstrap over images, one seed"}.get(
-        frozenset(counts), "bars: 95 %, over seeds (one seed: over images)")
-
-
-def whiskers(point: PlotData) -> list[list[float]] | None:
-    """Distances from a point to the ends of its interval, for matplotlib's errorbar."""
-    if not point.get("interval"):
-        return None
-    low, high = point["interval"]
-    return [[max(0.0, point["y"] - low)], [max(0.0, high - point["y"])]]
-
-
-def _draw_ceilings(axes: Axes, data: PlotData) -> None:
-    """What each codec would score with a perfect network."""
-    labels, place = [], _spread(data)
-    for curve in data["ceilings"]:
-        if curve["points"]:
-            colour = COLOURS[curve["style"] % len(COLOURS)]
-            axes.plot([place(p["x"], curve["style"]) for p in curve["points"]], [p["y"] for p in curve["points"]],
-                      color=colour, linestyle=(0, (4, 3)), linewidth=1.4, marker=".", zorder=2)
-            labels.append((curve["points"][-1]["y"], curve["name"], colour))
-    _frame(axes, data, "Codec ceiling, no training", "ground truth encoded and decoded")
-    _direct_labels(axes, _merged(labels))
-
-
-def _merged(labels: list[tuple[float, str, str]]) -> list[tuple[float, str, str]]:
-    """Ceilings that end at the same height share one label ("SimCC, FlatPose")."""
-    groups: dict[float, list[tuple[str, str]]] = {}
-    for y, name, colour in labels:
-        groups.setdefault(round(y, 1), []).append((name, colour))
-    return [(y, same[0][0], same[0][1]) if len(same) == 1 else
-            (y, ",\n".join(name for name, _ in same), MUTED) for y, same in groups.items()]
-
-
-def _draw_curve(axes: Axes, curve: PlotData, place: Callable[[float, int], float]) -> None:
-    from matplotlib.transforms import ScaledTranslation
-
-    colour, marker = COLOURS[curve["style"] % len(COLOURS)], MARKERS[curve["style"] % len(MARKERS)]
-    points = curve["points"]
-    xs = [place(p["x"], curve["style"]) for p in points]
-    axes.plot(xs, [p["y"] for p in points], color=colour, linewidth=1.8, zorder=3)
-    for x, point in zip(xs, points, strict=True):
-        axes.errorbar([x], [point["y"]], yerr=whiskers(point), fmt=marker, color=colour,
-                      markerfacecolor=CARD if point["stale"] else colour, markersize=6.5, capsize=3, linewidth=1.2,
-                      zorder=4)
-        if len(point["seeds"]) > 1:  # beside the mean, which would hide them
-            axes.plot([x], [point["seeds"]], linestyle="", marker=".", markersize=4.5, color=colour, zorder=5,
-                      transform=axes.transData + ScaledTranslation(7 / 72, 0, axes.figure.dpi_scale_trans))
-
-
-def _draw_published(axes: Axes, data: PlotData) -> None:
-    for curve in data["published"]:
-        for point in curve["points"]:
-            colour, marker = COLOURS[curve["style"] % len(COLOURS)], MARKERS[curve["style"] % len(MARKERS)]
-            axes.plot([point["x"]], [point["y"]], marker=marker, color=colour, markerfacecolor=CARD, markersize=8,
-                      markeredgewidth=1.8, linestyle="", zorder=3)
-            axes.annotate(f"{point['y']:.1f}", (point["x"], point["y"]), xytext=(0, 9), textcoords="offset points",
-                          ha="center", fontsize=9, color=colour)
-    names = [c["name"] for c in data["published"] if c["points"]]
-    plain = {"x_label": data["x_label"].split(" (")[0],
-             "ticks": [{**t, "label": t["label"].split("\n")[0]} for t in data["ticks"]]}
-    subtitle = f"{', '.join(names)}; others unknown" if len(names) < len(data["published"]) else ""
-    _frame(axes, {**data, **plain}, f"Paper ({data['paper']}), published", subtitle)
-    if len(names) > 1:
-        _direct_labels(axes, [(c["points"][-1]["y"], c["name"], COLOURS[c["style"] % len(COLOURS)])
-                              for c in data["published"] if c["points"]])
-
-
-def _frame(axes: Axes, data: PlotData, title: str, subtitle: str, highest: float = 100.0) -> None:
-    """Scales, ticks, grid and headings shared by the panels; the y axis starts at 0, less half a marker."""
-    xs = [t["x"] for t in data["ticks"]]
-    if data["log2"]:
-        axes.set_xscale("log", base=2)
-    axes.set_xticks(xs, [t["label"] for t in data["ticks"]])
-    axes.minorticks_off()
-    if data["log2"]:
-        axes.set_xlim(xs[0] / 2**0.3, xs[-1] * 2**0.3)
-    else:
-        margin = 0.08 * (xs[-1] - xs[0] or 1.0)
-        axes.set_xlim(xs[0] - margin, xs[-1] + margin)
-    top = 104.0 if highest > 50 else max(1.12 * highest, 1.0)
-    axes.set_ylim(-0.03 * top, top)
-    axes.set_yticks(range(0, 101, 20) if top == 104.0 else [y for y in axes.get_yticks() if 0 <= y <= top])
-    axes.grid(color=GRID, linewidth=0.8)
-    axes.set_axisbelow(True)
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.set_xlabel(data["x_label"])
-    axes.set_ylabel(f"{data['metric']} × 100")
-    axes.set_title(title, loc="left", fontsize=10, fontweight="bold", pad=20, wrap=True)
-    axes.annotate(subtitle, (0, 1), xytext=(0, 7), xycoords="axes fraction", textcoords="offset points", fontsize=9,
-                  color=MUTED)
-
-
-def _spread(data: PlotData) -> Callable[[float, int], float]:
-    """Moves the curves a little apart along x, so that equal values do not hide each other."""
-    count, xs = len(data["curves"]), [t["x"] for t in data["ticks"]]
-    step = 0.16 if data["log2"] else 0.012 * (xs[-1] - xs[0])
-
-    def place(x: float, style: int) -> float:
-        offset = step * (style - (count - 1) / 2)
-        return x * 2**offset if data["log2"] else x + offset
-
-    return place
-
-
-def _direct_labels(axes: Axes, labels: list[tuple[float, str, str]], gap: float = 5.0) -> None:
-    """Names at the right end of their curves, pushed apart to at least ``gap`` percent of the y axis."""
-    low, gap = -100.0, gap * axes.get_ylim()[1] / 100
-    for y, name, colour in sorted(labels):
-        low = max(y, low + gap)
-        axes.annotate(name, (1, low), xytext=(6, 0), xycoords=("axes fraction", "data"), textcoords="offset points",
-                      va="center", fontsize=9, color=colour, annotation_clip=False)
+def _change(rows: pd.DataFrame, metric: str) -> str:
+    """How each series changes from its first to its last x, by the one rule of inference."""
+    parts, counts = [], sorted(set(rows.groupby("row")["seed"].nunique()))
+    for series, some in rows.groupby("series", sort=False):
+        first, last = (pd.Series(next(iter(frame.by_seed(some[some.x == x], metric).values()), {}), dtype=float)
+                       for x in (some.x.min(), some.x.max()))
+        verb = {"higher": "rises from ", "lower": "falls from "}.get(stats.paired(last, first).verdict, "")
+        parts.append(f"{series} {verb}{100 * first.mean():.1f} to {100 * last.mean():.1f}")
+    seeds = "one seed" if counts == [1] else f"{'–'.join(dict.fromkeys(map(str, counts[:1] + counts[-1:])))} seeds"
+    return f"{metric} × 100: {'; '.join(parts)} ({_where(rows)}, {seeds})."

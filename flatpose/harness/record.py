@@ -13,6 +13,8 @@ from typing import Annotated, Any, Literal, Optional
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+import flatpose
+from flatpose.config.run import from_dict, spec_hash
 from flatpose.errors import DataError, nearest
 from flatpose.io import read_json
 
@@ -151,6 +153,17 @@ class Record(Part):
         """Two records with the same key are repetitions of the same run."""
         made_from = self.checkpoint.sha256[:12] if self.checkpoint else f"seed{self.seed}"
         return self.spec_hash, made_from, self.data_id
+
+    @property
+    def stale(self) -> bool:
+        """Whether code with other numbers made it, or a default or field of its configuration has changed since.
+
+        ``spec`` holds defaults too and ``spec_hash`` leaves them out, so that today's hash of the one differs then.
+        """
+        try:
+            return self.numerics != flatpose.NUMERICS or spec_hash(from_dict(self.spec)) != self.spec_hash
+        except ValidationError:
+            return True
 
     @property
     def run_id(self) -> str:

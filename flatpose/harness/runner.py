@@ -1,176 +1,173 @@
-"""Does what a plan says: one run after the other, each failure kept and none of them stopping the rest."""
+"""One run, from its lock to its record. A failure is kept as a record too."""
 
 from __future__ import annotations
 
+import ctypes
 import errno
-import json
+import os
+import platform
 import shutil
 import time
 import traceback
-from collections.abc import Callable
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TypeVar
 
-from flatpose.config import DataConfig, RunConfig, spec_hash, to_dict
-from flatpose.data import KEYPOINTS_FILE, find_root, identity, load
+from pydantic import ValidationError
+
+import flatpose
+from flatpose.config import RunConfig, to_dict
+from flatpose.data import KEYPOINTS_FILE, find_root, identity
 from flatpose.errors import AllRanksError, CheckpointError, DataError, FlatPoseError, RunError
-from flatpose.harness import provenance, run_page
-from flatpose.harness.identity import code_hash
-from flatpose.harness.memory import keep_freed_memory
-from flatpose.harness.plan import Plan, PlannedRun, Status
-from flatpose.harness.ranks import leave, rank, share, world
-from flatpose.harness.store import ERROR, Busy, RunDir
-from flatpose.io import read_json, write_bytes, write_text
+from flatpose.harness import provenance
+from flatpose.harness.plan import PlannedRun, Status
+from flatpose.harness.record import Record
+from flatpose.harness.store import ERROR, Busy, RunDir, rank, world
+from flatpose.io import write_bytes, write_text
 from flatpose.progress import Reporter
 
-CODE = "code"  # names the code that began the run in this folder
+T = TypeVar("T")
+NUMERICS_FILE = "numerics"  # in a run's folder: the version of the numbers that its checkpoint belongs to
 DISK_ERRORS = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO}
-ROOM = 1 << 20  # bytes free below which a failed write is the disk's fault, whatever a library says
+ROOM = 1 << 20  # bytes free below which a failed write is blamed on the disk, whatever a library says
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of one planned run."""
+    """How one planned run ended."""
 
     planned: PlannedRun
     status: Status
     reason: str
     seconds: float = 0.0
+    record: Record | None = None
+    """None where nothing was recorded, or an earlier record holds."""
 
 
-def run_plan(plan: Plan, runs_dir: Path, data_root: Path | None, reporter: Reporter,
-             on_start: Callable[[int, PlannedRun], None] = lambda *_: None) -> list[Outcome]:
-    """Run everything that is due and tell what became of each run.
-
-    Bad data blocks its runs and is no failure of theirs: nothing is recorded, and once the data is mended the same
-    command goes on. All data is looked at before the first run starts. The order is the plan's, but runs that took
-    their process with them (the lock is still there) come last: what the system kills for its memory must not keep
-    the others from being run. Of several processes (torchrun) rank 0 decides what starts, and one that fails by itself
-    ends them all.
+def run_one(planned: PlannedRun, runs_dir: Path, data_root: Path | None, reporter: Reporter) -> Outcome:
+    """Make one run, from its lock to its record.
 
     Raises:
-        RunError: Nothing more can be written. That is no failure of a run either.
+        DataError: The data are bad.
+        RunError: Nothing more can be written.
     """
-    bad = {data: problem for data in dict.fromkeys(planned.run.data for planned in plan.due)
-           if (problem := _problem(data, data_root, reporter))}
-    due, bad = share((sorted(plan.due, key=lambda planned: _died(planned, runs_dir)), bad))
-    outcomes = []
-    for number, planned in enumerate(due):
-        data = planned.run.data
-        if data not in bad:
-            on_start(number, planned)
-            try:
-                outcomes.append(_run_one(planned, runs_dir, data_root, reporter))
-                continue
-            except DataError as error:  # an image that cannot be decoded is met only in training
-                if world() > 1:
-                    leave(_text(error))
-                bad[data] = _text(error)
-            except OSError as error:
-                raise RunError(f"nothing more can be written ({error.strerror or error})", where=str(runs_dir),
-                               hint="finished runs and the last checkpoint are kept; make room, then the same command "
-                                    "goes on") from error
-        outcomes.append(Outcome(planned, "blocked", bad[data]))
-    return outcomes
-
-
-def _problem(data: DataConfig, data_root: Path | None, reporter: Reporter) -> str | None:
-    from flatpose.metrics.score import check_truth
-
+    started = time.monotonic()
+    folder = folder_of(planned, runs_dir, data_root)
     try:
-        found = load(data, data_root, reporter=reporter)
-        if data.source == "disk" and found.task in ("coco", "crowdpose"):  # before training, not after it
-            check_truth(found.task, read_json(found.val.annotation_file), found.val.annotation_file)
-    except DataError as error:
-        return str(error)
-    return None
+        with ExitStack() as held:  # lock and record belong to rank 0
+            skipped = share(None if rank() else _begin(folder, planned, held))
+            if skipped is not None:
+                return skipped
+            record = _execute(planned, folder.path, data_root, reporter)
+            if not rank():
+                folder.save(record)
+    except OSError as error:
+        raise RunError(f"nothing more can be written ({error.strerror or error})", where=str(runs_dir),
+                       hint="finished runs and the last checkpoint are kept; free some space, then the same command "
+                            "continues") from error
+    return Outcome(planned, record.status, record.reason or "", time.monotonic() - started, record)
 
 
-def _died(planned: PlannedRun, runs_dir: Path) -> bool:
-    """Whether an earlier process ended in this run without a word."""
-    return planned.data_id is not None and \
-        RunDir.of(runs_dir, spec_hash(planned.run), planned.seed, planned.data_id).abandoned()
-
-
-def _run_one(planned: PlannedRun, runs_dir: Path, data_root: Path | None, reporter: Reporter) -> Outcome:
-    run, started = planned.run, time.monotonic()
-    data_id, missing = (planned.data_id, None) if planned.data_id else identity(run.data, data_root)
+def folder_of(planned: PlannedRun, runs_dir: Path, data_root: Path | None) -> RunDir:
+    """Where a run is stored, also of embedded data that were generated after it was planned."""
+    data_id, missing = (planned.data_id, None) if planned.data_id else identity(planned.run.data, data_root)
     if data_id is None:
-        raise DataError(missing or "the embedded data vanished while the sweep was running")
-    folder = RunDir.of(runs_dir, spec_hash(run), planned.seed, data_id)
-    with ExitStack() as held:  # the lock and the record are rank 0's
-        skipped = share(None if rank() else _begin(folder, planned, held))
-        if skipped is not None:
-            return skipped
-        record = _record(run, planned.seed, data_id, data_root, folder.path, reporter)
-        if not rank():
-            folder.save(record)
-            run_page.write(folder.path, record)
-    return Outcome(planned, record["status"], record["reason"] or "", time.monotonic() - started)
+        raise DataError(missing or "the embedded data were removed during the sweep")
+    return RunDir.of(runs_dir, planned.spec_hash, planned.seed, data_id)
 
 
 def _begin(folder: RunDir, planned: PlannedRun, held: ExitStack) -> Outcome | None:
-    """Take the run's lock and clear its folder; what became of the run when another process has or had it."""
+    """Take the run's lock and clear its folder; an outcome when another process has the run or finished it."""
     try:
         held.enter_context(folder.lock())
     except Busy as busy:
         return Outcome(planned, "running", busy.what)
     record = folder.record()
-    if record is not None and record["status"] == "done" and planned.status == "not run":
+    if record is not None and record.status == "done" and planned.status == "not run":
         return Outcome(planned, "done", "another process finished it meanwhile")
-    _clear(folder, planned, code_hash(planned.run))
+    _clear(folder, planned)
     return None
 
 
-def _clear(folder: RunDir, planned: PlannedRun, code: str) -> None:
-    """Take away what no longer stands: the old record, and a checkpoint that another code began.
-
-    A number from two codes would mean nothing. A failed or killed run of today's code goes on where it was.
-    """
+def _clear(folder: RunDir, planned: PlannedRun) -> None:
+    """Remove the old record, and a checkpoint of another version of the numbers; a failed run resumes from its own."""
     folder.discard_record()
-    for path in (*folder.path.glob("error*.txt"), *folder.path.glob(".*.tmp")):  # the latter a killed writer left
+    for path in (*folder.path.glob("error*.txt"), *folder.path.glob(".*.tmp")):  # the latter of killed writers
         path.unlink(missing_ok=True)
-    marker = folder.path / CODE
-    other_code = marker.is_file() and marker.read_text() != code
-    if planned.status in ("done", "stale") or other_code:
-        for name in ("checkpoint", "checkpoint.old", "checkpoint.next"):
-            shutil.rmtree(folder.path / name, ignore_errors=True)
-    write_text(marker, code)
+    marker = folder.path / NUMERICS_FILE
+    other = marker.is_file() and marker.read_text() != str(flatpose.NUMERICS)
+    if planned.status in ("done", "stale") or other:
+        for path in folder.path.glob("checkpoint*"):
+            shutil.rmtree(path, ignore_errors=True)
+    write_text(marker, str(flatpose.NUMERICS))
 
 
-def measure(run: RunConfig, seed: int, data_root: Path | None, work_dir: Path, reporter: Reporter) -> dict[str, Any]:
-    """Train and evaluate one run in ``work_dir``, going on from what lies there; the measured part of its record.
+def _execute(planned: PlannedRun, work_dir: Path, data_root: Path | None, reporter: Reporter) -> Record:
+    """Train and evaluate one run. An exception becomes a failed record with its reason.
 
-    A checkpoint that is damaged or not to be trusted is removed, and the run starts afresh.
+    One of several processes that fails without the others does not return.
+
+    Raises:
+        DataError: The data are bad.
+        OSError: The disk is full or cannot be written.
     """
+    started, clock = provenance.now(), time.monotonic()
+    try:
+        measured = _measure(planned.run, planned.seed, data_root, work_dir, reporter)
+        return make_record(planned, work_dir.name, started, clock, measured)
+    except Exception as error:
+        if world() > 1 and not isinstance(error, AllRanksError | ValidationError):
+            _leave(error, work_dir)
+        if isinstance(error, DataError):
+            raise
+        if _disk_fails(error, work_dir):
+            raise OSError(errno.ENOSPC, text_of(error)) from error
+        reason = _reason(error, work_dir, data_root)
+        if not rank():
+            write_text(work_dir / ERROR, traceback.format_exc())
+        reporter.message(f"failed: {reason} (details: {work_dir / ERROR})")
+        return make_record(planned, work_dir.name, started, clock, {}, reason)
+
+
+def make_record(planned: PlannedRun, data_id: str, started: str, clock: float, measured: dict[str, Any],
+                reason: str | None = None) -> Record:
+    """The record of a run that began at ``started``; failed when there is a reason.
+
+    Raises:
+        ValidationError: A measured number is not finite.
+    """
+    return Record.model_validate({
+        "numerics": flatpose.NUMERICS, "spec_hash": planned.spec_hash, "seed": planned.seed, "data_id": data_id,
+        "profile": planned.run.profile, "spec": to_dict(planned.run), "status": "failed" if reason else "done",
+        "reason": reason, **measured, "provenance": provenance.describe(started, time.monotonic() - clock)})
+
+
+def _measure(run: RunConfig, seed: int, data_root: Path | None, work_dir: Path, reporter: Reporter) -> dict[str, Any]:
+    """Train and evaluate one run in ``work_dir``, resuming what is there; the measured part of its record."""
     from flatpose.pipeline import execute
 
-    keep_freed_memory()
+    _keep_freed_memory()
     if not rank():
-        _drop_code(work_dir, reporter)
-    share(None)  # nobody reads a checkpoint before rank 0 has looked at it
+        _drop_untrusted_checkpoints(work_dir, reporter)
+    share(None)  # no process reads a checkpoint before rank 0 has checked it
     _keep_keypoints(run, data_root, work_dir)
     try:
         return execute(run, seed=seed, data_root=data_root, work_dir=work_dir, reporter=reporter)
     except CheckpointError as error:
-        reporter.message(f"{error.what}; this run starts afresh")
+        reporter.message(f"{error.what}; this run starts from the beginning")
     return execute(run, seed=seed, data_root=data_root, work_dir=work_dir, reporter=reporter)
 
 
 def _keep_keypoints(run: RunConfig, data_root: Path | None, work_dir: Path) -> None:
-    """A keypoint set of one's own lies with the data; `pack` needs it with the weights."""
+    """Copy the user's own keypoint set from the data to the run, where ``pack`` finds it beside the weights."""
     root = find_root(data_root)
     if run.data.task == "custom" and root is not None and not rank():
         write_bytes(work_dir / KEYPOINTS_FILE, (root / KEYPOINTS_FILE).read_bytes())
 
 
-def _drop_code(work_dir: Path, reporter: Reporter) -> None:
-    """Remove a checkpoint whose averaged weights, which accelerate unpickles, hold more than tensors.
-
-    A runs folder may come from a stranger.
-    """
+def _drop_untrusted_checkpoints(work_dir: Path, reporter: Reporter) -> None:
+    """Remove a checkpoint whose pickled part holds more than tensors: a runs folder may come from anybody."""
     from flatpose.checkpoints import load_file
 
     for folder in sorted(work_dir.glob("checkpoint*")):
@@ -179,56 +176,53 @@ def _drop_code(work_dir: Path, reporter: Reporter) -> None:
                 load_file(path)
         except FlatPoseError as error:
             shutil.rmtree(folder)
-            reporter.message(f"the checkpoint was not to be trusted ({error.what}) and has been removed; this run "
-                             "starts afresh")
+            reporter.message(f"removed a checkpoint that is not safe to load ({error.what}); this run starts from the "
+                             "beginning")
 
 
-def _record(run: RunConfig, seed: int, data_id: str, data_root: Path | None, work_dir: Path, reporter: Reporter
-            ) -> dict[str, Any]:
-    """Execute one run; an exception becomes a failed record with its reason.
+def _keep_freed_memory() -> None:
+    """Tell glibc to keep freed blocks, however large, for the next training step instead of returning them.
 
-    One of several processes that fails without the others does not return.
-
-    Raises:
-        DataError: The data is bad.
-        OSError: The disk is full or cannot be written.
+    The kernel zeroes every page of a returned block again: a fifth of the time of a small network on a CPU
+    (benchmarks/results/engine.md). The numbers are mallopt's M_MMAP_THRESHOLD and M_TRIM_THRESHOLD; older releases
+    refuse more than 32 MiB.
     """
-    started, clock = provenance.now(), time.monotonic()
-    measured: dict[str, Any] = {}
-    status, reason = "done", None
-    try:
-        measured = measure(run, seed, data_root, work_dir, reporter)
-        _refuse_nan(measured)
-    except Exception as error:
-        if world() > 1 and not isinstance(error, AllRanksError):
-            _leave(error, work_dir)
-        if isinstance(error, DataError):
-            raise
-        if _disk_fails(error, work_dir):
-            raise OSError(errno.ENOSPC, _text(error)) from error
-        measured, status, reason = {}, "failed", _reason(error, work_dir, data_root)
-        if not rank():
-            write_text(work_dir / ERROR, traceback.format_exc())
-        reporter.message(f"failed: {reason} (details: {work_dir / ERROR})")
-    return {"spec_hash": spec_hash(run), "seed": seed, "data_id": data_id, "code_hash": code_hash(run),
-            "profile": run.profile, "spec": to_dict(run), "status": status, "reason": reason, **measured,
-            "provenance": provenance.describe(started, time.monotonic() - clock)}
+    if platform.libc_ver()[0] == "glibc":
+        mallopt = ctypes.CDLL(None).mallopt
+        for option in (-3, -1):
+            any(mallopt(option, size) for size in (1 << 30, 1 << 25))
 
 
-def _refuse_nan(measured: dict[str, Any]) -> None:
-    """A number that is none fails its run, not the sweep; no process waits for another any more."""
-    try:
-        json.dumps(measured, allow_nan=False)
-    except ValueError as error:
-        raise AllRanksError(f"a measured number is none: {error}") from error
+def share(value: T) -> T:
+    """Rank 0's value, in every process; all of them must call this at the same place."""
+    if world() == 1:
+        return value
+    import torch
+    from accelerate.state import PartialState
+    from accelerate.utils import broadcast_object_list, parse_flag_from_env
+
+    # Starts the process group when there is none yet, in the way of the trainer's Accelerator, which takes it over.
+    state = PartialState(cpu=not torch.cuda.is_available() or parse_flag_from_env("ACCELERATE_USE_CPU"))
+    if state.device.type == "cpu":  # "cpu:0" counts as another device: a network that is sent there is copied
+        state.device = torch.device("cpu")
+    return broadcast_object_list([value])[0]
+
+
+def leave(message: str) -> NoReturn:
+    """End this process at once, because it failed alone: torchrun then ends the others.
+
+    A normal exit would wait for communication that the others will never answer.
+    """
+    os.write(2, f"error: rank {rank()} of {world()}: {message}\n".encode())
+    os._exit(1)
 
 
 def _leave(error: Exception, work_dir: Path) -> NoReturn:
-    """Of several processes this one failed alone; the traceback lies in the run's folder, each rank's its own."""
+    """Leave with the traceback in the run's folder, each rank's in a file of its own."""
     path = work_dir / (f"error-rank{rank()}.txt" if rank() else ERROR)
     with suppress(OSError):
         write_text(path, traceback.format_exc())
-    leave(f"{_text(error)} (details: {path})")
+    leave(f"{text_of(error)} (details: {path})")
 
 
 def _disk_fails(error: Exception, work_dir: Path) -> bool:
@@ -240,16 +234,19 @@ def _disk_fails(error: Exception, work_dir: Path) -> bool:
 
 def _reason(error: Exception, work_dir: Path, data_root: Path | None) -> str:
     """One line for the record, without this machine's folders: records are published."""
-    text = _text(error)
+    text = text_of(error)
     for folder, name in ((work_dir, "RUN"), (data_root, "DATA"), (Path.home(), "~")):
         if folder is not None:
             text = text.replace(str(folder), name)
     return text.splitlines()[0][:300]
 
 
-def _text(error: Exception) -> str:
+def text_of(error: Exception) -> str:
     """The message of an error; of one in a data-loading process, without the traceback that torch puts before it."""
     kind = type(error).__name__
+    if isinstance(error, ValidationError):
+        first = error.errors(include_url=False)[0]
+        return f"non-finite or missing result: {'.'.join(map(str, first['loc']))}: {first['msg']}"
     text = str(error)
     if text.startswith("Caught "):
         text = text.rsplit(f"{kind}: ", 1)[-1]

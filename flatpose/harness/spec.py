@@ -1,14 +1,16 @@
-"""The vocabulary of experiments/: an experiment is rows, each a run with the numbers the paper published for it."""
+"""What a file of experiments/ is made of: an experiment has rows, each a run and the numbers published for it."""
 
 from __future__ import annotations
 
-from dataclasses import replace
-from typing import Any, Literal, Optional, Union
+from collections.abc import Iterable, Mapping
+from dataclasses import fields, replace
+from typing import Any, Literal, Optional, get_args
 
 from pydantic import Field, PositiveInt
 
-from flatpose.config import CodecConfig, DataConfig, RunConfig
+from flatpose.config import AugmentConfig, CodecConfig, DataConfig, EvalConfig, ModelConfig, RunConfig, TrainConfig
 from flatpose.config.base import config
+from flatpose.errors import SpecError, nearest
 
 Metric = Literal["AP", "AP50", "AP75", "AP_M", "AP_L", "AR", "AP_easy", "AP_medium", "AP_hard", "PCKh@0.5", "PCKh@0.1"]
 
@@ -23,17 +25,17 @@ class Published:
     params_m: Optional[float] = None
     gflops: Optional[float] = None
     params_by: Literal["all", "leaf"] = "all"
-    """Which parameters the print counts: all, or those of leaf modules only (a common tool's; no position codes)."""
+    """Which parameters the printed number counts: all, or those of leaf modules only (as common tools do)."""
     gflops_by: Literal["all", "hrnet_tool"] = "all"
-    """How the print counts: every matrix product, or as the summary tool of HRNet's repository (complexity.py)."""
+    """How the printed number counts: every matrix product, or as the tool of HRNet's repository (complexity.py)."""
     built: dict[str, Any] = Field(default_factory=dict)
-    """Hyper-parameters that the paper prints, as the cost command reads them off the built network ("table6")."""
+    """Hyper-parameters that the paper prints, in the form in which ``cost`` reads them from the network ("table6")."""
     boxes: str = ""
-    """What is known of the boxes of these metrics, where it is not what the table says or implies."""
+    """What is known about the boxes of these metrics, where it differs from what the table says or implies."""
     misprints: dict[str, str] = Field(default_factory=dict)
-    """Quantity or metric -> why its printed number is known to be wrong: a difference from it is no miss of ours."""
+    """Quantity or metric -> why its printed number is known to be wrong; differences from it are not judged."""
     note: str = ""
-    """What is odd about these numbers (a contradiction, another convention, another box source)."""
+    """What a reader must know about these numbers (a contradiction, another convention or box source)."""
     split: str = ""
     """Where the metrics were measured, when not on the split that runs evaluate ("COCO test-dev")."""
 
@@ -62,11 +64,11 @@ class Row:
     group: str = ""
     """Heading under which a table lists the row ("Part A: Core design choices")."""
     series: str = ""
-    """For plots: the curve this point belongs to."""
+    """For plots: the curve that this point belongs to."""
     x: Optional[float] = None
-    """For plots: the point's place on the horizontal axis."""
+    """For plots: position on the horizontal axis."""
     readings: tuple[str, ...] = ()
-    """Ids of the readings of the paper this row depends on."""
+    """Ids of the readings of the paper that this row depends on."""
     note: str = ""
 
 
@@ -74,9 +76,12 @@ class Row:
 class Profile:
     """A scale at which an experiment runs. It changes size and effort, never what is compared.
 
-    Each field that is None leaves the row's own value. ``backbones`` maps the paper's backbone to the one used here;
-    ``model`` and ``train`` override fields of the row's model and training configuration by name (fields that a
-    model does not have are skipped, so that one profile serves several systems).
+    A field that is None leaves the row's own value. ``backbones`` maps the paper's backbone to the one used here.
+    ``model`` overrides fields of every row's network that has them; ``models`` and ``codec`` address one kind each;
+    ``train``, ``augment`` and ``eval`` override fields of those parts of the run.
+
+    Raises:
+        SpecError: A field that none of the classes concerned has, or an unknown kind.
     """
 
     name: str
@@ -88,7 +93,7 @@ class Profile:
     pretrained: Optional[bool] = None
     model: dict[str, Any] = Field(default_factory=dict)
     models: dict[str, dict[str, Any]] = Field(default_factory=dict)
-    """By model kind, after ``model``: the size-reduced member of a family."""
+    """By model kind, applied after ``model``: the size-reduced member of a family."""
     left_out: dict[str, str] = Field(default_factory=dict)
     """Row id -> why this profile does not run it."""
     codec: dict[str, dict[str, Any]] = Field(default_factory=dict)
@@ -100,14 +105,23 @@ class Profile:
     """By task, in place of ``data``."""
     eval: dict[str, Any] = Field(default_factory=dict)
     gpu: bool = False
-    """Needs a GPU: without one its runs are blocked rather than begun."""
+    """Needs a GPU: without one its runs are blocked."""
     minutes_per_run: Optional[float] = None
-    """Rough cost of one run on the hardware the profile is meant for, for ``plan`` before anything was measured."""
+    """Rough duration of one run on the hardware the profile is meant for; ``plan`` uses it until runs were timed."""
+
+    def __post_init__(self) -> None:
+        check = _OverrideCheck(f"profile {self.name!r}")
+        every_model = {name for cls in MODEL_KINDS.values() for name in _names(cls)}
+        check.fields(self.model, every_model, "model", "no model has this field")
+        check.kinds(self.models, MODEL_KINDS, "models")
+        check.kinds(self.codec, CODEC_KINDS, "codec")
+        for part, cls in (("train", TrainConfig), ("augment", AugmentConfig), ("eval", EvalConfig)):
+            check.fields(getattr(self, part), _names(cls), part, f"{cls.__name__} has no such field")
 
 
 @config
 class Figure:
-    """How the rows become a plot: one curve per ``Row.series`` over ``Row.x``."""
+    """A plot with one curve per ``Row.series`` over ``Row.x``."""
 
     x_label: str
     y_metric: Metric = "AP"
@@ -119,7 +133,7 @@ class Figure:
 
 @config
 class Picture:
-    """What is drawn from the rows' trained networks: Figs. 3 to 6 (flatpose.figures)."""
+    """A picture drawn from the rows' trained networks: Figs. 3 to 6 (flatpose.figures)."""
 
     kind: Literal["tokens", "attention", "heatmaps", "poses"]
     persons: PositiveInt = 6
@@ -128,38 +142,28 @@ class Picture:
 
 
 @config
-class Ceiling:
-    """One codec at one input size, measured on ground truth alone: encoded, decoded, scored. Nothing is trained."""
-
-    id: str
-    series: str
-    """The codec's name in tables and the curve it belongs to."""
-    part: Literal["map", "ratio", "sigma"]
-    """What is varied: cells of the map, bins per pixel, or the width of SimCC's label."""
-    codec: CodecConfig
-    image_size: tuple[PositiveInt, PositiveInt]
-    tasks: tuple[Literal["coco", "crowdpose", "mpii"], ...] = ("coco",)
-    x: Optional[float] = None
-    """Pixels per cell, bins per pixel, or sigma in pixels; None for a codec that has no cells."""
-
-
-@config
 class Experiment:
-    """A table or figure: a question, rows, the scales it can run at, and how the answer is drawn."""
+    """A table or figure: a question, rows, the profiles it can run at, and how the answer is drawn.
+
+    Raises:
+        SpecError: ``reference`` or a ``left_out`` of a profile names a row that does not exist.
+    """
 
     id: str
     title: str
     source: str
-    """Where in the paper it stands ("Fig. 1(b), section 1")."""
+    """Place in the paper ("Fig. 1(b), section 1")."""
     question: str
     rows: tuple[Row, ...]
     profiles: dict[str, Profile]
     default_profile: str = "quick"
     seeds: tuple[int, ...] = (0,)
     metric: Metric = "AP"
+    reference: Optional[str] = None
+    """Id of the row from which ``run`` and the pages print differences."""
     figure: Optional[Figure] = None
     picture: Optional[Picture] = None
-    """The answer is a picture drawn from the rows' networks, and a table measured on them, instead of their metric."""
+    """The answer is a picture drawn from the rows' networks, and a table measured on them, not their metric."""
     headline: Literal["measured", "boxes"] = "measured"
     """The table that answers the question: the metrics, or ground-truth against detector boxes."""
     tradeoff: bool = False
@@ -167,13 +171,51 @@ class Experiment:
     notes: tuple[str, ...] = ()
     """Contradictions of the paper and conditions that every reader of the page must know."""
 
+    def __post_init__(self) -> None:
+        rows = {row.id for row in self.rows}
+        named = {"reference": [self.reference] if self.reference else []}
+        named |= {f"profile {p.name!r}, left_out": list(p.left_out) for p in self.profiles.values()}
+        for place, names in named.items():
+            for name in names:
+                if name not in rows:
+                    raise SpecError(f"no row {name!r}", where=f"experiment {self.id}, {place}",
+                                    hint=nearest(name, rows))
 
-Override = Union[dict[str, Any], None]
+
+def _kinds(union: Any) -> dict[str, type]:
+    """Kind -> class, of a union of configuration classes that is discriminated by ``kind``."""
+    return {cls.__dataclass_fields__["kind"].default: cls for cls in get_args(get_args(union)[0])}
+
+
+def _names(cls: Any) -> set[str]:
+    return {field.name for field in fields(cls)} - {"kind"}
+
+
+MODEL_KINDS, CODEC_KINDS = _kinds(ModelConfig), _kinds(CodecConfig)
+
+
+class _OverrideCheck:
+    """Refuses overrides of a profile that would change nothing."""
+
+    def __init__(self, profile: str) -> None:
+        self.profile = profile
+
+    def fields(self, overrides: Iterable[str], known: set[str], place: str, what: str) -> None:
+        for name in overrides:
+            if name not in known:
+                raise SpecError(f"{name!r}: {what}", where=f"{self.profile}, {place}", hint=nearest(name, known))
+
+    def kinds(self, overrides: Mapping[str, dict[str, Any]], known: Mapping[str, type], place: str) -> None:
+        for kind, values in overrides.items():
+            if kind not in known:
+                raise SpecError(f"no kind {kind!r}", where=f"{self.profile}, {place}", hint=nearest(kind, known))
+            self.fields(values, _names(known[kind]), f"{place}[{kind!r}]", f"{known[kind].__name__} has no such field")
 
 
 def at_profile(run: RunConfig, profile: Profile, *, source: Literal["embedded", "disk"] | None = None) -> RunConfig:
     """The row's run at another scale; ``source`` overrides where the data comes from (``--data-root``)."""
-    model = _patched(_patched(run.model, profile.model), profile.models.get(run.model.kind, {}))
+    model = _patched(run.model, {k: v for k, v in profile.model.items() if k in _names(run.model)})
+    model = _patched(model, profile.models.get(run.model.kind, {}))
     backbone = getattr(model, "backbone", None)
     if backbone in profile.backbones:
         model = replace(model, backbone=profile.backbones[backbone])
@@ -181,15 +223,13 @@ def at_profile(run: RunConfig, profile: Profile, *, source: Literal["embedded", 
         model = replace(model, pretrained=profile.pretrained)
     scaled = profile.data_by_task.get(run.data.task, profile.data)
     data = run.data if scaled is None else replace(scaled, task=run.data.task)
-    if source is not None:
-        data = replace(data, source=source)
     final = run.augment_final
     return replace(
         run,
         profile=profile.name,
         image_size=profile.image_size or run.image_size,
         model=model,
-        data=data,
+        data=data if source is None else replace(data, source=source),
         codec=_patched(shrunk(run.codec, profile.shrink), profile.codec.get(run.codec.kind, {})),
         train=_patched(run.train, profile.train),
         augment=_patched(run.augment, profile.augment),
@@ -200,13 +240,15 @@ def at_profile(run: RunConfig, profile: Profile, *, source: Literal["embedded", 
 
 def shrunk(codec: Any, factor: int) -> Any:
     """The codec with as many cells or bins at an input ``factor`` times smaller."""
+    if factor == 1:
+        return codec
     if hasattr(codec, "stride"):
         stride = max(1, codec.stride // factor)
         return replace(codec, stride=stride, sigma=codec.sigma * codec.stride / (factor * stride))
-    return replace(codec, split_ratio=codec.split_ratio * factor) if hasattr(codec, "split_ratio") else codec
+    if hasattr(codec, "split_ratio"):
+        return replace(codec, split_ratio=codec.split_ratio * factor, flip_shift=None)
+    return codec
 
 
-def _patched(value: Any, overrides: Override) -> Any:
-    """``value`` with those overrides it has a field for."""
-    known = {k: v for k, v in (overrides or {}).items() if hasattr(value, k)}
-    return replace(value, **known) if known else value
+def _patched(value: Any, overrides: dict[str, Any]) -> Any:
+    return replace(value, **overrides) if overrides else value

@@ -1,108 +1,290 @@
-"""A sweep as the user sees it: progress per run, a summary at the end, a clean stop on Ctrl-C."""
+"""All runs of a plan, several side by side, each of them in a child process; Ctrl-C stops them between two steps."""
 
 from __future__ import annotations
 
-import shlex
+import multiprocessing
+import os
+import signal
 import sys
+import threading
 import time
+from collections import deque
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from multiprocessing.connection import Connection, wait
+from multiprocessing.context import SpawnProcess
 from pathlib import Path
-from typing import NoReturn
+from types import FrameType
+from typing import Any, Protocol, cast
 
-from flatpose.config import spec_hash
-from flatpose.harness.console import OPTIONS, err, make_reporter, minutes, table
+from flatpose.config import DataConfig
+from flatpose.data import load
+from flatpose.errors import DataError, RunError
+from flatpose.harness import provenance
 from flatpose.harness.plan import Plan, PlannedRun
-from flatpose.harness.ranks import rank
-from flatpose.harness.runner import Outcome, run_plan
-from flatpose.harness.store import RunDir
+from flatpose.harness.runner import Outcome, folder_of, leave, make_record, run_one, share, text_of
+from flatpose.harness.store import world
+from flatpose.progress import Relay, Reporter
 
-HINTS = {"failed": "try again: --rerun failed", "stale": "run it by today's code: --rerun stale"}
-
-
-def sweep(plan: Plan, runs_dir: Path, data_root: Path | None) -> int:
-    """Run what is due and say how it went.
-
-    Returns:
-        The exit code: 1 when a run failed, else 2 when bad or missing input kept one from running, else 0.
-    """
-    reporter, started = make_reporter(), time.monotonic()
-
-    def announce(number: int, planned: PlannedRun) -> None:
-        reporter.title = f"[{number + 1}/{len(plan.due)}] {planned.rows[0]} seed {planned.seed}"
-        if number:
-            each = (time.monotonic() - started) / number / 60
-            reporter.message(f"{number} of {len(plan.due)} runs finished, "
-                             f"{minutes(each * (len(plan.due) - number))} left")
-
-    try:
-        outcomes = run_plan(plan, runs_dir, data_root, reporter, announce)
-    except KeyboardInterrupt:
-        _stopped("finished runs and the last checkpoint are kept")
-    finally:
-        reporter.finish()
-    if rank():
-        return 0  # rank 0 speaks for all; at another code torchrun would end it, in the middle of its pages
-    return _conclude(plan, outcomes, runs_dir)
+THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
+GRACE_SECONDS = 20.0
+"""How long children that are stopped may finish their step and write their checkpoint; a run itself has half of it."""
 
 
-def slurm_sweep(plan: Plan, runs_dir: Path, data_root: Path | None, options: list[str]) -> int:
-    """The same, one Slurm job per run; ``options`` are NAME=VALUE of submitit. Interrupting it leaves the jobs alone.
+class Display(Protocol):
+    """Draws the progress of several runs (flatpose.harness.console)."""
+
+    def reporter(self, title: str) -> Reporter:
+        """The progress of one more run."""
+
+    def message(self, text: str) -> None:
+        """Print one line."""
+
+
+def default_jobs(due: int) -> int:
+    """As many runs side by side as this process may use cores, at most those due; one on a GPU and under torchrun."""
+    if provenance.has_gpu() or world() > 1:
+        return 1
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return max(1, min(cores, due))
+
+
+def run_plan(plan: Plan, runs_dir: Path, data_root: Path | None, display: Display, jobs: int = 1) -> list[Outcome]:
+    """Make every run that is due and say how each ended.
+
+    Bad data block their runs and are no failure of these: nothing is recorded, and once the data are repaired the same
+    command continues. All data are checked before the first run starts. Runs start in the plan's order, but those that
+    took their process down with them come last: what the system kills for its memory must not keep the others from
+    running. Of several processes (torchrun) rank 0 decides what starts.
+
+    Args:
+        plan: Its due runs are made.
+        runs_dir: Where records and checkpoints are kept.
+        data_root: Folder with coco/ and the like.
+        display: Told about progress.
+        jobs: Runs side by side, each in a process with one thread; with 1 they run in this process on all cores.
 
     Raises:
-        SpecError: An option is malformed or unknown to submitit.
-        RunError: submitit or Slurm is not there.
+        RunError: Nothing more can be written. That is no failure of a run either.
+        KeyboardInterrupt: Ctrl-C or SIGTERM; every run that was started has been stopped.
     """
-    from flatpose.harness.launch_slurm import Slurm, launch, parse_options
+    with stop_requests(GRACE_SECONDS / 2 if jobs == 1 else None) as stop:
+        bad: dict[DataConfig, str] = {}
+        for data in dict.fromkeys(planned.run.data for planned in plan.due):
+            try:
+                load(data, data_root, reporter=_stoppable(display.reporter("data"), stop))
+            except DataError as error:
+                bad[data] = str(error)
+        due, bad = share((sorted(plan.due, key=lambda planned: planned.folder(runs_dir).abandoned()), bad))
+        sweep = _Sweep(due, bad, runs_dir, data_root, display, stop)
+        return sweep.one_by_one() if jobs == 1 else sweep.side_by_side(jobs)
 
-    reporter = make_reporter()
+
+class StopRequest:
+    """The first signal asks for a stop between two steps; a second one, or the end of ``grace`` seconds, forces it."""
+
+    def __init__(self, grace: float | None) -> None:
+        self.asked, self.grace = False, grace
+        self.timer: threading.Timer | None = None
+
+    def handle(self, number: int, frame: FrameType | None) -> None:
+        """Signal handler."""
+        self.check()
+        self.asked = True
+        if self.grace is not None:
+            self.timer = threading.Timer(self.grace, os.kill, (os.getpid(), number))
+            self.timer.start()
+
+    def check(self) -> None:
+        """Raise KeyboardInterrupt when a stop was asked for."""
+        if self.asked:
+            raise KeyboardInterrupt
+
+
+@contextmanager
+def stop_requests(grace: float | None, child: bool = False) -> Iterator[StopRequest]:
+    """Handle SIGINT and SIGTERM by a StopRequest, in the main thread, where handlers are allowed.
+
+    A child process leaves Ctrl-C, which the terminal sends to both, to its parent, and is stopped by SIGTERM.
+    """
+    request, old = StopRequest(grace), {}
+    if threading.current_thread() is threading.main_thread():
+        old = {signal.SIGINT: signal.signal(signal.SIGINT, signal.SIG_IGN if child else request.handle),
+               signal.SIGTERM: signal.signal(signal.SIGTERM, request.handle)}
     try:
-        outcomes = launch(plan, runs_dir, data_root, reporter, Slurm(parse_options(options)))
-    except KeyboardInterrupt:
-        _stopped("the jobs go on (squeue --me)")
+        yield request
     finally:
-        reporter.finish()
-    return _conclude(plan, outcomes, runs_dir)
+        if request.timer is not None:
+            request.timer.cancel()
+        for number, handler in old.items():
+            signal.signal(number, handler)
 
 
-def _stopped(what_remains: str) -> NoReturn:
-    err.print(f"stopped; {what_remains}. To go on:\n  " + shlex.join(["flatpose-exp", *sys.argv[1:]]), markup=False)
-    raise SystemExit(130) from None
+def _stoppable(reporter: Reporter, stop: StopRequest) -> Reporter:
+    """The reporter, whose ``advance`` raises KeyboardInterrupt after a stop request."""
+
+    def send(name: str, arguments: tuple[Any, ...], info: Mapping[str, Any]) -> None:
+        getattr(reporter, name)(*arguments, **info)
+        if name == "advance":
+            stop.check()
+
+    return Relay(send)
 
 
-def _conclude(plan: Plan, outcomes: list[Outcome], runs_dir: Path) -> int:
-    told = {id(outcome.planned) for outcome in outcomes}
-    others = [Outcome(run, run.status, run.reason) for run in plan.runs if not run.due and id(run) not in told]
-    everything = [*(_settled(outcome, runs_dir) for outcome in outcomes), *others]
-    _summarise(everything)
-    return _exit_code(everything)
+def _child(planned: PlannedRun, runs_dir: Path, data_root: Path | None, pipe: Connection) -> None:
+    """One run in a process of its own. It sends calls of its reporter, then its outcome or what ends the sweep."""
+
+    def send(name: str, arguments: tuple[Any, ...], info: Mapping[str, Any]) -> None:
+        try:
+            pipe.send((name, arguments, info))
+        except OSError:  # the parent is gone
+            raise KeyboardInterrupt from None
+
+    with stop_requests(GRACE_SECONDS / 2, child=True) as stop:
+        try:
+            send("outcome", (run_one(planned, runs_dir, data_root, _stoppable(Relay(send), stop)),), {})
+        except DataError as error:
+            send("outcome", (Outcome(planned, "blocked", text_of(error)),), {})
+        except RunError as error:
+            send("error", (error.what, error.where, error.hint), {})
+        except KeyboardInterrupt:
+            sys.exit(130)
 
 
-def _settled(outcome: Outcome, runs_dir: Path) -> Outcome:
-    """What another process was working on may have ended while this one did the rest."""
-    planned = outcome.planned
-    if outcome.status != "running" or planned.data_id is None:
-        return outcome
-    record = RunDir.of(runs_dir, spec_hash(planned.run), planned.seed, planned.data_id).record()
-    return outcome if record is None else Outcome(planned, record["status"], "another process ran it meanwhile")
+@dataclass
+class _Job:
+    """A child process."""
+
+    number: int
+    process: SpawnProcess
+    reporter: Reporter
+    started: str = field(default_factory=provenance.now)
+    clock: float = field(default_factory=time.monotonic)
+    outcome: Outcome | None = None
+
+    def handle(self, name: str, arguments: tuple[Any, ...], info: Mapping[str, Any]) -> None:
+        """One message of the child."""
+        if name == "error":
+            what, where, hint = arguments
+            raise RunError(what, where=where, hint=hint)
+        if name == "outcome":
+            (self.outcome,) = arguments
+        else:
+            getattr(self.reporter, name)(*arguments, **info)
 
 
-def _summarise(outcomes: list[Outcome]) -> None:
-    """What was run now and what is not as it should be, with the way out; each kind of bad input once."""
-    shown = [o for o in outcomes if o.seconds or o.status not in ("done", "blocked")]
-    if shown and not OPTIONS.quiet:
-        table("", ["row", "seed", "status", "time", ""],
-              [[", ".join(o.planned.rows), str(o.planned.seed), o.status, minutes(o.seconds / 60) if o.seconds else "",
-                o.reason.splitlines()[0] if o.reason else ""] for o in shown], console=err)
-    for status, hint in HINTS.items():
-        rows = [f"{o.planned.rows[0]} seed {o.planned.seed}" for o in outcomes if o.status == status]
-        if rows:
-            err.print(f"{status}: {', '.join(rows)}\n  → {hint}", markup=False)
-    for reason in dict.fromkeys(o.reason for o in outcomes if o.status == "blocked"):
-        count = sum(o.reason == reason for o in outcomes)
-        err.print(f"blocked, {count} of {len(outcomes)} runs: {reason}", markup=False)
-    if not OPTIONS.quiet:
-        err.print(f"{sum(o.status == 'done' for o in outcomes)} of {len(outcomes)} runs are done", markup=False)
+@dataclass
+class _Sweep:
+    """The runs that are due, and what is known so far."""
+
+    due: Sequence[PlannedRun]
+    bad: dict[DataConfig, str]
+    runs_dir: Path
+    data_root: Path | None
+    display: Display
+    stop: StopRequest
+    outcomes: dict[int, Outcome] = field(default_factory=dict)
+
+    def one_by_one(self) -> list[Outcome]:
+        """In this process."""
+        for number, planned in enumerate(self.due):
+            if self._blocked(number):
+                continue
+            reporter = _stoppable(self.display.reporter(self._title(number)), self.stop)
+            try:
+                outcome = run_one(planned, self.runs_dir, self.data_root, reporter)
+            except DataError as error:  # an image that cannot be decoded is met only in training
+                if world() > 1:
+                    leave(text_of(error))
+                outcome = Outcome(planned, "blocked", text_of(error))
+            self._ended(number, outcome)
+        return list(self.outcomes.values())
+
+    def side_by_side(self, jobs: int) -> list[Outcome]:
+        """In ``jobs`` child processes at a time. One that dies without an outcome is a failure of its run only."""
+        waiting, active = deque(range(len(self.due))), dict[Connection, _Job]()
+        try:
+            while waiting or active:
+                while waiting and len(active) < jobs:
+                    number = waiting.popleft()
+                    if not self._blocked(number):
+                        pipe, job = self._start(number)
+                        active[pipe] = job
+                for pipe in _ready(active):
+                    try:
+                        active[pipe].handle(*pipe.recv())
+                    except (EOFError, OSError):
+                        job = active.pop(pipe)
+                        job.process.join()
+                        self._ended(job.number, job.outcome or self._died(job))
+                self.stop.check()
+        except BaseException:
+            _stop(active)
+            raise
+        return [self.outcomes[number] for number in sorted(self.outcomes)]
+
+    def _title(self, number: int) -> str:
+        return f"[{number + 1}/{len(self.due)}] {self.due[number].title}"
+
+    def _blocked(self, number: int) -> bool:
+        problem = self.bad.get(self.due[number].run.data)
+        if problem is not None:
+            self.outcomes[number] = Outcome(self.due[number], "blocked", problem)
+        return problem is not None
+
+    def _ended(self, number: int, outcome: Outcome) -> None:
+        self.outcomes[number] = outcome
+        if outcome.status == "blocked":
+            self.bad.setdefault(outcome.planned.run.data, outcome.reason)
+        elif outcome.status == "done" and outcome.record is not None:
+            metric, value = next(iter(outcome.record.results[0].metrics.items()), ("", 0.0))
+            self.display.message(f"{self._title(number)}: {metric} {100 * value:.1f} in {outcome.seconds:.0f} s "
+                                 f"({len(self.outcomes)} of {len(self.due)})")
+
+    def _start(self, number: int) -> tuple[Connection, _Job]:
+        context = multiprocessing.get_context("spawn")
+        receiving, sending = context.Pipe(duplex=False)
+        process = context.Process(target=_child, args=(self.due[number], self.runs_dir, self.data_root, sending))
+        before = {name: os.environ.get(name) for name in THREADS}
+        os.environ.update(dict.fromkeys(THREADS, "1"))  # read by the child's libraries when they are loaded
+        try:
+            process.start()
+        finally:
+            for name, value in before.items():
+                os.environ.pop(name) if value is None else os.environ.update({name: value})
+        sending.close()  # the child has the only other copy, so its death ends the stream
+        return receiving, _Job(number, process, self.display.reporter(self._title(number)))
+
+    def _died(self, job: _Job) -> Outcome:
+        """Keep the death of a child as a failed record of its run."""
+        planned, code = self.due[job.number], job.process.exitcode or 0
+        how = f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
+        reason = f"its process {how}" + (" (out of memory?)" if code == -signal.SIGKILL else "")
+        folder = folder_of(planned, self.runs_dir, self.data_root)
+        with folder.lock():
+            folder.save(make_record(planned, folder.path.name, job.started, job.clock, {}, reason))
+        return Outcome(planned, "failed", reason, time.monotonic() - job.clock)
 
 
-def _exit_code(outcomes: list[Outcome]) -> int:
-    states = {o.status for o in outcomes}
-    return 1 if "failed" in states else 2 if "blocked" in states else 0
+def _ready(active: Mapping[Connection, _Job]) -> list[Connection]:
+    """Pipes with something to read; waits for at most half a second, so that a stop request is noticed."""
+    return cast(list[Connection], wait(list(active), timeout=0.5))
+
+
+def _stop(active: dict[Connection, _Job]) -> None:
+    """Ask every child to stop between two steps, wait for its checkpoint, then end those that are left."""
+    try:
+        for job in active.values():
+            job.process.terminate()
+        until = time.monotonic() + GRACE_SECONDS
+        while active and time.monotonic() < until:
+            for pipe in _ready(active):  # a child that could not write its progress would never end
+                try:
+                    pipe.recv()
+                except (EOFError, OSError):
+                    active.pop(pipe).process.join()
+    finally:
+        for job in active.values():
+            job.process.kill()
+            job.process.join()

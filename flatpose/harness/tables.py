@@ -1,228 +1,241 @@
-"""Tables as data: what a report says, before any renderer decides how it looks. A cell knows why it is empty."""
+"""Tables of the pages and the terminal: selections of the frame as strings, formatted at the last moment.
+
+Every function returns a DataFrame of strings whose columns are the headings; :func:`markdown` shows one.
+Metrics are printed x 100; an interval over seeds reads "43.4 ± 0.9", one over images (one seed) "15.2 [13.1, 17]".
+"""
 
 from __future__ import annotations
 
-import math
-from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from typing import Any
 
-from flatpose.harness.collect import RecordSet, Setting, Stale
-from flatpose.harness.compare import Measured, box_name, flip, measure, result
+import pandas as pd
+
+from flatpose.harness import compare, frame, stats
+from flatpose.harness.frame import Frames
 from flatpose.harness.spec import Experiment, Row
 
-STALE_MARK = "†"
-LETTERS = "abcdefghijklmnopqrstuvwxyz"
-"""Names of the rules of a table."""
+DASH = "–"
+QUANTITIES = {"params_m": "parameters (M)", "gflops": "GFLOPs"}
+BOXES = {"gt": "GT boxes", "det": "detector boxes"}
 
 
-@dataclass(frozen=True)
-class Cell:
-    """One entry. ``value`` is the bare number or text in the column's unit, ``display`` how it reads."""
-
-    value: float | str | None
-    display: str
-    status: str = "done"
-    """done, stale, failed, not run, or empty (the question does not arise)."""
-    note: str = ""
-    """Becomes a footnote; always there when ``value`` is None."""
-    run_ids: tuple[str, ...] = ()
-    half_width: float | None = None
-    n: int | None = None
-    condition: str = ""
-    """Box source, flip test and score rule under which the number holds; empty where none of them enters."""
-    bootstrap: tuple[float, float] | None = None
-    """95 % interval over images, its ends averaged over seeds."""
+def markdown(table: pd.DataFrame) -> str:
+    """A pipe table; the first column is left-aligned, the others are too unless they hold numbers."""
+    numeric = [table[c].str.match(r"[-+–]?[\d–]").all() for c in table]
+    cells = table.apply(lambda column: column.str.replace("|", "\\|").str.replace("\n", " "))
+    return str(cells.to_markdown(index=False, tablefmt="pipe", disable_numparse=True,
+                                 colalign=["right" if right else "left" for right in numeric]))
 
 
-@dataclass(frozen=True)
-class Column:
-    key: str
-    title: str
-    unit: str = ""
-    decimals: int = 1
-    direction: str = ""
-    """"higher" or "lower" is better; empty for text and conditions."""
-    numeric: bool = True
+def number(value: float | None, decimals: int = 1, sign: str = "") -> str:
+    """Fixed decimals without a negative zero; a dash for None and NaN."""
+    if value is None or pd.isna(value):
+        return DASH
+    text = f"{value:{sign}.{decimals}f}"
+    return text if float(text) else f"{0:.{decimals}f}"
 
 
-@dataclass(frozen=True)
-class Line:
-    id: str
-    label: str
-    cells: tuple[Cell, ...]
-    group: str = ""
+def metric(line: Mapping[str, Any] | None) -> str:
+    """A line of :func:`flatpose.harness.frame.summary` with its interval."""
+    if line is None:
+        return DASH
+    text = number(100 * line["mean"])
+    if line["n"] > 1:
+        text += f" ± {number(50 * (line['high'] - line['low']))}"
+    elif not pd.isna(line["low"]):
+        text += f" [{number(100 * line['low'])}, {number(100 * line['high'])}]"
+    return text + (" (stale)" if line["stale"] else "")
 
 
-@dataclass(frozen=True)
-class Table:
-    id: str
-    title: str
-    columns: tuple[Column, ...]
-    rows: tuple[Line, ...]
-    notes: tuple[str, ...] = ()
-    stub: str = "row"
-    """Heading of the first column, the labels of the lines."""
+def difference(gap: stats.Difference) -> str:
+    """A paired difference with the half-width of its interval; a dash where one seed decides nothing."""
+    if gap.low is None or gap.high is None:
+        return DASH
+    return f"{number(100 * gap.mean, sign='+')} ± {number(50 * (gap.high - gap.low))}"
 
 
-def condensed(table: Table) -> Table:
-    """For a page: rows that were never run leave the table and are named below it, with the reason.
+def grid(experiment: Experiment, results: pd.DataFrame, box: str) -> pd.DataFrame:
+    """Of a figure: x against series, with the codec ceiling of each series that has one of its own."""
+    assert experiment.figure is not None
+    means = frame.summary(results, experiment.figure.y_metric)
+    trained = means[(means["kind"] == "trained") & (means["box_source"] == box)].to_dict("records")
+    ceilings = means[means["kind"] == "ceiling"].to_dict("records") if experiment.figure.ceiling else []
+    size = results[["input_h", "input_w"]].iloc[0]
+    lines = []
+    for x in sorted({row.x for row in experiment.rows if row.x is not None}):
+        name = f"{size.input_h / x:g}×{size.input_w / x:g}" if "stride" in experiment.figure.x_label else f"{x:g}"
+        line = {experiment.figure.x_label.split(" (")[0].replace("-map stride", " map"): name}
+        line |= {row.series: DASH for row in experiment.rows}
+        line |= {m["series"]: metric(m) for m in trained if m["x"] == x}
+        line |= {f"ceiling, {m['series']}": number(100 * m["mean"]) for m in ceilings if m["x"] == x}
+        lines.append(line)
+    made = pd.DataFrame(lines).fillna(DASH)
+    return made.T.drop_duplicates().T if ceilings else made
 
-    A table in which nothing was run stays as it is.
+
+def rows(experiment: Experiment, frames: Frames, settings: Sequence[tuple[str, str]], *, printed: bool = True
+         ) -> pd.DataFrame:
+    """One line per row: printed and measured metric, difference from the reference row, costs and verdict.
+
+    Args:
+        experiment: Its rows are the lines; columns without any entry are left out.
+        frames: Holds its results and costs.
+        settings: (profile, data_id) to show, one per benchmark of the experiment.
+        printed: Also show what the paper prints and the counts of the paper-size networks.
     """
-    idle = [line for line in table.rows if all(c.value in (None, 0) and c.status != "failed" for c in line.cells)
-            and line.cells[0].status == "not run" and not line.cells[0].run_ids]
-    if not idle or len(idle) == len(table.rows):
-        return table
-    counts = Counter(line.label for line in table.rows)
-    why: dict[str, list[str]] = {}
-    for line in idle:
-        name = f"{line.label} ({line.group})" if counts[line.label] > 1 and line.group else line.label
-        why.setdefault(line.cells[0].note, []).append(name)
-    said = [f"not run here ({reason}): {', '.join(names)}" for reason, names in why.items()]
-    return replace(table, rows=tuple(line for line in table.rows if line not in idle), notes=(*table.notes, *said))
+    results = frames.of(experiment.id)
+    chosen = pd.concat([results.iloc[:0], *(frame.under(results, *s) for s in settings)])
+    against = compare.against_paper(experiment, frames)
+    costs = frames.costs[frames.costs["experiment"] == experiment.id].set_index("row").to_dict("index")
+    lines = []
+    for row in experiment.rows:
+        name = experiment.metric if row.run.data.task != "mpii" else "PCKh@0.5"
+        line: dict[str, str] = {"row": label(row)}
+        said, cost = row.published if printed else None, costs.get(row.id, {}) if printed else {}
+        line["printed"] = number(said.metrics.get(name)) if said else DASH  # type: ignore[call-overload]
+        own = chosen[(chosen["row"] == row.id) & (chosen["kind"] == "trained")]
+        for mean in frame.summary(own, name).to_dict("records"):
+            line[f"measured, {BOXES[mean['box_source'][:3].rstrip(':')]}"] = metric(mean)
+        if (own["status"] == "failed").any() and (own["status"] == "failed").all():
+            line["measured, GT boxes"] = "failed"
+        line["difference"] = _from_reference(experiment, chosen, row.id, name)
+        line["printed params (M)"] = number(said.params_m) if said else DASH
+        line["params (M)"] = number(cost.get("params_leaf_m" if said and said.params_by == "leaf" else "params_m"), 2)
+        line["printed GFLOPs"] = number(said.gflops) if said else DASH
+        by_tool = said is not None and said.gflops_by == "hrnet_tool"
+        line["GFLOPs, HRNet's tool"] = number(cost.get("gflops_hrnet_tool"), 2) if by_tool else DASH
+        line["GFLOPs"] = number(cost.get("gflops"), 2)
+        line["verdict"] = verdicts(against[against["row"] == row.id]) if printed else DASH
+        lines.append(line)
+    made = pd.DataFrame(lines).fillna(DASH)
+    order = [c for c in made if not c.startswith("measured")]
+    order[2:2] = [c for c in made if c.startswith("measured")]
+    return made[[c for c in order if c == "row" or (made[c] != DASH).any()]].rename(columns=_headings(experiment))
 
 
-def text_cell(text: str) -> Cell:
-    return Cell(text, text)
+def label(row: Row) -> str:
+    """A row's label, with its input size where its group is one."""
+    return f"{row.label}, {row.group.replace('x', '×')}" if row.group[:1].isdigit() else row.label
 
 
-def number_cell(value: float | None, column: Column, why_empty: str, run_ids: tuple[str, ...] = ()) -> Cell:
-    """A plain number, or a dash that knows its reason."""
-    if value is None:
-        return Cell(None, "—", "empty", why_empty, run_ids)
-    return Cell(value, f"{value:.{column.decimals}f}", run_ids=run_ids)
+def _from_reference(experiment: Experiment, results: pd.DataFrame, row: str, name: str) -> str:
+    """The row's paired difference, under its first box source."""
+    if experiment.reference is None or row == experiment.reference or name not in results:
+        return DASH
+    seeds = frame.by_seed(results[results["box_source"] == "gt"], name)
+    return difference(stats.paired(seeds.get(row, {}), seeds.get(experiment.reference, {})))
 
 
-def metric_cell(found: Measured, column: Column) -> Cell:
-    """Mean over seeds x 100 with the half-width of its t-interval, one seed with its bootstrap interval over images;
-    "failed" or a dash with the reason otherwise.
-    """
-    if found.status != "done":
-        return Cell(None, "failed" if found.status == "failed" else "—", found.status, found.reason, found.runs)
-    estimate, digits = found.estimate, column.decimals
-    display = f"{100 * estimate.mean:.{digits}f}"
-    images = percent_interval(found.over_images)
-    if estimate.half_width is not None:
-        display += f" ± {100 * estimate.half_width:.{digits}f}"
-    elif images:
-        display += brackets(images, digits)
-    width = None if estimate.half_width is None else 100 * estimate.half_width
-    return Cell(100 * estimate.mean, display, "stale" if found.stale else "done", "; ".join(found.failures), found.runs,
-                width, estimate.n, found.condition, images)
+def _headings(experiment: Experiment) -> dict[str, str]:
+    tasks = {row.run.data.task for row in experiment.rows}
+    name = " or ".join(dict.fromkeys("PCKh@0.5" if task == "mpii" else experiment.metric for task in sorted(tasks)))
+    reference = next((r.label for r in experiment.rows if r.id == experiment.reference), "")
+    return {"printed": f"printed {name}", "measured, GT boxes": f"{name}, GT boxes",
+            "measured, detector boxes": f"{name}, detector boxes", "difference": f"difference from {reference}"}
 
 
-def percent_interval(interval: tuple[float, float] | None) -> tuple[float, float] | None:
-    """0..1 to points."""
-    return interval and (100 * interval[0], 100 * interval[1])
+def verdicts(found: pd.DataFrame) -> str:
+    """The verdicts of one row against the paper, in a few words."""
+    costs = found[found["quantity"].isin(["params_m", "gflops"])]
+    parts = [f"{QUANTITIES[c.quantity].split(' (')[0]}: {c.verdict}" for c in costs.itertuples()
+             if c.verdict not in (compare.WITHIN, compare.NOT_RUN)]
+    if len(costs) and (costs["verdict"] == compare.WITHIN).all():
+        parts = [compare.WITHIN]
+    metrics = found[(found["convention"] == "") & found["measured"].notna()]
+    return "; ".join([*parts, *(f"{m.quantity} {m.verdict}" for m in metrics.itertuples())]) or DASH
 
 
-def brackets(interval: tuple[float, float], digits: int) -> str:
-    """" [9.0, 11.4]": how an interval over images follows its number."""
-    return f" [{interval[0]:.{digits}f}, {interval[1]:.{digits}f}]"
+def built(found: pd.DataFrame) -> pd.DataFrame:
+    """Printed hyper-parameters beside those of the built network; ``found`` of :func:`compare.against_paper`."""
+    shapes = found[found["convention"] == compare.BUILT]
+    return pd.DataFrame({"hyper-parameter": shapes["quantity"], "printed": shapes["reference"].map("{:g}".format),
+                         "built": shapes["measured"].map(lambda v: DASH if pd.isna(v) else f"{v:g}"),
+                         "verdict": shapes["verdict"]})
 
 
-def short_box(source: str) -> str:
-    return "GT boxes" if source == "gt" else "detector boxes"
+def latency(timed: pd.DataFrame, experiment: Experiment) -> pd.DataFrame:
+    """Time of a forward pass as a multiple of FlatPose-B's, timed in turn, by mode."""
+    labels = {row.id: label(row) for row in experiment.rows}
+    found = timed[timed["row"].isin(labels)]
+    mode = "batch " + found["batch"].astype(str) + found["compiled"].map({True: ", compiled", False: ", eager"})
+    made = found.assign(mode=mode).pivot(index="row", columns="mode", values="ratio_flatpose_b")
+    made = made.reindex([r for r in labels if r in made.index]).map(lambda r: number(r, 2))
+    return made.rename(index=labels).rename_axis(columns=None).reset_index()
 
 
-def metrics_of(experiment: Experiment) -> list[str]:
-    """The experiment's metric first, then every other one the paper printed for a row."""
-    published = (m for row in experiment.rows if row.published for m in row.published.metrics)
-    return list(dict.fromkeys([experiment.metric, *published]))
+def checkpoints(results: pd.DataFrame, metric_name: str) -> pd.DataFrame:
+    """Evaluated files of weights, one line per file, data and box source."""
+    found = results[results["kind"] == "checkpoint"]
+    names = [m for m in (metric_name, "AP50", "AP75", "AR") if m in found and found[m].notna().any()]
+    made = pd.DataFrame({"row": found["label"], "weights": found["file"], "data": found["data"],
+                         "boxes": found["box_source"].map(frame.box_name, na_action="ignore")})
+    return made.assign(**{m: (100 * found[m]).map(number) for m in names}).fillna(DASH)
 
 
-def conditions(setting: Setting) -> list[tuple[str, str, str]]:
-    """The distinct (box source, flip test, score rule) under which this setting was evaluated."""
-    entries = [r for record in setting.done for r in record["results"] if r["kind"] == "trained"]
-    return sorted({(box_name(r["box_source"]), flip(r), r["score_rule"]) for r in entries})
+def paper_boxes(frames: Frames) -> pd.DataFrame:
+    """Rows of Table 2 with a printed AP and AR: label, AP, AP50, AP75, AR (0..1), and whether it is FlatPose's."""
+    said = frames.published[frames.published["experiment"] == "table2"]
+    made = said.pivot(index="row", columns="metric", values="value").reindex(said["row"].unique()).dropna(
+        subset=["AP", "AR"])
+    names = {r.id: label(r) for r in frames.experiments["table2"].rows}
+    return made.assign(label=made.index.map(names), ours=made.index.str.startswith("flatpose")).reset_index(drop=True)
 
 
-def measured_table(experiment: Experiment, setting: Setting, stale: Stale | None = None) -> Table:
-    """Every row of the experiment in one setting: metrics by box source, seeds, codec ceiling, cost, time."""
-    first = setting.box_sources[0] if setting.box_sources else None
-    boxes: Sequence[str | None] = setting.box_sources or [None]
-    metrics = [(Column(f"{m}_{box or 'gt'}", f"{m}, {short_box(box or 'gt')}", "x 100", direction="higher"), m, box)
-               for m in metrics_of(experiment) for box in boxes]
-    rules = list(dict.fromkeys(rule for row in experiment.rows for rule in _rules(setting, row)))
-    ceiling = any(result(r, None, "ceiling") for r in setting.done)
-    columns = [c for c, _, _ in metrics]
-    columns += [Column("seeds", "seeds", decimals=0)]
-    columns += [Column("ceiling", f"codec ceiling {experiment.metric}", "x 100", direction="higher")] if ceiling else []
-    columns += [Column("condition", "rule", numeric=False)] if len(rules) > 1 else []
-    columns += [Column("params_m", "params", "M", 2, "lower"), Column("gflops", "GFLOPs", "G", 3, "lower"),
-                Column("seconds", "train time", "s", 0, "lower")]
-
-    def line(row: Row) -> Line:
-        head = measure(setting, row, experiment.metric, first, stale=stale)
-        cells = [metric_cell(measure(setting, row, m, box, stale=stale), c) for c, m, box in metrics]
-        cells.append(Cell(len(head.values), str(len(head.values)), run_ids=head.runs))
-        if ceiling:
-            cells.append(_ceiling_cell(experiment, setting, row))
-        if len(rules) > 1:
-            cells.append(_rule_cell(_rules(setting, row), rules, head))
-        cells += [_mean_cell(setting, row, head, c) for c in columns[-3:]]
-        return Line(row.id, row.label, tuple(cells), row.group)
-
-    notes = tuple(f"rule {letter}: {rule}" for letter, rule in zip(LETTERS, rules, strict=False)
-                  ) if len(rules) > 1 else tuple(rules)
-    return Table("measured", f"{experiment.metric} at {setting.title}", tuple(columns),
-                 tuple(line(row) for row in experiment.rows), notes)
+def own_boxes(frames: Frames) -> pd.DataFrame:
+    """Networks trained here with both box sources, mean over seeds: label, profile, data, AP_det, AP_gt, …"""
+    trained = frames.results[(frames.results["kind"] == "trained") & (frames.results["status"] == "done")]
+    found = trained.assign(boxes=trained["box_source"].str[:3].str.rstrip(":")).dropna(subset=["AP", "AR"])
+    found = found.drop_duplicates(["run_id", "profile", "boxes"])  # EMA lines come first; rows share runs
+    wide = found.pivot_table(index=["label", "profile", "data", "spec_hash"], columns="boxes", sort=False,
+                             values=["AP", "AP50", "AR"])
+    wide.columns = [f"{metric}_{box}" for metric, box in wide.columns]
+    columns = [f"{m}_{b}" for b in ("det", "gt") for m in ("AP", "AP50", "AR")]
+    return wide.reindex(columns=columns).dropna().reset_index()
 
 
-def _ceiling_cell(experiment: Experiment, setting: Setting, row: Row) -> Cell:
-    """Ground truth encoded and decoded: no seed enters, so any record of the row tells it."""
-    found = measure(setting, row, experiment.metric, None, kind="ceiling")
-    if not found.values:
-        return Cell(None, "—", "empty", found.reason or "no ceiling recorded", found.runs)
-    return replace(number_cell(100 * found.estimate.mean, Column("ceiling", ""), "", found.runs),
-                   condition=found.condition)
+def boxes(found: pd.DataFrame) -> pd.DataFrame:
+    """AP and AR − AP with each kind of boxes, or as printed."""
+    made = {"network": found["label"]}
+    for box, name in {"_det": "detector boxes", "_gt": "GT boxes", "": "printed"}.items():
+        if f"AP{box}" in found:
+            made[f"AP, {name}"] = (100 * found[f"AP{box}"]).map(number)
+            made[f"AR − AP, {name}"] = (100 * (found[f"AR{box}"] - found[f"AP{box}"])).map(number)
+    if "AP_gt" in found:
+        made["gain in AP"] = (100 * (found["AP_gt"] - found["AP_det"])).map(number)
+    return pd.DataFrame(made)
 
 
-def _rules(setting: Setting, row: Row) -> list[str]:
-    """Flip test and score rule under which this row was evaluated; box sources have columns of their own."""
-    results = [e for r in setting.rows.get(row.id, []) if r["status"] == "done" for e in r["results"]]
-    return sorted({f"{flip(e)}, {e['score_rule']}" for e in results if e["kind"] == "trained"})
+def ceilings(found: pd.DataFrame) -> pd.DataFrame:
+    """Codec against what is varied; a codec without cells has one value everywhere."""
+    level = found[found["x"].isna()].drop(columns="x").merge(found[["x"]].dropna().drop_duplicates(), "cross")
+    wide = pd.concat([found.dropna(subset=["x"]), level]).pivot_table(
+        index="series", columns="x", values="mean", sort=False).sort_index(axis=1)
+    height, width = (int(n) for n in found["input"].iloc[0].split("×"))
+    is_map = found["part"].iloc[0] == "map"
+    wide.columns = [f"{height / x:g}×{width / x:g}" if is_map else f"{x:g}" for x in wide.columns]
+    return (100 * wide).map(number).rename_axis("codec").reset_index()
 
 
-def _rule_cell(found: Sequence[str], rules: Sequence[str], head: Measured) -> Cell:
-    """A letter that the foot of the table explains; its value is the rule itself."""
-    if not found:
-        return Cell(None, "—", "empty", head.reason)
-    return Cell("; ".join(found), ", ".join(LETTERS[rules.index(rule)] for rule in found))
+def comparison(found: pd.DataFrame) -> list[tuple[str, pd.DataFrame]]:
+    """For ``compare``: a table per condition and box source, one of costs, and one of what cannot be compared."""
+    alone = found["measured"].isna() & (found["verdict"] != compare.FAILED)
+    title = found["setting"] + ", " + found["box_source"].map(frame.box_name, na_action="ignore")
+    title = title.where(found["convention"] == "", "costs and hyper-parameters of the paper-size networks")
+    title = title.fillna("failed").mask(alone, "not compared")
+    order = sorted(set(title), key=lambda t: (t == "not compared", t))
+    return [(name, _compared(found[title == name])) for name in order]
 
 
-def _mean_cell(setting: Setting, row: Row, head: Measured, column: Column) -> Cell:
-    """Mean of a cost or training time over the row's finished runs."""
-    records = [r for r in setting.rows.get(row.id, []) if r["status"] == "done"]
-    found = [{**(r.get("train") or {}), **(r.get("cost") or {})}.get(column.key) for r in records]
-    values = [v for v in found if v is not None]
-    mean = math.fsum(values) / len(values) if values else None
-    return number_cell(mean, column, head.reason or f"{column.title} not recorded", head.runs)
+def _compared(lines: pd.DataFrame) -> pd.DataFrame:
+    scale, decimals = ([v if plain else w for plain in lines["convention"] != ""] for v, w in ((1, 100), (2, 1)))
+    shown = {name: [number(s * v, d, sign) for s, v, d in zip(scale, lines[name].astype(float), decimals, strict=True)]
+             for name, sign in (("reference", ""), ("measured", ""), ("difference", "+"), ("tolerance", ""))}
+    spread = [f" ± {100 * h:.1f} (n = {n})" if pd.notna(h) else f" [{100 * b[0]:.1f}, {100 * b[1]:.1f}]" if b else ""
+              for h, n, b in zip(lines["half_width"].astype(float), lines["n"], lines["bootstrap"], strict=True)]
+    shown["measured"] = [m + s for m, s in zip(shown["measured"], spread, strict=True)]
+    shown["verdict"] = [f"{v} ({r})" if r else v for v, r in zip(lines["verdict"], lines["reason"], strict=True)]
+    tool = lines["convention"].map({"hrnet_tool": ", HRNet's tool", "leaf": ", leaf modules"}).fillna("")
+    return pd.DataFrame({"row": lines["label"], "quantity": lines["quantity"].replace(QUANTITIES) + tool, **shown})
 
 
-def weights_table(experiment: Experiment, setting: Setting, stale: Stale | None = None) -> Table | None:
-    """Averaged against raw weights, where runs recorded both."""
-    both = {w for r in setting.done for e in r["results"] if e["kind"] == "trained" for w in [e.get("weights")]}
-    if not {"ema", "raw"} <= both:
-        return None
-    columns = tuple(Column(w, f"{experiment.metric}, {name}", "x 100", direction="higher")
-                    for w, name in (("ema", "averaged weights (EMA)"), ("raw", "raw weights")))
-    box = setting.box_sources[0]
-    lines = [Line(row.id, row.label, tuple(
-        metric_cell(measure(setting, row, experiment.metric, box, weights=c.key, stale=stale), c) for c in columns))
-        for row in experiment.rows if row.id in setting.rows]
-    return Table("weights", f"EMA against raw weights at {setting.title}, {box_name(box)}", columns, tuple(lines))
-
-
-def cost_table(experiment: Experiment, records: RecordSet) -> Table | None:
-    """Parameters and multiply-adds of the paper-size models, in both conventions."""
-    if not records.costs:
-        return None
-    by_row = {c.get("row"): c for c in records.costs}
-    columns = (Column("params_m", "params", "M", 2, "lower"), Column("gflops", "GFLOPs, every matmul", "G", 2, "lower"),
-               Column("gflops_hrnet_tool", "GFLOPs, HRNet's tool", "G", 2, "lower"))
-    lines = [Line(r.id, r.label, tuple(
-        number_cell(by_row.get(r.id, {}).get(c.key), c, "cost not computed") for c in columns), r.group)
-        for r in experiment.rows]
-    return Table("cost", "Cost of the paper-size models (one forward pass, batch 1, no flip)", columns, tuple(lines))

@@ -1,12 +1,10 @@
-"""The benchmarks' numbers, by their reference evaluators. Nothing here imports torch."""
+"""Evaluators, and the rescoring and suppression before them. Nothing here imports torch."""
 
 from __future__ import annotations
 
-from flatpose.metrics.benchmark import measure
-from flatpose.metrics.coco import coco_bootstrap, coco_metrics
+from flatpose.metrics.coco import coco_metrics
 from flatpose.metrics.crowdpose import crowdpose_metrics
 from flatpose.metrics.mpii import mpii_metrics, mpii_results
 from flatpose.metrics.oks import Predictions, to_results
 
-__all__ = ["Predictions", "coco_bootstrap", "coco_metrics", "crowdpose_metrics", "measure", "mpii_metrics",
-           "mpii_results", "to_results"]
+__all__ = ["Predictions", "coco_metrics", "crowdpose_metrics", "mpii_metrics", "mpii_results", "to_results"]

@@ -11,6 +11,7 @@ import numpy as np
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
+from flatpose.data.annotations import read_truth
 from flatpose.keypoints import KeypointSet
 
 STATS = ("AP", "AP50", "AP75", "AP_M", "AP_L", "AR", "AR50", "AR75", "AR_M", "AR_L")
@@ -31,26 +32,31 @@ def coco_metrics(annotation_file: Path, results: Results, *, keypoint_set: Keypo
     return summary(evaluate(annotation_file, results, keypoint_set, image_ids))
 
 
-def coco_bootstrap(annotation_file: Path, results: Results, *, keypoint_set: KeypointSet,
-                   image_ids: list[int] | None = None, samples: int = 200, seed: int = 0) -> dict[str, list[float]]:
-    """95 % percentile interval of AP when the images are drawn again with replacement: {"AP": [low, high]}.
-
-    Empty when no image has a person to find.
-    """
-    return interval(evaluate(annotation_file, results, keypoint_set, image_ids), samples=samples, seed=seed)
-
-
 def evaluate(annotation_file: Path, results: Results, keypoint_set: KeypointSet, image_ids: list[int] | None
              ) -> COCOeval:
-    """pycocotools' evaluator after matching, silent."""
+    """pycocotools' evaluator after matching, silent.
+
+    The truth is the checked file: the person category alone, ids counted from 1 (pycocotools takes 0 for "not
+    matched"), ``num_keypoints`` counted where the file does not have it.
+    """
+    truth = read_truth(annotation_file, keypoint_set)
     with contextlib.redirect_stdout(io.StringIO()):
-        truth = COCO(str(annotation_file))
-        evaluation = COCOeval(truth, _load_results(truth, results), "keypoints")
+        known = _index(truth.dataset())
+        found = [{**entry, "category_id": truth.category["id"]} for entry in results]  # loadRes adds fields
+        evaluation = COCOeval(known, known.loadRes(found) if found else _index({**known.dataset, "annotations": []}),
+                              "keypoints")
         evaluation.params.kpt_oks_sigmas = np.array(keypoint_set.sigmas)
         if image_ids is not None:
             evaluation.params.imgIds = list(image_ids)
         evaluation.evaluate()
     return evaluation
+
+
+def _index(dataset: dict[str, Any]) -> COCO:
+    coco = COCO()
+    coco.dataset = dataset
+    coco.createIndex()
+    return coco
 
 
 def summary(evaluation: COCOeval) -> dict[str, float]:
@@ -62,9 +68,10 @@ def summary(evaluation: COCOeval) -> dict[str, float]:
 
 
 def interval(evaluation: COCOeval, *, samples: int = 200, seed: int = 0) -> dict[str, list[float]]:
-    """The bootstrap interval of a matched evaluation.
+    """95 % percentile interval of AP when the images are drawn again with replacement: {"AP": [low, high]}.
 
     Matching is per image, so it is done once; a sample only weights each image's matches by how often it was drawn.
+    Empty when no image has a person to find.
     """
     matches = Matches.of(evaluation)
     rng = np.random.default_rng(seed)
@@ -119,13 +126,3 @@ class Matches:
         sampled = [np.append(p, 0.0)[np.searchsorted(t / persons, RECALL_POINTS, side="left")]
                    for t, p in zip(true, precision, strict=True)]
         return float(np.mean(sampled))
-
-
-def _load_results(truth: COCO, results: Results) -> COCO:
-    """``loadRes``, which adds fields to the entries and fails on an empty list."""
-    if results:
-        return truth.loadRes([dict(entry) for entry in results])
-    empty = COCO()
-    empty.dataset = {"images": truth.dataset["images"], "categories": truth.dataset["categories"], "annotations": []}
-    empty.createIndex()
-    return empty

@@ -1,15 +1,15 @@
-"""CrowdPose AP by xtcocotools, or by faster-coco-eval, which gives the same numbers and needs no compiler."""
+"""CrowdPose AP by xtcocotools, or by faster-coco-eval, which needs no compiler and gives the same numbers."""
 
 from __future__ import annotations
 
 import contextlib
 import io
-import json
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from flatpose.data.annotations import read_truth
 from flatpose.keypoints import CROWDPOSE14, KeypointSet
 from flatpose.metrics.coco import Results
 
@@ -25,23 +25,28 @@ def crowdpose_metrics(annotation_file: Path, results: Results, *, keypoint_set: 
 
     Args:
         annotation_file: Official form: every image has ``crowdIndex``.
-        results: COCO results format; may be empty. A person whose keypoint scores are all 0 is not counted.
+        results: COCO results format; may be empty. Keypoint scores are not read: every result counts.
         keypoint_set: Gives the OKS sigmas.
         image_ids: Evaluate these images only.
     """
-    truth = json.loads(annotation_file.read_text(encoding="utf-8"))
-    if image_ids is not None:
-        keep = set(image_ids)
-        truth["images"] = [image for image in truth["images"] if image["id"] in keep]
-        truth["annotations"] = [person for person in truth["annotations"] if person["image_id"] in keep]
-        results = [entry for entry in results if entry["image_id"] in keep]
-    entries = [dict(entry) for entry in results]
+    truth = read_truth(annotation_file, keypoint_set, crowd=True)
+    dataset = truth.dataset(image_ids)
+    keep = {image["id"] for image in dataset["images"]}
+    entries = [{**entry, "category_id": truth.category["id"], "keypoints": _all_scored(entry["keypoints"])}
+               for entry in results if entry["image_id"] in keep]
     with contextlib.redirect_stdout(io.StringIO()):
-        evaluation = _evaluator()(annotation_file, truth, entries, np.array(keypoint_set.sigmas))
+        evaluation = _evaluator()(dataset, entries, np.array(keypoint_set.sigmas))
         evaluation.evaluate()
         evaluation.accumulate()
         evaluation.summarize()
     return {name: float(v) for name, v in zip(STATS, evaluation.stats, strict=True) if v >= 0}
+
+
+def _all_scored(keypoints: list[float]) -> list[float]:
+    """The keypoints with score 1. OKS does not read it, but xtcocotools drops a person without a positive score."""
+    out = list(keypoints)
+    out[2::3] = [1.0] * (len(out) // 3)
+    return out
 
 
 def _evaluator() -> Any:
@@ -52,18 +57,26 @@ def _evaluator() -> Any:
     return xt_evaluation
 
 
-def xt_evaluation(annotation_file: Path, truth: dict[str, Any], entries: Results, sigmas: np.ndarray) -> Any:
-    """xtcocotools' evaluator, which also reads crowdIndex from ``annotation_file``."""
+def xt_evaluation(truth: dict[str, Any], entries: Results, sigmas: np.ndarray) -> Any:
+    """xtcocotools' evaluator. It would read crowdIndex from the file again; here it is given the checked images."""
     from xtcocotools.coco import COCO
     from xtcocotools.cocoeval import COCOeval
 
-    known = COCO(str(annotation_file), ann_data=truth)
+    known = COCO("-", ann_data=truth)
     found = known.loadRes(entries) if entries else _no_results(COCO, known)
-    known.anno_file = [str(annotation_file), ""]  # the evaluator unpacks two names and opens the first
-    return COCOeval(known, found, "keypoints_crowd", sigmas, use_area=False)
+    known.anno_file = ["", ""]
+    evaluation = COCOeval(known, found, "keypoints_crowd", sigmas, use_area=False)
+    evaluation.split = lambda _, first, second: _by_difficulty(truth["images"], (first, second))
+    return evaluation
 
 
-def faster_evaluation(annotation_file: Path, truth: dict[str, Any], entries: Results, sigmas: np.ndarray) -> Any:
+def _by_difficulty(images: list[dict[str, Any]], limits: tuple[float, float]) -> tuple[list[int], ...]:
+    """Ids of the images in the three ranges of crowdIndex: easy, medium, hard."""
+    ranges = np.searchsorted(limits, [image["crowdIndex"] for image in images], side="right")
+    return tuple([image["id"] for image, r in zip(images, ranges, strict=True) if r == k] for k in range(3))
+
+
+def faster_evaluation(truth: dict[str, Any], entries: Results, sigmas: np.ndarray) -> Any:
     """faster-coco-eval's evaluator."""
     from faster_coco_eval import COCO, COCOeval_faster
 

@@ -14,7 +14,7 @@ SOFT_NMS_MOST = 20
 
 @dataclass(frozen=True)
 class Predictions:
-    """What a network says about N boxes.
+    """A network's predictions for N boxes.
 
     Args:
         image_id: (N,).
@@ -76,18 +76,22 @@ def soft_oks_nms(similarity: np.ndarray, scores: np.ndarray, threshold: float) -
     return kept
 
 
-def to_results(predictions: Predictions, *, rescore: Rescore, score_threshold: float, nms: Nms, nms_threshold: float,
-               sigmas: np.ndarray) -> tuple[list[dict[str, Any]], str]:
+def to_results(predictions: Predictions, *, sigmas: np.ndarray, rescore: Rescore = "box_keypoint",
+               score_threshold: float = 0.2, nms: Nms = "oks", nms_threshold: float = 0.9
+               ) -> tuple[list[dict[str, Any]], str]:
     """Rescoring, then suppression within each image.
 
     Returns:
         Dicts of the COCO results format, and the rule in words for the tables.
     """
     scores = person_scores(predictions, rescore, score_threshold)
-    results = []
-    for image_id, members in _by_image(predictions.image_id):
-        kept = _survivors(predictions, members, scores[members], nms, nms_threshold, sigmas)
-        results += [_result(int(image_id), predictions, i, float(scores[i])) for i in members[kept]]
+    order, results = np.argsort(predictions.image_id, kind="stable"), []
+    ids, starts = np.unique(predictions.image_id[order], return_index=True)
+    for image_id, members in zip(ids.tolist(), np.split(order, starts[1:]), strict=False):
+        for i in members[_survivors(predictions, members, scores[members], nms, nms_threshold, sigmas)]:
+            triples = np.concatenate([predictions.keypoints[i], predictions.scores[i][:, None]], axis=1)
+            results.append({"image_id": int(image_id), "category_id": 1, "keypoints": triples.ravel().tolist(),
+                            "score": float(scores[i])})
     return results, _rule(rescore, score_threshold, nms, nms_threshold)
 
 
@@ -98,20 +102,6 @@ def _survivors(predictions: Predictions, members: np.ndarray, scores: np.ndarray
         return list(range(len(members)))
     similarity = oks_matrix(predictions.keypoints[members], predictions.area[members], sigmas)
     return (oks_nms if nms == "oks" else soft_oks_nms)(similarity, scores, threshold)
-
-
-def _by_image(image_id: np.ndarray) -> list[tuple[int, np.ndarray]]:
-    """(image id, indices of its predictions) in order of image id."""
-    if not len(image_id):
-        return []
-    order = np.argsort(image_id, kind="stable")
-    ids, starts = np.unique(image_id[order], return_index=True)
-    return list(zip(ids, np.split(order, starts[1:]), strict=True))
-
-
-def _result(image_id: int, predictions: Predictions, index: int, score: float) -> dict[str, Any]:
-    triples = np.concatenate([predictions.keypoints[index], predictions.scores[index][:, None]], axis=1)
-    return {"image_id": image_id, "category_id": 1, "keypoints": triples.ravel().tolist(), "score": score}
 
 
 def _rule(rescore: Rescore, threshold: float, nms: Nms, nms_threshold: float) -> str:

@@ -1,0 +1,144 @@
+"""Which naming of a checkpoint fits a network, and one report of what differs."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from flatpose.checkpoints.files import SHOWN, State, Weights, read_weights, some, unique, unwrap
+from flatpose.checkpoints.names import published_names
+from flatpose.config import BaselineConfig, ModelConfig, SimCCConfig
+from flatpose.data.loader import IMAGENET_MEAN, IMAGENET_STD
+from flatpose.errors import FlatPoseError
+
+
+@dataclass(frozen=True)
+class Fit:
+    """A state dict under one naming, compared with a network by name and shape.
+
+    ``naming`` is "our own", "official" or "mmpose"; ``bgr`` says that the weights expect BGR images.
+    """
+
+    naming: str
+    state: State
+    bgr: bool = False
+    taken: str = ""
+    missing: tuple[str, ...] = ()
+    unknown: tuple[str, ...] = ()
+    reshaped: tuple[str, ...] = ()
+
+    @property
+    def problems(self) -> int:
+        """How many entries differ."""
+        return len(self.missing) + len(self.unknown) + len(self.reshaped)
+
+    @property
+    def note(self) -> str:
+        """What was recognised, as a record stores it: "official names, BGR input"."""
+        return ", ".join(filter(None, (f"{self.naming} names", "BGR input" if self.bgr else "", self.taken)))
+
+    def compared(self, model: nn.Module) -> Fit:
+        """The same with its differences from the network; batch counters are ignored."""
+        expected, found = _without_counters(model.state_dict()), _without_counters(self.state)
+        reshaped = [f"{key} {tuple(found[key].shape)} in the file, {tuple(expected[key].shape)} in the network"
+                    for key in sorted(expected.keys() & found.keys()) if found[key].shape != expected[key].shape]
+        return replace(self, missing=tuple(sorted(expected.keys() - found.keys())), reshaped=tuple(reshaped),
+                       unknown=tuple(sorted(found.keys() - expected.keys())))
+
+    def report(self) -> str:
+        """The first few of each kind of difference, one line per kind."""
+        near = [_with_nearest(key, self.missing) for key in self.unknown[:SHOWN]]
+        parts = (("missing", list(self.missing)), ("another shape", list(self.reshaped)),
+                 ("unknown", near + list(self.unknown[SHOWN:])))
+        return "\n".join(f"  {title} ({len(names)} of {len(self.state)}): {some(names)}"
+                         for title, names in parts if names)
+
+
+def _without_counters(state: Mapping[str, Tensor]) -> State:
+    return {key: value for key, value in state.items() if not key.endswith("num_batches_tracked")}
+
+
+def _with_nearest(key: str, missing: tuple[str, ...]) -> str:
+    close = get_close_matches(key, missing[:2000], n=1)
+    return f"{key} (near: {close[0]})" if close else key
+
+
+def convert(config: ModelConfig, content: Mapping[str, Any]) -> State:
+    """The state dict of an official or mmpose checkpoint under our names, for the network that ``config`` builds.
+
+    Raises:
+        FlatPoseError: No published format is known for this system, or the file has names that are not in it.
+    """
+    fit, unknown = _published(config, unwrap(content).state)
+    if unknown:
+        raise FlatPoseError(f"{len(unknown)} of {len(fit.state)} entries have unknown names: {some(unknown)}",
+                            hint="is it a checkpoint of another system?")
+    return fit.state
+
+
+def load_into(model: nn.Module, config: ModelConfig, path: Path, weights: Weights | None = None) -> Fit:
+    """Load a checkpoint file (ours, official or mmpose) into ``model``; its ``note`` says what was recognised.
+
+    A network whose weights were trained on BGR images swaps its input channels from then on. ``weights`` are those of
+    the file, where it has been read already.
+
+    Raises:
+        FlatPoseError: The file is damaged or unsafe, or does not fit; the message lists the differences under the
+            naming that fits best.
+    """
+    found = weights or read_weights(path)
+    fits = [Fit("our own", found.state)]
+    with suppress(FlatPoseError):  # there may be no published naming to compare with
+        fits.append(_published(config, found.state)[0])
+    best = min((fit.compared(model) for fit in fits), key=lambda fit: fit.problems)
+    if best.problems:
+        raise FlatPoseError(f"the weights do not fit model {config.kind!r} under {best.naming} names, which fit best\n"
+                            f"{best.report()}", where=str(path),
+                            hint="is it of another system, input size or number of keypoints?")
+    model.load_state_dict(best.state, strict=False)  # only batch counters may be absent
+    if best.bgr:
+        feed_bgr(model)
+    return replace(best, taken=found.taken)
+
+
+def _published(config: ModelConfig, state: State) -> tuple[Fit, list[str]]:
+    """The state under our names where a rule knows them, and the names that no rule knows."""
+    mmpose = any(key.startswith("backbone.") for key in state)
+    short = unique((re.sub(r"^(backbone|head|keypoint_head)\.", "", key), value) for key, value in state.items()
+                   if not key.startswith("data_preprocessor."))
+    rules, unknown, entries = published_names(config), [], []
+    for key, value in short.items():
+        rule = next(((pattern, new) for pattern, new in rules if re.match(pattern, key)), None)
+        if rule is None:
+            unknown.append(key)
+        entries.append((re.sub("^" + rule[0], rule[1], key, count=1) if rule else key, value))
+    ours = unique(entries)
+    if config.kind == "vitpose" and "last_norm.weight" in short:
+        # The official code stores the class token's position and adds it to every patch; mmpose and we store the sum.
+        code = ours["backbone.pos_embed"]
+        ours["backbone.pos_embed"] = code[:, 1:] + code[:, :1]
+    resnet = isinstance(config, (BaselineConfig, SimCCConfig)) and config.backbone.startswith("resnet")
+    return Fit("mmpose" if mmpose else "official", ours, bgr=resnet and not mmpose), unknown
+
+
+def feed_bgr(model: nn.Module) -> None:
+    """Let a network accept our input although its weights expect BGR images normalised with the constants in RGB order.
+
+    The ResNets of the HRNet, SimpleBaseline and SimCC repositories read images that way (COLOR_RGB: false).
+    """
+    mean, std = (torch.tensor(values).view(1, 3, 1, 1) for values in (IMAGENET_MEAN, IMAGENET_STD))
+
+    def swap(_: nn.Module, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+        images = inputs[0]
+        m, s = mean.to(images), std.to(images)
+        return (((images * s + m).flip(1) - m) / s,)
+
+    model.register_forward_pre_hook(swap)

@@ -1,0 +1,171 @@
+"""The four kinds of picture: a column per person, the annotation above, and rows of panels per network."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Literal
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from flatpose.codecs.simcc import simcc_bins
+from flatpose.config import HeatmapCodecConfig, SimCCCodecConfig
+from flatpose.data.instances import Person, PoseData
+from flatpose.errors import SpecError
+from flatpose.figures.canvas import INK, MIDDLE, TRUTH, Canvas, cell, marks, overlay, show, skeleton
+from flatpose.figures.sight import Network, Sight, look, shown_persons
+from flatpose.geometry import box_to_center_scale
+
+Kind = Literal["tokens", "attention", "heatmaps", "poses"]
+Row = tuple[str, Callable[[object, int], None]]
+"""Label of a row, and what fills the panel of one person (axes, number of the person)."""
+
+
+def draw(kind: Kind, networks: Sequence[Network], data: PoseData, persons: int) -> tuple[bytes, list[Person]]:
+    """A PNG of ``persons`` validation persons as the networks see them, and those persons.
+
+    Raises:
+        SpecError: A network has nothing of the kind to show (attention of a network without tokens).
+        DataError: Nobody is labelled, or weights are of another network.
+    """
+    shown = shown_persons(data, persons)
+    sights = [look(network, shown, data) for network in networks]
+    names = [f"image {p.image_id}" for p in shown]
+    if kind == "heatmaps":
+        chosen = [data.keypoint_set.names[k].replace("_", " ") for k in sights[0].extremity().tolist()]
+        names = [f"{name}\n{keypoint}" for name, keypoint in zip(names, chosen, strict=True)]
+    rows = _rows(kind, sights, shown, data)  # before anything is drawn: a network may have nothing of the kind
+    head = "annotation,\nquery token framed" if kind == "attention" else "annotation"
+    canvas = Canvas([head, *(label for label, _ in rows)], names, sights[0].size)
+    for person, axes in enumerate(canvas.axes[0]):
+        show(axes, sights[0].crops[person])
+        skeleton(axes, sights[0].keypoints[person].numpy(), sights[0].labelled[person].numpy(), data.keypoint_set)
+        if kind == "attention":
+            cell(axes, int(_query(sights[0])[person]), sights[0].grid, sights[0].stride, MIDDLE)
+    for panels, (_, fill) in zip(canvas.axes[1:], rows, strict=True):
+        for person, axes in enumerate(panels):
+            fill(axes, person)
+    return canvas.png(), shown
+
+
+def _rows(kind: Kind, sights: Sequence[Sight], persons: list[Person], data: PoseData) -> list[Row]:
+    if kind == "poses":
+        return [_poses(sight, persons, data) for sight in sights]
+    if kind == "heatmaps":
+        return [_heatmaps(sight, sights[0].extremity()) for sight in sights]
+    make = _tokens if kind == "tokens" else _attention
+    return [row for sight in sights for row in make(sight)]
+
+
+def _tokens(sight: Sight) -> list[Row]:
+    """Fig. 3: every token coloured by its salience, the selected ones framed and numbered by rank (eq. 11)."""
+    columns, rows = sight.grid
+
+    def row(salience: Tensor, selected: Tensor) -> Callable[[object, int], None]:
+        def fill(axes: object, person: int) -> None:
+            show(axes, sight.crops[person], grey=True)
+            overlay(axes, salience[person].reshape(rows, columns).numpy(), sight.size)
+            for rank, token in enumerate(selected[person].tolist()):
+                cell(axes, token, sight.grid, sight.stride, TRUTH, str(rank + 1))
+        return fill
+
+    blocks = zip(sight.blocks("salience"), sight.blocks("selected"), strict=True)
+    return [(f"{sight.network.label}\niteration {m + 1}", row(*block)) for m, block in enumerate(blocks)]
+
+
+def _query(sight: Sight) -> Tensor:
+    """(N,) the token that holds each person's outermost keypoint."""
+    columns, rows = sight.grid
+    point = sight.keypoints[torch.arange(len(sight.keypoints)), sight.extremity()] / sight.stride
+    x, y = point.floor().long().unbind(-1)
+    return y.clamp(0, rows - 1) * columns + x.clamp(0, columns - 1)
+
+
+def _attention(sight: Sight) -> list[Row]:
+    """Fig. 4: the query token's attention in every coarse block, and ICA's bias around its mean (eqs. 9 and 10)."""
+    query, (columns, rows) = _query(sight), sight.grid
+
+    def row(what: str, block: int, maps: Tensor, diverging: bool) -> Row:
+        values = maps.mean(1)[torch.arange(len(query)), query]  # mean over heads
+        if diverging:
+            values = values - values.mean(1, keepdim=True)  # softmax ignores a constant
+        limit = values.abs().max().item()
+        extent = f"±{limit:.2g} around its mean" if diverging else f"0 to {limit:.2f}"
+
+        def fill(axes: object, person: int) -> None:
+            show(axes, sight.crops[person], grey=True)
+            overlay(axes, values[person].reshape(rows, columns).numpy(), sight.size, diverging=diverging,
+                    low=-limit if diverging else 0, high=limit)
+            cell(axes, int(query[person]), sight.grid, sight.stride, INK if diverging else MIDDLE)
+
+        return f"{sight.network.label}\n{what}, block {block + 1}\n({extent})", fill
+
+    return [row("attention", i, maps, False) for i, maps in enumerate(sight.blocks("attention"))] + [
+        row("ICA bias", i, maps, True) for i, maps in enumerate(sight.inner["attn_bias"])]
+
+
+def _heatmaps(sight: Sight, chosen: Tensor) -> Row:
+    """Fig. 5: the map of each person's outermost keypoint, with its annotated and its decoded place."""
+    person = torch.arange(len(chosen))
+    maps = map_of(sight)[person, chosen]
+    points, truth = sight.decoded[person, chosen], sight.keypoints[person, chosen]
+
+    def fill(axes: object, number: int) -> None:
+        show(axes, sight.crops[number], grey=True)
+        overlay(axes, maps[number].numpy(), sight.size, pitch=pitch(sight.network), low=0)
+        marks(axes, truth[number].tolist(), points[number].tolist())
+
+    return sight.network.label, fill
+
+
+def map_of(sight: Sight) -> Tensor:
+    """(N, K, rows, columns), each of sum 1: the heatmap's positive part, or softmax(y) x softmax(x).
+
+    Raises:
+        SpecError: The network predicts neither.
+    """
+    codec, outputs = sight.network.run.codec, sight.outputs
+    if isinstance(codec, HeatmapCodecConfig):
+        maps = outputs["heatmap"].float().clamp(min=0)
+        return maps / maps.sum((2, 3), keepdim=True).clamp(min=1e-12)
+    if not isinstance(codec, SimCCCodecConfig):
+        raise SpecError(f"a {codec.kind} has no map to draw", where=f"row {sight.network.row}")
+    x, y = (torch.softmax(outputs[name].float() / codec.temperature, -1) for name in ("simcc_x", "simcc_y"))
+    return y[..., :, None] * x[..., None, :]
+
+
+def pitch(network: Network) -> tuple[float, float]:
+    """Crop pixels per column and row of the map; cell i stands for pixel i * pitch."""
+    codec, (width, height) = network.run.codec, network.run.image_size
+    if isinstance(codec, SimCCCodecConfig):
+        bins = simcc_bins((width, height), codec.split_ratio)
+        return width / bins[0], height / bins[1]
+    assert isinstance(codec, HeatmapCodecConfig)
+    cells = width // codec.stride, height // codec.stride
+    if codec.udp:
+        return (width - 1) / max(cells[0] - 1, 1), (height - 1) / max(cells[1] - 1, 1)
+    return width / cells[0], height / cells[1]
+
+
+def _poses(sight: Sight, persons: list[Person], data: PoseData) -> Row:
+    """Fig. 6: every predicted keypoint whatever its score, with the person's OKS in the corner."""
+    similarity = oks(sight, persons, data)
+
+    def fill(axes: object, person: int) -> None:
+        show(axes, sight.crops[person])
+        points = sight.decoded[person].numpy()
+        skeleton(axes, points, np.ones(len(points), bool), data.keypoint_set, note=f"{similarity[person]:.2f}")
+
+    return sight.network.label, fill
+
+
+def oks(sight: Sight, persons: list[Person], data: PoseData) -> Tensor:
+    """(N,) COCO's similarity of prediction and annotation, mean over the labelled keypoints, in crop pixels."""
+    _, scale = box_to_center_scale(np.stack([p.bbox_xywh for p in persons]), sight.size)
+    zoom = torch.from_numpy(sight.size[0] / scale[:, 0])
+    area = torch.tensor([p.area for p in persons]).double() * zoom**2
+    variance = (2 * torch.tensor(data.keypoint_set.sigmas).double()) ** 2
+    distance = ((sight.decoded - sight.keypoints).double() ** 2).sum(-1)
+    each = torch.exp(-distance / (2 * variance * area[:, None].clamp(min=1e-9)))
+    return (each * sight.labelled).sum(1) / sight.labelled.sum(1).clamp(min=1)

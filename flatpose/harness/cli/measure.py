@@ -1,0 +1,120 @@
+"""The commands that measure without training: cost, ceilings, study, score, doctor."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from flatpose.harness import catalog, store
+from flatpose.harness.cli.options import JsonOpt, OneRowOpt, RootOpt, existing_root
+from flatpose.harness.console import Display, emit, out, say
+
+app = typer.Typer()
+
+
+@app.command()
+def cost(experiment: Annotated[str, typer.Argument(metavar="ID|all", help="Experiment id, the path of a spec file, or "
+                                                   "all.")],
+         row: OneRowOpt = None,
+         latency: Annotated[bool, typer.Option("--latency", help="Also time each row against FlatPose-B: eager and "
+                                                            "compiled, one image and a batch.")] = False,
+         json_: JsonOpt = False) -> None:
+    """Parameters and multiply-adds of each row at the paper's size. Needs no weights, data or GPU.
+
+    Examples: flatpose-exp cost table5 · flatpose-exp cost all --json · flatpose-exp cost table2 --latency
+    """
+    from flatpose.harness.cost import cost_rows
+
+    found = [catalog.load(name) for name in (catalog.ids() if experiment == "all" else [experiment])]
+    rows = cost_rows(found, row=row, latency=latency, runs_dir=store.runs_dir(), reporter=Display().reporter())
+    names = ("params_m", "published_params_m", "gflops", "gflops_hrnet_tool", "published_gflops")
+    emit(rows, json_, ("experiment", "row", "input", *names),
+         [(r["experiment"], r["row"], "x".join(map(str, r["input_hw"])),
+           *(None if r[n] is None else f"{r[n]:.2f}" for n in names)) for r in rows],
+         title="multiply-adds / 1e9, one forward pass, batch 1, no flip")
+    if latency and not json_:
+        emit(None, False, ("row", "batch", "mode", "ms", "images/s", "x FlatPose-B", "x ResNet-50", "MiB"),
+             [(r["row"], t["batch"], "compiled" if t["compiled"] else "eager", f"{t['ms']:.1f}",
+               f"{1e3 * t['batch'] / t['ms']:.1f}", f"{t['ratio_flatpose_b']:.2f}", f"{t['ratio_reference']:.2f}",
+               f"{t['peak_memory_mb']:.0f}") for r in rows for t in r["latency"]],
+             title="time of a forward pass, and its ratio to that of FlatPose-B")
+
+
+@app.command()
+def score(task: Annotated[str, typer.Option(help="coco, crowdpose or mpii.")],
+          annotations: Annotated[Path, typer.Option(help="Ground truth: the annotation file of the split.")],
+          predictions: Annotated[Path, typer.Option(help="Your results file, JSON; its form is shown above.")],
+          json_: Annotated[bool, typer.Option("--json", help="Accepted for symmetry: the output is JSON.")] = True
+          ) -> None:
+    """Score a results file from any program with the benchmark's reference evaluator; prints JSON.
+
+    Nothing is trained, rescored or suppressed: the numbers are those of the file, in 0..1. A malformed file gives one
+    message that names file, item and field, and exit code 2.
+
+    \b
+    coco       --annotations person_keypoints_val2017.json
+               --predictions [{"image_id": 139, "category_id": 1, "score": 0.9,
+                               "keypoints": [x, y, score, ... 17 times]}, ...]
+               Evaluator pycocotools. AP, AP50, AP75, AP_M, AP_L, AR, AR50, AR75, AR_M, AR_L;
+               AP_M and AP_L: persons from 32² to 96² square pixels, and larger.
+    crowdpose  --annotations crowdpose_test.json (official: crowdIndex, no area needed)
+               --predictions the same form with 14 keypoints
+               AP, AP50, AP75, AR, AR50, AR75, AP_easy, AP_medium, AP_hard.
+    mpii       --annotations valid.json (HRNet's form, gt_valid.mat beside it)
+                             or mpii_val.json (mmpose's, mpii_gt_val.mat beside it)
+               --predictions [{"id": 0, "keypoints": [x, y, score, ... 16 times]}, ...]
+               id is the row of the annotation file, counted from 0; every row needs one.
+               PCKh@0.5, PCKh@0.1, and PCKh@0.5 of head, shoulder, elbow, wrist, hip, knee, ankle.
+
+    Coordinates are pixels of the original image, 0-based (also for MPII, whose own files are 1-based). The score of a
+    person orders the results; only its rank matters. Image ids without results count as missed persons.
+
+    \b
+    Examples:
+      flatpose-exp score --task coco --annotations person_keypoints_val2017.json --predictions results.json
+      flatpose-exp score --task mpii --annotations annot/valid.json --predictions results.json
+    """
+    from flatpose import benchmarks
+
+    emit(benchmarks.get(task).score(annotations, predictions, Display().reporter()), True)
+
+
+@app.command()
+def doctor(data_root: RootOpt = None, json_: JsonOpt = False) -> None:
+    """Versions, optional parts, data, disk, devices, and the command that fixes each problem.
+
+    Exit code 0 when everything that is needed is there, else 1.
+
+    Example: flatpose-exp doctor --data-root /data
+    """
+    from flatpose.harness.doctor import examine
+
+    findings = examine(data_root)
+    if json_:
+        emit([f._asdict() for f in findings], json_)
+    else:
+        print_findings(findings)
+    if any(f.state == "error" for f in findings):
+        raise typer.Exit(1)
+
+
+def print_findings(findings: Sequence[tuple[str, str, str, str | None]]) -> None:
+    """State, place, what was found, and the way out on a line of its own."""
+    for state, where, what, hint in findings:
+        say(f"{state:8} {where}: {what}" + (f"\n         → {hint}" if hint else ""), out)
+
+
+@app.command()
+def ceilings(data_root: RootOpt = None) -> None:
+    """What a perfect network would score through each codec, on the annotations below a data root.
+
+    Ground truth is encoded, decoded and scored; no images, no network. Interrupted and started again it continues.
+
+    Example: flatpose-exp ceilings --data-root /data
+    """
+    from flatpose.harness.report import measure_study
+
+    measure_study("ceilings", existing_root(data_root), Display().reporter())

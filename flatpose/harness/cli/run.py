@@ -1,0 +1,170 @@
+"""``run``: make what is missing, print the numbers, render the page."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal, Optional
+
+import typer
+
+from flatpose.harness import catalog, store
+from flatpose.harness.cli import summary
+from flatpose.harness.cli.experiments import RerunOpt, estimate, planned, write_pages
+from flatpose.harness.cli.options import ExperimentArg, ProfileOpt, RootOpt, RowsOpt, SeedsOpt, one_row
+from flatpose.harness.console import OPTIONS, Display, emit, err, note, say
+
+if TYPE_CHECKING:
+    from flatpose.harness.plan import Plan
+    from flatpose.harness.runner import Outcome
+
+app = typer.Typer()
+JobsOpt = Annotated[Optional[int], typer.Option(min=1, help="Runs side by side, one thread each; default: one per "
+                                                "core. With 1 a run uses all cores. A GPU takes one at a time.")]
+SlurmOpt = Annotated[Optional[list[str]], typer.Option("--slurm", metavar="NAME=VALUE", help="A parameter of the jobs, "
+                     "as in slurm_partition=gpu, timeout_min=600, gpus_per_node=1 (repeatable).")]
+HINTS = {"failed": "try again: --rerun failed", "stale": "made by older code, whose numbers differ: --rerun stale"}
+
+
+@app.command()
+def run(experiment: ExperimentArg, row: RowsOpt = None, profile: ProfileOpt = None, data_root: RootOpt = None,
+        seeds: SeedsOpt = None, jobs: JobsOpt = None, rerun: RerunOpt = "missing",
+        checkpoint: Annotated[Optional[Path], typer.Option(
+            help="Train nothing: evaluate this .pth or .safetensors file as the one --row (weights of the paper's "
+                 "size, unless --profile says otherwise).")] = None,
+        launcher: Annotated[Literal["local", "slurm"], typer.Option(help="slurm: one job per run, through "
+                                                                         "submitit.")] = "local",
+        slurm: SlurmOpt = None,
+        report_: Annotated[bool, typer.Option("--report/--no-report", help="Render the page afterwards.")] = True
+        ) -> None:
+    """Train and evaluate what is missing, resume what was killed, print the numbers, then render the page.
+
+    There are no options for hyper-parameters: a changed number is a new row in a spec. A spec file given by its path
+    is Python code and is executed.
+
+    Examples: flatpose-exp run fig1 --seeds 0,1,2 · flatpose-exp run fig1 --row simcc_s32 --data-root /data ·
+    flatpose-exp run my_table.py --rerun failed ·
+    flatpose-exp run table5 --launcher slurm --slurm slurm_partition=gpu --slurm gpus_per_node=1 ·
+    flatpose-exp run table2 --row hrnet_w48 --checkpoint pose_hrnet_w48_256x192.pth --data-root /data
+    """
+    from flatpose.harness.sweep import default_jobs
+
+    if store.rank():
+        OPTIONS.quiet, report_ = True, False  # rank 0 prints and renders for all
+    if checkpoint is not None:
+        _evaluate_checkpoint(experiment, row, profile, checkpoint, data_root)
+        if report_:
+            write_pages([experiment])
+        return
+    made = planned(experiment, row, profile, data_root, seeds, rerun, elsewhere=launcher == "slurm")
+    if experiment.endswith(".py") and not store.rank():
+        store.remember_spec(store.runs_dir(), made.experiment.id, Path(experiment).resolve())
+    most = default_jobs(len(made.due))
+    side_by_side = most if jobs is None else 1 if most == 1 else min(jobs, len(made.due))
+    note(f"{made.experiment.id} at profile {made.profile.name}: {estimate(made, side_by_side)}")
+    display = Display()
+    try:
+        outcomes = (_on_slurm(made, data_root, slurm or [], display) if launcher == "slurm"
+                    else _here(made, data_root, display, side_by_side))
+    finally:
+        display.close()
+    if store.rank():
+        return  # with any other exit code torchrun would end rank 0 while it renders
+    everything = _all_outcomes(made, outcomes)
+    states = {o.status for o in everything}
+    code = 1 if "failed" in states else 2 if "blocked" in states else 0
+    _print_outcomes(made, everything)
+    if made.experiment.picture is not None and not code:
+        _draw(made, row, data_root, display)
+    if report_ and code != 2:
+        write_pages([experiment])
+        note(f"page: {store.root() / 'reports' / made.experiment.id}.md")
+    raise typer.Exit(code)
+
+
+def _here(made: Plan, data_root: Path | None, display: Display, jobs: int) -> list[Outcome]:
+    from flatpose.harness.sweep import run_plan
+
+    try:
+        return run_plan(made, store.runs_dir(), data_root, display, jobs)
+    except KeyboardInterrupt:
+        display.close()
+        folders = [p.folder(store.runs_dir()) for p in made.due]
+        unfinished = [folder for folder in folders if folder.record() is None]
+        resumable = sum((folder.path / "checkpoint").is_dir() for folder in unfinished)
+        say(f"stopped. Kept: {len(folders) - len(unfinished)} finished runs and {resumable} checkpoints. The same "
+            "command continues:\n  " + shlex.join(["flatpose-exp", *sys.argv[1:]]))
+        raise SystemExit(130) from None
+
+
+def _on_slurm(made: Plan, data_root: Path | None, options: list[str], display: Display) -> list[Outcome]:
+    from flatpose.harness import slurm
+
+    jobs = slurm.submit(made, store.runs_dir(), data_root, slurm.parse_options(options))
+    for job, submitted in jobs.items():
+        note(f"{submitted.title}: job {job}")
+    try:
+        return slurm.follow(jobs, store.runs_dir(), display)
+    except KeyboardInterrupt:
+        say("stopped following. The jobs go on: squeue --me lists them")
+        raise SystemExit(130) from None
+
+
+def _all_outcomes(made: Plan, outcomes: list[Outcome]) -> list[Outcome]:
+    """Of every run of the plan; a run that another process was working on may have ended meanwhile."""
+    from flatpose.harness.runner import Outcome
+
+    found = {(o.planned.rows, o.planned.seed): o for o in outcomes}
+    everything = []
+    for p in made.runs:
+        outcome = found.get((p.rows, p.seed)) or Outcome(p, p.status, p.reason)
+        record = outcome.record or p.folder(store.runs_dir()).record()
+        if record is not None and outcome.status == "running":
+            outcome = replace(outcome, status=record.status, reason="another process made it meanwhile")
+        everything.append(replace(outcome, record=record))
+    return everything
+
+
+def _print_outcomes(made: Plan, outcomes: list[Outcome]) -> None:
+    """The numbers, then what is not as it should be and the way out, each kind of bad input once."""
+    if not OPTIONS.quiet and any(o.status not in ("blocked", "not run") for o in outcomes):
+        columns, rows = summary.table(made.experiment, outcomes)
+        emit(None, False, columns, rows, console=err)
+    for status, hint in HINTS.items():
+        titles = [o.planned.title for o in outcomes if o.status == status]
+        if titles:
+            say(f"{status}: {', '.join(titles)}\n  → {hint}")
+    for reason in dict.fromkeys(o.reason for o in outcomes if o.status == "blocked"):
+        say(f"blocked, {sum(o.reason == reason for o in outcomes)} of {len(outcomes)} runs: {reason}")
+    note(f"{sum(o.status == 'done' for o in outcomes)} of {len(outcomes)} runs are done")
+
+
+def _draw(made: Plan, row: list[str] | None, data_root: Path | None, display: Display) -> None:
+    from flatpose.harness import pictures
+
+    if row is not None:
+        note(f"no picture: it shows every row; flatpose-exp run {made.experiment.id} draws it")
+        return
+    note(f"picture: {pictures.draw(made, store.runs_dir(), data_root, display.reporter())}")
+
+
+def _evaluate_checkpoint(experiment: str, row: list[str] | None, profile: str | None, checkpoint: Path,
+                         data_root: Path | None) -> None:
+    from flatpose.harness.evaluate_checkpoint import evaluate_checkpoint
+    from flatpose.harness.networks import locate
+
+    found = catalog.load(experiment)
+    name = one_row(row[0] if row and len(row) == 1 else None, "--checkpoint")
+    chosen = None if profile is None else catalog.find_profile(found, profile)
+    record, files = evaluate_checkpoint(found, catalog.find_row(found, name), chosen, locate(str(checkpoint)),
+                                        store.runs_dir(), data_root, Display().reporter())
+    made, data = record.checkpoint, record.data
+    assert made is not None and data is not None
+    emit(None, False, ("boxes", "metric", "value"), [(result.box_source, metric, f"{100 * value:.1f}")
+                                                     for result in record.results
+                                                     for metric, value in result.metrics.items()],
+         title=f"{name} with the weights of {made.file} (sha256 {made.sha256[:12]}, {made.names}), {data.label}")
+    for path in files:
+        say(f"written: {path}")

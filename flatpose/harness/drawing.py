@@ -1,0 +1,163 @@
+"""How the pictures of the pages look: one style, stable SVG bytes, colours for light and dark, axes and labels."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+CARD, INK, MUTED, GRID = "#FFFFFF", "#24292F", "#57606A", "#D8DEE4"
+COLOURS = ("#D55E00", "#0072B2", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
+"""The palette of Okabe and Ito, which colour-blind readers can tell apart."""
+MARKERS = ("o", "s", "^", "D", "v", "P")
+OURS, OTHERS = COLOURS[:2]
+STYLE: dict[str, Any] = {
+    "svg.hashsalt": "flatpose", "svg.fonttype": "none", "font.size": 10, "axes.titlesize": 10.5,
+    "axes.titleweight": "bold", "axes.titlelocation": "left", "axes.spines.top": False, "axes.spines.right": False,
+    "axes.grid": True, "grid.color": GRID, "grid.linewidth": 0.8, "axes.axisbelow": True, "axes.facecolor": CARD,
+    "savefig.facecolor": CARD, "lines.linewidth": 1.8, "lines.markersize": 6.5, "errorbar.capsize": 3,
+    "xtick.labelsize": 9, "ytick.labelsize": 9,
+    **dict.fromkeys(("axes.edgecolor", "text.color", "axes.labelcolor", "xtick.color", "ytick.color"), INK)}
+WIDTH, HEIGHT = 8.6, 4.3
+"""Inches of a picture and of one of its rows. At the 700 pixels of a page, 10 points are 11 pixels."""
+DASHED = (0, (4, 3))
+DARK = {"#ffffff": "#0d1117", "#24292f": "#e6edf3", "#57606a": "#9da5ae", "#d8dee4": "#30363d", "#d55e00": "#f0763a",
+        "#0072b2": "#58a6ff", "#009e73": "#2fc391", "#cc79a7": "#d98cb8"}
+"""Colours on a dark page; the other two serve both."""
+LIGHT_TEXT = {"#d55e00": "#b04c00", "#009e73": "#00785a", "#cc79a7": "#a8467c", "#e69f00": "#8f6200",
+              "#56b4e9": "#1a6fa8"}
+"""Text needs more contrast on white than lines do."""
+PLACES = ((7, 0, "left"), (-7, 0, "right"), (0, 10, "center"), (0, -10, "center"), (7, 8, "left"), (7, -8, "left"),
+          (-7, 8, "right"), (-7, -8, "right"), (9, 15, "left"), (9, -15, "left"), (-9, 15, "right"), (-9, -15, "right"),
+          (0, 24, "center"), (0, -24, "center"))
+"""Where a name may stand: points to the right of and above its marker, alignment."""
+
+
+def cost_axes(axes: Axes, points: pd.DataFrame, x: str) -> None:
+    """Points with their whiskers over a logarithmic cost axis labelled 1, 2, 5, 10, …"""
+    low, high = points[x].min() / 1.5, points[x].max() * 1.6
+    axes.set_xscale("log")
+    axes.set_xticks([t for e in range(-4, 5) for m in (1, 2, 5) if low <= (t := m * 10.0**e) <= high])
+    axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
+    axes.minorticks_off()
+    axes.set_xlim(low, high)
+    axes.margins(y=0.12)
+    for ours, some in points.groupby(points.ours.astype(bool)):
+        axes.errorbar(some[x], 100 * some["mean"], yerr=whiskers(some), fmt="D" if ours else "o",
+                      color=OURS if ours else OTHERS, elinewidth=1.2, zorder=4)
+
+
+def svg(rows: float, paint: Callable[[Figure], None], title: str, data: Sequence[pd.DataFrame]) -> bytes:
+    """The picture that ``paint`` draws. Its description names the version of matplotlib and a digest of the data."""
+    import matplotlib
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    text = title + "".join(some.to_json(orient="split", double_precision=6) for some in data)
+    stamp = f"matplotlib {matplotlib.__version__}, data {hashlib.sha256(text.encode()).hexdigest()[:16]}"
+    defaults: Any = {**matplotlib.rcParamsDefault, **STYLE}  # a user's matplotlibrc must not change the bytes
+    with matplotlib.rc_context(defaults):
+        picture, buffer = Figure(figsize=(WIDTH, HEIGHT * rows)), io.BytesIO()
+        FigureCanvasAgg(picture)
+        paint(picture)
+        picture.savefig(buffer, format="svg", metadata={"Date": None, "Creator": "flatpose-exp", "Title": title,
+                                                        "Description": stamp})
+    rules = {"dark": [f'[style*="{what}: {old}"]{{{what}:{new}!important}}' for old, new in DARK.items()
+                      for what in ("fill", "stroke")],
+             "light": [f'text[style*="fill: {old}"]{{fill:{new}!important}}' for old, new in LIGHT_TEXT.items()]}
+    sheet = "".join(f"@media (prefers-color-scheme:{scheme}){{{''.join(found)}}}" for scheme, found in rules.items())
+    return buffer.getvalue().replace(b"</style>", f"</style>\n  <style>{sheet}</style>".encode(), 1)
+
+
+def stacked(picture: Figure, count: int, right: float = 0.98) -> Sequence[Axes]:
+    """One panel below the other, with room for headings of two lines."""
+    height = HEIGHT * count
+    picture.subplots_adjust(left=0.08, right=right, top=1 - 0.7 / height, bottom=0.55 / height, hspace=0.45)
+    return list(picture.subplots(count, 1, squeeze=False)[:, 0])
+
+
+def heading(axes: Axes, title: str, note: str) -> None:
+    axes.set_title(title, pad=20 + 12 * note.count("\n"))
+    axes.annotate(note, (0, 1), xytext=(0, 7), xycoords="axes fraction", textcoords="offset points", fontsize=9,
+                  color=MUTED)
+
+
+def styles(series: Iterable[str]) -> dict[str, tuple[str, str]]:
+    """Colour and marker of each series."""
+    return {s: (COLOURS[i % len(COLOURS)], MARKERS[i % len(MARKERS)]) for i, s in enumerate(dict.fromkeys(series))}
+
+
+def lines(axes: Axes, points: pd.DataFrame, style: Mapping[str, tuple[str, str]], dashed: bool = False) -> None:
+    for name, curve in points.sort_values("x").groupby("series", sort=False):
+        colour, marker = style[str(name)]
+        look: dict[str, Any] = {"linestyle": DASHED, "linewidth": 1.3} if dashed else {"marker": marker, "zorder": 4}
+        axes.errorbar(curve.x, 100 * curve["mean"], yerr=None if dashed else whiskers(curve), color=colour,
+                      elinewidth=1.2, **look)
+
+
+def grid_axes(axes: Axes, points: pd.DataFrame, style: Mapping[str, tuple[str, str]], over_maps: bool,
+               log2: bool = True, top: float = 104) -> None:
+    """One tick per x, and the names of the curves at their right ends; curves that end alike share a label."""
+    xs = sorted(set(points.x))
+    if log2:
+        axes.set_xscale("log", base=2)
+    axes.set_xticks(xs, [f"{256 / x:g}×{192 / x:g}" if over_maps else f"{x:g}" for x in xs])
+    axes.minorticks_off()
+    axes.set_ylim(-0.03 * top, top)
+    ends = points[points.x == xs[-1]].groupby("series", sort=False)["mean"].last().mul(100).round(1)
+    low = -math.inf
+    for y, names in sorted(ends[ends <= top].groupby(ends).groups.items()):
+        low = max(float(y), low + 0.06 * top)
+        axes.annotate(",\n".join(names), (1, low), xytext=(6, 0), xycoords=("axes fraction", "data"), va="center",
+                      color=style[names[0]][0] if len(names) == 1 else MUTED, textcoords="offset points", fontsize=9)
+        low += 0.06 * top * (len(names) - 1)
+
+
+def whiskers(points: pd.DataFrame) -> Any:
+    """Distances from the points to the ends of their intervals, for errorbar; None where there are none."""
+    if "low" not in points or points.low.isna().all():
+        return None
+    return [(100 * gap).clip(lower=0).fillna(0) for gap in (points["mean"] - points.low, points.high - points["mean"])]
+
+
+def bars(points: pd.DataFrame) -> str:
+    """What the whiskers are."""
+    kinds = frozenset(points.n[points.low.notna()] > 1)
+    return {frozenset(): "", frozenset({True}): "bars: 95 % over seeds", frozenset({False}): (
+        "bars: 95 % over images, one seed")}.get(kinds, "bars: 95 % over seeds, or images for one seed")
+
+
+def names(axes: Axes, points: pd.DataFrame, lines: Sequence[Any] = ()) -> None:
+    """Names beside the points (x, y, label, ours), each where it covers least of points, lines and other names."""
+    from matplotlib.transforms import Bbox
+
+    axes.autoscale_view()
+    spots = axes.transData.transform(points[["x", "y"]].astype(float).to_numpy())
+    taken = [Bbox.from_bounds(x - 6, y - 6, 12, 12) for x, y in spots]
+    for line in lines:
+        along = line.get_transform().transform_path(line.get_path()).interpolated(60).vertices
+        taken += [Bbox.from_bounds(x - 2, y - 2, 4, 4) for x, y in along]
+    wall, scale = axes.get_window_extent(), axes.figure.dpi / 72
+
+    def covered(box: Bbox) -> float:
+        areas = [both.width * both.height for other in (wall, *taken) if (both := Bbox.intersection(box, other))]
+        return sum(areas[1:]) + 100 * (box.width * box.height - sum(areas[:1]))  # leaving the panel is worst
+
+    for (x, y), row in sorted(zip(spots, points.itertuples(), strict=True), key=lambda pair: tuple(pair[0])):
+        text = axes.annotate(row.label, (row.x, row.y), xytext=(0, 0), textcoords="offset points", va="center",
+                             fontsize=9, color=OURS if row.ours else INK, fontweight="bold" if row.ours else "normal")
+        width, height = text.get_window_extent().size
+        shift = {"left": 0.0, "center": width / 2, "right": width}
+        places = [(Bbox.from_bounds(x + scale * dx - shift[align], y + scale * dy - height / 2, width, height),
+                   (dx, dy), align) for dx, dy, align in PLACES]
+        box, position, align = min(places, key=lambda place: covered(place[0]))
+        taken.append(box)
+        text.set(position=position, horizontalalignment=align)

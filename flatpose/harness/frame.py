@@ -1,0 +1,312 @@
+"""Every record as one line of one pandas DataFrame: the source of every table, plot, claim, comparison and CSV file.
+
+A record carries no experiment or row. It belongs to a row when its ``spec_hash`` is that of the row's run at one of the
+experiment's profiles, with the data from either source; rows that ask for the same run share its record, and a row that
+was edited no longer matches its old ones. Records come from ``reports/data/*.json`` of all experiments and from runs/.
+
+Columns of :func:`load` (one line per experiment, row, seed, profile, data, kind, weights and box source):
+
+- of the row: ``experiment, row, label, group, series, x``
+- of the data: ``profile, data_id, data`` (label; different data of one label get their id), ``task, source``
+- of the run: ``seed, spec_hash, run_id, status, reason, stale, numerics``
+- of the evaluation: ``kind`` (trained | ceiling | checkpoint), ``weights`` (ema | raw | None), ``box_source, flip_test,
+  score_rule, images, predictions, condition`` (boxes, flip test and rule in words); one column per metric in 0..1;
+  ``AP_low, AP_high`` (95 % bootstrap over images, likewise for other metrics that have one)
+- of the network that ran: ``params_m, gflops, input_h, input_w``
+- of training: ``epochs, steps, train_persons, val_persons, train_s, images_per_s, ema_decay, lr, effective_batch``
+- of the record: ``ended, seconds, git_sha, device, file`` (checkpoint file)
+
+A failed run has one line, with ``reason`` and without metrics.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from flatpose.config.run import spec_hash
+from flatpose.harness import catalog, record, stats, store
+from flatpose.harness.record import Record, RecordFile, Result
+from flatpose.harness.spec import Experiment, Row, at_profile
+from flatpose.io import read_json
+
+SCALES = {"smoke": 0, "quick": 1, "mini": 2, "mini_pretrained": 3, "mini_long": 4, "coco_mini": 5, "synth": 6,
+          "paper": 7}
+"""Profiles by scale; a profile of another name counts as ``quick``."""
+OF_ROW = ("experiment", "row", "label", "group", "series", "x")
+OF_RESULT = ("kind", "weights", "box_source", "flip_test", "score_rule", "images", "predictions")
+COLUMNS = (*OF_ROW, "profile", "data_id", "data", "task", "source", "seed", "spec_hash", "run_id", "status", "reason",
+           "stale", "numerics", *OF_RESULT, "condition", "AP", "AP_low", "AP_high", "params_m", "gflops",
+           "input_h", "input_w", "epochs", "steps", "train_persons", "val_persons", "train_s", "images_per_s",
+           "ema_decay", "lr", "effective_batch", "ended", "seconds", "git_sha", "device", "file")
+"""Columns that are always there; metrics beside AP are added where a record has them."""
+COST_COLUMNS = ("params_m", "params_leaf_m", "gflops", "gflops_executed", "gflops_torch", "gflops_hrnet_tool", "table6")
+
+
+@dataclass(frozen=True)
+class Frames:
+    """Experiments with their records, and the DataFrames made from them (each computed once)."""
+
+    experiments: Mapping[str, Experiment]
+    files: Mapping[str, RecordFile]
+    """By experiment id; the content of reports/data/<id>.json."""
+    comparisons: dict[str, pd.DataFrame] = field(default_factory=dict)
+    """Cache of :func:`flatpose.harness.compare.against_paper`."""
+
+    @cached_property
+    def results(self) -> pd.DataFrame:
+        """The columns of this module's docstring."""
+        lines = [line for name, e in self.experiments.items() for line in _result_lines(e, self.files[name].records)]
+        found = pd.DataFrame(lines)
+        found = found.reindex(columns=[*COLUMNS, *(c for c in found.columns if c not in COLUMNS)])
+        numbers = [c for c in found.columns if c not in _TEXT]
+        found[numbers] = found[numbers].apply(pd.to_numeric)
+        found["data"] = _distinct_labels(found)
+        return found.reset_index(drop=True)
+
+    @cached_property
+    def costs(self) -> pd.DataFrame:
+        """Counts of the networks of the paper's size beside the printed ones, one line per row that was counted."""
+        lines = []
+        for name, experiment in self.experiments.items():
+            counted = {c.row: c for c in self.files[name].costs}
+            for row in (r for r in experiment.rows if r.id in counted):
+                cost, said = counted[row.id], row.published
+                lines.append({
+                    "experiment": name, "row": row.id, "label": row.label, "input_h": cost.input_hw[0],
+                    "input_w": cost.input_hw[1], **{c: getattr(cost, c) for c in COST_COLUMNS},
+                    "published_params_m": said and said.params_m, "published_gflops": said and said.gflops,
+                    "params_by": said.params_by if said else "all", "gflops_by": said.gflops_by if said else "all"})
+        head = ("experiment", "row", "label", "input_h", "input_w", *COST_COLUMNS, "published_params_m",
+                "published_gflops", "params_by", "gflops_by")
+        return pd.DataFrame(lines, columns=list(head))
+
+    @cached_property
+    def latencies(self) -> pd.DataFrame:
+        """``experiment, row`` and the fields of :class:`flatpose.harness.record.LatencyRow`."""
+        lines = [{"experiment": name, **timed.model_dump()} for name in self.experiments
+                 for timed in self.files[name].latencies]
+        return pd.DataFrame(lines, columns=["experiment", *record.LatencyRow.model_fields])
+
+    @cached_property
+    def published(self) -> pd.DataFrame:
+        """The metrics that the paper prints for rows: ``experiment, row, metric, value`` (0..1), ``source, split``."""
+        lines = [{"experiment": e.id, "row": row.id, "metric": metric, "value": value / 100, "source": said.source,
+                  "split": said.split} for e in self.experiments.values() for row in e.rows if (said := row.published)
+                 for metric, value in said.metrics.items()]
+        return pd.DataFrame(lines, columns=["experiment", "row", "metric", "value", "source", "split"])
+
+    def of(self, experiment: str) -> pd.DataFrame:
+        """The results of one experiment."""
+        return self.results[self.results["experiment"] == experiment]
+
+
+_TEXT = {*OF_ROW[:5], "profile", "data_id", "data", "task", "source", "spec_hash", "run_id", "status", "reason",
+         "stale", "kind", "weights", "box_source", "flip_test", "score_rule", "condition", "ended", "git_sha", "device",
+         "file"}
+
+
+def read(root: Path, runs_dir: Path | None = None, ids: Sequence[str] | None = None,
+         experiments: Sequence[Experiment] | None = None) -> Frames:
+    """Experiments (all that come with the program, those of ``ids``, or those given) and their records.
+
+    Args:
+        root: Holds reports/. Records are looked for in the files of all experiments, which share runs.
+        runs_dir: Finished runs that are not committed yet; None reads the committed records only.
+        ids: Ids or paths of spec files.
+        experiments: In place of ``ids``.
+
+    Raises:
+        DataError: A file of records is damaged, or of another schema.
+        SpecError: No such experiment.
+    """
+    experiments = experiments or [catalog.load(i) for i in (ids if ids is not None else catalog.ids())]
+    data = root / "reports" / "data"
+    committed = {p.stem: record.read_record_file(p, p.stem) for p in sorted(data.glob("*.json")) if _holds_records(p)}
+    pool = [r for file in committed.values() for r in file.records] + (store.scan(runs_dir) if runs_dir else [])
+    files = {}
+    for e in experiments:
+        own = committed.get(e.id, RecordFile(experiment=e.id))
+        files[e.id] = own.model_copy(update={"records": latest(e, own.records, pool), **_counted(e, own, runs_dir)})
+    return Frames({e.id: e for e in experiments}, files)
+
+
+def load(root: Path, runs_dir: Path | None = None, ids: Sequence[str] | None = None) -> pd.DataFrame:
+    """The results alone; see :func:`read`."""
+    return read(root, runs_dir, ids).results
+
+
+def wanted(experiment: Experiment) -> dict[str, list[tuple[Row, str]]]:
+    """spec_hash -> the (row, profile name) pairs that ask for it."""
+    rows: dict[str, list[tuple[Row, str]]] = {}
+    for name, profile in experiment.profiles.items():
+        for row in (r for r in experiment.rows if r.id not in profile.left_out):
+            for key in {spec_hash(at_profile(row.run, profile, source=s)) for s in ("embedded", "disk")}:
+                rows.setdefault(key, []).append((row, name))
+    return rows
+
+
+def settings(results: pd.DataFrame, experiment: Experiment, task: str) -> list[tuple[str, str]]:
+    """(profile, data_id) of each condition under which rows of a benchmark were trained, the best evidence first.
+
+    Best is the largest scale at which more than half of the rows are done; where there is none, the most rows. Of two
+    data sets at one scale the one with more runs comes first. Verdicts never enter the choice.
+    """
+    trained = results[(results["experiment"] == experiment.id) & (results["kind"] == "trained")
+                      & (results["task"] == task)]
+    if trained.empty:
+        return []
+    done = trained["status"] == "done"
+    counts = trained.assign(row=trained["row"].where(done), run=trained["run_id"].where(done)).groupby(
+        ["profile", "data_id"]).agg(rows=("row", "nunique"), runs=("run", "nunique"))
+    counts["scale"] = [SCALES.get(profile, SCALES["quick"]) for profile, _ in counts.index]
+    rows = sum(row.run.data.task == task for row in experiment.rows)
+    counts["most"] = counts["scale"].where(counts["rows"] > rows / 2, -1)
+    return list(counts.sort_values(["most", "rows", "scale", "runs"], ascending=False).index)
+
+
+def under(results: pd.DataFrame, profile: str, data_id: str) -> pd.DataFrame:
+    """The lines of one setting (an entry of :func:`settings`)."""
+    return results[(results["profile"] == profile) & (results["data_id"] == data_id)]
+
+
+def summary(results: pd.DataFrame, metric: str = "AP") -> pd.DataFrame:
+    """Mean over seeds of the finished lines of ``results``, by experiment, row, profile, data, kind and box source.
+
+    Averaged (EMA) weights are taken where a run has them, else the raw ones; the two are never mixed within a run.
+
+    Returns:
+        The row's and data's columns, then ``mean, n`` (seeds), ``low, high`` (95 % t-interval over seeds; over images
+        for one seed; NaN without either), ``image_low, image_high`` (bootstrap, ends averaged over seeds), ``stale``
+        and ``condition`` (boxes, flip test and score rule).
+    """
+    found = results[results["status"] == "done"]
+    found = found.dropna(subset=[metric]) if metric in found else found.iloc[:0]
+    run = [found[c] for c in ("experiment", "row", "profile", "run_id", "kind", "box_source")]
+    averaged = found["weights"] == "ema"
+    found = found[averaged | ~averaged.groupby(run).transform("any")]
+    missing = pd.Series(index=found.index, dtype=float)
+    ends = {f"image_{end}": found.get(f"{metric}_{end}", missing) for end in ("low", "high")}
+    made = found.assign(value=found.get(metric, missing), **ends).groupby(
+        [*OF_ROW, "profile", "data_id", "data", "task", "kind", "box_source"], sort=False, dropna=False).agg(
+        mean=("value", "mean"), n=("run_id", "nunique"), image_low=("image_low", "mean"),
+        image_high=("image_high", "mean"), stale=("stale", "any"), condition=("condition", "unique"),
+        values=("value", tuple)).reset_index()
+    intervals = [stats.interval(line.values) or (line.image_low, line.image_high) for line in made.itertuples()]
+    made["low"], made["high"] = [i[0] for i in intervals], [i[1] for i in intervals]
+    return made.assign(condition=made["condition"].map("; ".join)).drop(columns="values")
+
+
+def by_seed(results: pd.DataFrame, metric: str = "AP") -> dict[str, dict[int, float]]:
+    """Row -> seed -> metric, for :func:`flatpose.harness.stats.paired`; ``results`` of one condition and box source."""
+    found: dict[str, dict[int, float]] = {}
+    done = results[(results["status"] == "done") & (results["kind"] == "trained")]
+    for row, seed, value in zip(done["row"], done["seed"], done[metric], strict=True):  # EMA before raw
+        if pd.notna(value):
+            found.setdefault(row, {}).setdefault(int(seed), float(value))
+    return found
+
+
+def box_name(source: str) -> str:
+    """"gt" -> "ground-truth boxes", "det:person.json" -> "detector boxes (person.json)"."""
+    return "ground-truth boxes" if source == "gt" else f"detector boxes ({source.partition(':')[2]})"
+
+
+def _holds_records(path: Path) -> bool:
+    """Whether a file of reports/data is of an experiment: studies ("rows") and pictures ("sha256") are there too."""
+    value = read_json(path)
+    return not (isinstance(value, dict) and {"rows", "sha256"} & value.keys())
+
+
+def latest(experiment: Experiment, own: Iterable[Record], pool: Iterable[Record]) -> tuple[Record, ...]:
+    """The experiment's records out of a pool; of two with one key the one that ended later.
+
+    Its own committed records stay, also where no row asks for them any more. Smoke records only show that every step
+    works: they are kept only where there is nothing else.
+    """
+    keys = {*wanted(experiment), *_checkpoint_keys(experiment)}
+    found = {r.key: r for r in own}
+    for r in pool:
+        old = found.get(r.key)
+        if r.spec_hash in keys and (old is None or r.provenance.ended >= old.provenance.ended):
+            found[r.key] = r
+    measuring = [r for r in found.values() if r.profile != "smoke"]
+    return tuple(sorted(measuring or found.values(), key=lambda r: r.key))
+
+
+def _checkpoint_keys(experiment: Experiment) -> dict[str, list[tuple[Row, str]]]:
+    """As :func:`wanted`, for networks of the row's own size whose weights come from a file."""
+    small = experiment.profiles[experiment.default_profile].data
+    keys: dict[str, list[tuple[Row, str]]] = {}
+    for row in experiment.rows:
+        for data in (replace(row.run.data, source="disk"),
+                     replace(small or row.run.data, task=row.run.data.task, source="embedded")):
+            keys.setdefault(spec_hash(replace(row.run, data=data)), []).append((row, "paper"))
+    return keys
+
+
+def _counted(experiment: Experiment, own: RecordFile, runs_dir: Path | None) -> dict[str, Any]:
+    """Costs and latencies of the experiment's rows: the committed ones, then those of runs/costs/<id>.json."""
+    rows = [row.id for row in experiment.rows]
+    path = None if runs_dir is None else runs_dir / "costs" / f"{experiment.id}.json"
+    here = (record.read_record_file(path, experiment.id) if path and path.exists()
+            else RecordFile(experiment=experiment.id))
+    costs = {c.row: c for c in (*own.costs, *here.costs)}
+    times = {(t.row, t.batch, t.compiled): t for t in sorted((*own.latencies, *here.latencies), key=lambda t: t.ended)}
+    return {"costs": tuple(c for c in costs.values() if c.row in rows),
+            "latencies": tuple(t for t in times.values() if t.row in rows)}
+
+
+def _result_lines(experiment: Experiment, records: Iterable[Record]) -> list[dict[str, Any]]:
+    """One dict per line of the frame, ordered by profile, data, row, seed, kind, weights and box source."""
+    trained, files = wanted(experiment), _checkpoint_keys(experiment)
+    order = {row.id: i for i, row in enumerate(experiment.rows)}
+    profiles = [experiment.default_profile, *(p for p in experiment.profiles if p != experiment.default_profile)]
+    lines = [_line(experiment, row, profile, r, result) for r in records
+             for row, profile in (files if r.checkpoint else trained).get(r.spec_hash, ())
+             for result in (r.results or (None,))]
+    return sorted(lines, key=lambda line: (
+        line["kind"] == "checkpoint", profiles.index(line["profile"]) if line["profile"] in profiles else -1,
+        line["source"] != "embedded", str(line["data"]), line["data_id"], order[line["row"]], line["run_id"],
+        line["kind"] != "trained", line["weights"] != "ema", line["box_source"] != "gt", str(line["box_source"])))
+
+
+def _line(experiment: Experiment, row: Row, profile: str, r: Record, result: Result | None) -> dict[str, Any]:
+    train, cost, made, data = r.train, r.cost, r.provenance, r.data
+    width, height = r.spec["image_size"]
+    line: dict[str, Any] = {
+        "experiment": experiment.id, "row": row.id, "label": row.label, "group": row.group, "series": row.series,
+        "x": row.x, "profile": profile, "data_id": r.data_id, "data": data.label if data else None,
+        "task": row.run.data.task, "source": data.source if data else r.spec["data"]["source"], "seed": r.seed,
+        "spec_hash": r.spec_hash, "run_id": r.run_id, "status": r.status, "reason": r.reason,
+        "stale": r.stale, "numerics": r.numerics,
+        "kind": "checkpoint" if r.checkpoint else "trained", "weights": None, "box_source": None,
+        "params_m": cost and cost.params_m, "gflops": cost and cost.gflops, "input_h": height, "input_w": width,
+        "train_persons": data and data.train_persons, "val_persons": data and data.val_persons,
+        "ended": made.ended, "seconds": made.seconds, "git_sha": made.git_sha, "device": made.device,
+        "file": r.checkpoint and r.checkpoint.file}
+    if train:
+        line |= {name: getattr(train, name) for name in
+                 ("epochs", "steps", "images_per_s", "ema_decay", "lr", "effective_batch")} | {"train_s": train.seconds}
+    if result:
+        line |= {name: getattr(result, name) for name in OF_RESULT} | result.metrics
+        flip = "with" if result.flip_test else "without"
+        line["condition"] = ("ground truth encoded and decoded, no network" if result.kind == "ceiling" else
+                             f"{box_name(result.box_source)}, {flip} flip test, {result.score_rule}")
+        line |= {f"{metric}_{end}": value for metric, ends in result.bootstrap.items()
+                 for end, value in zip(("low", "high"), ends, strict=True)}
+    return line
+
+
+def _distinct_labels(found: pd.DataFrame) -> list[str]:
+    """The label of each line's data, as any of its records tells it; different data of one label get their id."""
+    known = found.dropna(subset=["data"]).drop_duplicates("data_id").set_index("data_id")["data"].to_dict()
+    shared = Counter(known.values())
+    names = {i: label if shared[label] == 1 else f"{label} {i[:8]}" for i, label in known.items()}
+    return [names.get(i, f"data {i[:8]}") for i in found["data_id"]]

@@ -1,0 +1,160 @@
+"""Codec ceilings: what a perfect network would score through a codec. Needs annotations, but no images and no network.
+
+Ground truth is encoded, decoded and scored against itself. Heatmaps are not built (``HeatmapCodec.round_trip``) and
+annotations are read once per process, so that the evaluator's own time is what remains.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from functools import cache
+from pathlib import Path
+from typing import Any, Literal, Optional
+
+import numpy as np
+import pandas as pd
+from pydantic import PositiveInt, TypeAdapter
+
+from flatpose import NUMERICS, benchmarks
+from flatpose.config import CodecConfig
+from flatpose.config.base import config
+from flatpose.data.instances import Person, PoseData
+from flatpose.errors import DataError
+from flatpose.geometry import box_to_center_scale, transform_points, warp_matrices
+from flatpose.progress import SILENT, Reporter
+from flatpose.studies import records
+
+Line = dict[str, Any]
+Cell = tuple["Ceiling", str, Path]
+"""Row, benchmark and data root."""
+
+
+@config
+class Ceiling:
+    """One codec at one input size."""
+
+    id: str
+    series: str
+    """The codec's name in tables and the curve it belongs to."""
+    part: Literal["map", "ratio", "sigma"]
+    """What is varied: cells of the map, bins per pixel, or the width of SimCC's label."""
+    codec: CodecConfig
+    image_size: tuple[PositiveInt, PositiveInt]
+    tasks: tuple[str, ...] = ("coco",)
+    x: Optional[float] = None
+    """Pixels per cell, bins per pixel, or sigma in pixels; None for a codec that has no cells."""
+
+
+def measure(rows: Sequence[Ceiling], data_root: Path, *, known: pd.DataFrame | None = None, jobs: int | None = None,
+            reporter: Reporter = SILENT, save: Callable[[pd.DataFrame], None] | None = None) -> pd.DataFrame:
+    """Metrics of every row on each benchmark of its ``tasks`` that lies below ``data_root``.
+
+    Args:
+        rows: What to measure.
+        data_root: Holds the annotation files.
+        known: Lines of an earlier call; those measured under the same conditions are kept.
+        jobs: Processes, of one thread each (default: one per core).
+        reporter: Told of progress, and of the benchmarks that are left out.
+        save: Called with all lines so far whenever one is added, so that an interrupted measurement can go on.
+
+    Returns:
+        One line per row and benchmark: task, id, series, part, image_size [width, height], x, data, data_id, numerics,
+        the codec's fields as ``codec_*``, the benchmark's metrics in 0..1, the 95 % interval of COCO's AP as AP_low and
+        AP_high, error_px (mean error in input pixels of the labelled keypoints inside the crop) and outside (share of
+        those outside it).
+
+    Raises:
+        DataError: No benchmark has annotations below ``data_root``.
+    """
+    tasks = dict.fromkeys(task for row in rows for task in row.tasks)
+    data = {task: found for task in tasks if (found := _validation(task, data_root, reporter))}
+    if not data:
+        raise DataError(f"no annotations of {', '.join(tasks)}", where=str(data_root), hint="flatpose-exp data check")
+    cells = {(row.id, task): row for row in rows for task in row.tasks if task in data}
+    wanted = {key: _conditions(row, data[key[1]]) for key, row in cells.items()}
+    old = {(line["id"], line["task"]): line for line in records(pd.DataFrame() if known is None else known)}
+    lines = {key: old[key] for key in wanted if key in old and _holds(old[key], wanted[key])}
+    todo = [(row, task, data_root) for (name, task), row in cells.items() if (name, task) not in lines]
+    reporter.start("ceilings", len(todo))
+    for row, task, line in _measured(todo, jobs or os.cpu_count() or 1):
+        lines[row.id, task] = {**wanted[row.id, task], **line}
+        if save:
+            save(pd.DataFrame([lines[key] for key in wanted if key in lines]))
+        reporter.advance()
+    reporter.finish()
+    return pd.DataFrame([lines[key] for key in wanted])
+
+
+def _validation(task: str, root: Path, reporter: Reporter) -> PoseData | None:
+    try:
+        return _data(task, root)
+    except DataError as error:
+        reporter.message(f"left out: {error.what}")
+        return None
+
+
+@cache
+def _data(task: str, root: Path) -> PoseData:
+    return benchmarks.get(task).validation(root)
+
+
+def _conditions(row: Ceiling, data: PoseData) -> Line:
+    """What the numbers depend on, and how the line is named; fields that are None are left out."""
+    codec = TypeAdapter(type(row.codec)).dump_python(row.codec, mode="json")
+    found = {"task": data.task, "id": row.id, "series": row.series, "part": row.part, "x": row.x,
+             "image_size": list(row.image_size), "data": data.label, "data_id": data.data_id, "numerics": NUMERICS,
+             **{f"codec_{name}": value for name, value in codec.items()}}
+    return {name: value for name, value in found.items() if value is not None}
+
+
+def _holds(line: Line, conditions: Line) -> bool:
+    """Whether a line was measured under these conditions, and with no other codec field."""
+    return all(line.get(k) == v for k, v in conditions.items()) and all(
+        name in conditions for name in line if name.startswith("codec_"))
+
+
+def _measured(todo: list[Cell], jobs: int) -> Iterator[tuple[Ceiling, str, Line]]:
+    """Each cell as it is finished."""
+    if jobs == 1 or len(todo) < 2:
+        yield from ((row, task, _line(row, task, root)) for row, task, root in todo)
+        return
+    with ProcessPoolExecutor(jobs, multiprocessing.get_context("spawn"), _one_thread) as pool:
+        running = {pool.submit(_line, *cell): cell for cell in todo}
+        try:
+            yield from ((*running[done][:2], done.result()) for done in as_completed(running))
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+
+def _one_thread() -> None:
+    import torch
+
+    torch.set_num_threads(1)
+
+
+def _line(row: Ceiling, task: str, root: Path) -> Line:
+    """Encode, decode, score; and how far off the keypoints inside the crop are."""
+    from flatpose.ceiling import evaluate, round_trip
+
+    data = _data(task, root)
+    found = round_trip(row.codec, row.image_size, data.val.persons)
+    result = evaluate(found, data)
+    low, high = result.get("bootstrap", {}).get("AP", (None, None))
+    error, outside = errors(data.val.persons, found.keypoints, row.image_size, udp=row.codec.udp)
+    return {**result["metrics"], **({} if low is None else {"AP_low": low, "AP_high": high}), "error_px": error,
+            "outside": outside}
+
+
+def errors(persons: list[Person], keypoints: np.ndarray, image_size: tuple[int, int], *, udp: bool
+           ) -> tuple[float, float]:
+    """Mean error in input pixels of the labelled keypoints inside the crop, and the share of those outside it."""
+    center, scale = box_to_center_scale(np.stack([p.bbox_xywh for p in persons]), image_size)
+    mats = warp_matrices(center, scale, image_size, udp=udp)
+    truth = transform_points(mats, np.stack([p.keypoints for p in persons]))
+    labelled = np.stack([p.keypoints_visible for p in persons]) > 0
+    inside = labelled & ((truth >= 0) & (truth <= np.array(image_size) - 1)).all(-1)
+    distance = np.linalg.norm(transform_points(mats, keypoints) - truth, axis=-1)
+    return float(distance[inside].mean()), float(1 - inside.sum() / labelled.sum())

@@ -1,0 +1,124 @@
+"""What boxes alone do to AP, AP50 and AR at the accuracy of Table 2: simulated networks on real boxes (reading R15).
+
+A simulated network finds the person of its box with an error that does not depend on the box; its scores know that
+error more or less well. So only the boxes differ between the two sources.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from flatpose import NUMERICS, benchmarks
+from flatpose.data.instances import Person, PoseData
+from flatpose.errors import DataError
+from flatpose.geometry import box_to_center_scale
+from flatpose.metrics import Predictions
+from flatpose.progress import SILENT, Reporter
+
+SPREADS, TAILS, KNOWLEDGE = (0.22, 0.27, 0.32), (0.6, 0.9), (1.0, 0.75, 0.5)
+MIN_IOU = 0.2
+"""Below this overlap with every annotated person a box shows nobody."""
+METRICS = ("AP", "AP50", "AR")
+
+
+@dataclass(frozen=True)
+class Network:
+    """A simulated network.
+
+    Args:
+        spread: Median error of a person's keypoints, in units of the OKS scale (1 gives an OKS of about 0.5).
+        tail: Standard deviation of the logarithm of that error over persons.
+        knowledge: Share of the error that the keypoint scores know about; the rest is as large and unrelated.
+    """
+
+    spread: float
+    tail: float
+    knowledge: float
+
+
+def targets(persons: Sequence[Person], data: PoseData) -> list[Person | None]:
+    """The annotated person with keypoints whom each box shows, or None."""
+    truth = benchmarks.get(data.task).truth(data.val.annotation_file, data.keypoint_set)
+    known = {p.person_id: p for p in data.val.persons}
+    boxes: dict[int, list[tuple[np.ndarray, int]]] = {}
+    for entry in truth.persons:
+        boxes.setdefault(entry["image_id"], []).append((np.array(entry["bbox"], dtype=np.float64), entry["id"]))
+    found: list[Person | None] = []
+    for person in persons:
+        overlaps = [(overlap(person.bbox_xywh, box), name) for box, name in boxes.get(person.image_id, [])]
+        best, name = max(overlaps, default=(0.0, 0))
+        found.append(known.get(person.person_id) or (known.get(name) if best > MIN_IOU else None))
+    return found
+
+
+def overlap(a: np.ndarray, b: np.ndarray) -> float:
+    """Intersection over union of two boxes (left, top, width, height)."""
+    size = np.minimum(a[:2] + a[2:], b[:2] + b[2:]) - np.maximum(a[:2], b[:2])
+    shared = float(np.prod(np.maximum(size, 0.0)))
+    return shared / (float(a[2] * a[3] + b[2] * b[3]) - shared + 1e-9)
+
+
+def predict(network: Network, persons: Sequence[Person], shown: Sequence[Person | None], data: PoseData,
+            seed: int = 0) -> Predictions:
+    """The network's keypoints for every box; scattered keypoints with low scores where a box shows nobody."""
+    rng, count = np.random.default_rng(seed), len(data.keypoint_set)
+    sigmas = 2 * np.array(data.keypoint_set.sigmas)[:, None]
+    errors = {p.person_id: _draw(rng, network) for p in data.val.persons}
+    center, scale = box_to_center_scale(np.stack([p.bbox_xywh for p in persons]), (192, 256))
+    points, scores = np.zeros((len(persons), count, 2)), np.zeros((len(persons), count))
+    for i, person in enumerate(shown):
+        if person is None:
+            points[i] = center[i] + rng.uniform(-0.4, 0.4, (count, 2)) * scale[i]
+            scores[i] = rng.uniform(0.05, 0.5, count)
+            continue
+        error = errors[person.person_id]
+        noise = rng.normal(0, 1, (count, 2)) * sigmas * np.sqrt(person.area) * error
+        points[i] = np.clip(person.keypoints + noise, center[i] - scale[i] / 2, center[i] + scale[i] / 2)
+        guess = network.knowledge * error + (1 - network.knowledge) * _draw(rng, network)
+        scores[i] = np.clip(np.exp(-0.5 * guess) * rng.uniform(0.85, 1.15, count), 0, 1)
+    return Predictions(np.array([p.image_id for p in persons]), np.zeros(len(persons), dtype=np.int64), points, scores,
+                       np.array([p.box_score for p in persons]), scale.prod(-1))
+
+
+def _draw(rng: np.random.Generator, network: Network) -> float:
+    return float(network.spread * np.exp(rng.normal(0, network.tail)))
+
+
+def measure(data_root: Path, reporter: Reporter = SILENT) -> pd.DataFrame:
+    """Every simulated network on both sets of boxes of a COCO tree with a detector file (two minutes on one core).
+
+    Returns:
+        One line per network: spread, tail, knowledge, AP, AP50 and AR in 0..1 with ground-truth boxes (AP_gt, …) and
+        with the detector's (AP_det, …), data, data_id, detector_file, numerics.
+
+    Raises:
+        DataError: The tree is incomplete, or has no detector file.
+    """
+    benchmark = benchmarks.get("coco")
+    data = benchmark.load(data_root)
+    if data.detector_file is None:
+        raise DataError("no detector file", where=str(data_root), hint="docs/evaluation.md says where it belongs")
+    sources = {"gt": data.val.persons, "det": data.detections}
+    shown = {name: targets(persons, data) for name, persons in sources.items()}
+    conditions = {"data": data.label, "data_id": data.data_id, "detector_file": data.detector_file.name,
+                  "numerics": NUMERICS}
+    networks = [Network(*values) for values in itertools.product(SPREADS, TAILS, KNOWLEDGE)]
+    lines: list[dict[str, Any]] = []
+    reporter.start("simulated boxes", len(networks))
+    for network in networks:
+        line = {**vars(network), **conditions}
+        for name, persons in sources.items():
+            found = benchmark.measure(predict(network, persons, shown[name], data), data.val.annotation_file,
+                                      keypoint_set=data.keypoint_set, image_ids=data.val.image_ids)["metrics"]
+            line |= {f"{metric}_{name}": found[metric] for metric in METRICS}
+        lines.append(line)
+        reporter.advance()
+    reporter.finish()
+    return pd.DataFrame(lines)

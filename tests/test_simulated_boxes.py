@@ -1,0 +1,64 @@
+"""Simulated networks on both box sources, at limits where the answer is known."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from tiny import write_coco
+
+from flatpose.data import load_coco
+from flatpose.errors import DataError
+from flatpose.studies import simulated_boxes as simulated
+
+
+@pytest.fixture
+def data(tmp_path):
+    return load_coco(write_coco(tmp_path))
+
+
+def test_overlap_by_hand():
+    a = np.array([0.0, 0.0, 10.0, 10.0])
+    assert simulated.overlap(a, a) == pytest.approx(1)
+    assert simulated.overlap(a, np.array([5.0, 0.0, 10.0, 10.0])) == pytest.approx(1 / 3)
+    assert simulated.overlap(a, np.array([20.0, 20.0, 5.0, 5.0])) == 0
+
+
+def test_every_box_shows_its_person_and_far_boxes_nobody(data):
+    found = simulated.targets(data.val.persons, data)
+    assert [p.person_id for p in found] == [p.person_id for p in data.val.persons]
+    shown = simulated.targets(data.detections, data)
+    assert {p.person_id for p in shown} == {p.person_id for p in data.val.persons}
+    far = [replace(p, bbox_xywh=np.array([150.0, 110.0, 5.0, 5.0])) for p in data.detections]
+    assert simulated.targets(far, data) == [None] * len(far)
+
+
+def test_without_error_the_keypoints_are_the_truth_and_the_same_on_both_boxes(data):
+    network = simulated.Network(1e-9, 0.5, 1.0)
+    shown = simulated.targets(data.val.persons, data)
+    found = simulated.predict(network, data.val.persons, shown, data)
+    assert np.allclose(found.keypoints, np.stack([p.keypoints for p in data.val.persons]), atol=1e-3)
+    assert found.scores.min() > 0.8
+
+
+def test_the_error_is_the_persons_and_scales_with_the_spread(data):
+    shown = simulated.targets(data.val.persons, data)
+    errors = []
+    for spread in (0.05, 0.1):
+        found = simulated.predict(simulated.Network(spread, 0.5, 1.0), data.val.persons, shown, data)
+        errors.append(found.keypoints - np.stack([p.keypoints for p in data.val.persons]))
+    inside = np.abs(errors[1]) > 0
+    assert np.median(np.abs(errors[1][inside])) == pytest.approx(2 * np.median(np.abs(errors[0][inside])), rel=0.1)
+
+
+def test_one_line_per_network_with_both_box_sources(tmp_path, monkeypatch):
+    monkeypatch.setattr(simulated, "SPREADS", (0.22,))
+    root = write_coco(tmp_path)
+    found = simulated.measure(root)
+    assert len(found) == 6 and found["data"].str.contains("COCO subset").all()
+    assert all((found[f"AP_{box}"] <= found[f"AP50_{box}"]).all() for box in ("gt", "det"))
+    shutil.rmtree(root / "coco" / "person_detection_results")
+    with pytest.raises(DataError, match="no detector file"):
+        simulated.measure(root)
