@@ -18,8 +18,11 @@ BoxSource = Literal["gt", "det"]
 
 @config
 class EmbeddedConfig:
-    """Size and identity of the generated data set (flatpose.data.synthetic)."""
+    """Level of difficulty, size and seed of the generated data set (flatpose.data.synthetic)."""
 
+    level: Literal["plain", "wild"] = "plain"
+    """"plain": one or two whole people who face the camera, without occluders, on one colour. "wild": any pose, occlusion,
+    cluttered backdrops and poor photographs."""
     train_images: PositiveInt = 4000
     val_images: PositiveInt = 500
     seed: NonNegativeInt = 0
