@@ -45,9 +45,9 @@ def untrained(run: RunConfig) -> Checkpoint:
 
 
 def test_every_system_has_a_reduced_member():
-    from flatpose.models import BUILDERS
+    from flatpose.harness.spec import MODEL_KINDS
 
-    assert set(reduced()) == set(BUILDERS)
+    assert set(reduced()) == set(MODEL_KINDS)
 
 
 @pytest.mark.slow
