@@ -50,11 +50,12 @@ def test_convert_writes_the_coco_like_form_of_both(cli, everything, tmp_path):
     assert wrong.code == 2 and "nothing to convert" in wrong.err and not (tmp_path / "x").exists()
 
 
-def test_ceilings_keeps_its_answers_and_says_what_it_left_out(cli, monkeypatch):
+def test_ceilings_says_what_it_left_out(cli, monkeypatch):
     row = next(r for r in catalog.ceilings() if r.series == "regression" and r.tasks == ("coco", "crowdpose"))
     monkeypatch.setattr(catalog, "ceilings", lambda: (row,))
     answer = cli("ceilings", "--data-root", str(cli.data))
     assert answer.code == 0 and answer.out == "" and "left out: no crowdpose annotations" in answer.err
-    assert (cli.root / "reports" / "data" / "ceilings.json").is_file()
     nothing = cli("ceilings", "--data-root", str(cli.data / "coco" / "val2017"))
-    assert nothing.code == 2 and nothing.err.count("looked for") == 2  # once per benchmark
+    assert nothing.code == 2 and "no annotations of coco, crowdpose" in nothing.err
+
+

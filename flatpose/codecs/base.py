@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from typing import Any, ClassVar, Protocol
 
@@ -94,10 +95,7 @@ def shifted(values: Tensor, bins: float) -> Tensor:
 
     On the logits of a Gaussian label, a parabola, the interpolation is exact up to a constant.
     """
-    last = values.shape[-1] - 1
-    position = torch.arange(last + 1, dtype=torch.float64, device=values.device) - bins
-    low = position.floor()
-    part = (position - low).to(values.dtype)
-    index = low.long()
-    before, behind = values[..., index.clamp(0, last)], values[..., (index + 1).clamp(0, last)]
-    return before if float(bins).is_integer() else (1 - part) * before + part * behind
+    last, whole = values.shape[-1] - 1, math.floor(bins)
+    part, index = bins - whole, torch.arange(last + 1, device=values.device) - whole
+    moved = values[..., index.clamp(0, last)]
+    return (1 - part) * moved + part * values[..., (index - 1).clamp(0, last)] if part else moved

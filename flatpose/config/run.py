@@ -21,8 +21,8 @@ class EmbeddedConfig:
     """Level of difficulty, size and seed of the generated data set (flatpose.data.synthetic)."""
 
     level: Literal["plain", "wild"] = "plain"
-    """"plain": one or two whole people who face the camera, without occluders, on one colour. "wild": any pose, occlusion,
-    cluttered backdrops and poor photographs."""
+    """"plain": one or two whole people who face the camera, without occluders, before one colour. "wild": any pose,
+    occlusion, cluttered backdrops and poor photographs."""
     train_images: PositiveInt = 4000
     val_images: PositiveInt = 500
     seed: NonNegativeInt = 0

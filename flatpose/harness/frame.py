@@ -30,6 +30,7 @@ from typing import Any
 
 import pandas as pd
 
+from flatpose import benchmarks
 from flatpose.config.run import spec_hash
 from flatpose.harness import catalog, record, stats, store
 from flatpose.harness.record import Record, RecordFile, Result
@@ -169,6 +170,11 @@ def settings(results: pd.DataFrame, experiment: Experiment, task: str) -> list[t
     rows = sum(row.run.data.task == task for row in experiment.rows)
     counts["most"] = counts["scale"].where(counts["rows"] > rows / 2, -1)
     return list(counts.sort_values(["most", "rows", "scale", "runs"], ascending=False).index)
+
+
+def main_metric(experiment: Experiment, task: str) -> str:
+    """The experiment's metric where the benchmark has it, else the benchmark's main metric."""
+    return benchmarks.get(task).metric(experiment.metric)
 
 
 def under(results: pd.DataFrame, profile: str, data_id: str) -> pd.DataFrame:

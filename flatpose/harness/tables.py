@@ -11,7 +11,6 @@ from typing import Any
 
 import pandas as pd
 
-from flatpose import benchmarks
 from flatpose.harness import compare, frame, stats
 from flatpose.harness.frame import Frames
 from flatpose.harness.spec import Experiment, Row
@@ -72,7 +71,8 @@ def grid(experiment: Experiment, results: pd.DataFrame, box: str) -> pd.DataFram
         line |= {f"ceiling, {m['series']}": number(100 * m["mean"]) for m in ceilings if m["x"] == x}
         lines.append(line)
     made = pd.DataFrame(lines).fillna(DASH)
-    return made.T.drop_duplicates().T if ceilings else made
+    level = made.filter(like="ceiling, ")  # codecs of one kind have the same ceiling, which is shown once
+    return made.drop(columns=level.columns[level.T.duplicated()])
 
 
 def rows(experiment: Experiment, frames: Frames, settings: Sequence[tuple[str, str]], *, printed: bool = True
@@ -86,12 +86,12 @@ def rows(experiment: Experiment, frames: Frames, settings: Sequence[tuple[str, s
         printed: Also show what the paper prints and the counts of the paper-size networks.
     """
     results = frames.of(experiment.id)
-    chosen = pd.concat([results.iloc[:0], *(frame.under(results, *s) for s in settings)])
+    chosen = pd.concat([results.iloc[:0], *(frame.under(results, *s) for s in dict.fromkeys(settings))])
     against = compare.against_paper(experiment, frames)
     costs = frames.costs[frames.costs["experiment"] == experiment.id].set_index("row").to_dict("index")
     lines = []
     for row in experiment.rows:
-        name = benchmarks.get(row.run.data.task).metric(experiment.metric)
+        name = frame.main_metric(experiment, row.run.data.task)
         line: dict[str, str] = {"row": label(row)}
         said, cost = row.published if printed else None, costs.get(row.id, {}) if printed else {}
         line["printed"] = number(said.metrics.get(name)) if said else DASH  # type: ignore[call-overload]
@@ -129,9 +129,9 @@ def _from_reference(experiment: Experiment, results: pd.DataFrame, row: str, nam
 
 
 def _headings(experiment: Experiment) -> dict[str, str]:
-    tasks = {row.run.data.task for row in experiment.rows}
-    name = " or ".join(dict.fromkeys(benchmarks.get(task).metric(experiment.metric) for task in sorted(tasks)))
-    reference = next((r.label for r in experiment.rows if r.id == experiment.reference), "")
+    tasks = sorted({row.run.data.task for row in experiment.rows})
+    name = " or ".join(dict.fromkeys(frame.main_metric(experiment, task) for task in tasks))
+    reference = next((r.label.split(" (")[0] for r in experiment.rows if r.id == experiment.reference), "")
     return {"printed": f"printed {name}", "measured, GT boxes": f"{name}, GT boxes",
             "measured, detector boxes": f"{name}, detector boxes", "difference": f"difference from {reference}"}
 
@@ -207,6 +207,13 @@ def boxes(found: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(made)
 
 
+def main_ceilings(found: pd.DataFrame) -> pd.DataFrame:
+    """Ceilings by feature map on COCO at 256×192, or where these were not measured on the first benchmark there is."""
+    maps = found[found["part"] == "map"]
+    first = maps[(maps["task"] == "coco") & (maps["input"] == "256×192")]
+    return first if len(first) else maps[(maps[["task", "input"]] == maps[["task", "input"]].iloc[0]).all(axis=1)]
+
+
 def ceilings(found: pd.DataFrame) -> pd.DataFrame:
     """Codec against what is varied; a codec without cells has one value everywhere."""
     level = found[found["x"].isna()].drop(columns="x").merge(found[["x"]].dropna().drop_duplicates(), "cross")
@@ -234,7 +241,8 @@ def _compared(lines: pd.DataFrame) -> pd.DataFrame:
              for name, sign in (("reference", ""), ("measured", ""), ("difference", "+"), ("tolerance", ""))}
     spread = [f" ± {100 * h:.1f} (n = {n})" if pd.notna(h) else f" [{100 * b[0]:.1f}, {100 * b[1]:.1f}]" if b else ""
               for h, n, b in zip(lines["half_width"].astype(float), lines["n"], lines["bootstrap"], strict=True)]
-    shown["measured"] = [m + s for m, s in zip(shown["measured"], spread, strict=True)]
+    what = "measured" if (lines["against"] == "paper").all() else "difference"  # whose interval it is
+    shown[what] = [m + s for m, s in zip(shown[what], spread, strict=True)]
     shown["verdict"] = [f"{v} ({r})" if r else v for v, r in zip(lines["verdict"], lines["reason"], strict=True)]
     tool = lines["convention"].map({"hrnet_tool": ", HRNet's tool", "leaf": ", leaf modules"}).fillna("")
     return pd.DataFrame({"row": lines["label"], "quantity": lines["quantity"].replace(QUANTITIES) + tool, **shown})
