@@ -143,7 +143,7 @@ def _person_category(content: Any, entries: list[dict[str, Any]], path: Path) ->
     if found and found != {0} and (1 not in found or 0 in found):  # COCO counts from 1, YOLO from 0
         listed = ", ".join(sorted(map(str, found)))
         raise DataError(f"which category is the person? The detections have {listed}", where=str(path),
-                        hint="keep the persons and number them 1, or give COCO annotations, whose categories have names")
+                        hint="keep the persons and number them 1, or give COCO annotations, which name categories")
     return 0 if found == {0} else 1
 
 
