@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 from accelerate import Accelerator
-from torch import Tensor, nn
+from torch import nn
 from torch.utils.data import DataLoader
 
 from flatpose import benchmarks
@@ -66,28 +66,19 @@ def predict(network: nn.Module, codec: Codec, persons: list[Person], data: PoseD
     loader = DataLoader(crops, batch_size, sampler=EpochSampler(len(crops), shuffle=False), **options)
     loader = accelerator.prepare(loader)
     flip_index = torch.as_tensor(data.keypoint_set.flip_index, device=accelerator.device)
+    flip = run.eval.flip_test and data.keypoint_set.can_flip
     network = network.to(accelerator.device).eval()
     keypoints = np.zeros((len(persons), len(data.keypoint_set), 2))
     scores = np.zeros((len(persons), len(data.keypoint_set)))
     reporter.start("evaluate", len(loader))
     for batch in loader:
         with accelerator.autocast():
-            found = _predict_batch(network, codec, normalise(batch["image"]), flip_index,
-                                   run.eval.flip_test and data.keypoint_set.can_flip)
+            found = codec.predict(network, normalise(batch["image"]), flip_index if flip else None)
         index, points, confidence = accelerator.gather_for_metrics((batch["index"], *found))
         keypoints[index.cpu()], scores[index.cpu()] = points.cpu().double(), confidence.cpu().double()
         reporter.advance()
     reporter.finish()
     return _to_image(keypoints, scores, persons, run)
-
-
-def _predict_batch(network: nn.Module, codec: Codec, images: Tensor, flip_index: Tensor, flip_test: bool
-                   ) -> tuple[Tensor, Tensor]:
-    """Keypoints in crop pixels and scores, averaged over the image and its mirror image when ``flip_test``."""
-    outputs = network(images)
-    if flip_test:
-        outputs = codec.average(outputs, codec.flip(network(images.flip(-1)), flip_index))
-    return codec.decode(outputs)
 
 
 def _to_image(keypoints: np.ndarray, scores: np.ndarray, persons: list[Person], run: RunConfig) -> Predictions:
