@@ -3,10 +3,10 @@
     python benchmarks/evaluation.py            # prints
     python benchmarks/evaluation.py --write    # and keeps benchmarks/results/evaluation.md
 
-5,000 images, made by repeating real annotations under new ids (``--annotations FILE``, by default the development data
-beside the checkout), or generated ones where there are none; 6,352 predictions on detector-like boxes. The library's
-time is loading, matching and summing up by pycocotools; ours is the same and rescoring, OKS-NMS and the bootstrap
-interval before and after it. The timings alternate in one process and count CPU time.
+5,000 images, made by repeating the annotations of ``--annotations FILE`` (by default the development data beside the
+checkout) under new ids; 6,352 predictions on detector-like boxes. The library's time is loading, matching and summing
+up by pycocotools; ours adds rescoring and OKS-NMS before and the bootstrap interval after it, and keeps the checked
+annotations in memory. The timings alternate in one process and count CPU time.
 """
 
 from __future__ import annotations
@@ -26,9 +26,10 @@ import numpy as np
 import pycocotools.coco
 import pycocotools.cocoeval
 
+from flatpose.benchmarks import COCO
 from flatpose.io import write_text
 from flatpose.keypoints import COCO17
-from flatpose.metrics import Predictions, coco_metrics, measure, to_results
+from flatpose.metrics import Predictions, coco_metrics, to_results
 
 RESULTS = Path(__file__).parent / "results" / "evaluation.md"
 ANNOTATIONS = Path(__file__).resolve().parents[2] / "shared/data/coco/annotations/person_keypoints_val2017.json"
@@ -49,20 +50,6 @@ def enlarged(source: dict[str, Any], count: int) -> dict[str, Any]:
         images.append({**old, "id": new})
         persons += [{**p, "image_id": new, "id": len(persons) + i + 1} for i, p in enumerate(by_image[old["id"]])]
     return {"images": images, "annotations": persons, "categories": source["categories"]}
-
-
-def generated(count: int = 300) -> dict[str, Any]:
-    """Random people, where no real annotations are at hand."""
-    rng, persons = np.random.default_rng(0), []
-    for image in range(1, count + 1):
-        for _ in range(rng.integers(1, 5)):
-            low, size = rng.uniform(0, 300, 2), rng.uniform(40, 300, 2)
-            points = np.column_stack([low + rng.uniform(0, 1, (17, 2)) * size, rng.integers(0, 3, 17)])
-            persons.append({"image_id": image, "category_id": 1, "iscrowd": 0, "bbox": [*low, *size],
-                            "area": float(size.prod() * 0.6), "keypoints": points.ravel().tolist(),
-                            "num_keypoints": int((points[:, 2] > 0).sum()), "id": len(persons) + 1})
-    images = [{"id": i, "width": 640, "height": 640, "file_name": f"{i}.jpg"} for i in range(1, count + 1)]
-    return {"images": images, "annotations": persons, "categories": [{"id": 1, "name": "person"}]}
 
 
 def predictions(truth: dict[str, Any], count: int) -> Predictions:
@@ -102,8 +89,8 @@ def compare(path: Path, found: Predictions, images: list[int]) -> str:
         "rescoring and OKS-NMS": lambda: to_results(found, sigmas=SIGMAS, **RULE),
         "rescoring, OKS-NMS and AP": lambda: coco_metrics(
             path, to_results(found, sigmas=SIGMAS, **RULE)[0], keypoint_set=COCO17, image_ids=images),
-        "the same and a bootstrap of 200": lambda: measure(
-            "coco", found, path, keypoint_set=COCO17, image_ids=images, **RULE)["metrics"]}
+        "the same and a bootstrap of 200": lambda: COCO.measure(
+            found, path, keypoint_set=COCO17, image_ids=images, **RULE)["metrics"]}
     seconds: dict[str, list[float]] = {name: [] for name in steps}
     for _ in range(REPEATS):
         answers = {}
@@ -126,15 +113,13 @@ def main() -> None:
     parser.add_argument("--annotations", type=Path, default=ANNOTATIONS)
     parser.add_argument("--write", action="store_true", help="keep the table in benchmarks/results/evaluation.md")
     arguments = parser.parse_args()
-    real = arguments.annotations.is_file()
-    truth = enlarged(json.loads(arguments.annotations.read_text()) if real else generated(), IMAGES)
+    truth = enlarged(json.loads(arguments.annotations.read_text()), IMAGES)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "truth.json"
         path.write_text(json.dumps(truth))
         body = compare(path, predictions(truth, PREDICTIONS), [image["id"] for image in truth["images"]])
-    kind = "real annotations repeated under new ids" if real else "generated annotations"
     text = (f"# Evaluation: our time against the evaluator's own\n\n`python benchmarks/evaluation.py --write`, median "
-            f"of {REPEATS}; {IMAGES} images with {len(truth['annotations'])} persons ({kind}); "
+            f"of {REPEATS}; {IMAGES} images with {len(truth['annotations'])} persons (annotations repeated, new ids); "
             f"{platform.machine()}, Python {platform.python_version()}, numpy {np.__version__}.\n\n{body}\n")
     print(text)
     if arguments.write:

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from flatpose.data.annotations import person_category, whole_id
 from flatpose.errors import DataError, FlatPoseError, nearest
 from flatpose.io import read_json
 from flatpose.metrics.oks import oks_nms
@@ -30,13 +31,18 @@ class BoxFile:
     """
 
     def __init__(self, path: Path, least: float, overlap: float = 0.6) -> None:
-        self.path, self.boxes = path, {}
-        self.names: dict[str, Any] = {}
         content = read_json(path)
-        self.overlap = overlap if isinstance(content, list) else 1.0  # annotated boxes are persons, however close
+        self.path, self.detections = path, isinstance(content, list)
+        self.overlap = overlap if self.detections else 1.0  # annotated boxes are persons, however close
+        self.boxes: dict[Any, list[tuple[Array, float]]] = {}
+        self.names: dict[str, Any] = {}
+        self.sizes: dict[Any, tuple[int, int]] = {}
+        self.used = 0
         try:
             if isinstance(content, dict) and "annotations" in content:
-                self.names = {_normal(image["file_name"]): _key(image["id"]) for image in content["images"]}
+                images = {_key(image["id"]): image for image in content["images"]}
+                self.names = {_normal(image["file_name"]): key for key, image in images.items()}
+                self.sizes = {key: (int(i["width"]), int(i["height"])) for key, i in images.items() if "width" in i}
             elif isinstance(content, dict):
                 self.names = {_normal(name): name for name in content}
             self.boxes.update({key: [] for key in self.names.values()})
@@ -51,37 +57,47 @@ class BoxFile:
             raise DataError(f"not a file of boxes ({type(error).__name__}: {str(error)[:200]})", where=str(path),
                             hint=FORMS) from None
 
-    boxes: dict[Any, list[tuple[Array, float]]]
-
-    def of(self, name: str) -> tuple[Any, Array, Array]:
-        """Image id in the file, boxes and scores of one picture; raises DataError when the file does not know it.
+    def of(self, name: str, *, frame: bool = False) -> tuple[Any, Array, Array]:
+        """Image id in the file, boxes and scores of one picture.
 
         A picture is found by as much of its path as the file states, by its stem, or by its number
-        (:func:`number_of`).
+        (:func:`number_of`). A list of detections has no entry for pictures without a person, which are told by their
+        number; nor has a file that names the frames of a video (``frame``).
+
+        Raises:
+            DataError: The file does not know the picture.
         """
-        key = self._find(PurePosixPath(_normal(name)))
-        boxes = np.array([box for box, _ in self.boxes[key]]).reshape(-1, 4)
-        scores = np.array([score for _, score in self.boxes[key]])
+        path = PurePosixPath(_normal(name))
+        key = self._find(path)
+        if key is None and not frame and (not self.detections or number_of(path.stem) is None):
+            raise DataError(f"no boxes for {path.name!r}", where=str(self.path),
+                            hint="boxes are found by file name, or by the number that the name is")
+        known = self.boxes.get(key, [])
+        self.used += key is not None
+        key = number_of(path.stem) if key is None else key
+        boxes, scores = np.array([box for box, _ in known]).reshape(-1, 4), np.array([score for _, score in known])
         kept = apart(boxes, scores, self.overlap)
         return key, boxes[kept], scores[kept]
 
+    def size(self, name: str) -> tuple[int, int] | None:
+        """Width and height of a picture as the file states them."""
+        return self.sizes.get(self._find(PurePosixPath(_normal(name))))
+
     def _find(self, path: PurePosixPath) -> Any:
+        """The picture's key in ``boxes``; None when the file does not know it."""
         for depth in range(len(path.parts)):
             tail = "/".join(path.parts[depth:])
             if tail in self.names:
                 return self.names[tail]
         number = number_of(path.stem)
-        same = [key for name, key in self.names.items() if PurePosixPath(name).name == path.name] or [
-            key for name, key in self.names.items() if number is not None and number_of(PurePosixPath(name).stem) == number]
+        names = [(PurePosixPath(name), key) for name, key in self.names.items()]
+        same = [key for name, key in names if name.name == path.name] or [
+            key for name, key in names if number is not None and number_of(name.stem) == number]
         if len(same) > 1:
             raise DataError(f"{len(same)} images of this file are named {path.name!r}", where=str(self.path),
                             hint="keep the sub-folders that the file states")
         keys = same if self.names else [path.name, path.stem, number]
-        found = next((key for key in keys if key in self.boxes), None)
-        if found is None:
-            raise DataError(f"no boxes for {path.name!r}", where=str(self.path),
-                            hint="boxes are found by file name, or by the number that the name is")
-        return found
+        return next((key for key in keys if key in self.boxes), None)
 
 
 def number_of(stem: str) -> int | None:
@@ -96,10 +112,11 @@ def _normal(name: Any) -> str:
 
 
 def _key(value: Any) -> Any:
-    """An image id; JSON written by pandas has 139.0 or "139" for 139."""
-    if isinstance(value, float) and value.is_integer():
-        return int(value)
-    return int(value) if isinstance(value, str) and re.fullmatch(r"0*\d{1,18}", value, re.ASCII) else value
+    """An image id as an int where it is one (139, 139.0 or "139"), else a name."""
+    try:
+        return whole_id(value)
+    except ValueError:
+        return value
 
 
 def _entries(content: Any, path: Path) -> Iterator[tuple[Any, Any, float]]:
@@ -109,24 +126,25 @@ def _entries(content: Any, path: Path) -> Iterator[tuple[Any, Any, float]]:
         return
     entries = content["annotations"] if isinstance(content, dict) else content
     known = {_key(image["id"]) for image in content["images"]} if isinstance(content, dict) else None
-    persons = person_category(content.get("categories") if isinstance(content, dict) else None, path)
+    person = _person_category(content, entries, path)
     for entry in entries:
-        if entry.get("category_id", persons) == persons and not entry.get("iscrowd"):
+        if _key(entry.get("category_id", person)) == person and not entry.get("iscrowd"):
             key = _key(entry["image_id"]) if "image_id" in entry else entry["file_name"]
             if known is not None and key not in known:
                 raise ValueError(f"image_id {key!r} is not among the images")
             yield key, entry["bbox"], float(entry.get("score", 1.0))
 
 
-def person_category(categories: Any, path: Path) -> Any:
-    """Id of the category named "person", of the only category, or 1 (COCO's) where there is no list."""
-    if not categories:
-        return 1
-    named = [c["id"] for c in categories if str(c.get("name", "")).lower() == "person"]
-    if len(named) == 1 or len(categories) == 1:
-        return (named or [categories[0]["id"]])[0]
-    raise DataError("no category is named 'person': " + ", ".join(f"{c['id']} {c.get('name')!r}" for c in categories),
-                    where=str(path), hint="name one of them 'person'")
+def _person_category(content: Any, entries: list[dict[str, Any]], path: Path) -> int:
+    """The rule of annotation files; a list of detections names no category, so that COCO's 1 counts, or only 0."""
+    if isinstance(content, dict) and content.get("categories"):
+        return int(person_category(content["categories"], str(path))["id"])
+    found = {_key(entry.get("category_id", 1)) for entry in entries}
+    if found and found != {0} and (1 not in found or 0 in found):  # COCO counts from 1, YOLO from 0
+        listed = ", ".join(sorted(map(str, found)))
+        raise DataError(f"which category is the person? The detections have {listed}", where=str(path),
+                        hint="keep the persons and number them 1, or give COCO annotations, which name categories")
+    return 0 if found == {0} else 1
 
 
 def apart(boxes: Array, scores: Array, most: float) -> list[int]:

@@ -14,7 +14,7 @@ SIDES = (("left", "right"), ("l", "r"))
 
 @dataclass(frozen=True)
 class KeypointSet:
-    """What a data set's keypoints mean.
+    """Names and properties of a data set's keypoints.
 
     Args:
         name: Key under which specs refer to the set.

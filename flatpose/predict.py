@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -39,7 +38,8 @@ class Pose:
         self.to(device or ("cuda" if torch.cuda.is_available() else "cpu"))
 
     @classmethod
-    def load(cls, path: Path | str | None = None, *, system: RunConfig | None = None, device: str | None = None) -> Pose:
+    def load(cls, path: Path | str | None = None, *, system: RunConfig | None = None,
+             device: str | None = None) -> Pose:
         """From a packed folder, a run's folder or a published file of ``system``; None is the bundled network.
 
         Raises:
@@ -84,8 +84,8 @@ class Pose:
 
     def __repr__(self) -> str:
         run, (width, height) = self.checkpoint.run, self.image_size
-        return (f"Pose({run.model.kind}, {run.codec.kind}, input {width}x{height}, {len(self.keypoint_set)} keypoints of "
-                f"{self.keypoint_set.name}, on {self.device})")
+        return (f"Pose({run.model.kind}, {run.codec.kind}, input {width}x{height}, {len(self.keypoint_set)} keypoints "
+                f"of {self.keypoint_set.name}, on {self.device})")
 
     def __call__(self, image: Any, boxes: Any = None, *, flip_test: bool = False, batch_size: int = 32) -> Any:
         """Keypoints (N, K, 2) in image pixels and scores (N, K) in 0..1 of the persons in N boxes.
@@ -133,11 +133,9 @@ class Pose:
     def _batch(self, crops: list[NDArray[np.uint8]], flip_test: bool) -> tuple[Array, Array]:
         """Crops (H, W, 3) to keypoints in crop pixels and scores."""
         images = normalise(torch.from_numpy(np.stack(crops)).to(self.device))
-        outputs = self.network(images)
-        if flip_test:
-            flip_index = torch.as_tensor(self.keypoint_set.flip_index, device=self.device)
-            outputs = self.codec.average(outputs, self.codec.flip(self.network(images.flip(-1)), flip_index))
-        keypoints, scores = self.codec.decode(outputs)
+        flip = flip_test and self.keypoint_set.can_flip
+        flip_index = torch.as_tensor(self.keypoint_set.flip_index, device=self.device) if flip else None
+        keypoints, scores = self.codec.predict(self.network, images, flip_index)
         return keypoints.cpu().double().numpy(), scores.cpu().double().numpy()
 
     def draw(self, image: Any, keypoints: Array, scores: Array, boxes: Array | None = None, *,

@@ -103,6 +103,9 @@ class Job:
         reporter.finish()
         if not self.images:
             raise self.left_out[0]
+        if isinstance(self.boxes, BoxFile) and not self.boxes.used:
+            raise DataError(f"has boxes for none of the {len(self.images)} pictures", where=str(self.boxes.path),
+                            hint="its image ids or file names must be those of the pictures")
         write_json(self.folder / LISTING, {"images": list(self.images.values()),
                                            "categories": [_category(self.pose.keypoint_set)]})
         write_json(self.folder / RESULTS, self.results)
@@ -112,7 +115,8 @@ class Job:
         target = f"{path.stem}.jpg"
         if target in self.images:
             raise DataError("two pictures of this name", where=str(path), hint="predict each folder into its own -o")
-        picture = self._picture(read_image(path), path.resolve(), target)
+        size = self.boxes.size(str(path.resolve())) if isinstance(self.boxes, BoxFile) else None
+        picture = self._picture(read_image(path, size=size), path.resolve(), target)
         good, content = cv2.imencode(".jpg", picture[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 92])
         if not good:
             raise DataError(f"a picture of {picture.shape[1]}x{picture.shape[0]} cannot be written as JPEG",
@@ -128,7 +132,7 @@ class Job:
         try:
             for number, rate, frame in frames(path, self.every):
                 name = f"{path.stem}_{number:06d}.jpg"
-                picture = self._picture(frame, path.resolve().parent / name, name)
+                picture = self._picture(frame, path.resolve().parent / name, name, frame=True)
                 size = picture.shape[1::-1]
                 writer = writer or cv2.VideoWriter(temporary, cv2.VideoWriter.fourcc(*"mp4v"), rate / self.every, size)
                 writer.write(picture[..., ::-1])
@@ -139,9 +143,10 @@ class Job:
         finally:
             Path(temporary).unlink(missing_ok=True)
 
-    def _picture(self, image: NDArray[np.uint8], path: Path, target: str) -> NDArray[np.uint8]:
+    def _picture(self, image: NDArray[np.uint8], path: Path, target: str, *, frame: bool = False
+                 ) -> NDArray[np.uint8]:
         """The picture with its poses, which are added to the results."""
-        known, boxes, scores = self.boxes.of(str(path)) if isinstance(self.boxes, BoxFile) else (
+        known, boxes, scores = self.boxes.of(str(path), frame=frame) if isinstance(self.boxes, BoxFile) else (
             number_of(path.stem), *self.boxes(image))
         taken = {entry["id"] for entry in self.images.values()}
         number = known if isinstance(known, int) and known not in taken else max(taken, default=0) + 1

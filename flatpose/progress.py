@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from collections.abc import Callable, Mapping
+from typing import Any, Protocol
 
 
 class Reporter(Protocol):
@@ -25,14 +26,23 @@ class Reporter(Protocol):
         """Print one line."""
 
 
-class _Silent:
-    def start(self, task: str, total: int) -> None: ...
+class Relay:
+    """A reporter that passes every call on, as (name, arguments, info)."""
 
-    def advance(self, n: int = 1, **info: float | str) -> None: ...
+    def __init__(self, send: Callable[[str, tuple[Any, ...], Mapping[str, Any]], None]) -> None:
+        self.send = send
 
-    def finish(self) -> None: ...
+    def start(self, task: str, total: int) -> None:
+        self.send("start", (task, total), {})
 
-    def message(self, text: str) -> None: ...
+    def advance(self, n: int = 1, **info: float | str) -> None:
+        self.send("advance", (n,), info)
+
+    def finish(self) -> None:
+        self.send("finish", (), {})
+
+    def message(self, text: str) -> None:
+        self.send("message", (text,), {})
 
 
-SILENT: Reporter = _Silent()
+SILENT: Reporter = Relay(lambda *_: None)

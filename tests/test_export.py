@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -14,12 +13,12 @@ import pytest
 import torch
 
 from flatpose import benchmarks
-from flatpose.config import RunConfig, spec_hash
+from flatpose.checkpoints.described import Checkpoint, load_checkpoint, save_checkpoint
+from flatpose.config import RunConfig
 from flatpose.errors import FlatPoseError
 from flatpose.harness import catalog
 from flatpose.harness.spec import at_profile
 from flatpose.models import build_model
-from flatpose.pose_checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from flatpose.predict import Pose
 
 ROOT = Path(__file__).parents[1]
@@ -46,10 +45,7 @@ def untrained(run: RunConfig) -> Checkpoint:
 
 
 def test_every_system_has_a_reduced_member():
-    from flatpose.models import BUILDERS
-
-    assert set(reduced()) == set(BUILDERS)
-    assert len({spec_hash(run) for run in reduced().values()}) == len(BUILDERS)
+    assert set(reduced()) == {row.run.model.kind for name in catalog.ids() for row in catalog.load(name).rows}
 
 
 @pytest.mark.slow
@@ -98,17 +94,6 @@ def test_torch_export(tmp_path):
     assert facts["parity"]["max_abs_difference"] < 1e-4 and facts["parity"]["max_keypoint_difference_px"] < 0.01
 
 
-@pytest.mark.slow
-@pytest.mark.skipif(shutil.which("c++") is None, reason="needs a C++ compiler")
-def test_machine_code(tmp_path):
-    from flatpose.export import export
-
-    facts = export(load_checkpoint(), tmp_path / "pose.pt2", compiled=True)
-    assert facts["parity"]["max_abs_difference"] < 1e-4 and facts["parity"]["max_keypoint_difference_px"] < 0.01
-    with pytest.raises(FlatPoseError, match=r"only a \.pt2"):
-        export(load_checkpoint(), tmp_path / "pose.onnx", compiled=True)
-
-
 def test_a_wrong_ending_and_a_missing_package(tmp_path, monkeypatch):
     from flatpose import export as module
 
@@ -118,6 +103,46 @@ def test_a_wrong_ending_and_a_missing_package(tmp_path, monkeypatch):
     with pytest.raises(FlatPoseError, match="onnx, onnxscript, onnxruntime not installed"):
         module.export(load_checkpoint(), tmp_path / "pose.onnx")
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("pack, system", [("simplebaseline_r50_256x192", "simplebaseline_r50"),
+                                          ("rtmpose_m_256x192", "rtmpose_m"), ("vitpose_s_256x192", "vitpose_s")])
+def test_a_published_file_is_packed_predicts_and_is_exported(pack, system, shared, shared_data, tmp_path):
+    """One network and one answer on real pictures: as loaded, as packed, and in ONNX Runtime; the first is fed BGR."""
+    pytest.importorskip("onnxruntime")
+    pytest.importorskip("onnxscript")
+    import onnxruntime
+
+    from flatpose.export import export
+    from flatpose.harness.networks import resolve_network
+
+    sys.path.insert(0, str(shared / "peers"))
+    import compare
+
+    torch.save({"state_dict": compare.weights(compare.load(pack))}, tmp_path / "official.pth")
+    loaded = resolve_network(str(tmp_path / "official.pth"), system)
+    assert loaded.bgr == (system == "simplebaseline_r50")
+    save_checkpoint(loaded, tmp_path / "packed")
+    packed = resolve_network(str(tmp_path / "packed"))
+    images = sorted(p for p in shared_data.rglob("*.jpg"))[:2]
+    before, after = (Pose(found, device="cpu")(images) for found in (loaded, packed))
+    for (a, s), (b, t) in zip(before, after, strict=True):
+        np.testing.assert_array_equal(a, b)
+        np.testing.assert_array_equal(s, t)
+    facts = export(packed, tmp_path / "pose.onnx")
+    assert facts["parity"]["max_keypoint_difference_px"] < 0.5
+    sys.path.insert(0, str(ROOT / "examples"))
+    import onnx_pose
+
+    session = onnxruntime.InferenceSession(str(tmp_path / "pose.onnx"), providers=["CPUExecutionProvider"])
+    for path, (keypoints, scores) in zip(images, before, strict=True):
+        image = cv2.cvtColor(cv2.imread(str(path)), cv2.COLOR_BGR2RGB)
+        box = np.array([[0.0, 0.0, image.shape[1], image.shape[0]]])
+        found = onnx_pose.predict(session, facts, image, box)
+        apart = np.linalg.norm(found[0] - keypoints, axis=-1)
+        assert np.median(apart) < 0.05 and (apart < 1).mean() > 0.9, "an argmax may tie between two cells"
+        np.testing.assert_allclose(found[1], scores, atol=1e-2)
 
 
 def test_a_network_of_an_unknown_number_of_keypoints_is_refused(monkeypatch, capsys, tmp_path):

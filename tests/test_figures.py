@@ -16,12 +16,19 @@ from tiny import write_coco
 from experiments.fig5 import EXPERIMENT as FIG5
 from experiments.fig6 import EXPERIMENT as FIG6
 from experiments.table5 import EXPERIMENT as TABLE5
-from flatpose.data import load_coco
+from flatpose.config import spec_hash, to_dict
+from flatpose.data import identity, load, load_coco
 from flatpose.errors import DataError, SpecError
+from flatpose.figures.caption import read_drawing
 from flatpose.figures.draw import draw, map_of, oks, pitch
 from flatpose.figures.sight import Network, Sight, look, shown_persons, spread, watch
+from flatpose.harness import catalog, pictures
+from flatpose.harness.plan import PlannedRun, make_plan
+from flatpose.harness.record import Provenance, Record, Result
 from flatpose.harness.spec import Experiment, at_profile
+from flatpose.io import write_bytes, write_json
 from flatpose.models import build_model
+from flatpose.progress import SILENT
 
 
 @pytest.fixture(scope="module")
@@ -49,22 +56,21 @@ def sight(of: Network, keypoints: list[list[list[float]]], **given: object) -> S
 
 
 def test_hooks_see_what_the_blocks_compute(tmp_path):
-    """Attention times values is the layer's output, and the selected tokens are those with the highest salience."""
+    """Attention is the softmax of the content scores plus ICA's bias; the selected tokens have the highest salience."""
     of = network(tmp_path, TABLE5, "ours")
     module = build_model(of.run.model, of.run.codec, of.run.image_size, 17, pretrained=False).eval()
-    found, layers = watch(module), []
+    found, given = watch(module), []
     attention = module.coarse[0].attention
-    attention.register_forward_hook(lambda layer, inputs, output: layers.append((inputs, output)))
+    attention.register_forward_hook(lambda layer, inputs, _: given.append(inputs[:2]))
     width, height = of.run.image_size
     with torch.inference_mode():
         module(torch.randn(2, 3, height, width))
-        (inputs, output), = layers
-        values = attention.to_kv(inputs[1]).chunk(2, -1)[1].unflatten(-1, (attention.num_heads, -1)).transpose(1, 2)
-        again = attention.out((found["attention"][0] @ values).transpose(1, 2).flatten(2))
-    torch.testing.assert_close(again, output)
+        attention(*given[0])  # once more, without the bias
+    blocks, rounds = len(module.coarse), of.run.model.num_refine_blocks
     assert {name: len(parts) for name, parts in found.items()} == {
-        "attention": len(module.coarse), "attn_bias": len(module.coarse),
-        "salience": of.run.model.num_refine_blocks, "selected": of.run.model.num_refine_blocks}
+        "attention": blocks + 1, "attn_bias": blocks, "salience": rounds, "selected": rounds}
+    biased, plain = found["attention"][0], found["attention"][-1]
+    torch.testing.assert_close((plain.log() + found["attn_bias"][0]).softmax(-1), biased)
     best = found["salience"][0].gather(1, found["selected"][0])
     assert (best.min(1).values == found["salience"][0].sort(descending=True).values[:, best.shape[1] - 1]).all()
 
@@ -86,9 +92,10 @@ def test_map_of_simcc_peaks_where_it_is_decoded_and_heatmaps_are_clipped(tmp_pat
     raw = torch.tensor([[[[3.0, -5.0], [1.0, 0.0]]]])
     assert map_of(sight(heatmap, point, outputs={"heatmap": raw})).tolist() == [[[[0.75, 0.0], [0.25, 0.0]]]]
     square = [replace(n, run=replace(n.run, image_size=(64, 64))) for n in (simcc, heatmap)]
-    assert [pitch(n) for n in square] == [(0.5, 0.5), (32, 32)]
+    bins, cells = 1 / simcc.run.codec.split_ratio, heatmap.run.codec.stride
+    assert [pitch(n) for n in square] == [(bins, bins), (cells, cells)]
     udp = replace(square[1], run=replace(square[1].run, codec=replace(heatmap.run.codec, udp=True)))
-    assert pitch(udp) == (63, 63)
+    assert pitch(udp) == (63 / (64 / cells - 1),) * 2
     with pytest.raises(SpecError, match="a regression has no map to draw"):
         map_of(sight(network(tmp_path, TABLE5, "regression"), point))
 
@@ -138,3 +145,49 @@ def test_what_cannot_be_drawn_says_so(data, tmp_path):
     with pytest.raises(DataError, match="no labelled person to show"):
         shown_persons(replace(data, val=replace(data.val, persons=[])), 2)
     assert spread(range(10), 4) == [0, 3, 6, 9] and spread([1, 2], 5) == [1, 2]
+
+
+def save_run(runs: Path, planned: PlannedRun) -> None:
+    """A finished run with untrained weights."""
+    data_id, _ = identity(planned.run.data, None)
+    record = Record(
+        numerics=1, spec_hash=spec_hash(planned.run), seed=planned.seed, data_id=data_id, spec=to_dict(planned.run),
+        profile="smoke", status="done", provenance=Provenance(ended="2026-01-01T00:00:00Z", seconds=1.0), results=(
+            Result(kind="trained", weights="ema", box_source="gt", flip_test=True, score_rule="box", images=8,
+                   predictions=8, metrics={"AP": 0.25}),))
+    write_json(runs / record.run_id / "record.json", record.model_dump(mode="json"))
+    module = build_model(planned.run.model, planned.run.codec, planned.run.image_size, 17, pretrained=False)
+    save_file({k: v.contiguous() for k, v in module.state_dict().items()}, runs / record.run_id / "weights.safetensors")
+
+
+def test_a_figure_from_run_folders_to_its_page(tmp_path):
+    fig3, runs, reports = catalog.load("fig3"), tmp_path / "runs", tmp_path / "reports"
+    plan = make_plan(fig3, fig3.profiles["smoke"], runs)
+    with pytest.raises(DataError, match=r"no trained weights of ours seed 0, k2 seed 0(.|\n)*--row ours --row k2"):
+        pictures.draw(plan, runs, None, SILENT)
+    load(plan.runs[0].run.data, None)
+    for planned in plan.runs:
+        save_run(runs, planned)
+    path = pictures.draw(plan, runs, None, SILENT)
+    drawing = read_drawing(path.with_suffix(".json"))
+    assert drawing.matches(path) and [(n.row, n.value) for n in drawing.networks] == [("ours", 25.0), ("k2", 25.0)]
+    assert str(tmp_path) not in path.with_suffix(".json").read_text()
+    assert list(pictures.files(fig3, reports, runs)) == ["fig3.md"], "a smoke picture is not published"
+
+    default = drawing.model_copy(update={"profile": fig3.default_profile})
+    write_json(path.with_suffix(".json"), default.model_dump(mode="json"))
+    made = pictures.files(fig3, reports, runs)
+    assert set(made) == {"fig3.md", "fig3.png", "data/fig3.json"} and made["fig3.png"] == path.read_bytes()
+    assert "(fig3.png)" in made["fig3.md"].decode() and "FlatPose-B, K = 2 AP 25.0" in made["fig3.md"].decode()
+    for name, content in made.items():
+        write_bytes(reports / name, content)
+    assert pictures.files(fig3, reports, tmp_path / "none") == made, "a clone without runs renders the same"
+    (reports / "fig3.png").write_bytes(b"another picture")
+    with pytest.raises(DataError, match="not the picture that its facts were made with"):
+        pictures.files(fig3, reports, tmp_path / "none")
+    write_json(reports / "data" / "fig3.json", {**default.model_dump(mode="json"), "images": "many"})
+    with pytest.raises(DataError, match="not the facts of a figure: images"):
+        pictures.files(fig3, reports, tmp_path / "none")
+    other = replace(plan.runs[1], run=replace(plan.runs[1].run, data=replace(plan.runs[1].run.data, task="mpii")))
+    with pytest.raises(SpecError, match="its rows ask for several"):
+        pictures.draw(replace(plan, runs=(plan.runs[0], other)), runs, None, SILENT)

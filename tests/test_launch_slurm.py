@@ -40,7 +40,7 @@ def test_jobs_that_leave_the_queue_are_judged_by_their_records(made, tmp_path, m
     found = {o.planned: o for o in slurm.follow(jobs, runs, Display(), poll=0.0, grace=0.0)}
     assert found[made.due[0]].status == "done" and queue == []
     lost = found[made.due[1]]
-    assert lost.status == "failed" and "job 7_1 left the queue without a record" in lost.reason
+    assert lost.status == "failed" and "job 7_1 left no record" in lost.reason
 
 
 def test_an_option_that_submitit_does_not_have_is_named(made, monkeypatch, tmp_path):

@@ -16,10 +16,10 @@ from flatpose.checkpoints import convert
 from flatpose.complexity import ShapesOnly
 from flatpose.harness import catalog
 from flatpose.harness.cli import app
-from flatpose.harness.collect import RecordSet
 from flatpose.harness.compare import MISPRINT, WITHIN, against_paper
 from flatpose.harness.cost import cost_rows
-from flatpose.harness.validate import problems
+from flatpose.harness.frame import Frames
+from flatpose.harness.record import CostRow, RecordFile
 from flatpose.models import build_model
 
 PEERS = catalog.load("peers")
@@ -69,20 +69,21 @@ def test_the_systems_of_the_paper_are_here():
 
 
 def test_nothing_is_trained_at_small_scales():
-    assert problems(PEERS) == []
+    assert catalog.problems("peers") == []
     assert all(set(PEERS.profiles[name].left_out) == set(ROWS) for name in ("smoke", "quick"))
     assert not PEERS.profiles["paper"].left_out and not PEERS.profiles["synth"].left_out
 
 
 @pytest.mark.slow
 def test_costs_are_those_that_were_printed(tmp_path):
-    costs = cost_rows(PEERS, runs_dir=tmp_path)
+    costs = cost_rows([PEERS], runs_dir=tmp_path)
     for cost in costs:
         assert cost["gflops_torch"] == pytest.approx(cost["gflops"], rel=0.01), cost["row"]
-    found = [c for c in against_paper(PEERS, RecordSet("peers", costs=tuple(costs))) if c.measured is not None]
-    assert len(found) > 40
-    assert {(c.row, c.quantity): c.verdict for c in found if c.verdict not in (WITHIN, MISPRINT)} == {}
-    assert [c.row for c in found if c.verdict == MISPRINT] == ["sharpose_base_384"]
+    rows = tuple(CostRow(**{name: cost[name] for name in CostRow.model_fields if name in cost}) for cost in costs)
+    found = against_paper(PEERS, Frames({"peers": PEERS}, {"peers": RecordFile(experiment="peers", costs=rows)}))
+    found = found[found["measured"].notna()]
+    assert len(found) > 40 and set(found["verdict"]) <= {WITHIN, MISPRINT}
+    assert found[found["verdict"] == MISPRINT]["row"].tolist() == ["sharpose_base_384"]
 
 
 def test_a_published_checkpoint_is_evaluated_by_row_id(shared, tmp_path, monkeypatch):
@@ -97,8 +98,8 @@ def test_a_published_checkpoint_is_evaluated_by_row_id(shared, tmp_path, monkeyp
     answer = CliRunner().invoke(app, ["--quiet", "run", "peers", "--row", "rtmpose_m", "--no-report", "--checkpoint",
                                       str(tmp_path / "rtmpose-m.pth"), "--data-root", str(tmp_path / "data")])
     assert answer.exit_code == 0, (answer.output, answer.exception)
-    (path,) = Path(tmp_path / "runs" / "checkpoints").rglob("*.json")
+    (path,) = Path(tmp_path / "runs").rglob("record.json")
     record = json.loads(path.read_text())
-    assert record["checkpoint"]["names"] == "mmpose names" and record["row"] == "rtmpose_m"
+    assert record["checkpoint"]["names"] == "mmpose names"
     assert {result["box_source"].split(":")[0] for result in record["results"]} == {"gt", "det"}
     assert all("score > 0.2" in str(result["score_rule"]) for result in record["results"])

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from dataclasses import replace
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -91,6 +93,15 @@ def test_device_names_and_a_drawing(pose):
     keypoints, scores = pose(IMAGE, BOXES)
     assert (pose.draw(IMAGE, keypoints, scores, threshold=1.1) == IMAGE).all()
     assert (pose.draw(IMAGE, keypoints, scores, np.array(BOXES), threshold=0) != IMAGE).any()
+
+
+def test_the_notebook_runs(monkeypatch):
+    docs, names = Path(__file__).parents[1] / "docs", {}
+    monkeypatch.chdir(docs)
+    for cell in json.loads((docs / "first-pose.ipynb").read_text())["cells"]:
+        if cell["cell_type"] == "code":
+            exec("".join(cell["source"]), names)
+    assert names["keypoints"].shape == (2, 17, 2)
 
 
 def test_pose_loads_no_torch_until_it_is_asked_for():

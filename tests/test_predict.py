@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import struct
 from pathlib import Path
 
 import cv2
@@ -118,6 +119,7 @@ def test_detections_are_found_by_id(tmp_path, image_id):
     boxes = BoxFile(write(tmp_path / "b.json", [{"image_id": image_id, "bbox": [1, 2, 3, 4], "score": 0.9}]), 0.0)
     for name in ("000000000139.jpg", "COCO_val2014_000000000139.jpg", "139.png"):
         assert boxes.of(name)[:1] == (139,) and len(boxes.of(name)[1]) == 1
+    assert boxes.of("140.jpg")[0] == 140 and len(boxes.of("140.jpg")[1]) == 0, "a detector found nobody there"
     for name in ("photo139.jpg", "a.jpg"):
         with pytest.raises(DataError, match="no boxes for"):
             boxes.of(name)
@@ -127,14 +129,15 @@ def test_equal_names_in_two_folders_are_not_confused(tmp_path):
     content = {"a/x.jpg": [[1, 1, 5, 5]], "b/x.jpg": [[2, 2, 5, 5]]}
     boxes = BoxFile(write(tmp_path / "b.json", content), 0.0)
     assert boxes.of("/data/b/x.jpg")[1].tolist() == [[2, 2, 5, 5]]
-    with pytest.raises(DataError, match="2 images of this file are named 'x.jpg'"):
+    with pytest.raises(DataError, match="2 images of this file are named"):
         boxes.of("/data/c/x.jpg")
 
 
 def test_only_persons_that_overlap_no_better_one(tmp_path):
     given = [([0, 0, 100, 100], 0.5), ([5, 0, 100, 100], 0.9), ([60, 0, 100, 100], 0.6)]
     entries = [{"image_id": 1, "category_id": 1, "bbox": box, "score": score} for box, score in given]
-    path = write(tmp_path / "a.json", [*entries, {"image_id": 1, "category_id": 3, "bbox": [9, 9, 9, 9], "score": 0.9}])
+    entries.append({"image_id": 1, "category_id": 3, "bbox": [9, 9, 9, 9], "score": 0.9})
+    path = write(tmp_path / "a.json", entries)
     assert BoxFile(path, 0.0).of("1.jpg")[2].tolist() == [0.9, 0.6]
     assert BoxFile(path, 0.55, overlap=1.0).of("1.jpg")[2].tolist() == [0.9, 0.6]
     truth = {"images": [{"id": 1, "file_name": "1.jpg"}, {"id": 2, "file_name": "2.jpg"}], "annotations": [
@@ -142,8 +145,15 @@ def test_only_persons_that_overlap_no_better_one(tmp_path):
         for box, score in given], "categories": [{"id": 0, "name": "Person"}, {"id": 5, "name": "bicycle"}]}
     boxes = BoxFile(write(tmp_path / "b.json", truth), 0.0)
     assert [len(boxes.of(name)[1]) for name in ("1.jpg", "2.jpg")] == [1, 0]
-    with pytest.raises(DataError, match="person"):
-        BoxFile(write(tmp_path / "c.json", {**truth, "categories": [{"id": 0, "name": "a"}, {"id": 5, "name": "b"}]}), 0)
+    truth["categories"] = [{"id": 0, "name": "a"}, {"id": 5, "name": "b"}]
+    with pytest.raises(DataError, match="which category is the person"):
+        BoxFile(write(tmp_path / "c.json", truth), 0.0)
+    numbered = [{**e, "category_id": n} for e, n in zip(entries, (0, 0, 0, 2), strict=True)]
+    assert len(BoxFile(write(tmp_path / "d.json", numbered[:3]), 0.0).of("1.jpg")[1]) == 2, "the only category"
+    for other in (1, 2):  # a file that counts from 0 has its person at 0, or at 1
+        numbered[3]["category_id"] = other
+        with pytest.raises(DataError, match=f"which category is the person.*0, {other}"):
+            BoxFile(write(tmp_path / "d.json", numbered), 0.0)
 
 
 @pytest.mark.parametrize("content", ["[3]", '[{"image_id": 1}]', '{"a.jpg": [[1, 2]]}', '{"a.jpg": 3}', "3", "{",
@@ -200,6 +210,37 @@ def test_a_video_becomes_a_video(tmp_path, monkeypatch, capsys):
     assert len(made) == 3 and made[0][1] == pytest.approx(2.5) and made[0][2].shape == (48, 64, 3)
     listing = json.loads((tmp_path / "out" / "images.json").read_text())["images"]
     assert [i["file_name"] for i in listing] == [f"clip_{n:06d}.jpg" for n in (1, 3, 5)]
+
+
+def test_a_video_is_shown_upright(tmp_path):
+    """The rotation flag of a phone: the display matrix of the file's track turns the frames by 90 degrees."""
+    writer = cv2.VideoWriter(str(tmp_path / "clip.mp4"), cv2.VideoWriter.fourcc(*"mp4v"), 5, (64, 48))
+    for _ in range(3):
+        writer.write(np.full((48, 64, 3), 90, np.uint8))
+    writer.release()
+    plain, turned = ((65536, 0, 0, 0, 65536, 0, 0, 0, 1 << 30), (0, 65536, 0, -65536, 0, 0, 48 << 16, 0, 1 << 30))
+    content = (tmp_path / "clip.mp4").read_bytes()
+    track = content.index(b"tkhd")
+    start = content.index(struct.pack(">9i", *plain), track)
+    (tmp_path / "phone.mp4").write_bytes(content[:start] + struct.pack(">9i", *turned) + content[start + 36:])
+    boxes = BoxFile(write(tmp_path / "b.json", {"phone_000002.jpg": [[5, 5, 30, 40]]}), 0.0)
+    made = Job(Pose.load(), tmp_path / "out", boxes).run([tmp_path / "phone.mp4"], SILENT)
+    assert [image.shape for _, _, image in frames(tmp_path / "out" / "phone.mp4")] == [(64, 48, 3)] * 3
+    assert len(made.images) == 3 and [r["image_id"] for r in made.results] == [2], "frames without a box have no pose"
+
+
+def test_a_resized_picture_is_left_out(coco, annotations, tmp_path):
+    shutil.copytree(coco / "val2017", tmp_path / "in")
+    first, *others = files = sorted((tmp_path / "in").iterdir())
+    cv2.imwrite(str(first), cv2.resize(cv2.imread(str(first)), (80, 60)))
+    made = Job(Pose.load(), tmp_path / "out", BoxFile(annotations, 0.0)).run(files, SILENT)
+    assert len(made.images) == len(others) and "80 x 60" in str(made.left_out[0])
+
+
+def test_boxes_of_other_pictures_are_refused(coco, tmp_path):
+    boxes = BoxFile(write(tmp_path / "b.json", [{"image_id": 77, "bbox": [1, 2, 3, 4], "score": 0.9}]), 0.0)
+    with pytest.raises(DataError, match="has boxes for none of the 3 pictures"):
+        Job(Pose.load(), tmp_path / "out", boxes).run(sorted((coco / "val2017").glob("*.jpg")), SILENT)
 
 
 def test_wrong_inputs_are_one_message(coco, tmp_path, monkeypatch, capsys):

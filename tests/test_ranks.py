@@ -6,13 +6,13 @@ import os
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
 from tiny import write_coco
 
 from flatpose.harness import catalog
 from flatpose.harness.plan import make_plan
+from flatpose.harness.record import Record
 from flatpose.harness.store import RunDir
 
 SPEC = '''
@@ -77,9 +77,9 @@ class Pair:
     def run_dir(self, row: int) -> RunDir:
         found = catalog.load(str(self.folder / "pair.py"))
         planned = make_plan(found, found.profiles["quick"], self.runs, data_root=self.data).runs[row]
-        return RunDir.of(self.runs, planned.to_dict()["spec_hash"], 0, planned.data_id)
+        return planned.folder(self.runs)
 
-    def record(self, row: int) -> dict[str, Any] | None:
+    def record(self, row: int) -> Record | None:
         return self.run_dir(row).record()
 
 
@@ -93,10 +93,10 @@ def test_a_loss_that_is_nan_on_one_rank_fails_its_row_on_both_and_the_next_row_r
     done = pair.run("nan")
     assert done.returncode == 1, done.stderr[-3000:]
     failed, other = pair.record(0), pair.record(1)
-    assert failed["status"] == "failed" and "the loss is nan in epoch 1, step 2" in failed["reason"]
-    persons = failed["reason"].split("annotations ")[1].split(":")[0].split(", ")
+    assert failed.status == "failed" and "the loss is nan in epoch 1, step 2" in failed.reason
+    persons = failed.reason.split("annotations ")[1].split(":")[0].split(", ")
     assert len(persons) == 2, "those of rank 1, not all four of the batch"
-    assert other["status"] == "done" and other["train"]["processes"] == 2
+    assert other.status == "done" and other.train.processes == 2
     assert done.stderr.count("failed: a seed 0") == 1, "rank 0 speaks for both"
     assert "failed" in (pair.folder / "reports" / "pair.md").read_text(), "rank 1's end did not cut rank 0 off"
 
@@ -109,7 +109,7 @@ def test_any_other_error_on_one_rank_ends_both_and_the_next_run_goes_on(pair):
     assert "only here" in (folder / "error-rank1.txt").read_text()
     assert pair.record(0) is None and pair.record(1) is None, "no record of what only one of them met"
     assert pair.run().returncode == 0
-    assert {pair.record(row)["status"] for row in (0, 1)} == {"done"} and not list(folder.glob("error*"))
+    assert {pair.record(row).status for row in (0, 1)} == {"done"} and not list(folder.glob("error*"))
 
 
 @pytest.mark.slow
@@ -120,7 +120,7 @@ def test_a_damaged_checkpoint_makes_both_start_afresh(pair):
     folder.discard_record()
     done = pair.run("", "--row", "a")
     assert done.returncode == 0 and done.stderr.count("the checkpoint was damaged") == 1, done.stderr[-3000:]
-    assert pair.record(0)["results"] == whole["results"]
+    assert pair.record(0).results == whole.results
 
 
 @pytest.mark.slow
@@ -128,4 +128,4 @@ def test_both_skip_a_row_that_another_process_works_on(pair):
     with pair.run_dir(0).lock():
         done = pair.run()
     assert done.returncode == 0 and "running" in done.stderr, done.stderr[-3000:]
-    assert pair.record(0) is None and pair.record(1)["status"] == "done"
+    assert pair.record(0) is None and pair.record(1).status == "done"

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from flatpose import benchmarks
 from flatpose.checkpoints.card import model_card
-from flatpose.checkpoints.files import State, read_weights
+from flatpose.checkpoints.files import read_weights
 from flatpose.checkpoints.fit import feed_bgr, load_into
 from flatpose.config import RunConfig
 from flatpose.config.run import from_dict, to_dict
@@ -25,7 +25,7 @@ from flatpose.io import read_json, write_bytes, write_json, write_text
 from flatpose.keypoints import KeypointSet
 from flatpose.models import build_model
 
-FORMAT = "flatpose-pose/1"
+FORMAT: Literal["flatpose-pose/1"] = "flatpose-pose/1"
 WEIGHTS, CONFIG, CARD = "model.safetensors", "config.json", "README.md"
 RECORD, RUN_WEIGHTS = "record.json", "weights.safetensors"
 BUNDLED = Path(__file__).parents[1] / "weights" / WEIGHTS
@@ -94,48 +94,48 @@ def _stored(value: Tensor, half: bool) -> Tensor:
     return value.half() if half and fits else value
 
 
-def load_checkpoint(path: Path | str | None = None, *, system: RunConfig | None = None) -> Checkpoint:
+def load_checkpoint(path: Path | str | None = None, *, system: RunConfig | None = None,
+                    keypoint_set: KeypointSet | None = None) -> Checkpoint:
     """A packed folder or its file, the folder of a finished run, or a published file; None is the bundled network.
 
     Args:
         path: What to load.
-        system: Network, codec and input size of a published file, which does not describe itself.
+        system: Network, codec and input size to load the weights into; a published file needs it.
+        keypoint_set: Of that network; None is that of the system's benchmark.
 
     Raises:
         FlatPoseError: It is missing, damaged, unsafe to read, or its weights do not fit the network.
     """
     file = BUNDLED if path is None else Path(path)
     if (file / RECORD).is_file():
-        return _of_run(file)
-    if system is not None:
-        return _published(file, system)
-    file = file / WEIGHTS if file.is_dir() else file
-    state = read_weights(file).state  # a pickle that holds more than tensors is refused here
-    found = _description(file)
-    network = _with_weights(found.run, len(found.keypoint_set), state, file)
-    if found.bgr:
+        known: Description | None = _of_run(file)
+        file = file / RUN_WEIGHTS
+    else:
+        file = file / WEIGHTS if file.is_dir() else file
+        known = None
+    weights = read_weights(file)  # a pickle that holds more than tensors is refused here
+    known = known or _inside(file)
+    if known is None and system is None:
+        raise FlatPoseError("weights without a description of network, keypoints and codec", where=str(file),
+                            hint=f"--system NAME for a published file; {PACK}")
+    if known is not None and system is None:
+        run, keypoints, record = known.run, known.keypoint_set, known.record
+        _refuse_giant(run, len(keypoints), sum(value.numel() for value in weights.state.values()), file)
+    else:
+        assert system is not None
+        run, keypoints = system, keypoint_set or benchmarks.get(system.data.task).keypoints()
+    network = build_model(run.model, run.codec, run.image_size, len(keypoints), pretrained=False)
+    fit = load_into(network, run.model, file, weights)
+    if known is not None and known.bgr:
         feed_bgr(network)
-    return Checkpoint(found.run, found.keypoint_set, network, found.record, found.bgr)
+    if system is not None:
+        digest = hashlib.sha256(file.read_bytes()).hexdigest()
+        record = {"checkpoint": {"file": file.name, "sha256": digest, "names": fit.note}}
+    return Checkpoint(run, keypoints, network.eval(), record, fit.bgr or (known is not None and known.bgr))
 
 
-def _description(file: Path) -> Description:
-    """The description inside the file; weights of other programs have none."""
-    problem = "weights without a description of network, keypoints and codec"
-    try:
-        with safe_open(file, framework="pt") as content:
-            facts = json.loads((content.metadata() or {}).get("flatpose", "null"))
-        if facts is not None:
-            return Description.model_validate(facts)
-    except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        problem = f"its description is incomplete ({'.'.join(map(str, first['loc']))}: {first['msg']})"
-    except (SafetensorError, OSError, ValueError, RecursionError) as error:
-        if file.suffix == ".safetensors":
-            problem = f"its description cannot be read ({str(error)[:200]})"
-    raise FlatPoseError(problem, where=str(file), hint=PACK)
-
-
-def _of_run(folder: Path) -> Checkpoint:
+def _of_run(folder: Path) -> Description:
+    """What the record of a finished run says of its weights."""
     record = read_json(folder / RECORD)
     if not isinstance(record, dict) or record.get("status") != "done" or not (folder / RUN_WEIGHTS).is_file():
         raise FlatPoseError("no finished run with weights", where=str(folder),
@@ -146,36 +146,34 @@ def _of_run(folder: Path) -> Checkpoint:
         raise FlatPoseError(f"its spec does not fit this version ({error.error_count()} fields)", where=str(folder),
                             hint="flatpose-exp run --rerun stale trains it again") from None
     keypoints = benchmarks.get(run.data.task).keypoints(folder)  # a user's own set is stored with the run
-    state = read_weights(folder / RUN_WEIGHTS).state
-    return Checkpoint(run, keypoints, _with_weights(run, len(keypoints), state, folder / RUN_WEIGHTS),
-                      {name: value for name, value in record.items() if name != "spec"})
+    return Description(format=FORMAT, run=run, keypoint_set=keypoints,
+                       record={name: value for name, value in record.items() if name != "spec"})
 
 
-def _published(file: Path, run: RunConfig) -> Checkpoint:
-    keypoints = benchmarks.get(run.data.task).keypoints()
-    network = build_model(run.model, run.codec, run.image_size, len(keypoints), pretrained=False)
-    fit = load_into(network, run.model, file)
-    digest = hashlib.sha256(file.read_bytes()).hexdigest()
-    record = {"checkpoint": {"file": file.name, "sha256": digest, "names": fit.note}}
-    return Checkpoint(run, keypoints, network.eval(), record, fit.bgr)
+def _inside(file: Path) -> Description | None:
+    """The description inside the file; None for weights of other programs, which have none."""
+    if file.suffix != ".safetensors":
+        return None
+    try:
+        with safe_open(file, framework="pt") as content:
+            facts = json.loads((content.metadata() or {}).get("flatpose", "null"))
+        return None if facts is None else Description.model_validate(facts)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        problem = f"its description is incomplete ({'.'.join(map(str, first['loc']))}: {first['msg']})"
+    except (SafetensorError, OSError, ValueError, RecursionError) as error:
+        problem = f"its description cannot be read ({str(error)[:200]})"
+    raise FlatPoseError(problem, where=str(file), hint=PACK)
 
 
-def _with_weights(run: RunConfig, keypoints: int, state: State, file: Path) -> nn.Module:
-    """The network with its weights.
-
-    A description may ask for a network of any size, so that its size is first compared on the meta device.
-    """
+def _refuse_giant(run: RunConfig, keypoints: int, given: int, file: Path) -> None:
+    """A description may ask for a network of any size, so that its size is first compared on the meta device."""
     try:
         with torch.device("meta"):
-            asked = sum(p.numel() for p in build_model(run.model, run.codec, run.image_size, keypoints,
-                                                       pretrained=False).parameters())
-        given = sum(value.numel() for value in state.values())
-        if asked > given:
-            raise FlatPoseError(f"describes a network of {asked} parameters and holds {given}", where=str(file),
-                                hint=PACK)
-        network = build_model(run.model, run.codec, run.image_size, keypoints, pretrained=False)
-        network.load_state_dict({name: v.float() if v.is_floating_point() else v for name, v in state.items()})
+            network = build_model(run.model, run.codec, run.image_size, keypoints, pretrained=False)
     except (RuntimeError, ValueError, AttributeError) as error:
-        raise FlatPoseError(f"the weights are not those of the network it names ({str(error).splitlines()[0][:200]})",
-                            where=str(file), hint=PACK) from None
-    return network.eval()
+        raise FlatPoseError(f"describes an impossible network ({str(error).splitlines()[0][:200]})", where=str(file),
+                            hint=PACK) from None
+    asked = sum(p.numel() for p in network.parameters())
+    if asked > given:
+        raise FlatPoseError(f"describes a network of {asked} parameters and holds {given}", where=str(file), hint=PACK)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from pathlib import Path
@@ -12,7 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from flatpose.checkpoints.files import SHOWN, State, read_weights, some, unique, unwrap
+from flatpose.checkpoints.files import SHOWN, State, Weights, read_weights, some, unique, unwrap
 from flatpose.checkpoints.names import published_names
 from flatpose.config import BaselineConfig, ModelConfig, SimCCConfig
 from flatpose.data.loader import IMAGENET_MEAN, IMAGENET_STD
@@ -83,30 +84,29 @@ def convert(config: ModelConfig, content: Mapping[str, Any]) -> State:
     return fit.state
 
 
-def load_into(model: nn.Module, config: ModelConfig, path: Path) -> Fit:
+def load_into(model: nn.Module, config: ModelConfig, path: Path, weights: Weights | None = None) -> Fit:
     """Load a checkpoint file (ours, official or mmpose) into ``model``; its ``note`` says what was recognised.
 
-    A network whose weights were trained on BGR images swaps its input channels from then on.
+    A network whose weights were trained on BGR images swaps its input channels from then on. ``weights`` are those of
+    the file, where it has been read already.
 
     Raises:
         FlatPoseError: The file is damaged or unsafe, or does not fit; the message lists the differences under the
             naming that fits best.
     """
-    weights = read_weights(path)
-    fits = [Fit("our own", weights.state)]
-    try:
-        fits.append(_published(config, weights.state)[0])
-    except FlatPoseError:
-        pass  # no published naming to compare with
+    found = weights or read_weights(path)
+    fits = [Fit("our own", found.state)]
+    with suppress(FlatPoseError):  # there may be no published naming to compare with
+        fits.append(_published(config, found.state)[0])
     best = min((fit.compared(model) for fit in fits), key=lambda fit: fit.problems)
     if best.problems:
-        raise FlatPoseError(f"the checkpoint does not fit model {config.kind!r} under {best.naming} names, which fit "
-                            f"best\n{best.report()}", where=str(path),
+        raise FlatPoseError(f"the weights do not fit model {config.kind!r} under {best.naming} names, which fit best\n"
+                            f"{best.report()}", where=str(path),
                             hint="is it of another system, input size or number of keypoints?")
     model.load_state_dict(best.state, strict=False)  # only batch counters may be absent
     if best.bgr:
         feed_bgr(model)
-    return replace(best, taken=weights.taken)
+    return replace(best, taken=found.taken)
 
 
 def _published(config: ModelConfig, state: State) -> tuple[Fit, list[str]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from typing import Any, ClassVar, Protocol
 
 import torch
@@ -41,6 +42,17 @@ class Codec(ABC):
     @abstractmethod
     def flip(self, outputs: Outputs, flip_index: Tensor) -> Outputs:
         """Outputs for the mirrored image, brought back to the original one (``flip_index``: (K,) permutation)."""
+
+    def predict(self, network: Callable[[Tensor], Outputs], images: Tensor, flip_index: Tensor | None
+                ) -> tuple[Tensor, Tensor]:
+        """Keypoints (B, K, 2) in crop pixels and scores (B, K) of normalised images (B, 3, H, W).
+
+        With a ``flip_index`` the outputs are averaged with those on the mirrored images (flip test).
+        """
+        outputs = network(images)
+        if flip_index is not None:
+            outputs = self.average(outputs, self.flip(network(images.flip(-1)), flip_index))
+        return self.decode(outputs)
 
     def average(self, a: Outputs, b: Outputs) -> Outputs:
         """Element-wise mean of two predictions of the same image."""

@@ -35,7 +35,7 @@ def load(config: DataConfig, data_root: Path | None, *, reporter: Reporter = SIL
     """
     from flatpose.data import synthetic
 
-    label = f"embedded v{synthetic.VERSION}" if config.source == "embedded" else None
+    label = f"embedded v{synthetic.VERSION} {config.embedded.level}" if config.source == "embedded" else None
     data = benchmarks.get(config.task).load(_root(config, data_root, reporter), label)
     for note in data.notes:
         reporter.message(note)

@@ -87,6 +87,7 @@ def examine(path: Path, keypoint_set: KeypointSet, *, scored: bool = True, crowd
     images = _images(content["images"], broken, crowd_index=crowd and scored)
     reader = _PersonReader(len(keypoint_set), images, category["id"], broken, scored=scored, crowd=crowd)
     persons = [p for i, entry in enumerate(content["annotations"]) if (p := reader.read(entry, i)) is not None]
+    _check_places(persons, images, broken)
     counted = [p for p in persons if not p["iscrowd"] and any(p["keypoints"][2::3])]
     if scored and counted and not any(p["num_keypoints"] for p in counted):
         broken.places["nobody counts"] = [f"annotations[{p['id'] - 1}]" for p in counted]
@@ -160,14 +161,14 @@ def _images(entries: list[Any], broken: Broken, *, crowd_index: bool) -> dict[in
             image["file_name"] = plain_name(entry.get("file_name"))
         except ValueError:
             broken.add("file name", place)
-        size = _numbers_or_none([entry.get("width"), entry.get("height")], 2)
-        if size is None or (size <= 0).any():
+        size = [entry.get("width"), entry.get("height")]
+        if not are_numbers(size, 2) or min(size) <= 0:
             broken.add("image size", place)
         else:
-            image.update(width=entry["width"], height=entry["height"])
+            image.update(width=size[0], height=size[1])
         if crowd_index:
             image["crowdIndex"] = entry.get("crowdIndex")
-            if _numbers_or_none([image["crowdIndex"]], 1) is None:
+            if not are_numbers([image["crowdIndex"]], 1):
                 broken.add("crowd index", place)
     return images
 
@@ -203,48 +204,37 @@ class _PersonReader:
             if whole_id(entry.get("category_id", self.category_id)) != self.category_id:
                 self.broken.add("other category", place)
                 return None
-            image = self.images[whole_id(entry["image_id"])]
+            image_id = self.images[whole_id(entry["image_id"])]["id"]
         except (KeyError, ValueError):
             self.broken.add("unknown image", place)
             return None
-        region = entry.get("iscrowd") or 0
-        box, flat = _numbers_or_none(entry.get("bbox"), 4), _numbers_or_none(entry.get("keypoints"), self.numbers)
-        if flat is None and region:  # a crowd region is only ignored
-            flat = np.zeros(self.numbers)
-        for rule, broken in (("id zero", own_id == 0), ("bad box", box is None), ("keypoint count", flat is None),
-                             ("bad crowd", region not in (0, 1))):
-            if broken:
-                self.broken.add(rule, place)
-        if box is None or flat is None or region not in (0, 1):
+        region, flat = entry.get("iscrowd") or 0, entry.get("keypoints")
+        if region == 1 and not are_numbers(flat, self.numbers):  # a crowd region is only ignored
+            flat = [0] * self.numbers
+        wrong = [rule for rule, good in (("bad box", are_numbers(entry.get("bbox"), 4)),
+                                         ("keypoint count", are_numbers(flat, self.numbers)),
+                                         ("bad crowd", region in (0, 1))) if not good]
+        for rule in [*wrong, *(["id zero"] if own_id == 0 else [])]:
+            self.broken.add(rule, place)
+        if wrong:
             return None
-        person = {"id": position + 1, "image_id": image["id"], "category_id": self.category_id, "iscrowd": int(region),
-                  "bbox": entry["bbox"], "keypoints": entry.get("keypoints") or flat.tolist(),
-                  "num_keypoints": int((flat[2::3] > 0).sum())}
+        person = {"id": position + 1, "image_id": image_id, "category_id": self.category_id, "iscrowd": int(region),
+                  "bbox": entry["bbox"], "keypoints": flat, "num_keypoints": sum(v > 0 for v in flat[2::3])}
         self._area(entry, person, place)
-        if not region:
-            self._points(box, flat, np.array([image["width"], image["height"]]), place)
         self._count(entry, person, place)
         return person
 
     def _area(self, entry: dict[str, Any], person: dict[str, Any], place: str) -> None:
         """The annotated area; the box's where it is missing and cannot matter."""
-        area = _numbers_or_none([entry.get("area") or 0], 1, LARGEST**2)
-        if area is None or area[0] < 0:
+        area = entry.get("area") or 0
+        if not are_numbers([area], 1, LARGEST**2) or area < 0:
             self.broken.add("bad area", place)
-        elif area[0] > 0:
-            person["area"] = entry["area"]
+        elif area:
+            person["area"] = area
         elif self.use_area:
             person["area"] = max(0.0, person["bbox"][2]) * max(0.0, person["bbox"][3])
             if person["num_keypoints"] and not person["iscrowd"]:
                 self.broken.add("no area" if self.scored else "no area to train", place)
-
-    def _points(self, box: np.ndarray, flat: np.ndarray, size: np.ndarray, place: str) -> None:
-        points, flags = flat.reshape(-1, 3)[flat[2::3] > 0, :2], flat[2::3]
-        rules = {"visibility": not np.isin(flags, (0, 1, 2)).all(), "no keypoint": not flags.any(),
-                 "zero box": (box[2:] <= 0).any(), "point outside": ((points < -1) | (points > size + 1)).any()}
-        rules["box outside"] = not rules["zero box"] and ((box[:2] < -1).any() or (box[:2] + box[2:] > size + 1).any())
-        for rule in (name for name, broken in rules.items() if broken):
-            self.broken.add(rule, place)
 
     def _count(self, entry: dict[str, Any], person: dict[str, Any], place: str) -> None:
         """``num_keypoints``, which evaluators take as given, is counted only where the file does not have it."""
@@ -253,6 +243,23 @@ class _PersonReader:
             person["num_keypoints"] = given
             if labelled and given != labelled and self.use_area and not person["iscrowd"]:  # CrowdPose: visible ones
                 self.broken.add("num_keypoints", place)
+
+
+def _check_places(persons: list[dict[str, Any]], images: dict[int, dict[str, Any]], broken: Broken) -> None:
+    """Boxes and keypoints against the images, and visibility flags, of all persons at once."""
+    people = [p for p in persons if not p["iscrowd"]]
+    if not people:
+        return
+    box = np.array([p["bbox"] for p in people], dtype=np.float64)
+    keypoints = np.array([p["keypoints"] for p in people], dtype=np.float64).reshape(len(people), -1, 3)
+    size = np.array([[images[p["image_id"]][side] for side in ("width", "height")] for p in people])
+    points, flags, empty = keypoints[..., :2], keypoints[..., 2], (box[:, 2:] <= 0).any(1)
+    rules = {"visibility": ~np.isin(flags, (0, 1, 2)).all(1), "no keypoint": ~flags.any(1), "zero box": empty,
+             "box outside": ((box[:, :2] < -1) | (box[:, :2] + box[:, 2:] > size + 1)).any(1) & ~empty,
+             "point outside": (((points < -1) | (points > size[:, None] + 1)).any(2) & (flags > 0)).any(1)}
+    for rule, where in rules.items():
+        for index in np.flatnonzero(where):
+            broken.add(rule, f"annotations[{people[index]['id'] - 1}]")
 
 
 def plain_name(name: Any) -> str:
@@ -283,17 +290,14 @@ def id_or_none(value: Any) -> int | None:
         return None
 
 
+def are_numbers(values: Any, count: int, largest: float = LARGEST) -> bool:
+    """Whether JSON's value is a flat list of ``count`` finite numbers of at most ``largest`` (True is not one)."""
+    return isinstance(values, list) and len(values) == count and set(map(type, values)) <= {int, float} and \
+        all(-largest <= v <= largest for v in values)
+
+
 def numbers(values: Any, count: int, largest: float = LARGEST) -> np.ndarray:
-    """(count,) floats from a flat JSON list; raises ValueError for anything else in it: text, NaN, absurd values."""
-    if not isinstance(values, list) or len(values) != count or not set(map(type, values)) <= {int, float}:
-        raise ValueError(f"expected {count} numbers")
-    if not all(abs(v) <= largest for v in values):
-        raise ValueError(f"a number is not finite, or beyond {largest:g}")
+    """(count,) floats from a flat JSON list; raises ValueError for anything else."""
+    if not are_numbers(values, count, largest):
+        raise ValueError(f"expected {count} finite numbers of at most {largest:g}")
     return np.array(values, dtype=np.float64)
-
-
-def _numbers_or_none(values: Any, count: int, largest: float = LARGEST) -> np.ndarray | None:
-    try:
-        return numbers(values, count, largest)
-    except ValueError:
-        return None

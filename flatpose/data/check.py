@@ -30,7 +30,7 @@ def coco_tree(tree: Tree, keypoint_set: KeypointSet, *, crowd: bool) -> list[Fin
             truth, found = _annotations(path, images, keypoint_set, scored=split == "val", crowd=crowd)
             out += found
     if tree.detector is None:
-        return [*out, Finding("info", str(tree.folder / tree.layout.detections[0]),
+        return [*out, Finding("info", str((tree.folder / tree.layout.detections[0]).parent),
                               "no detector file: only ground-truth boxes can be used")]
     return out + (_detections(tree.detector, truth, keypoint_set) if truth and tree.val.is_file() else [])
 

@@ -132,7 +132,8 @@ def _official_people(path: Path) -> Iterator[dict[str, Any]]:
         for person in _each(picture.get("annorect")) if train else ():
             points = _each(next(iter(_each(person.get("annopoints"))), {}).get("point"))
             place = next(iter(_each(person.get("objpos"))), {})
-            values = [place.get("x"), place.get("y"), *(person.get(n) for n in ("scale", "x1", "y1", "x2", "y2"))]
+            values: list[Any] = [place.get("x"), place.get("y"),
+                                 *(person.get(name) for name in ("scale", "x1", "y1", "x2", "y2"))]
             if not points or not all(isinstance(v, (int, float)) for v in values):
                 continue
             x, y, scale, *head = map(float, values)

@@ -1,4 +1,4 @@
-"""What every data set is turned into: persons, splits, and the two together with their identity."""
+"""The form of every data set in memory: persons, splits, and both splits with their identity."""
 
 from __future__ import annotations
 

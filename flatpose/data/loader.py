@@ -26,7 +26,7 @@ class Crops(Dataset):
 
     Items: ``image`` (H, W, 3) uint8 RGB, ``keypoints`` (K, 2) crop pixels, ``weights`` (K,), ``index``.
     ``final``: the epoch from which another augmentation applies, and that one. ``by_image``, ``reduced_decode``: see
-    DataConfig; what an item is never depends on what was read before it.
+    DataConfig; an item never depends on what was read before it.
     """
 
     def __init__(self, persons: list[Person], keypoint_set: KeypointSet, image_size: tuple[int, int], *,
@@ -104,6 +104,6 @@ def normalise(images: Tensor) -> Tensor:
 def _row_constants(width: int, device: torch.device) -> tuple[Tensor, ...]:
     """Mean and deviation for a whole row of pixels.
 
-    With three numbers the inner loop over memory would have three turns, at several times the cost.
+    With three numbers the inner loop over memory would have three iterations, at several times the cost.
     """
     return tuple(torch.tensor(values, device=device).repeat(width, 1) for values in (IMAGENET_MEAN, IMAGENET_STD))

@@ -40,8 +40,9 @@ class PackedPersons:
         image_id, person_id, path, width, height = self._integers[index].tolist()
         area, score, head = self._floats[index].tolist()
         name = self._names[self._bounds[path]:self._bounds[path + 1]]
-        return Person(image_id, Path(os.fsdecode(name)), person_id, *(array[index] for array in self._arrays), area,
-                      score, None if head != head else head, (width, height) if width else None)
+        bbox, keypoints, visible = (array[index] for array in self._arrays)
+        return Person(image_id, Path(os.fsdecode(name)), person_id, bbox, keypoints, visible, area, score,
+                      None if head != head else head, (width, height) if width else None)
 
     def __iter__(self) -> Iterator[Person]:
         return (self[i] for i in range(len(self)))

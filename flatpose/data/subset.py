@@ -1,4 +1,4 @@
-"""A smaller COCO tree cut out of a real one: the same images for the same numbers, on every machine."""
+"""A smaller COCO tree cut out of a real one; equal numbers select equal images on every machine."""
 
 from __future__ import annotations
 

@@ -13,18 +13,18 @@ from flatpose.data.instances import Person
 from flatpose.geometry import box_to_center_scale, transform_points, warp_matrix
 from flatpose.keypoints import KeypointSet
 
-cv2.setNumThreads(0)  # the loader's workers are the parallelism; OpenCV's own threads would fight them
+cv2.setNumThreads(0)  # the loader's workers are the parallelism; OpenCV's own threads would compete with them
 
 HALF_BODY_MIN_KEYPOINTS = 8
 PADDING, HALF_BODY_PADDING = 1.25, 1.5
 SHIFT_PROBABILITY = 0.3
 LEVELS = np.arange(256, dtype=np.uint8)
-"""Changes of single pixel values are made once per value, then looked up."""
+"""All pixel values: a change of single values is computed once per value and looked up."""
 
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """Where and how a person is looked at: centre and size (2,) in image pixels, degrees, mirrored or not."""
+    """The window that becomes a crop: centre and size (2,) in image pixels, rotation in degrees, mirrored or not."""
 
     center: np.ndarray
     scale: np.ndarray
@@ -41,7 +41,7 @@ def random_view(person: Person, image_size: tuple[int, int], config: AugmentConf
                 rng: np.random.Generator) -> View:
     """The crop with the random changes of ``config``.
 
-    Every draw is made whether or not it is used, so that one probability does not shift the others' random stream.
+    Every draw is made whether or not it is used, so that one probability does not shift the other random numbers.
     """
     draw, normal = rng.random(8), rng.standard_normal(2)
     offset, stretch, turn = 2 * draw[3:5] - 1, np.clip(normal[0], -1, 1), np.clip(normal[1], -2, 2)

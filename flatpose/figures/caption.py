@@ -79,9 +79,9 @@ def page(experiment: Any, drawing: Drawing | None) -> str:
         return "\n\n".join([*head, f"Nothing has been drawn yet: `{run}` trains the networks and draws."]) + "\n"
     persons = ", ".join(map(str, drawing.images))
     seeds = ",".join(str(seed) for seed in sorted({n.seed for n in drawing.networks}))
+    shown = [f"{n.label} {n.metric} {'?' if n.value is None else f'{n.value:.1f}'}" for n in drawing.networks]
     facts = [
-        f"Networks (profile `{drawing.profile}`, seed {seeds}, ground-truth boxes): " + "; ".join(
-            f"{n.label} {n.metric} {'not measured' if n.value is None else f'{n.value:.1f}'}" for n in drawing.networks),
+        f"Networks (profile `{drawing.profile}`, seed {seeds}, ground-truth boxes): {'; '.join(shown)}",
         f"Data: {drawing.data}. Persons evenly spaced over the {drawing.val_persons} of the validation split (images "
         f"{persons}), not chosen; no flip test",
         f"Drawn {drawing.ended[:10]} by git `{str(drawing.git_sha)[:10]}`, numerics {drawing.numerics}"

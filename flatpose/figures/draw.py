@@ -14,7 +14,7 @@ from flatpose.config import HeatmapCodecConfig, SimCCCodecConfig
 from flatpose.data.instances import Person, PoseData
 from flatpose.errors import SpecError
 from flatpose.figures.canvas import INK, MIDDLE, TRUTH, Canvas, cell, marks, overlay, show, skeleton
-from flatpose.figures.sight import STRIDE, Network, Sight, look, shown_persons
+from flatpose.figures.sight import Network, Sight, look, shown_persons
 from flatpose.geometry import box_to_center_scale
 
 Kind = Literal["tokens", "attention", "heatmaps", "poses"]
@@ -35,14 +35,14 @@ def draw(kind: Kind, networks: Sequence[Network], data: PoseData, persons: int) 
     if kind == "heatmaps":
         chosen = [data.keypoint_set.names[k].replace("_", " ") for k in sights[0].extremity().tolist()]
         names = [f"{name}\n{keypoint}" for name, keypoint in zip(names, chosen, strict=True)]
-    rows = _rows(kind, sights, shown, data)
+    rows = _rows(kind, sights, shown, data)  # before anything is drawn: a network may have nothing of the kind
     head = "annotation,\nquery token framed" if kind == "attention" else "annotation"
     canvas = Canvas([head, *(label for label, _ in rows)], names, sights[0].size)
     for person, axes in enumerate(canvas.axes[0]):
         show(axes, sights[0].crops[person])
         skeleton(axes, sights[0].keypoints[person].numpy(), sights[0].labelled[person].numpy(), data.keypoint_set)
         if kind == "attention":
-            cell(axes, int(_query(sights[0])[person]), sights[0].grid, STRIDE, MIDDLE)
+            cell(axes, int(_query(sights[0])[person]), sights[0].grid, sights[0].stride, MIDDLE)
     for panels, (_, fill) in zip(canvas.axes[1:], rows, strict=True):
         for person, axes in enumerate(panels):
             fill(axes, person)
@@ -67,7 +67,7 @@ def _tokens(sight: Sight) -> list[Row]:
             show(axes, sight.crops[person], grey=True)
             overlay(axes, salience[person].reshape(rows, columns).numpy(), sight.size)
             for rank, token in enumerate(selected[person].tolist()):
-                cell(axes, token, sight.grid, STRIDE, TRUTH, str(rank + 1))
+                cell(axes, token, sight.grid, sight.stride, TRUTH, str(rank + 1))
         return fill
 
     blocks = zip(sight.blocks("salience"), sight.blocks("selected"), strict=True)
@@ -77,13 +77,14 @@ def _tokens(sight: Sight) -> list[Row]:
 def _query(sight: Sight) -> Tensor:
     """(N,) the token that holds each person's outermost keypoint."""
     columns, rows = sight.grid
-    point = sight.keypoints[torch.arange(len(sight.keypoints)), sight.extremity()] / STRIDE
+    point = sight.keypoints[torch.arange(len(sight.keypoints)), sight.extremity()] / sight.stride
     x, y = point.floor().long().unbind(-1)
     return y.clamp(0, rows - 1) * columns + x.clamp(0, columns - 1)
 
 
 def _attention(sight: Sight) -> list[Row]:
     """Fig. 4: the query token's attention in every coarse block, and ICA's bias around its mean (eqs. 9 and 10)."""
+    attention = sight.blocks("attention")
     query, (columns, rows) = _query(sight), sight.grid
 
     def row(what: str, block: int, maps: Tensor, diverging: bool) -> Row:
@@ -97,11 +98,11 @@ def _attention(sight: Sight) -> list[Row]:
             show(axes, sight.crops[person], grey=True)
             overlay(axes, values[person].reshape(rows, columns).numpy(), sight.size, diverging=diverging,
                     low=-limit if diverging else 0, high=limit)
-            cell(axes, int(query[person]), sight.grid, STRIDE, INK if diverging else MIDDLE)
+            cell(axes, int(query[person]), sight.grid, sight.stride, INK if diverging else MIDDLE)
 
         return f"{sight.network.label}\n{what}, block {block + 1}\n({extent})", fill
 
-    return [row("attention", i, maps, False) for i, maps in enumerate(sight.blocks("attention"))] + [
+    return [row("attention", i, maps, False) for i, maps in enumerate(attention)] + [
         row("ICA bias", i, maps, True) for i, maps in enumerate(sight.inner["attn_bias"])]
 
 

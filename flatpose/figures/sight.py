@@ -20,8 +20,6 @@ from flatpose.data.loader import Crops, normalise
 from flatpose.errors import DataError, FlatPoseError, SpecError
 from flatpose.models import build_model
 
-STRIDE = 32
-"""Pixels per token."""
 ENOUGH = 10
 """Labelled keypoints of a person that is worth showing."""
 T = TypeVar("T")
@@ -59,9 +57,15 @@ class Sight:
         return self.crops.shape[2], self.crops.shape[1]
 
     @property
+    def stride(self) -> int:
+        """Pixels per token, of a network that has tokens."""
+        tokens = (self.inner["attention"] or self.blocks("salience"))[0].shape[-1]
+        return round((self.size[0] * self.size[1] / tokens) ** 0.5)
+
+    @property
     def grid(self) -> tuple[int, int]:
         """Columns and rows of tokens."""
-        return self.size[0] // STRIDE, self.size[1] // STRIDE
+        return self.size[0] // self.stride, self.size[1] // self.stride
 
     def blocks(self, name: str) -> list[Tensor]:
         """An inner tensor per block; raises SpecError when the network has no such thing."""
@@ -129,21 +133,13 @@ def watch(module: nn.Module) -> dict[str, list[Tensor]]:
     """Lists that every later forward pass of a FlatPose appends its inner tensors to (see :class:`Sight`)."""
     found: dict[str, list[Tensor]] = {name: [] for name in ("attention", "attn_bias", "salience", "selected")}
 
-    def attention(layer: Any, inputs: tuple[Any, ...], _: Tensor) -> None:
-        """Eq. 10 once more: the layer returns values only, its weights exist inside ``forward``."""
-        queries, context, bias = (*inputs, None)[:3]
-        keys = layer.to_kv(context).chunk(2, dim=-1)[0]
-        q, k = (t.unflatten(-1, (layer.num_heads, -1)).transpose(1, 2) for t in (layer.to_q(queries), keys))
-        scores = (q * layer.scale) @ k.transpose(-2, -1)
-        found["attention"].append((scores if bias is None else scores + bias).softmax(-1))
-
     def salience(top_k: int, _: nn.Module, __: Any, scores: Tensor) -> None:
         best = scores.amax(-1)
         found["salience"].append(best)
         found["selected"].append(best.topk(top_k, dim=-1).indices)
 
     for block in getattr(module, "coarse", ()):
-        block.attention.register_forward_hook(attention)
+        block.attention.softmax.register_forward_hook(lambda _, __, weights: found["attention"].append(weights))
         if block.semantic_bias is not None:
             block.semantic_bias.register_forward_hook(lambda _, __, bias: found["attn_bias"].append(bias))
     for block in getattr(module, "refine", ()):

@@ -6,7 +6,7 @@ import json
 import os
 import sys
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -44,17 +44,17 @@ out = _console(sys.stdout)
 
 
 def say(text: str, console: Console = err) -> None:
-    """One line as it is, on stderr."""
+    """A text as it is, on stderr."""
     console.print(text, markup=False, soft_wrap=True)
 
 
 def note(text: str) -> None:
-    """One line on stderr that --quiet leaves out."""
+    """A text on stderr that --quiet leaves out."""
     if not OPTIONS.quiet:
         say(text)
 
 
-def emit(value: Any, json_: bool, columns: Sequence[str] = (), rows: Iterable[Sequence[Any]] = (), title: str = "",
+def emit(value: Any, json_: bool, columns: Iterable[str] = (), rows: Iterable[Iterable[Any]] = (), title: str = "",
          console: Console = out) -> None:
     """``value`` as the one JSON document on stdout, or else a plain table, whose long cells are folded, never cut."""
     if json_:
@@ -75,25 +75,18 @@ def minutes(value: float) -> str:
     return f"{value:.0f} min" if value < 90 else f"{value / 60:.1f} h"
 
 
-def describe(info: dict[str, float | str]) -> str:
-    """``loss 0.0123 img/s 210``."""
-    return " ".join(f"{name} {value:.3g}" if isinstance(value, float) else f"{name} {value}"
-                    for name, value in info.items())
-
-
 class Display:
     """Progress of any number of tasks at a time: one bar each on a terminal, elsewhere a line now and then."""
 
     def __init__(self) -> None:
-        self.progress: Progress | None = None
+        self.bars: Progress | None = None
         if sys.stderr.isatty() and not OPTIONS.quiet:
-            self.progress = Progress(TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(),
-                                     TimeRemainingColumn(), TextColumn("{task.fields[info]}"), console=err,
-                                     transient=True)
+            self.bars = Progress(TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(),
+                                 TimeRemainingColumn(), TextColumn("{task.fields[info]}"), console=err, transient=True)
 
     def reporter(self, title: str = "") -> Reporter:
         """The progress of one more run."""
-        return PlainReporter(title) if self.progress is None else BarReporter(title, self.progress)
+        return TaskReporter(title, self.bars)
 
     def message(self, text: str) -> None:
         """Print one line, above the bars."""
@@ -101,65 +94,50 @@ class Display:
 
     def close(self) -> None:
         """Remove the bars."""
-        if self.progress is not None:
-            self.progress.stop()
+        if self.bars is not None:
+            self.bars.stop()
 
 
-class BarReporter:
-    """A bar of rich's, which is there while the task lasts."""
+class TaskReporter:
+    """One line of progress under a title: a bar of ``bars``, or without them plain lines for logs and pipes."""
 
-    def __init__(self, title: str, progress: Progress) -> None:
-        self.title, self.progress = title, progress
-        self.task: TaskID | None = None
-
-    def start(self, task: str, total: int) -> None:
-        self.finish()
-        self.progress.start()
-        self.task = self.progress.add_task(f"{self.title} {task}".strip(), total=total, info="")
-
-    def advance(self, n: int = 1, **info: float | str) -> None:
-        if self.task is not None:
-            self.progress.update(self.task, advance=n, info=describe(info))
-
-    def finish(self) -> None:
-        if self.task is not None:
-            self.progress.remove_task(self.task)
-            self.task = None
-        if not self.progress.tasks:
-            self.progress.stop()
-
-    def message(self, text: str) -> None:
-        note(text)
-
-
-class PlainReporter:
-    """A line now and then, for logs and pipes."""
-
-    def __init__(self, title: str = "") -> None:
-        self.title = title
-        self._task, self._total, self._done = "", 0, 0
-        self._info: dict[str, float | str] = {}
-        self._started = self._printed = 0.0
+    def __init__(self, title: str = "", bars: Progress | None = None) -> None:
+        self.title, self.bars = title, bars
+        self.bar: TaskID | None = None
+        self.name, self.info, self.total, self.done, self.started, self.printed = "", "", 0, 0, 0.0, 0.0
 
     def start(self, task: str, total: int) -> None:
-        self._task, self._total, self._done, self._info = task, total, 0, {}
-        self._started = self._printed = time.monotonic()
+        self._remove()
+        self.name, self.info, self.total, self.done = f"{self.title} {task}".strip(), "", total, 0
+        self.started = self.printed = time.monotonic()
+        if self.bars is not None:
+            self.bars.start()
+            self.bar = self.bars.add_task(self.name, total=total, info="")
 
     def advance(self, n: int = 1, **info: float | str) -> None:
-        self._done += n
-        self._info = info or self._info
-        if time.monotonic() - self._printed >= (1.0 if OPTIONS.verbose else PLAIN_SECONDS):
-            self._printed = time.monotonic()
-            left = (self._printed - self._started) * (self._total - self._done) / max(self._done, 1) / 60
-            self._print(f"{100 * self._done / max(self._total, 1):.0f} %, {minutes(left)} left")
+        self.done, now = self.done + n, time.monotonic()
+        if info:
+            self.info = " ".join(f"{k} {v:.3g}" if isinstance(v, float) else f"{k} {v}" for k, v in info.items())
+        if self.bars is not None and self.bar is not None:
+            self.bars.update(self.bar, advance=n, info=self.info)
+        elif now - self.printed >= (1.0 if OPTIONS.verbose else PLAIN_SECONDS):
+            left = (now - self.started) * (self.total - self.done) / max(self.done, 1) / 60
+            note(f"{self.name}: {100 * self.done / max(self.total, 1):.0f} %, {minutes(left)} left {self.info}".strip())
+            self.printed = now
 
     def finish(self) -> None:
-        if self._task and time.monotonic() - self._started >= PLAIN_SECONDS:
-            self._print(f"done in {time.monotonic() - self._started:.0f} s")
-        self._task = ""
+        seconds = time.monotonic() - self.started
+        if self.bars is None and self.name and seconds >= PLAIN_SECONDS:
+            note(f"{self.name}: done in {seconds:.0f} s {self.info}".strip())
+        self._remove()
 
     def message(self, text: str) -> None:
-        note(text)
+        note(f"{self.title}: {text}" if self.title else text)
 
-    def _print(self, text: str) -> None:
-        note(" ".join(f"{self.title} {self._task}: {text} {describe(self._info)}".split()))
+    def _remove(self) -> None:
+        self.name = ""
+        if self.bars is not None and self.bar is not None:
+            self.bars.remove_task(self.bar)
+            self.bar = None
+            if not self.bars.tasks:
+                self.bars.stop()

@@ -75,13 +75,19 @@ def resolve_network(spec: str | None = None, system_name: str | None = None, *, 
     if spec is None and run is not None:
         raise SpecError("a published system needs its file of weights", where=f"--system {system_name}",
                         hint="--checkpoint FILE")
-    if spec is None or (Path(spec).exists() and not spec.endswith(".py")):
-        return load_checkpoint(spec, system=run)
+    return load_checkpoint(None if spec is None else locate(spec, row=row, profile=profile, seed=seed, real=real),
+                           system=run)
+
+
+def locate(spec: str, *, row: str | None = None, profile: str | None = None, seed: int = 0, real: bool = False) -> Path:
+    """The file or folder that ``spec`` names, or the folder of the finished run of ID/ROW; raises SpecError."""
+    if Path(spec).exists() and not spec.endswith(".py"):
+        return Path(spec)
     name, _, last = spec.rpartition("/") if row is None else (spec, "", row)
     if not name or not (name.endswith(".py") or name in catalog.ids()):
         raise SpecError("neither a file, nor a folder, nor ID/ROW of an experiment", where=spec,
                         hint=nearest(name or last, catalog.ids()) + " with --row R or as ID/ROW")
-    return load_checkpoint(find_run(name, last, profile, seed, real=real))
+    return find_run(name, last, profile, seed, real=real)
 
 
 def find_run(experiment: str, row: str, profile: str | None, seed: int, *, real: bool) -> Path:

@@ -74,12 +74,12 @@ def _finished(plan: Plan, runs: list[PlannedRun], runs_dir: Path, data_root: Pat
         else:
             found.append((planned, folder, record))
     if missing:
-        rows = " ".join(f"--row {p.rows[0]}" for p in missing)
-        root = " --data-root DIR" if missing[0].run.data.source == "disk" else ""
+        options = " ".join(f"--row {p.rows[0]}" for p in missing) + f" --profile {plan.profile.name}"
+        options += " --data-root DIR" if missing[0].run.data.source == "disk" else ""
         raise DataError(f"no trained weights of {', '.join(f'{p.rows[0]} seed {p.seed}' for p in missing)}",
                         where=f"{plan.experiment.id} at profile {plan.profile.name}",
-                        hint=f"flatpose-exp run {plan.experiment.id} {rows} --profile {plan.profile.name}{root} --seeds "
-                             f"{missing[0].seed} --rerun all trains them")
+                        hint=f"flatpose-exp run {plan.experiment.id} {options} --seeds {missing[0].seed} --rerun all "
+                             "trains them")
     return found
 
 

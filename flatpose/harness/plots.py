@@ -40,12 +40,17 @@ def files(frames: Frames, name: str) -> dict[str, bytes]:
 
 
 def curves(frames: Frames, experiment: Experiment) -> bytes:
-    """The metric over x, one curve per series; beside it the codecs' ceilings (dashed) and the paper's values."""
+    """The metric over x, one curve per series; beside it the codecs' ceilings (dashed) and the paper's values.
+
+    b"" where nothing was measured: the paper's values alone are in the table.
+    """
     figure = experiment.figure
     assert figure is not None
     metric, theirs = figure.y_metric, _cell_sizes(experiment, None)
     over_maps = "stride" in figure.x_label and {r.x for r in experiment.rows if r.x is not None} <= theirs.keys()
     rows, points = _best(frames, experiment, metric)
+    if not len(points):
+        return b""
     limits = _best(frames, experiment, metric, "ceiling")[1][:None if figure.ceiling else 0]
     said = _published(frames, experiment, metric).dropna(subset=["mean"])
     said = said[said.series != ""]
@@ -54,12 +59,12 @@ def curves(frames: Frames, experiment: Experiment) -> bytes:
         points, limits, said = (some.assign(x=some.x.map(sizes)) for some, sizes in (
             (points, ours), (limits, ours), (said, theirs)))
     style = drawing.styles([*points.series, *limits.series, *said.series])
-    best = points[["mean", "high"]].max(axis=None) if len(points) else 0.0
+    best = points[["mean", "high"]].max(axis=None)
     dashed = "dashed: codec ceiling" if len(limits) else ""
     notes = "; ".join(filter(None, (drawing.bars(points), dashed)))
     panels: list[tuple[pd.DataFrame, pd.DataFrame, str, str]] = [
         (points, said[:0], "Measured here", f"{_where(rows)}\n{notes}"),
-        (limits, said, "Ceiling and paper" if len(limits) else "Paper", f"{dashed}\nhollow: published")]
+        (limits, said, "Ceiling and paper" if len(limits) else "Paper", f"{dashed}\nhollow: published".strip())]
     panels = [panel for panel in panels if len(panel[0]) + len(panel[1])]
 
     def paint(picture: Figure) -> None:
@@ -80,8 +85,7 @@ def curves(frames: Frames, experiment: Experiment) -> bytes:
             axes.set(xlabel="feature map, cells" if over_maps else figure.x_label, ylabel=f"{metric} × 100")
             drawing.heading(axes, heading, note)
 
-    text = _change(rows, metric) or f"Published {metric} × 100: {_ends(said)}."
-    return drawing.svg(1, paint, text, [points, limits, said]) if panels else b""
+    return drawing.svg(1, paint, _change(rows, metric), [points, limits, said])
 
 
 def _cell_sizes(experiment: Experiment, profile: str | None) -> dict[float, float]:
@@ -116,7 +120,9 @@ def ceilings(found: pd.DataFrame, published: pd.DataFrame, metric: str = "AP") -
         axes.set(xlabel="feature map, cells", ylabel=f"{metric} × 100")
         drawing.heading(axes, "Ceiling of each codec", f"{where}\nhollow: the paper's trained heatmap")
 
-    text = f"{metric} × 100 of a perfect network, from the finest to the coarsest map: {_ends(drawn)} ({where})."
+    ends = drawn.sort_values("x").groupby("series", sort=False)["mean"].agg(["first", "last"]).mul(100)
+    said = "; ".join(f"{end.Index} {end.first:.1f} to {end.last:.1f}" for end in ends.itertuples())
+    text = f"{metric} × 100 of a perfect network, from the finest to the coarsest map: {said} ({where})."
     return drawing.svg(1, paint, text, [drawn, published])
 
 
@@ -252,12 +258,4 @@ def _change(rows: pd.DataFrame, metric: str) -> str:
         verb = {"higher": "rises from ", "lower": "falls from "}.get(stats.paired(last, first).verdict, "")
         parts.append(f"{series} {verb}{100 * first.mean():.1f} to {100 * last.mean():.1f}")
     seeds = "one seed" if counts == [1] else f"{'–'.join(dict.fromkeys(map(str, counts[:1] + counts[-1:])))} seeds"
-    return f"{metric} × 100: {'; '.join(parts)} ({_where(rows)}, {seeds})." if parts else ""
-
-
-def _ends(points: pd.DataFrame) -> str:
-    """First and last value of each series, x 100."""
-    ends = points.sort_values("x").groupby("series", sort=False)["mean"].agg(["first", "last"]).mul(100)
-    return "; ".join(f"{end.Index} {end.first:.1f} to {end.last:.1f}" for end in ends.itertuples())
-
-
+    return f"{metric} × 100: {'; '.join(parts)} ({_where(rows)}, {seeds})."

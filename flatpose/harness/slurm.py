@@ -1,8 +1,8 @@
 """``run --launcher slurm``: the runs that are due as one job array, through submitit.
 
 A job that is preempted, reaches its time limit or loses its node goes back into the queue and resumes from its
-checkpoint. Interrupting the launcher leaves the jobs alone. The same command follows anew: it submits what is not
-finished, and a job that finds its run done or running ends at once.
+checkpoint. Interrupting the launcher leaves the jobs alone; the same command submits what is not finished, and a job
+that finds its run done or running ends at once.
 """
 
 from __future__ import annotations
@@ -36,31 +36,21 @@ class Job:
     def __call__(self, planned: PlannedRun) -> str:
         """Make the run and return its status. Several tasks of one job train together, as under torchrun."""
         if int(os.environ.get("SLURM_NTASKS", "1")) > 1:
-            _join_tasks()
+            from submitit.helpers import TorchDistributedEnvironment
+
+            address = os.environ.pop("MASTER_ADDR", None)  # the user's, which submitit refuses and which has precedence
+            TorchDistributedEnvironment().export()
+            os.environ["MASTER_ADDR"] = address or os.environ["MASTER_ADDR"]
         try:
             return run_one(planned, self.runs_dir, self.data_root, SILENT).status
         except DataError as error:
             return f"blocked: {text_of(error)}"
 
     def checkpoint(self, planned: PlannedRun) -> Any:
-        """submitit calls this before a job is preempted or ends its time: the same job, back into the queue."""
+        """submitit calls this before a job is preempted or its time ends: the same job, back into the queue."""
         from submitit.helpers import DelayedSubmission
 
         return DelayedSubmission(self, planned)
-
-
-def _join_tasks() -> None:
-    """Set torch's variables for the tasks of this job.
-
-    A MASTER_ADDR of the user's environment has precedence over the first node's name, which the nodes of some clusters
-    cannot resolve.
-    """
-    from submitit.helpers import TorchDistributedEnvironment
-
-    address = os.environ.pop("MASTER_ADDR", None)  # submitit refuses one that is set
-    TorchDistributedEnvironment().export()
-    if address:
-        os.environ["MASTER_ADDR"] = address
 
 
 def parse_options(given: Sequence[str]) -> dict[str, Any]:
@@ -79,7 +69,7 @@ def submit(plan: Plan, runs_dir: Path, data_root: Path | None, options: Mapping[
 
     Raises:
         SpecError: submitit does not know a parameter.
-        RunError: submitit is not installed, Slurm refuses the jobs, or the embedded data have not been generated.
+        RunError: submitit is missing, Slurm refuses the jobs, or the embedded data have not been generated.
     """
     try:
         import submitit
@@ -106,8 +96,7 @@ def submit(plan: Plan, runs_dir: Path, data_root: Path | None, options: Mapping[
 def follow(jobs: Mapping[str, PlannedRun], runs_dir: Path, display: Display, *, poll: float = POLL_SECONDS,
            grace: float = GRACE_SECONDS) -> list[Outcome]:
     """Wait until no job is in the queue any more; one that leaves no record is a failure of its run."""
-    waiting, outcomes, started = dict(jobs), [], time.monotonic()
-    reporter = display.reporter("slurm")
+    waiting, outcomes, started, reporter = dict(jobs), [], time.monotonic(), display.reporter("slurm")
     reporter.start("jobs", len(jobs))
     while waiting:
         active = _queue()
@@ -120,13 +109,13 @@ def follow(jobs: Mapping[str, PlannedRun], runs_dir: Path, display: Display, *, 
 
 
 def _queue() -> set[str] | None:
-    """Ids of this user's jobs that wait or run; None when the queue does not answer. Needs no accounting database."""
+    """Ids of this user's jobs that wait or run; None when squeue does not answer. Needs no accounting database."""
     try:
-        answer = subprocess.run(["squeue", "--me", "--noheader", "--array", "--format=%i"], capture_output=True,
-                                text=True, timeout=60)
+        command = ["squeue", "--me", "--noheader", "--array", "--format=%i"]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=60)
     except (OSError, subprocess.TimeoutExpired):
         return None
-    return None if answer.returncode else set(answer.stdout.split())
+    return None if done.returncode else set(done.stdout.split())
 
 
 def _outcome(planned: PlannedRun, job: str, runs_dir: Path, grace: float, seconds: float) -> Outcome:
@@ -134,5 +123,5 @@ def _outcome(planned: PlannedRun, job: str, runs_dir: Path, grace: float, second
     while (record := folder.record()) is None and time.monotonic() < until:
         time.sleep(min(0.5, grace))
     if record is not None:
-        return Outcome(planned, record.status, record.reason or "", seconds)
-    return Outcome(planned, "failed", f"job {job} left the queue without a record: see {runs_dir / LOGS / job}", seconds)
+        return Outcome(planned, record.status, record.reason or "", seconds, record)
+    return Outcome(planned, "failed", f"job {job} left no record: see {runs_dir / LOGS / job}", seconds)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import multiprocessing
 import os
 import signal
@@ -25,11 +26,11 @@ from flatpose.harness import provenance
 from flatpose.harness.plan import Plan, PlannedRun
 from flatpose.harness.runner import Outcome, folder_of, leave, make_record, run_one, share, text_of
 from flatpose.harness.store import world
-from flatpose.progress import Reporter
+from flatpose.progress import Relay, Reporter
 
 THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 GRACE_SECONDS = 20.0
-"""How long a run that is stopped may finish its step and write its checkpoint."""
+"""How long children that are stopped may finish their step and write their checkpoint; a run itself has half of it."""
 
 
 class Display(Protocol):
@@ -70,24 +71,19 @@ def run_plan(plan: Plan, runs_dir: Path, data_root: Path | None, display: Displa
         KeyboardInterrupt: Ctrl-C or SIGTERM; every run that was started has been stopped.
     """
     with stop_requests(GRACE_SECONDS / 2 if jobs == 1 else None) as stop:
-        bad = {data: problem for data in dict.fromkeys(planned.run.data for planned in plan.due)
-               if (problem := _problem(data, data_root, _Stoppable(display.reporter("data"), stop)))}
+        bad: dict[DataConfig, str] = {}
+        for data in dict.fromkeys(planned.run.data for planned in plan.due):
+            try:
+                load(data, data_root, reporter=_stoppable(display.reporter("data"), stop))
+            except DataError as error:
+                bad[data] = str(error)
         due, bad = share((sorted(plan.due, key=lambda planned: planned.folder(runs_dir).abandoned()), bad))
         sweep = _Sweep(due, bad, runs_dir, data_root, display, stop)
         return sweep.one_by_one() if jobs == 1 else sweep.side_by_side(jobs)
 
 
-def _problem(data: DataConfig, data_root: Path | None, reporter: Reporter) -> str | None:
-    """What is wrong with data, which is checked before training and not after it."""
-    try:
-        load(data, data_root, reporter=reporter)
-    except DataError as error:
-        return str(error)
-    return None
-
-
 class StopRequest:
-    """The first Ctrl-C or SIGTERM asks for a stop between two steps; a second one, or the end of ``grace``, forces it."""
+    """The first signal asks for a stop between two steps; a second one, or the end of ``grace`` seconds, forces it."""
 
     def __init__(self, grace: float | None) -> None:
         self.asked, self.grace = False, grace
@@ -95,12 +91,10 @@ class StopRequest:
 
     def handle(self, number: int, frame: FrameType | None) -> None:
         """Signal handler."""
-        if self.asked:
-            raise KeyboardInterrupt
+        self.check()
         self.asked = True
         if self.grace is not None:
             self.timer = threading.Timer(self.grace, os.kill, (os.getpid(), number))
-            self.timer.daemon = True
             self.timer.start()
 
     def check(self) -> None:
@@ -128,72 +122,43 @@ def stop_requests(grace: float | None, child: bool = False) -> Iterator[StopRequ
             signal.signal(number, handler)
 
 
-@dataclass
-class _Stoppable:
-    """A reporter whose ``advance``, which is called between two steps, raises KeyboardInterrupt after a stop request."""
+def _stoppable(reporter: Reporter, stop: StopRequest) -> Reporter:
+    """The reporter, whose ``advance`` raises KeyboardInterrupt after a stop request."""
 
-    inner: Reporter
-    stop: StopRequest
+    def send(name: str, arguments: tuple[Any, ...], info: Mapping[str, Any]) -> None:
+        getattr(reporter, name)(*arguments, **info)
+        if name == "advance":
+            stop.check()
 
-    def start(self, task: str, total: int) -> None:
-        self.inner.start(task, total)
-
-    def advance(self, n: int = 1, **info: float | str) -> None:
-        self.inner.advance(n, **info)
-        self.stop.check()
-
-    def finish(self) -> None:
-        self.inner.finish()
-
-    def message(self, text: str) -> None:
-        self.inner.message(text)
-
-
-class _PipeReporter:
-    """Sends every call to the parent. When the parent is gone, the run stops as if it had been interrupted."""
-
-    def __init__(self, pipe: Connection) -> None:
-        self.pipe = pipe
-
-    def _send(self, name: str, *arguments: Any, **info: Any) -> None:
-        try:
-            self.pipe.send((name, arguments, info))
-        except OSError:
-            raise KeyboardInterrupt from None
-
-    def start(self, task: str, total: int) -> None:
-        self._send("start", task, total)
-
-    def advance(self, n: int = 1, **info: float | str) -> None:
-        self._send("advance", n, **info)
-
-    def finish(self) -> None:
-        self._send("finish")
-
-    def message(self, text: str) -> None:
-        self._send("message", text)
+    return Relay(send)
 
 
 def _child(planned: PlannedRun, runs_dir: Path, data_root: Path | None, pipe: Connection) -> None:
-    """One run in a process of its own; sends its outcome, or the error that ends the sweep."""
+    """One run in a process of its own. It sends calls of its reporter, then its outcome or what ends the sweep."""
+
+    def send(name: str, arguments: tuple[Any, ...], info: Mapping[str, Any]) -> None:
+        try:
+            pipe.send((name, arguments, info))
+        except OSError:  # the parent is gone
+            raise KeyboardInterrupt from None
+
+    logging.disable(logging.WARNING)  # of libraries, which would tear the bars
     with stop_requests(GRACE_SECONDS / 2, child=True) as stop:
         try:
-            outcome = run_one(planned, runs_dir, data_root, _Stoppable(_PipeReporter(pipe), stop))
-            pipe.send(("outcome", (outcome,), {}))
+            send("outcome", (run_one(planned, runs_dir, data_root, _stoppable(Relay(send), stop)),), {})
         except DataError as error:
-            pipe.send(("outcome", (Outcome(planned, "blocked", text_of(error)),), {}))
+            send("outcome", (Outcome(planned, "blocked", text_of(error)),), {})
         except RunError as error:
-            pipe.send(("error", (error.what, error.where, error.hint), {}))
+            send("error", (error.what, error.where, error.hint), {})
         except KeyboardInterrupt:
             sys.exit(130)
 
 
 @dataclass
 class _Job:
-    """A child process and what it has said so far."""
+    """A child process."""
 
     number: int
-    planned: PlannedRun
     process: SpawnProcess
     reporter: Reporter
     started: str = field(default_factory=provenance.now)
@@ -228,20 +193,19 @@ class _Sweep:
         for number, planned in enumerate(self.due):
             if self._blocked(number):
                 continue
-            reporter = self.display.reporter(self._title(number))
+            reporter = _stoppable(self.display.reporter(self._title(number)), self.stop)
             try:
-                outcome = run_one(planned, self.runs_dir, self.data_root, _Stoppable(reporter, self.stop))
+                outcome = run_one(planned, self.runs_dir, self.data_root, reporter)
             except DataError as error:  # an image that cannot be decoded is met only in training
                 if world() > 1:
                     leave(text_of(error))
                 outcome = Outcome(planned, "blocked", text_of(error))
             self._ended(number, outcome)
-        return self._in_order()
+        return list(self.outcomes.values())
 
     def side_by_side(self, jobs: int) -> list[Outcome]:
         """In ``jobs`` child processes at a time. One that dies without an outcome is a failure of its run only."""
-        waiting = deque(number for number in range(len(self.due)))
-        active: dict[Connection, _Job] = {}
+        waiting, active = deque(range(len(self.due))), dict[Connection, _Job]()
         try:
             while waiting or active:
                 while waiting and len(active) < jobs:
@@ -260,7 +224,7 @@ class _Sweep:
         except BaseException:
             _stop(active)
             raise
-        return self._in_order()
+        return [self.outcomes[number] for number in sorted(self.outcomes)]
 
     def _title(self, number: int) -> str:
         return f"[{number + 1}/{len(self.due)}] {self.due[number].title}"
@@ -275,17 +239,15 @@ class _Sweep:
         self.outcomes[number] = outcome
         if outcome.status == "blocked":
             self.bad.setdefault(outcome.planned.run.data, outcome.reason)
-        elif outcome.status == "done":
-            self.display.message(f"{self._title(number)}: done ({len(self.outcomes)} of {len(self.due)})")
-
-    def _in_order(self) -> list[Outcome]:
-        return [self.outcomes[number] for number in sorted(self.outcomes)]
+        elif outcome.status == "done" and outcome.record is not None:
+            metric, value = next(iter(outcome.record.results[0].metrics.items()), ("", 0.0))
+            self.display.message(f"{self._title(number)}: {metric} {100 * value:.1f} in {outcome.seconds:.0f} s "
+                                 f"({len(self.outcomes)} of {len(self.due)})")
 
     def _start(self, number: int) -> tuple[Connection, _Job]:
-        planned = self.due[number]
         context = multiprocessing.get_context("spawn")
         receiving, sending = context.Pipe(duplex=False)
-        process = context.Process(target=_child, args=(planned, self.runs_dir, self.data_root, sending))
+        process = context.Process(target=_child, args=(self.due[number], self.runs_dir, self.data_root, sending))
         before = {name: os.environ.get(name) for name in THREADS}
         os.environ.update(dict.fromkeys(THREADS, "1"))  # read by the child's libraries when they are loaded
         try:
@@ -294,17 +256,17 @@ class _Sweep:
             for name, value in before.items():
                 os.environ.pop(name) if value is None else os.environ.update({name: value})
         sending.close()  # the child has the only other copy, so its death ends the stream
-        return receiving, _Job(number, planned, process, self.display.reporter(self._title(number)))
+        return receiving, _Job(number, process, self.display.reporter(self._title(number)))
 
     def _died(self, job: _Job) -> Outcome:
         """Keep the death of a child as a failed record of its run."""
-        code = job.process.exitcode or 0
+        planned, code = self.due[job.number], job.process.exitcode or 0
         how = f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
         reason = f"its process {how}" + (" (out of memory?)" if code == -signal.SIGKILL else "")
-        folder = folder_of(job.planned, self.runs_dir, self.data_root)
+        folder = folder_of(planned, self.runs_dir, self.data_root)
         with folder.lock():
-            folder.save(make_record(job.planned, folder.path.name, job.started, job.clock, {}, reason))
-        return Outcome(job.planned, "failed", reason, time.monotonic() - job.clock)
+            folder.save(make_record(planned, folder.path.name, job.started, job.clock, {}, reason))
+        return Outcome(planned, "failed", reason, time.monotonic() - job.clock)
 
 
 def _ready(active: Mapping[Connection, _Job]) -> list[Connection]:

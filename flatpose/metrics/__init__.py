@@ -1,4 +1,4 @@
-"""Evaluators and what prepares predictions for them. Nothing here imports torch."""
+"""Evaluators, and the rescoring and suppression before them. Nothing here imports torch."""
 
 from __future__ import annotations
 

@@ -14,7 +14,7 @@ SOFT_NMS_MOST = 20
 
 @dataclass(frozen=True)
 class Predictions:
-    """What a network says about N boxes.
+    """A network's predictions for N boxes.
 
     Args:
         image_id: (N,).

@@ -5,12 +5,13 @@ Camera frame: x right, y down, z forward, metres. Pixels: the centre of the firs
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from flatpose.data.synthetic.skeleton import rot_x, rot_z
+from flatpose.data.synthetic.levels import Level
+from flatpose.data.synthetic.skeleton import rotation
 
 Array = NDArray[np.float64]
 NEAR = 0.3
@@ -18,9 +19,11 @@ NEAR = 0.3
 
 @dataclass(frozen=True)
 class Camera:
-    """Focal length in pixels, image size (w, h), position (3,) in the world, rotation (3, 3) world -> camera."""
+    """Focal length and principal point (2,) in pixels, image size (w, h), position (3,) in the world, and rotation
+    (3, 3) from world to camera."""
 
     focal: float
+    center: Array
     size: tuple[int, int]
     position: Array
     rotation: Array
@@ -31,57 +34,45 @@ class Camera:
 
     def project(self, points: Array) -> Array:
         """Points (..., 3) in the camera frame -> pixels (..., 2)."""
-        center = (np.array(self.size) - 1) / 2
-        return self.focal * points[..., :2] / np.maximum(points[..., 2:], NEAR) + center
-
-    @property
-    def horizon(self) -> float:
-        """Row of the horizon in the middle of the image; far outside when looking straight down."""
-        ahead = -self.rotation[:, 2]
-        return (self.size[1] - 1) / 2 + self.focal * ahead[1] / max(ahead[2], 0.05)
+        return self.focal * points[..., :2] / np.maximum(points[..., 2:], NEAR) + self.center
 
 
-def sample_camera(rng: np.random.Generator, size: tuple[int, int], stature: float, middle: float) -> Camera:
-    """A camera that sees the person at the world's origin at a typical size: whole (most), cut off, or small.
+def sample_camera(rng: np.random.Generator, level: Level, size: tuple[int, int], height: float) -> Camera:
+    """A camera aimed at a person of ``height`` metres at the world's origin, mostly from the height of its eyes."""
+    focal = max(size) * rng.uniform(0.9, 2.1)
+    distance = max(1.6, focal * height / (size[1] * rng.uniform(0.5, 1)))
+    pitch = rng.uniform(0.4, 0.9) if rng.random() < level.steep else rng.normal(0.1, 0.17)
+    above = max(0.15, 0.5 * height + distance * np.sin(pitch))
+    tilt = np.arctan2(above - 0.5 * height, distance)
+    # In the world z points to the camera and y up; half a turn about x gives the axes of the camera frame.
+    to_camera = rotation("z", rng.normal(0, 0.07)) @ rotation("x", tilt) @ np.diag([1.0, -1.0, -1.0])
+    return Camera(focal, (np.array(size) - 1) / 2, size, np.array([rng.normal(0, 0.3), above, distance]), to_camera)
+
+
+def crop_to(rng: np.random.Generator, level: Level, camera: Camera, points: Array, margin: float) -> Camera:
+    """The camera zoomed and shifted at random, as by cropping a larger photograph, for one of the level's framings.
 
     Args:
-        rng: Source of chance.
-        size: Image (width, height).
-        stature: Height of the main person when upright, metres.
-        middle: Height of the middle of its body above the ground.
+        rng: Source of randomness.
+        level: Ranges of the height of the points' box as a share of the image height.
+        camera: To be changed.
+        points: (M, 3) in the camera frame; all of them stay in the image if the share is below 1.
+        margin: Distance in metres kept around the points.
     """
-    focal = max(size) * rng.uniform(0.9, 2.1)
-    framing = rng.random()
-    low, high = (0.25, 0.5) if framing < 0.15 else (0.5, 0.95) if framing < 0.8 else (0.95, 1.7)
-    distance = max(1.3, focal * stature / (size[1] * rng.uniform(low, high)))
-    pitch = rng.normal(0.1, 0.17) if rng.random() < 0.9 else rng.uniform(0.4, 0.9)
-    target = middle + stature * rng.normal(0, 0.06) + (0.2 * stature if high > 1 else 0)
-    height = max(0.15, target + distance * np.sin(pitch))
-    horizontal = np.sqrt(max(distance**2 - (height - target) ** 2, 0.25))
-    aside = size[0] / focal * distance * rng.normal(0, 0.16)
-    tilt = np.arctan2(height - target, horizontal)
-    # World z points to the camera and y up; half a turn about x brings both into the camera's frame.
-    rotation = rot_z(rng.normal(0, 0.07)) @ rot_x(tilt) @ np.diag([1.0, -1.0, -1.0])
-    return Camera(focal, size, np.array([aside, height, horizontal]), rotation)
+    around = margin * camera.focal / points[:, 2:]
+    pixels = camera.project(points)
+    low, high = (pixels - around).min(axis=0), (pixels + around).max(axis=0)
+    size, framing = np.array(camera.size), level.framings[rng.integers(len(level.framings))]
+    zoom = min(rng.uniform(*framing) * size[1] / (high - low)[1], framing[1] * size[0] / (high - low)[0])
+    corner = rng.random(2) * (size - 1 - zoom * (high - low))
+    return replace(camera, focal=camera.focal * zoom, center=corner + zoom * (camera.center - low))
 
 
-def place_people(rng: np.random.Generator, camera: Camera, count: int, closeness: float) -> Array:
-    """Ground positions (count, 3); the first person stands at the origin.
-
-    ``closeness`` (0..1) is the chance that a person is put next to an earlier one rather than anywhere in view.
-    """
+def place_people(rng: np.random.Generator, level: Level, count: int) -> Array:
+    """Ground positions (count, 3) in metres; the first person stands at the origin, the others to its sides."""
     places = np.zeros((count, 3))
+    side = rng.choice([-1, 1], count)
     for i in range(1, count):
-        for _ in range(6):
-            places[i] = _candidate(rng, camera, places[rng.integers(i)], closeness)
-            if np.linalg.norm(places[:i] - places[i], axis=1).min() > 0.38 and places[i, 2] < camera.position[2] - 1.2:
-                break
+        ends = places[:i, 0].max() if side[i] > 0 else places[:i, 0].min()
+        places[i] = [ends + side[i] * rng.uniform(*level.spacing), 0, -abs(rng.normal(0, level.depth))]
     return places
-
-
-def _candidate(rng: np.random.Generator, camera: Camera, neighbour: Array, closeness: float) -> Array:
-    if rng.random() < closeness:
-        return neighbour + np.array([rng.normal(0, 0.55), 0, rng.normal(0, 0.55)])
-    depth = rng.uniform(-3.0, 0.8)
-    reach = (camera.position[2] - depth) * camera.size[0] / camera.focal
-    return np.array([camera.position[0] + reach * rng.uniform(-0.5, 0.5), 0, depth])

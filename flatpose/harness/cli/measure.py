@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Optional
+from typing import Annotated
 
 import typer
 
@@ -93,14 +94,14 @@ def doctor(data_root: RootOpt = None, json_: JsonOpt = False) -> None:
 
     findings = examine(data_root)
     if json_:
-        emit([vars(f) for f in findings], json_)
+        emit([f._asdict() for f in findings], json_)
     else:
-        print_findings([(f.state, f.name, f.detail, f.fix) for f in findings])
+        print_findings(findings)
     if any(f.state == "error" for f in findings):
         raise typer.Exit(1)
 
 
-def print_findings(findings: list[tuple[str, str, str, Optional[str]]]) -> None:
+def print_findings(findings: Sequence[tuple[str, str, str, str | None]]) -> None:
     """State, place, what was found, and the way out on a line of its own."""
     for state, where, what, hint in findings:
         say(f"{state:8} {where}: {what}" + (f"\n         → {hint}" if hint else ""), out)

@@ -153,12 +153,13 @@ def _draw(made: Plan, row: list[str] | None, data_root: Path | None, display: Di
 def _evaluate_checkpoint(experiment: str, row: list[str] | None, profile: str | None, checkpoint: Path,
                          data_root: Path | None) -> None:
     from flatpose.harness.evaluate_checkpoint import evaluate_checkpoint
+    from flatpose.harness.networks import locate
 
     found = catalog.load(experiment)
     name = one_row(row[0] if row and len(row) == 1 else None, "--checkpoint")
     chosen = None if profile is None else catalog.find_profile(found, profile)
-    record, files = evaluate_checkpoint(found, catalog.find_row(found, name), chosen, checkpoint, store.runs_dir(),
-                                        data_root, Display().reporter())
+    record, files = evaluate_checkpoint(found, catalog.find_row(found, name), chosen, locate(str(checkpoint)),
+                                        store.runs_dir(), data_root, Display().reporter())
     made, data = record.checkpoint, record.data
     assert made is not None and data is not None
     emit(None, False, ("boxes", "metric", "value"), [(result.box_source, metric, f"{100 * value:.1f}")
