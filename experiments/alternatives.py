@@ -22,9 +22,13 @@ APART = ("R10", "R15", "R16", "R17", "R18", "R19", "R20")
 
 
 def changed(run: RunConfig, field: str, value: Any) -> RunConfig:
-    """The run with one nested field ("model.gamma") set."""
-    part, name = field.split(".")
-    return replace(run, **{part: replace(getattr(run, part), **{name: value})})
+    """The run with one nested field ("model.readings.gamma") set."""
+    return _changed(run, field.split("."), value)
+
+
+def _changed(part: Any, names: list[str], value: Any) -> Any:
+    first, *rest = names
+    return replace(part, **{first: _changed(getattr(part, first), rest, value) if rest else value})
 
 
 def _row(reading: Reading, value: Any) -> Row:

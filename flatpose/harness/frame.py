@@ -173,8 +173,8 @@ def settings(results: pd.DataFrame, experiment: Experiment, task: str) -> list[t
 
 
 def main_metric(experiment: Experiment, task: str) -> str:
-    """The experiment's metric on COCO, elsewhere that of the benchmark."""
-    return experiment.metric if task == "coco" else benchmarks.get(task).main_metric
+    """The experiment's metric where the benchmark has it, else the benchmark's main metric."""
+    return benchmarks.get(task).metric(experiment.metric)
 
 
 def under(results: pd.DataFrame, profile: str, data_id: str) -> pd.DataFrame:

@@ -18,8 +18,9 @@ from flatpose.codecs.simcc import simcc_bins
 from flatpose.config import CodecConfig, SimCCCodecConfig
 from flatpose.config.cnn_peers import RTMPoseConfig
 from flatpose.errors import SpecError
-from flatpose.models.backbones import build_backbone
+from flatpose.models.backbones import Start
 from flatpose.models.heads import init_conv
+from flatpose.models.hrnet import build_trunk, trunk_stride
 
 
 class ScaleNorm(nn.Module):
@@ -88,10 +89,11 @@ class RTMPose(nn.Module):
 
 
 def build(config: RTMPoseConfig, codec: CodecConfig, image_size: tuple[int, int], num_keypoints: int,
-          pretrained: bool) -> RTMPose:
+          start: Start) -> RTMPose:
     """RTMPose for one input size; raises SpecError for a codec other than SimCC's."""
     if not isinstance(codec, SimCCCodecConfig):
         raise SpecError("RTMPose classifies coordinates", where="codec", hint="use SimCCCodecConfig")
-    backbone, channels = build_backbone(config.backbone, pretrained)
-    cells = (image_size[0] // 32) * (image_size[1] // 32)
+    backbone, channels = build_trunk(config.backbone, start)
+    stride = trunk_stride(config.backbone)
+    cells = (image_size[0] // stride) * (image_size[1] // stride)
     return RTMPose(backbone, channels, cells, num_keypoints, simcc_bins(image_size, codec.split_ratio), config)

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from flatpose.config import CodecConfig, HeatmapCodecConfig
 from flatpose.config.cnn_peers import SRPoseConfig
 from flatpose.errors import SpecError
-from flatpose.models.backbones import Pyramid
+from flatpose.models.backbones import Pyramid, Start
 from flatpose.models.heads import init_conv
 from flatpose.models.hrnet import HRNetTrunk, is_hrnet
 
@@ -103,19 +103,19 @@ class SRPose(nn.Module):
 class _HRNetPyramid(HRNetTrunk):
     """HRNet with its last fusion whole: all four branches."""
 
-    def __init__(self, name: str, pretrained: bool) -> None:
-        super().__init__(name, pretrained, all_branches=True)
+    def __init__(self, name: str, start: Start) -> None:
+        super().__init__(name, start, all_branches=True)
 
     def forward(self, images: Tensor) -> list[Tensor]:  # type: ignore[override]
         return self.branches(images)
 
 
 def build(config: SRPoseConfig, codec: CodecConfig, image_size: tuple[int, int], num_keypoints: int,
-          pretrained: bool) -> SRPose:
+          start: Start) -> SRPose:
     """SRPose for a heatmap codec of stride 1; raises SpecError for another."""
     if not isinstance(codec, HeatmapCodecConfig) or codec.stride != 1:
         raise SpecError("SRPose gives heatmaps at the resolution of the input", where="codec",
                         hint="use HeatmapCodecConfig(stride=1, sigma=8)")
     pyramid = _HRNetPyramid if is_hrnet(config.backbone) else Pyramid
-    trunk = pyramid(config.backbone, pretrained)
+    trunk = pyramid(config.backbone, start)
     return SRPose(trunk, tuple(trunk.channels), num_keypoints)
