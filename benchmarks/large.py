@@ -34,16 +34,21 @@ ROWS = tuple(Row(id=f"r{i}", label=f"{i} epochs", run=RunConfig(train=TrainConfi
 EXPERIMENT = Experiment(id="many", title="100 rows", source="s", question="q", rows=ROWS, seeds=tuple(range(100)),
                         profiles={"quick": Profile(name="quick", description="d")})
 '''
-LOAD = ("from pathlib import Path; from flatpose.data.annotations import read; from flatpose.data.coco import split_of; "
-        "from flatpose.keypoints import COCO17; split_of(read(Path({path!r}), COCO17), Path('images'))")
+LOAD = """
+from pathlib import Path
+from flatpose.data.annotations import read
+from flatpose.data.coco import split_of
+from flatpose.keypoints import COCO17
+split_of(read(Path({path!r}), COCO17), Path("images"))
+"""
 COMMAND = "import sys; from flatpose.harness.cli import main; sys.argv = ['flatpose-exp', *{words!r}]; main()"
 
 
 def make_annotations(folder: Path, source: dict[str, Any]) -> Path:
     """``PERSONS`` persons with keypoints."""
-    share = sum(bool(p["num_keypoints"]) and not p.get("iscrowd") for p in source["annotations"]) / len(source["images"])
+    usable = sum(bool(p["num_keypoints"]) and not p.get("iscrowd") for p in source["annotations"])
     path = folder / "person_keypoints_train2017.json"
-    path.write_text(json.dumps(enlarged(source, int(PERSONS * 1.01 / share))))
+    path.write_text(json.dumps(enlarged(source, int(PERSONS * len(source["images"]) / usable))))
     return path
 
 

@@ -1,4 +1,4 @@
-"""Malformed inputs, made from good ones: data for tests/test_hostile.py. One wrong value per field and kind of fault."""
+"""Malformed inputs, made from good ones: data for tests/test_hostile.py. One wrong value per field."""
 
 from __future__ import annotations
 

@@ -59,8 +59,3 @@ def test_ceilings_says_what_it_left_out(cli, monkeypatch):
     assert nothing.code == 2 and "no annotations of coco, crowdpose" in nothing.err
 
 
-@pytest.mark.parametrize("command", ["score", "ceilings", "data convert", "data check", "submit",
-                                     "submit coco-test-dev"])
-def test_help(cli, command):
-    answer = cli(*command.split(), "--help")
-    assert answer.code == 0 and "Usage: " in answer.out and answer.err == ""

@@ -84,9 +84,9 @@ def test_missing_data_block_with_one_message(cli):
     shutil.rmtree(cli.data)
     assert set(cli.states().values()) == {("blocked", False)}
     answer = cli.run()
-    assert answer.code == 2 and cli.calls == [] and answer.err.count("$FLATPOSE_DATA") == 1
+    assert answer.code == 2 and cli.calls == [] and answer.err.count("blocked, 3 of 3 runs") == 1
     elsewhere = cli.run("--data-root", "nowhere")
-    assert elsewhere.code == 2 and "nowhere/coco/annotations" in elsewhere.err
+    assert elsewhere.code == 2 and "nowhere" in elsewhere.err
 
 
 def test_truncated_annotations_stop_before_training_and_nothing_is_lost(cli):

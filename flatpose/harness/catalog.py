@@ -11,6 +11,7 @@ from functools import lru_cache
 from importlib import import_module
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
+from traceback import extract_tb
 from types import ModuleType
 from typing import Any
 
@@ -149,11 +150,7 @@ def _field_error(error: ValidationError, path: Path) -> SpecError:
 
 def _place(error: BaseException, path: Path) -> str:
     """``file:line``, the deepest line inside the spec file."""
-    lines, frame = [], error.__traceback__
-    while frame is not None:
-        if frame.tb_frame.f_code.co_filename == str(path):
-            lines.append(frame.tb_lineno)
-        frame = frame.tb_next
+    lines = [frame.lineno for frame in extract_tb(error.__traceback__) if frame.filename == str(path)]
     return f"{path}:{lines[-1]}" if lines else str(path)
 
 
@@ -176,9 +173,6 @@ def _row_problems(experiment: Experiment, row: Row) -> list[str]:
         except (ValueError, FlatPoseError) as error:
             run_problems = [str(error)]
         found += [f"profile {profile.name}: {problem}" for problem in run_problems]
-    for metric, value in (row.published.metrics if row.published else {}).items():
-        if not 0 <= value <= 100:
-            found.append(f"published {metric} {value} is not in 0..100")
     if experiment.figure is not None and (row.x is None or not row.series):
         found.append("has no place in the figure: series and x are needed")
     known = {reading.id for reading in readings()}

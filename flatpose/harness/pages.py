@@ -67,12 +67,12 @@ def _from_reference(experiment: Experiment, seeds: Mapping[str, Mapping[int, flo
     """Which rows differ from the reference row, and how many seeds a difference like the paper's would need."""
     labels, base = {r.id: r.label for r in experiment.rows}, seeds.get(experiment.reference or "")
     gaps = {row: stats.paired(found, base) for row, found in seeds.items() if found != base} if base else {}
-    if not any(gap.sd for gap in gaps.values()):
+    if all(gap.sd is None for gap in gaps.values()):
         return f"Rows have fewer than two seeds in common, so no difference in {name} is stated." if gaps else ""
     rows = {word: [labels[r] for r, gap in gaps.items() if gap.verdict == word] for word in ("higher", "lower")}
     parts = [f"{word}: {', '.join(found)}" for word, found in rows.items() if found]
     decided = sum(map(len, rows.values()))
-    sd = pd.Series([gap.sd for gap in gaps.values() if gap.sd]).pow(2).mean() ** 0.5
+    sd = pd.Series([gap.sd for gap in gaps.values() if gap.sd is not None]).pow(2).mean() ** 0.5
     return (f"{name} against {labels[str(experiment.reference)]}, paired by seed: "
             f"{'; '.join([*parts, f'undecided: {len(gaps) - decided} of {len(gaps)} rows'])}. At this scatter a "
             f"difference of {SMALL:g} needs {stats.seeds_needed(sd, SMALL / 100)} seeds.")

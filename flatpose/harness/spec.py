@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import fields, replace
-from typing import Any, Literal, Optional, get_args
+from typing import Annotated, Any, Literal, Optional, get_args
 
 from pydantic import Field, PositiveInt
 
@@ -21,7 +21,7 @@ class Published:
 
     source: str
     """Table and row, as in "Table 5 (1)"."""
-    metrics: dict[Metric, float] = Field(default_factory=dict)
+    metrics: dict[Metric, Annotated[float, Field(ge=0, le=100)]] = Field(default_factory=dict)
     params_m: Optional[float] = None
     gflops: Optional[float] = None
     params_by: Literal["all", "leaf"] = "all"

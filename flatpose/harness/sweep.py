@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import multiprocessing
 import os
 import signal
@@ -141,6 +142,7 @@ def _child(planned: PlannedRun, runs_dir: Path, data_root: Path | None, pipe: Co
         except OSError:  # the parent is gone
             raise KeyboardInterrupt from None
 
+    logging.disable(logging.WARNING)  # of libraries, which would tear the bars
     with stop_requests(GRACE_SECONDS / 2, child=True) as stop:
         try:
             send("outcome", (run_one(planned, runs_dir, data_root, _stoppable(Relay(send), stop)),), {})

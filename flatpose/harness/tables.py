@@ -97,7 +97,7 @@ def rows(experiment: Experiment, frames: Frames, settings: Sequence[tuple[str, s
         line["printed"] = number(said.metrics.get(name)) if said else DASH  # type: ignore[call-overload]
         own = chosen[(chosen["row"] == row.id) & (chosen["kind"] == "trained")]
         for mean in frame.summary(own, name).to_dict("records"):
-            line[f"measured, {BOXES[mean['box_source'][:3].rstrip(':')]}"] = metric(mean)
+            line[f"measured, {_boxes(mean['box_source'])}"] = metric(mean)
         if (own["status"] == "failed").any() and (own["status"] == "failed").all():
             line["measured, GT boxes"] = "failed"
         line["difference"] = _from_reference(experiment, chosen, row.id, name)
@@ -107,7 +107,7 @@ def rows(experiment: Experiment, frames: Frames, settings: Sequence[tuple[str, s
         by_tool = said is not None and said.gflops_by == "hrnet_tool"
         line["GFLOPs, HRNet's tool"] = number(cost.get("gflops_hrnet_tool"), 2) if by_tool else DASH
         line["GFLOPs"] = number(cost.get("gflops"), 2)
-        line["verdict"] = verdicts(against[against["row"] == row.id]) if printed else DASH
+        line["verdict"] = verdicts(against[against["row"] == row.id], name) if printed else DASH
         lines.append(line)
     made = pd.DataFrame(lines).fillna(DASH)
     order = [c for c in made if not c.startswith("measured")]
@@ -136,15 +136,17 @@ def _headings(experiment: Experiment) -> dict[str, str]:
             "measured, detector boxes": f"{name}, detector boxes", "difference": f"difference from {reference}"}
 
 
-def verdicts(found: pd.DataFrame) -> str:
-    """The verdicts of one row against the paper, in a few words."""
-    costs = found[found["quantity"].isin(["params_m", "gflops"])]
+def verdicts(found: pd.DataFrame, name: str) -> str:
+    """The verdicts on one row's costs and main metric, in a few words; those on other metrics are in the CSV file."""
+    costs = found[found["quantity"].isin(list(QUANTITIES)) & (found["verdict"] != compare.NOT_RUN)]
     parts = [f"{QUANTITIES[c.quantity].split(' (')[0]}: {c.verdict}" for c in costs.itertuples()
-             if c.verdict not in (compare.WITHIN, compare.NOT_RUN)]
-    if len(costs) and (costs["verdict"] == compare.WITHIN).all():
-        parts = [compare.WITHIN]
-    metrics = found[(found["convention"] == "") & found["measured"].notna()]
-    return "; ".join([*parts, *(f"{m.quantity} {m.verdict}" for m in metrics.itertuples())]) or DASH
+             if c.verdict != compare.WITHIN] or [f"costs {compare.WITHIN}"] * bool(len(costs))
+    metrics = found[(found["quantity"] == name) & found["measured"].notna()]
+    return "; ".join([*parts, *(f"{name}, {_boxes(m.box_source)}: {m.verdict}" for m in metrics.itertuples())]) or DASH
+
+
+def _boxes(source: str) -> str:
+    return BOXES[source.partition(":")[0]]
 
 
 def built(found: pd.DataFrame) -> pd.DataFrame:
@@ -186,7 +188,7 @@ def paper_boxes(frames: Frames) -> pd.DataFrame:
 def own_boxes(frames: Frames) -> pd.DataFrame:
     """Networks trained here with both box sources, mean over seeds: label, profile, data, AP_det, AP_gt, …"""
     trained = frames.results[(frames.results["kind"] == "trained") & (frames.results["status"] == "done")]
-    found = trained.assign(boxes=trained["box_source"].str[:3].str.rstrip(":")).dropna(subset=["AP", "AR"])
+    found = trained.assign(boxes=trained["box_source"].str.partition(":")[0]).dropna(subset=["AP", "AR"])
     found = found.drop_duplicates(["run_id", "profile", "boxes"])  # EMA lines come first; rows share runs
     wide = found.pivot_table(index=["label", "profile", "data", "spec_hash"], columns="boxes", sort=False,
                              values=["AP", "AP50", "AR"])

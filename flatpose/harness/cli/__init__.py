@@ -47,7 +47,7 @@ def _global(
                                           "messages.")] = False,
 ) -> None:
     OPTIONS.quiet, OPTIONS.verbose = quiet, verbose
-    logging.basicConfig(level=logging.INFO if verbose else logging.WARNING, stream=sys.stderr)
+    logging.basicConfig(level=logging.INFO if verbose else logging.ERROR, stream=sys.stderr)
     if not verbose:
         warnings.simplefilter("ignore", FutureWarning)  # of libraries about each other
 

@@ -58,7 +58,8 @@ def _row_json(row: Row, profile: Profile) -> dict[str, Any]:
     from flatpose.harness.spec import at_profile
 
     run, said = at_profile(row.run, profile), row.published
-    published = said and {**said.metrics, "params_m": said.params_m, "gflops": said.gflops, "source": said.source}
+    published = None if said is None else dict[str, Any](said.metrics) | {
+        "params_m": said.params_m, "gflops": said.gflops, "source": said.source}
     return {"id": row.id, "label": row.label, "published": published, "spec_hash": spec_hash(run),
             "readings": list(row.readings), "run": to_dict(run)}
 
@@ -66,7 +67,8 @@ def _row_json(row: Row, profile: Profile) -> dict[str, Any]:
 def _published(row: Row) -> str:
     if row.published is None:
         return "-"
-    numbers = {**row.published.metrics, "params M": row.published.params_m, "GFLOPs": row.published.gflops}
+    numbers = dict[str, Any](row.published.metrics) | {"params M": row.published.params_m,
+                                                       "GFLOPs": row.published.gflops}
     return ", ".join(f"{name} {value:g}" for name, value in numbers.items() if value is not None)
 
 
