@@ -25,7 +25,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from flatpose.harness.memory import keep_freed_memory
 from torch import Tensor
 
 import flatpose.train as engine
@@ -33,6 +32,7 @@ from flatpose.codecs import build_codec
 from flatpose.config import BaselineConfig, HeatmapCodecConfig, RunConfig, TrainConfig
 from flatpose.data.instances import Person
 from flatpose.data.loader import Crops, normalise
+from flatpose.harness.runner import _keep_freed_memory as keep_freed_memory
 from flatpose.io import write_text
 from flatpose.keypoints import COCO17
 from flatpose.losses import build_loss

@@ -156,4 +156,4 @@ def test_a_network_of_an_unknown_number_of_keypoints_is_refused(monkeypatch, cap
         with pytest.raises(SystemExit) as stopped:
             cli.main()
         assert stopped.value.code == 2
-        assert "keypoints of 'custom' data" in capsys.readouterr().err
+        assert "keypoints.json" in capsys.readouterr().err

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from flatpose.errors import DataError
-from flatpose.harness import frame
+from flatpose.harness import frame, tables
 from flatpose.harness.record import RecordFile
 from flatpose.harness.spec import Experiment
 from flatpose.io import write_text
@@ -68,6 +68,7 @@ def test_nothing_measured_is_an_empty_frame(mine, tmp_path):
     found = frame.read(tmp_path, tmp_path / "runs", experiments=[mine])
     assert found.results.empty and found.costs.empty and found.latencies.empty
     assert frame.summary(found.results).empty and frame.settings(found.results, mine, "coco") == []
+    assert tables.own_boxes(found).empty
     assert found.published["value"].tolist() == [0.718, 0.172]
 
 

@@ -66,6 +66,7 @@ def measured(run: RunConfig) -> dict[str, Any]:
         targets = {**codec.encode(points, weights), "progress": torch.tensor(step / STEPS)}
         value = loss(model(images), targets)
         value.backward()
+        assert all(p.grad is not None for p in model.parameters() if p.requires_grad), "DDP reports unread parameters"
         optimizer.step()
         optimizer.zero_grad()
         average.update(step + 1)

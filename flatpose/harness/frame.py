@@ -66,8 +66,8 @@ class Frames:
         lines = [line for name, e in self.experiments.items() for line in _result_lines(e, self.files[name].records)]
         found = pd.DataFrame(lines)
         found = found.reindex(columns=[*COLUMNS, *(c for c in found.columns if c not in COLUMNS)])
-        numbers = [c for c in found.columns if c not in _TEXT]
-        found[numbers] = found[numbers].apply(pd.to_numeric)
+        kinds = {c: object if c in _TEXT else float for c in found if found[c].isna().all()}
+        found = found.astype(kinds)  # a column without values has the dtype of its others
         found["data"] = _distinct_labels(found)
         return found.reset_index(drop=True)
 

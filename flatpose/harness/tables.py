@@ -187,13 +187,16 @@ def paper_boxes(frames: Frames) -> pd.DataFrame:
 
 def own_boxes(frames: Frames) -> pd.DataFrame:
     """Networks trained here with both box sources, mean over seeds: label, profile, data, AP_det, AP_gt, …"""
-    trained = frames.results[(frames.results["kind"] == "trained") & (frames.results["status"] == "done")]
-    found = trained.assign(boxes=trained["box_source"].str.partition(":")[0]).dropna(subset=["AP", "AR"])
-    found = found.drop_duplicates(["run_id", "profile", "boxes"])  # EMA lines come first; rows share runs
+    columns = [f"{m}_{b}" for b in ("det", "gt") for m in ("AP", "AP50", "AR")]
+    trained = frames.results[frames.results["kind"] == "trained"]
+    found = trained.dropna(subset=["AR"]) if "AR" in trained else trained.iloc[:0]
+    if found.empty:
+        return pd.DataFrame(columns=["label", "profile", "data", *columns])
+    found = found.assign(boxes=found["box_source"].str.split(":").str[0]).drop_duplicates(
+        ["run_id", "profile", "boxes"])  # EMA lines come first; rows share runs
     wide = found.pivot_table(index=["label", "profile", "data", "spec_hash"], columns="boxes", sort=False,
                              values=["AP", "AP50", "AR"])
     wide.columns = [f"{metric}_{box}" for metric, box in wide.columns]
-    columns = [f"{m}_{b}" for b in ("det", "gt") for m in ("AP", "AP50", "AR")]
     return wide.reindex(columns=columns).dropna().reset_index()
 
 

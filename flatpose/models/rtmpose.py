@@ -1,9 +1,9 @@
 """RTMPose: Jiang et al., RTMPose: Real-Time Multi-Person Pose Estimation based on MMPose, arXiv 2303.07399, 2023.
 
 CSPNeXt (timm's), a 7x7 convolution to one stride-32 map per keypoint, each map a token; one gated attention unit
-(Hua et al., Transformer Quality in Linear Time, ICML 2022) lets the tokens talk; SimCC classifiers read them.
+(Hua et al., Transformer Quality in Linear Time, ICML 2022) mixes the tokens; SimCC classifiers follow.
 The published weights start from CSPNeXt trained on keypoints (AIC + COCO), which timm does not have: from ImageNet
-weights a lower AP must be expected.
+weights, expect a lower AP.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ class ScaleNorm(nn.Module):
 
 
 class GatedAttentionUnit(nn.Module):
-    """One head of squared-ReLU attention whose result is gated by the token itself; residual with a learned scale.
+    """One head of squared-ReLU attention whose result is gated by the token; residual with a learned scale.
 
     Args:
         dim: Width of a token.

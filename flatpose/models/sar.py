@@ -1,7 +1,7 @@
 """SAR: Wang and Zhang, Spatial-Aware Regression for Keypoint Localization, CVPR 2024.
 
-Every cell of the stride-4 map regresses the whole keypoint (its own place minus an offset) and says how much it
-should be trusted. A third branch learns an ordinary heatmap, only to help the trunk train. The trunk is HRNet, or a
+Every cell of the stride-4 map regresses the keypoint (the cell's place minus an offset) and a weight for its own
+answer. A third branch learns an ordinary heatmap, as an auxiliary loss for the trunk. The trunk is HRNet, or a
 ResNet with SimpleBaseline's three deconvolutions. The paper gives no parameter count; ours is 63.6 M for W48.
 """
 
@@ -19,7 +19,7 @@ from flatpose.models.backbones import Start
 from flatpose.models.heads import deconv_stack, init_conv
 from flatpose.models.hrnet import build_trunk, is_hrnet, trunk_stride
 
-PRIOR = 0.01  # what a fresh cell answers, so that the many empty cells do not swamp the first steps
+PRIOR = 0.01  # initial probability of a cell, so that the many empty cells do not dominate the first steps
 
 
 class SAR(nn.Module):

@@ -1,8 +1,8 @@
 """SHaRPose: An et al., Sparse High-Resolution Representation for Human Pose Estimation, AAAI 2024.
 
 One vision transformer runs twice. Coarse stage: the image at half resolution, with one token per keypoint and one for
-the quality of the answer; all keypoints get a heatmap, the attention that keypoints pay to image cells is recorded,
-and a small MLP predicts how good the answer is. Fine stage, for persons whose answer is not good enough: the cells with
+the quality of the answer; all keypoints get a heatmap, the attention from keypoints to image cells is recorded,
+and a small MLP predicts the quality of the answer. Fine stage, for persons of low predicted quality: the cells with
 most attention are replaced by their four full-resolution patches (plus what the coarse stage made of the cell), the
 others keep their coarse patch, and the keypoint tokens start afresh.
 

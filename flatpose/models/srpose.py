@@ -1,6 +1,6 @@
 """SRPose: Wang et al., Lightweight Super-Resolution Head for Human Pose Estimation, ACM Multimedia 2023.
 
-A light decoder walks from the coarsest feature map to the finest. At each of the four levels a super-resolution
+A light decoder goes from the coarsest feature map to the finest. At each of the four levels a super-resolution
 head turns the features into heatmaps finer than the level itself: 1/4 of the input at the first three, the full input
 resolution at the last. All are supervised; inference keeps the last. Before that, a plain heatmap of the coarsest
 level is predicted and fused back into the features.
