@@ -93,7 +93,7 @@ def test_map_of_simcc_peaks_where_it_is_decoded_and_heatmaps_are_clipped(tmp_pat
     raw = torch.tensor([[[[3.0, -5.0], [1.0, 0.0]]]])
     assert map_of(sight(heatmap, point, outputs={"heatmap": raw})).tolist() == [[[[0.75, 0.0], [0.25, 0.0]]]]
     square = [replace(n, run=replace(n.run, image_size=(64, 64))) for n in (simcc, heatmap)]
-    assert [pitch(n) for n in square] == [(0.5, 0.5), (32, 32)]
+    assert [pitch(n) for n in square] == [(0.25, 0.25), (16, 16)]
     udp = replace(square[1], run=replace(square[1].run, codec=replace(heatmap.run.codec, udp=True)))
     assert pitch(udp) == (63, 63)
     with pytest.raises(SpecError, match="a regression has no map to draw"):

@@ -59,7 +59,7 @@ class Sight:
     @property
     def stride(self) -> int:
         """Pixels per token, of a network that has tokens."""
-        tokens = (self.inner["attention"] or self.inner["salience"])[0].shape[-1]
+        tokens = (self.inner["attention"] or self.blocks("salience"))[0].shape[-1]
         return round((self.size[0] * self.size[1] / tokens) ** 0.5)
 
     @property
