@@ -26,6 +26,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import torch
+from flatpose.harness.memory import keep_freed_memory
 from torch.utils.data import DataLoader, default_collate
 
 from flatpose.codecs import HeatmapCodec
@@ -34,7 +35,6 @@ from flatpose.data import PoseData, load, transforms
 from flatpose.data.images import ImageCache, read_image
 from flatpose.data.instances import Person
 from flatpose.data.loader import IMAGENET_MEAN, IMAGENET_STD, Crops, EpochSampler, normalise
-from flatpose.harness.memory import keep_freed_memory
 from flatpose.io import write_text
 from flatpose.keypoints import KeypointSet
 

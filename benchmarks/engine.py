@@ -17,7 +17,7 @@ import platform
 import time
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import date
 from multiprocessing import get_context
 from pathlib import Path
@@ -32,13 +32,12 @@ from flatpose.codecs import build_codec
 from flatpose.config import BaselineConfig, HeatmapCodecConfig, RunConfig, TrainConfig
 from flatpose.data.instances import Person
 from flatpose.data.loader import Crops, normalise
-from flatpose.harness.memory import keep_freed_memory
+from flatpose.harness.runner import _keep_freed_memory as keep_freed_memory
 from flatpose.io import write_text
 from flatpose.keypoints import COCO17
 from flatpose.losses import build_loss
 from flatpose.models import build_model
 from flatpose.optim import build_optimizer
-from flatpose.progress import SILENT
 
 RESULTS = Path(__file__).parent / "results" / "engine.md"
 TRAIN = TrainConfig(epochs=10_000, batch_size=16, ema_decay=0.998, warmup_epochs=0.0, clip_grad=None)
@@ -73,10 +72,6 @@ _OWN: list[Case] = []
 """The loop of a child process."""
 
 
-class SameBatch(list[dict[str, Tensor]]):
-    """Stands in for the loader."""
-
-
 def build(run: RunConfig, steps: int) -> Case:
     """Both networks start from the same weights."""
     accelerator, _ = engine.build_accelerator(run.train)
@@ -86,8 +81,8 @@ def build(run: RunConfig, steps: int) -> Case:
     crops = Crops([nobody] * run.train.batch_size, COCO17, run.image_size, udp=False)
     torch.manual_seed(0)
     trained = build_model(run.model, run.codec, run.image_size, len(COCO17))
-    loop = engine._prepare(run.train, crops, codec, loss, trained, accelerator, 0)
-    loop = replace(loop, loader=SameBatch([batch] * steps))  # type: ignore[arg-type]
+    trainer = engine.Trainer(run.train, crops, codec, loss, trained, accelerator, Path("unused"), 0)
+    trainer.loader, trainer.updates_per_epoch = [batch] * steps, steps  # type: ignore[assignment]
 
     torch.manual_seed(0)
     model = build_model(run.model, run.codec, run.image_size, len(COCO17))
@@ -104,7 +99,7 @@ def build(run: RunConfig, steps: int) -> Case:
             optimizer.step()
             optimizer.zero_grad()
 
-    return Case(bare, lambda: _discard(engine._epoch(loop, 0, SILENT)))
+    return Case(bare, lambda: _discard(trainer._epoch(0)))
 
 
 def _discard(_: Any) -> None:

@@ -22,9 +22,13 @@ APART = ("R10", "R15", "R16", "R17", "R18", "R19", "R20")
 
 
 def changed(run: RunConfig, field: str, value: Any) -> RunConfig:
-    """The run with one nested field ("model.gamma") set."""
-    part, name = field.split(".")
-    return replace(run, **{part: replace(getattr(run, part), **{name: value})})
+    """The run with one nested field ("model.readings.gamma") set."""
+    return _changed(run, field.split("."), value)
+
+
+def _changed(part: Any, names: list[str], value: Any) -> Any:
+    first, *rest = names
+    return replace(part, **{first: _changed(getattr(part, first), rest, value) if rest else value})
 
 
 def _row(reading: Reading, value: Any) -> Row:
@@ -39,6 +43,7 @@ EXPERIMENT = Experiment(
     title="What each open reading would change",
     source="none: our own experiment on the readings of the paper",
     question="Which of the choices that the paper leaves open change the result?",
+    reference="base",
     rows=(Row(id="base", label="as we read the paper (Fig. 1's FlatPose, stride 8)", run=BASE),
           *(_row(reading, value) for reading in READINGS if reading.field and reading.id not in APART
             for value in reading.alternatives)),

@@ -30,6 +30,7 @@ EXPERIMENT = Experiment(
     title="Table 2's systems under one recipe",
     source="Table 2, every row trained as section 4.1.2 trains FlatPose",
     question="How much of the ranking in Table 2 is due to the recipes, and how much to the networks?",
+    reference="flatpose_b",
     rows=CONTROLLED,
     profiles=profiles(CONTROLLED, MEMBERS),
     tradeoff=True,

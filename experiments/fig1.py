@@ -6,8 +6,8 @@ heatmap baseline. Command: ``make fig1``. Cost: 12 runs of about a minute each o
 
 from __future__ import annotations
 
-from experiments.recipes import KL, MINI, MINI_LONG, MINI_PRETRAINED, PROFILES, SIMCC, coco_run
-from flatpose.config import BaselineConfig, FlatPoseConfig, HeatmapCodecConfig
+from experiments.recipes import COCO_MINI, KL, PROFILES, SIMCC, coco_run
+from flatpose.config import BaselineConfig, FlatPoseConfig, FlatPoseReadings, HeatmapCodecConfig
 from flatpose.harness.spec import Experiment, Figure, Published, Row
 
 STRIDES = {4: 3, 8: 2, 16: 1, 32: 0}  # feature-map stride: number of deconvolutions
@@ -32,7 +32,8 @@ def _simcc(stride: int) -> Row:
 
 
 def _flatpose(stride: int) -> Row:
-    model = FlatPoseConfig(backbone="resnet50", num_deconvs=STRIDES[stride], classifier="wide")
+    model = FlatPoseConfig(backbone="resnet50", num_deconvs=STRIDES[stride],
+                           readings=FlatPoseReadings(classifier="wide"))
     return Row(id=f"flatpose_s{stride}", label=f"FlatPose (ResNet-50), stride {stride}",
                run=coco_run(model=model, codec=SIMCC, loss=KL), series="FlatPose", x=stride,
                readings=("R20",))
@@ -44,7 +45,7 @@ EXPERIMENT = Experiment(
     source="Fig. 1(b), section 1",
     question="Does the heatmap baseline lose accuracy as the map shrinks, while coordinate classification keeps it?",
     rows=tuple(make(stride) for make in (_heatmap, _simcc, _flatpose) for stride in STRIDES),
-    profiles={**PROFILES, **{profile.name: profile for profile in (MINI, MINI_PRETRAINED, MINI_LONG)}},
+    profiles={**PROFILES, COCO_MINI.name: COCO_MINI},
     figure=Figure(x_label="feature-map stride (pixels per cell)", x_log2=True, ceiling=True,
                   caption="Dashed: codec ceiling, ground truth encoded and decoded with no network in between."),
     notes=(

@@ -1,7 +1,8 @@
 """Readings: every point that the paper leaves open or contradicts, with what we do and how it could be decided.
 
-Rows name the readings that they depend on. ``field`` is the field of a run that holds the choice (``model.gamma``); its
-alternatives can be set in any spec. A reading without a field is about the paper's numbers, not about the network.
+Rows name the readings that they depend on. ``field`` is the field of a run that holds the choice
+(``model.readings.gamma``); its alternatives can be set in any spec. A reading without
+a field is about the paper's numbers, not about the network.
 """
 
 from __future__ import annotations
@@ -37,7 +38,8 @@ FLATPOSE = ("table1", "table2", "table3", "table4", "table5", "fig1")
 
 READINGS = (
     Reading(
-        id="R1", question="Is gamma of eq. 5 learned?", field="model.gamma", value="fixed", alternatives=("learnable",),
+        id="R1", question="Is gamma of eq. 5 learned?", field="model.readings.gamma", value="fixed",
+        alternatives=("learnable",),
         paper='Eq. 5: "a learnable parameter gamma"; Table 6: "fixed scaling factor of 0.125".',
         ours="Fixed at D'^-0.5 = 0.125. Learnable: one scalar per block, which starts there.",
         why="Table 6 is the later and more precise statement, an answer to a reviewer.", rows=FLATPOSE,
@@ -49,7 +51,8 @@ READINGS = (
         ours="As written: one coordinate per token. A product over pairs would not give a coordinate.",
         why="Text and algorithm agree.", test="No test is needed."),
     Reading(
-        id="R3", question="Where are the grid's outer nodes, and which axis is x?", field="model.align_corners",
+        id="R3", question="Where are the grid's outer nodes, and which axis is x?",
+        field="model.readings.align_corners",
         value=True, alternatives=(False,), rows=FLATPOSE,
         paper='Eq. 8 and Algorithm 1 say "GridSample" and no more.',
         ours="align_corners=True, which puts distances 0 and 2 on nodes; the last axis is x, as in grid_sample.",
@@ -57,10 +60,10 @@ READINGS = (
         test="Train both."),
     Reading(
         id="R4", measured=("readings_search",),
-        question="Norm placement, activation, feed-forward ratio, dropout, drop path?", field="model.norm",
+        question="Norm placement, activation, feed-forward ratio, dropout, drop path?", field="model.readings.norm",
         value="pre", alternatives=("post",), rows=FLATPOSE,
         paper="Not said.",
-        ours="Pre-norm and a norm at the end, GELU, ratio 4, no dropout (model.activation, mlp_ratio, dropout, "
+        ours="Pre-norm and a norm at the end, GELU, ratio 4, no dropout (activation, mlp_ratio, dropout, "
              "drop_path).",
         why="The parameter counts fix the ratio; the rest is the usual choice.",
         test="Train both norms; they have the same parameters."),
@@ -73,7 +76,7 @@ READINGS = (
         test="Train several. The counts show that the code has no parameters."),
     Reading(
         id="R6", measured=("fig3",),
-        question="How is the salience head trained?", field="model.salience", value="gate",
+        question="How is the salience head trained?", field="model.readings.salience", value="gate",
         alternatives=("none", "straight_through"), rows=FLATPOSE,
         paper="Section 3.3: scores, top-k, gather, overwrite. No gradient reaches the scores that way.",
         ours="A gate, the sigmoid of a token's score, mixes its refined and its old value, which trains the head.",
@@ -81,7 +84,7 @@ READINGS = (
         test="Train all three; compare AP and the salience maps. An auxiliary loss is not implemented."),
     Reading(
         id="R7", measured=("readings_search",),
-        question="One salience score per token or one per keypoint?", field="model.salience_head",
+        question="One salience score per token or one per keypoint?", field="model.readings.salience_head",
         value="linear", alternatives=("mlp", "per_keypoint"), rows=FLATPOSE,
         paper='Introduction: "for each keypoint"; section 3.3.1: "a relevance score to each one" of the tokens.',
         ours="One linear score per token. With per_keypoint, the largest of one score per keypoint counts.",
@@ -89,7 +92,7 @@ READINGS = (
         test="Counts (see readings_search), and training."),
     Reading(
         id="R8", measured=("readings_search",),
-        question="Which tokens does the feed-forward of a refine block act on?", field="model.refine_ffn",
+        question="Which tokens does the feed-forward of a refine block act on?", field="model.readings.refine_ffn",
         value="all", alternatives=("selected",), rows=FLATPOSE,
         paper="Eq. 12: the block maps the selected tokens. The multiply-adds of Tables 1 and 5 say otherwise.",
         ours="Cross-attention on the selected tokens, feed-forward on the whole updated context.",
@@ -97,14 +100,14 @@ READINGS = (
         test="Train both. The counts would also agree if the whole block were computed for all tokens."),
     Reading(
         id="R9", measured=("readings_search", "table5"),
-        question="Do the M refine iterations share their weights?", field="model.share_refine", value=False,
+        question="Do the M refine iterations share their weights?", field="model.readings.share_refine", value=False,
         alternatives=(True,), rows=FLATPOSE,
         paper='"Repeated M times"; Fig. 2 draws one loop.', ours="Separate weights.",
         why="In Table 5, two more iterations, (8) against (9), cost 1.6 M parameters.",
         test="The counts decide it."),
     Reading(
         id="R10", measured=("readings_search", "table5"),
-        question='What are the "upsampling layers" of Table 5 (4)?', field="model.classifier",
+        question='What are the "upsampling layers" of Table 5 (4)?', field="model.readings.classifier",
         value="pooled", alternatives=("wide",), rows=("table5/upsampling",),
         paper="Added after the Transformer blocks; 24.8 M, 3.9 GFLOPs.",
         ours="Three deconvolutions to 256 channels; the map is pooled back to the token grid for the classifiers.",
@@ -171,7 +174,7 @@ READINGS = (
         question="What is FlatPose at finer strides in Fig. 1?", field="model.num_deconvs", value=0,
         alternatives=(1, 2, 3), rows=("fig1",),
         paper='"FlatPose" is a curve over strides. How finer strides are made is not said.',
-        ours="Deconvolutions after the transformer, and classifiers on the fine map (model.classifier: wide).",
+        ours="Deconvolutions after the transformer, and classifiers on the fine map (classifier: wide).",
         why="Table 5 (4) adds its upsampling there.", test="Compare with deconvolutions before the transformer."),
     Reading(
         id="R21", measured=("table5", "fig1"),

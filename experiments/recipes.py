@@ -30,8 +30,8 @@ KL = LossConfig(kind="kl")
 
 # Small networks that train within minutes on a CPU. The mapping is one to one, so that different rows stay different.
 SMALL_BACKBONES = {
-    "resnet50": "resnet_quick", "resnet152": "resnet_quick_deep",
-    "convnextv2_nano": "convnext_quick", "convnextv2_tiny": "convnext_quick_deep",
+    "resnet50": "resnet_quick_os16",
+    "convnextv2_nano": "convnext_quick_os16", "convnextv2_tiny": "convnext_quick_deep_os16",
 }
 SMALL_MODEL = {"deconv_dim": 48, "embed_dim": 96, "num_heads": 4, "coord_dim": 24, "bias_dim": 16, "bias_hidden": 32}
 # A short run sees each person a few times only, so strong rotation and half-body crops would slow learning.
@@ -40,16 +40,16 @@ SMALL_AUGMENT = AugmentConfig(rotation=20.0, scale=0.2, half_body=0.0)
 SMOKE = Profile(
     name="smoke",
     description="seconds: shows that every step runs; its numbers mean nothing",
-    image_size=(64, 64), backbones=SMALL_BACKBONES, pretrained=False, model=SMALL_MODEL,
-    train={"epochs": 1, "batch_size": 16, "warmup_epochs": 0.0},
+    image_size=(64, 64), shrink=2, backbones=SMALL_BACKBONES, pretrained=False, model=SMALL_MODEL,
+    train={"epochs": 1, "batch_size": 16, "warmup_epochs": 0.0, "ema_gamma": 1.0},
     data=DataConfig(embedded=EmbeddedConfig(train_images=12, val_images=8)),
     eval={"box_sources": ("gt", "det"), "flip_test": True}, minutes_per_run=0.05,
 )
 QUICK = Profile(
     name="quick",
     description="minutes on a CPU: embedded data, small networks, 128x96 input, a short equal budget for every row",
-    image_size=(96, 128), backbones=SMALL_BACKBONES, model=SMALL_MODEL,
-    train={"epochs": 2, "batch_size": 16, "lr": 1e-3, "warmup_epochs": 0.2, "ema_decay": 0.998},
+    image_size=(96, 128), shrink=2, backbones=SMALL_BACKBONES, model=SMALL_MODEL,
+    train={"epochs": 2, "batch_size": 16, "lr": 1e-3, "warmup_epochs": 0.2, "ema_decay": 0.998, "ema_gamma": 100.0},
     augment={"rotation": SMALL_AUGMENT.rotation, "scale": SMALL_AUGMENT.scale, "half_body": SMALL_AUGMENT.half_body},
     data=DataConfig(embedded=EmbeddedConfig(train_images=2000, val_images=300)),
     eval={"box_sources": ("gt", "det")}, minutes_per_run=1.0,
@@ -64,24 +64,17 @@ SYNTH = Profile(
 PAPER = Profile(name="paper", description="real data and the paper's recipe, on 8 GPUs", gpu=True,
                 train={"eval_every": 10}, minutes_per_run=720.0)
 
-# Real images on a CPU: a small network pre-trained on ImageNet (flatpose.imagenet), with the best recipe of minutes.
-MINI = Profile(
-    name="mini",
+# Real images on a CPU: a small network pre-trained on ImageNet, whose file the user supplies below the data root.
+COCO_MINI = Profile(
+    name="coco_mini",
     description="real images on a CPU: a COCO subset, MobileNetV2 pre-trained on ImageNet, 128x96 input, equal budgets",
-    image_size=(96, 128), backbones={"resnet50": "mobilenetv2_imagenet"}, model=SMALL_MODEL,
-    train={"epochs": 20, "batch_size": 32, "lr": 2e-3, "warmup_epochs": 1.0, "ema_decay": 0.998},
+    image_size=(96, 128), shrink=2, backbones={"resnet50": "mobilenetv2_100_os16"},
+    model={**SMALL_MODEL, "weights": "weights/mobilenet_v2_imagenet_coral_dequant.pt"},
+    train={"epochs": 20, "batch_size": 32, "lr": 2e-3, "warmup_epochs": 1.0, "ema_decay": 0.998,
+           "ema_gamma": 100.0},
     augment={"rotation": 30.0, "scale": 0.3, "half_body": 0.1, "brightness": 0.2},
     data=DataConfig(source="disk"), eval={"box_sources": ("gt", "det")}, minutes_per_run=6.0,
 )
-
-# MINI with a backbone that was also trained on embedded people (flatpose.pretrain).
-MINI_PRETRAINED = replace(
-    MINI, name="mini_pretrained",
-    description="as mini, with a backbone that was also trained on embedded people, once for all rows",
-    backbones={"resnet50": "mobilenetv2_embedded"})
-
-MINI_LONG = replace(MINI_PRETRAINED, name="mini_long", description="as mini_pretrained, with twice the epochs",
-                    train={**MINI.train, "epochs": 40}, minutes_per_run=11.0)
 
 PROFILES = {profile.name: profile for profile in (SMOKE, QUICK, SYNTH, PAPER)}
 

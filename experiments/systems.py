@@ -17,13 +17,13 @@ ONE_MEMBER = "quick runs one member per family"
 SMALL_HRNET: dict[str, Any] = {"backbone": "hrnet_quick", "pretrained": False}
 SMALL_VIT: dict[str, Any] = {"backbone": "vit_quick", "pretrained": False, "drop_path": 0.0}
 SMALL_MODELS: dict[str, dict[str, Any]] = {
-    "baseline": {"backbone": "resnet_quick"}, "srpose": {"backbone": "resnet_quick"},
-    "flatpose": {"backbone": "convnext_quick"},
+    "baseline": {"backbone": "resnet_quick_os16"}, "srpose": {"backbone": "resnet_quick_os16"},
+    "flatpose": {"backbone": "convnext_quick_os16"},
     "hrnet": SMALL_HRNET, "simcc": SMALL_HRNET, "sar": SMALL_HRNET,
     "tokenpose": {**SMALL_HRNET, "patch_size": (3, 4), "depth": 4, "groups": 1, "head_hidden": 192},
     "vitpose": SMALL_VIT, "sharpose": SMALL_VIT,
     "gatedunipose": {"backbone": "unireplknet_quick", "drop_path": 0.0, "embed_dim": 48},
-    "rtmpose": {"backbone": "resnet_quick", "hidden_dim": 128},
+    "rtmpose": {"backbone": "resnet_quick_os16", "hidden_dim": 128},
 }
 """By system. The small ResNet and ConvNeXt have pre-trained weights of ours; the others are initialised randomly.
 

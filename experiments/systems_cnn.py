@@ -127,7 +127,7 @@ def simcc_upsample_free() -> RunConfig:
 
 
 def simcc_resnet50(image_size: Size = LOW) -> RunConfig:
-    """SimCC on SimpleBaseline's ResNet-50 as mmpose trains and evaluates it, on eight GPUs.
+    """SimCC on SimpleBaseline's ResNet-50 as mmpose trains and evaluates it: on eight GPUs, the loss summed over each.
 
     Its authors' own (one-hot labels, three deconvolutions) has the same network.
     """
@@ -136,7 +136,8 @@ def simcc_resnet50(image_size: Size = LOW) -> RunConfig:
     train = (_adam(1e-3, 256, "coco", epochs=140, drops=(90, 120), warmup_iterations=500) if image_size == HIGH else
              _adam(1e-3, 512, "coco", warmup_iterations=500))
     return RunConfig(data=_data("coco"), image_size=image_size, model=BaselineConfig(head="simcc"), codec=codec,
-                     loss=LossConfig(kind="kl"), augment=AUGMENT_MMPOSE1, train=train, eval=_eval("coco"))
+                     loss=LossConfig(kind="kl", summed_persons=train.batch_size // 8), augment=AUGMENT_MMPOSE1,
+                     train=train, eval=_eval("coco"))
 
 
 def sar(backbone: Literal["resnet50", "hrnet_w48"] = "hrnet_w48", image_size: Size = HIGH,
@@ -175,5 +176,6 @@ def rtmpose(size: Literal["m", "l"] = "l", image_size: Size = LOW, task: Task = 
                         warmup_epochs=1000 * batch / TRAIN_PERSONS[task], ema_decay=0.9998)
     final = FinalAugmentConfig(augment=AUGMENT_RTMPOSE_FINAL, fraction=RTMPOSE_FINAL_EPOCHS / epochs)
     return RunConfig(data=_data(task), image_size=image_size, model=RTMPoseConfig(backbone=f"cspnext_{size}"),
-                     codec=codec, loss=LossConfig(kind="kl", beta=10.0, target_softmax=True), augment=AUGMENT_RTMPOSE,
-                     augment_final=final, train=train, eval=_eval(task))
+                     codec=codec, augment=AUGMENT_RTMPOSE, augment_final=final,
+                     loss=LossConfig(kind="kl", beta=10.0, target_softmax=True,
+                                     summed_persons=256 if task == "coco" else 64), train=train, eval=_eval(task))

@@ -78,6 +78,7 @@ EXPERIMENT = Experiment(
     title="Comparison on COCO val",
     source="Table 2, section 4.2",
     question="How does FlatPose compare in accuracy and cost when each system is trained as its authors did?",
+    reference="flatpose_b",
     rows=ROWS,
     profiles=profiles(ROWS, MEMBERS),
     tradeoff=True,

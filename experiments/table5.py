@@ -50,6 +50,7 @@ EXPERIMENT = Experiment(
     title="Ablations of FlatPose-B",
     source="Table 5, section 4.5",
     question="What does each part of FlatPose-B contribute, and are the paper's differences larger than its noise?",
+    reference="ours",
     rows=(
         SIMPLE_BASELINE_ROW,
         _row(2, "resnet50", "FlatPose, ResNet-50 backbone", PART_A, (73.9, 33.4, 4.6), backbone="resnet50"),

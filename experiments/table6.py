@@ -1,7 +1,7 @@
 """Table 6: the hyper-parameters of Implicit Coordinate Attention.
 
 Source: Table 6, appendix D. Nothing here is trained for its own sake: the values are read off the built network by
-``flatpose.models.transformer.table6``; ``flatpose-exp cost table6`` prints them and a test compares them with
+``flatpose.complexity.table6``; ``flatpose-exp cost table6`` prints them and a test compares them with
 ``PUBLISHED``. The one row is FlatPose-B, the run of Table 1's first row.
 """
 

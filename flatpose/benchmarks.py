@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 import flatpose.data.mpii as mpii
-from flatpose.data.annotations import read, read_truth
+from flatpose.data.annotations import Annotations, read, read_truth
 from flatpose.data.coco import fingerprint, split_of
 from flatpose.data.detections import read_detections
 from flatpose.data.findings import Finding, checked
@@ -84,6 +84,14 @@ class Benchmark:
         tree = self.layout.find(root)
         return [tree.train, tree.val, *([tree.detector] if tree.detector else [])]
 
+    def metric(self, wanted: str) -> str:
+        """``wanted`` where this benchmark has it, else its main metric: a table of AP shows PCKh for MPII."""
+        return wanted if wanted in self.metrics else self.main_metric
+
+    def truth(self, annotation_file: Path, keypoint_set: KeypointSet) -> Annotations:
+        """A checked annotation file to evaluate on; raises DataError."""
+        return read_truth(annotation_file, keypoint_set, crowd=self.crowd)
+
     def check(self, root: Path) -> list[Finding]:
         """Everything that can be said about the data below ``root``; damaged data never raise."""
         if not root.is_dir():
@@ -126,7 +134,7 @@ class Benchmark:
         from flatpose.metrics.results import read_results
 
         keypoint_set = self.keypoints(annotations.parent)
-        truth = read_truth(annotations, keypoint_set, crowd=self.crowd)
+        truth = self.truth(annotations, keypoint_set)
         found, note = read_results(predictions, truth, keypoint_set)
         reporter.message(note)
         return self._evaluate(annotations, found, keypoint_set, None)["metrics"]
@@ -138,15 +146,15 @@ class Benchmark:
                         self._split(tree.val, tree.images("val"), scored=True), root)
         if tree.detector is None or "det" not in self.box_sources:
             return data
-        truth = read_truth(tree.val, keypoint_set, crowd=self.crowd)
+        truth = self.truth(tree.val, keypoint_set)
         found, note = read_detections(tree.detector, truth.images, tree.images("val"), len(keypoint_set),
                                       truth.category["id"])
         return replace(data, detections=found, detector_file=tree.detector, notes=(f"{tree.detector.name}: {note}",))
 
     def _split(self, path: Path, images: Path, *, scored: bool) -> Split:
         keypoint_set = self.keypoints(path.parent)
-        truth = read_truth(path, keypoint_set, crowd=self.crowd) if scored else \
-            read(path, keypoint_set, scored=False, crowd=self.crowd)
+        truth = read(path, keypoint_set, scored=False, crowd=self.crowd) if not scored else \
+            self.truth(path, keypoint_set)
         return split_of(truth, images)
 
     def _size(self, data: PoseData) -> tuple[int, int]:

@@ -140,10 +140,10 @@ def _person_category(content: Any, entries: list[dict[str, Any]], path: Path) ->
     if isinstance(content, dict) and content.get("categories"):
         return int(person_category(content["categories"], str(path))["id"])
     found = {_key(entry.get("category_id", 1)) for entry in entries}
-    if found and 1 not in found and found != {0}:
+    if found and found != {0} and (1 not in found or 0 in found):  # COCO counts from 1, YOLO from 0
         listed = ", ".join(sorted(map(str, found)))
-        raise DataError(f"has categories {listed}, none of which is 1, COCO's person", where=str(path),
-                        hint="keep the persons and number them 1")
+        raise DataError(f"which category is the person? The detections have {listed}", where=str(path),
+                        hint="keep the persons and number them 1, or give COCO annotations, which name categories")
     return 0 if found == {0} else 1
 
 

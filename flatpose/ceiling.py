@@ -14,7 +14,8 @@ from flatpose.data.instances import Person, PoseData
 from flatpose.geometry import box_to_center_scale, invert_matrix, transform_points, warp_matrices
 from flatpose.metrics import Predictions
 
-BATCH = 256
+BATCH = 32
+"""Persons at a time: their label vectors then fit into the cache, which is three times as fast as 256."""
 
 
 def ceiling(codec: CodecConfig, image_size: tuple[int, int], data: PoseData) -> dict[str, float]:

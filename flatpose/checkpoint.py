@@ -1,4 +1,4 @@
-"""The state of an unfinished training on disk: a folder that is either whole or absent."""
+"""The state of an unfinished training on disk, in a folder that is either complete or absent."""
 
 from __future__ import annotations
 

@@ -24,8 +24,8 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from flatpose.errors import FlatPoseError
 
-# At most a few operations per output element: free by the convention of every counter. An operator that is neither
-# here nor counted is an error, so that no matrix product escapes.
+# At most a few operations per output element, which no counter prices. An operator that is neither here nor counted
+# is an error, so that no matrix product is missed.
 ELEMENTWISE = frozenset(f"aten::{name}" for name in (
     "abs", "add", "add_", "addcmul", "amax", "clamp_min", "div", "exp", "gelu", "hardsigmoid", "hardswish",
     "hardswish_", "hardtanh", "hardtanh_", "lerp", "linalg_vector_norm", "linspace", "log_softmax", "max_pool2d",
@@ -48,7 +48,7 @@ class Cost:
     gflops: float
     """Every matrix product; FlatPose with Algorithm 1 as printed."""
     gflops_executed: float
-    """What our forward pass executes: less where FlatPose's ICA is computed by a shorter, equal way."""
+    """What our forward pass executes, which is less for FlatPose: the first layer of ICA's MLP is folded."""
     gflops_hrnet_tool: float
     gflops_torch: float
     uncounted: dict[str, int]
@@ -68,7 +68,7 @@ def measure(model: nn.Module, image_size: tuple[int, int]) -> Cost:
     images = torch.zeros(1, 3, image_size[1], image_size[0], device=parameter.device, dtype=parameter.dtype)
     training, threads = model.training, torch.get_num_threads()
     model.eval()
-    torch.set_num_threads(1)  # threads that spin on a busy machine make this small work twenty times slower
+    torch.set_num_threads(1)  # several threads slow this small work down on a busy machine
     try:
         with torch.no_grad(), sdpa_kernel(SDPBackend.MATH):
             executed, uncounted = _fvcore(model, images)
@@ -143,8 +143,20 @@ class _HRNetTool:
 
 
 class ShapesOnly(TorchDispatchMode):
-    """``with ShapesOnly():`` networks built inside get zeros for random numbers: fast where only shapes matter."""
+    """``with ShapesOnly():`` networks built inside start with zeros, which is fast where only shapes matter."""
 
     def __torch_dispatch__(self, func: Any, types: Any, args: tuple = (), kwargs: dict | None = None) -> Any:
         """Every operator as usual, but a random fill gives zeros."""
         return args[0].zero_() if func in _RANDOM_FILLS else func(*args, **(kwargs or {}))
+
+
+def table6(block: Any) -> dict[str, float | list[int]]:
+    """The entries of Table 6 read from a built coarse block, by the paper's symbols; ValueError without ICA."""
+    bias = block.semantic_bias
+    if bias is None:
+        raise ValueError("this block has standard attention")
+    first, last = bias.mlp[0], bias.mlp[2]
+    dim = block.attention.to_q.in_features
+    return {"D": dim, "N_h": block.attention.num_heads, "d_k": dim // block.attention.num_heads,
+            "D'": bias.to_qk.out_features // 4, "gamma": float(bias.gamma), "S": bias.grid.shape[-1],
+            "D_bias": bias.grid.shape[0], "MLP_interp": [first.in_features, first.out_features, last.out_features]}

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 from accelerate import Accelerator
-from torch import Tensor, nn
+from torch import nn
 from torch.utils.data import DataLoader
 
 from flatpose import benchmarks
@@ -26,8 +26,8 @@ def evaluate(run: RunConfig, data: PoseData, codec: Codec, networks: dict[str, n
              reporter: Reporter) -> list[dict[str, Any]]:
     """One result per network ("ema", "raw") and box source, as a record stores them.
 
-    The first network is measured on every box source; the others, which are there to show what averaging the weights
-    does, on the first one only.
+    The first network is evaluated on every box source, the others on the first one only: they show the effect of
+    averaging the weights.
     """
     results = []
     for number, source in enumerate(run.eval.box_sources):
@@ -55,40 +55,30 @@ def score(predictions: Predictions, data: PoseData, config: EvalConfig, codec: A
         nms_threshold=config.nms_threshold)
 
 
-@torch.no_grad()  # not inference_mode: buffers that it touches could not be trained any further
+@torch.no_grad()  # inference_mode would leave buffers that cannot be trained further
 def predict(network: nn.Module, codec: Codec, persons: list[Person], data: PoseData, run: RunConfig,
             accelerator: Accelerator, reporter: Reporter) -> Predictions:
     """Keypoints of every person in image pixels; over several processes each person is predicted once."""
     crops = Crops(persons, data.keypoint_set, run.image_size, udp=run.codec.udp)
     processes = accelerator.num_processes  # each takes an equal part of a batch
     batch_size = math.ceil(run.eval.batch_size / processes) * processes
-    # One pass: workers that stayed for another would only pile up.
-    options = {**loader_options(), "persistent_workers": False}
+    options = {**loader_options(), "persistent_workers": False}  # the loader is used once
     loader = DataLoader(crops, batch_size, sampler=EpochSampler(len(crops), shuffle=False), **options)
     loader = accelerator.prepare(loader)
     flip_index = torch.as_tensor(data.keypoint_set.flip_index, device=accelerator.device)
+    flip = run.eval.flip_test and data.keypoint_set.can_flip
     network = network.to(accelerator.device).eval()
     keypoints = np.zeros((len(persons), len(data.keypoint_set), 2))
     scores = np.zeros((len(persons), len(data.keypoint_set)))
     reporter.start("evaluate", len(loader))
     for batch in loader:
         with accelerator.autocast():
-            found = _predict_batch(network, codec, normalise(batch["image"]), flip_index,
-                                   run.eval.flip_test and data.keypoint_set.can_flip)
+            found = codec.predict(network, normalise(batch["image"]), flip_index if flip else None)
         index, points, confidence = accelerator.gather_for_metrics((batch["index"], *found))
         keypoints[index.cpu()], scores[index.cpu()] = points.cpu().double(), confidence.cpu().double()
         reporter.advance()
     reporter.finish()
     return _to_image(keypoints, scores, persons, run)
-
-
-def _predict_batch(network: nn.Module, codec: Codec, images: Tensor, flip_index: Tensor, flip_test: bool
-                   ) -> tuple[Tensor, Tensor]:
-    """Keypoints in crop pixels and scores, averaged over the image and its mirror image when ``flip_test``."""
-    outputs = network(images)
-    if flip_test:
-        outputs = codec.average(outputs, codec.flip(network(images.flip(-1)), flip_index))
-    return codec.decode(outputs)
 
 
 def _to_image(keypoints: np.ndarray, scores: np.ndarray, persons: list[Person], run: RunConfig) -> Predictions:

@@ -1,7 +1,7 @@
-"""Time and peak memory of a forward pass here and now, always beside others that are timed in turn with it.
+"""Time and peak memory of a forward pass, interleaved with reference models.
 
-Milliseconds do not travel between machines, nor between two hours of one that others use; the ratio to a pass that is
-timed alternately in the same process does.
+Milliseconds cannot be compared between machines, nor between two hours of a shared one; the ratio to a pass that is
+timed in turn with it in the same process can.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ from torch import nn
 from torch.profiler import ProfilerActivity, profile
 
 REFERENCE, REFERENCE_SIZE = "resnet50", (192, 256)
-"""One input size for every model: ratios of different inputs must be comparable."""
+"""One input size for every model, so that ratios are comparable."""
 COMPILED_FORMS = 256
-"""torch.compile keeps 8 forms of one ``forward`` and runs further networks eagerly, without a word."""
+"""torch.compile keeps 8 compiled forms of one ``forward`` and silently runs further networks eagerly."""
 Pass = Callable[[], object]
 
 
@@ -41,7 +41,7 @@ def forward_pass(model: nn.Module, image_size: tuple[int, int], *, batch: int, c
 
 
 def reference_pass(*, batch: int, compiled: bool = False) -> Pass:
-    """The same of the reference trunk at 256x192."""
+    """The same for the reference backbone at 256x192."""
     trunk = timm.create_model(REFERENCE, pretrained=False, features_only=True, out_indices=(-1,))
     return forward_pass(trunk, REFERENCE_SIZE, batch=batch, compiled=compiled)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -17,34 +18,41 @@ from flatpose.ceiling import ceiling
 from flatpose.codecs import Codec, build_codec
 from flatpose.complexity import measure
 from flatpose.config import AugmentConfig, RunConfig, TrainConfig
-from flatpose.data import PoseData, load
-from flatpose.data.loader import Crops
+from flatpose.data import PoseData, find_root, load
+from flatpose.data.loader import Crops, normalise
 from flatpose.evaluate import evaluate
 from flatpose.losses import build_loss
 from flatpose.models import build_model
 from flatpose.progress import Reporter
-from flatpose.train import Judge, build_accelerator, save_weights, step_batch, train
-from flatpose.training_log import LogRow
+from flatpose.train import Judge, Trained, Trainer, build_accelerator, save_weights, step_batch
 
 WEIGHTS = "weights.safetensors"
+CALIBRATION_CROPS, CALIBRATION_BATCH = 256, 64
 
 
 def execute(run: RunConfig, *, seed: int, data_root: Path | None, work_dir: Path, reporter: Reporter) -> dict[str, Any]:
     """Train (or go on training), evaluate and measure one run.
 
     Returns:
-        The record's "data", "train", "cost" and "results", ready for JSON.
+        The record's "data", "train", "cost" and "results", and "start" when a file of start weights was read.
 
     Raises:
         DataError: Data is missing or damaged.
-        RunError: Training cannot go on.
+        RunError: Training cannot go on, or the start weights are missing or do not fit.
     """
     data = load(run.data, data_root, reporter=reporter)
     accelerator, precision_reason = build_accelerator(run.train)
     set_seed(seed)
     codec = build_codec(run.codec, run.image_size, len(data.keypoint_set))
-    model = build_model(run.model, run.codec, run.image_size, len(data.keypoint_set))
+    start = _start_file(run, data_root)
+    config: Any = run.model
+    if start:
+        config = replace(config, weights=str(start))
+    model = build_model(config, run.codec, run.image_size, len(data.keypoint_set))
     cost = measure(model, run.image_size)
+    if start:
+        recalibrate(model, Crops(data.train.persons[:CALIBRATION_CROPS], data.keypoint_set, run.image_size,
+                                 udp=run.codec.udp))
     crops = Crops(data.train.persons, data.keypoint_set, run.image_size, udp=run.codec.udp, augment=run.augment,
                   seed=seed, final=_final_augment(run), by_image=run.data.by_image,
                   reduced_decode=run.data.reduced_decode)
@@ -53,13 +61,42 @@ def execute(run: RunConfig, *, seed: int, data_root: Path | None, work_dir: Path
     batch = _batch_facts(run.train, len(crops), accelerator)
     reporter.message(_in_words(batch))
     judge = _judge(run, data, codec, accelerator, reporter) if run.train.eval_every else None
-    trained = train(run.train, crops, codec, loss, model, accelerator, work_dir, seed, reporter, judge)
+    trained = Trainer(run.train, crops, codec, loss, model, accelerator, work_dir, seed, reporter, judge).run()
     if accelerator.is_main_process:
         save_weights(work_dir / WEIGHTS, next(iter(trained.networks.values())))
     results = evaluate(run, data, codec, trained.networks, accelerator, reporter)
     return {"data": _data_facts(data, run),
-            "train": {**batch, **_train_facts(run.train, trained.log, accelerator, precision_reason)},
-            "cost": {"params_m": cost.params_m, "gflops": cost.gflops}, "results": [*results, _ceiling(run, data)]}
+            "train": {**batch, **_train_facts(run.train, trained, accelerator, precision_reason)},
+            "cost": {"params_m": cost.params_m, "gflops": cost.gflops}, "results": [*results, _ceiling(run, data)],
+            **({"start": {"weights": start.name, "sha256": hashlib.sha256(start.read_bytes()).hexdigest()}}
+               if start else {})}
+
+
+def _start_file(run: RunConfig, data_root: Path | None) -> Path | None:
+    """The file of start weights that the model names, looked for below the data root, then in the current folder."""
+    name, root = getattr(run.model, "weights", None), find_root(data_root)
+    if name is None:
+        return None
+    return root / name if root is not None and (root / name).is_file() else Path(name)
+
+
+@torch.no_grad()
+def recalibrate(network: nn.Module, crops: Crops) -> None:
+    """Estimate the statistics of batch normalisation anew: the mean over batches of ``crops``, in order.
+
+    Start weights may have been trained on input of another scale, or have lost precision to quantisation.
+    """
+    norms = [module for module in network.modules() if isinstance(module, nn.BatchNorm2d)]
+    momenta = [norm.momentum for norm in norms]
+    for norm in norms:
+        norm.reset_running_stats()
+        norm.momentum = None  # the plain mean over batches
+    network.train()
+    for first in range(0, len(crops), CALIBRATION_BATCH):
+        items = [crops[(0, i)]["image"] for i in range(first, min(first + CALIBRATION_BATCH, len(crops)))]
+        network(normalise(torch.stack([torch.as_tensor(item) for item in items])))
+    for norm, momentum in zip(norms, momenta, strict=True):
+        norm.momentum = momentum
 
 
 def _final_augment(run: RunConfig) -> tuple[int, AugmentConfig] | None:
@@ -109,13 +146,15 @@ def _in_words(batch: dict[str, Any]) -> str:
             f"learning rate {batch['lr']:g}: {batch['lr_rule']}")
 
 
-def _train_facts(config: TrainConfig, log: list[LogRow], accelerator: Accelerator, reason: str) -> dict[str, Any]:
+def _train_facts(config: TrainConfig, trained: Trained, accelerator: Accelerator, reason: str) -> dict[str, Any]:
+    log = trained.log
     seconds, images = sum(row["seconds"] for row in log), sum(row["images"] for row in log)
     judged = {row["metric"]: int(row["epoch"]) for row in reversed(log) if "metric" in row}
     best = {"best_epoch": judged[max(judged)], "best_metric": max(judged)} if judged else {}
     return {"epochs": config.epochs, **best, "steps": int(log[-1]["step"]), "seconds": round(seconds, 1),
             "images_per_s": round(images / seconds, 1),
             "peak_memory_mb": round(_peak_memory_mb()), "loss_first": log[0]["loss"], "loss_last": log[-1]["loss"],
+            "ema_decay": trained.ema_decay,
             "precision": accelerator.mixed_precision,
             "precision_reason": reason}
 

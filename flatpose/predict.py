@@ -133,11 +133,9 @@ class Pose:
     def _batch(self, crops: list[NDArray[np.uint8]], flip_test: bool) -> tuple[Array, Array]:
         """Crops (H, W, 3) to keypoints in crop pixels and scores."""
         images = normalise(torch.from_numpy(np.stack(crops)).to(self.device))
-        outputs = self.network(images)
-        if flip_test:
-            flip_index = torch.as_tensor(self.keypoint_set.flip_index, device=self.device)
-            outputs = self.codec.average(outputs, self.codec.flip(self.network(images.flip(-1)), flip_index))
-        keypoints, scores = self.codec.decode(outputs)
+        flip = flip_test and self.keypoint_set.can_flip
+        flip_index = torch.as_tensor(self.keypoint_set.flip_index, device=self.device) if flip else None
+        keypoints, scores = self.codec.predict(self.network, images, flip_index)
         return keypoints.cpu().double().numpy(), scores.cpu().double().numpy()
 
     def draw(self, image: Any, keypoints: Array, scores: Array, boxes: Array | None = None, *,

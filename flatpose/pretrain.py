@@ -1,134 +1,171 @@
-"""Starting weights made on embedded people: ``python -m flatpose.pretrain resnet_quick``, and profile mini_pretrained.
+"""Start weights from embedded people: ``python -m flatpose.pretrain resnet_quick_os16`` writes models/weights.
 
-The paper's networks start from ImageNet. A run of CPU minutes needs such a start even more, and it must not favour one
-side of the comparison: the trunk is trained under a heatmap head at stride 8 and a SimCC head at stride 32 at once,
-on embedded images of another seed than any experiment's. Only the trunk is kept, with its provenance beside it. The
-quick backbones' are committed; those that begin with a user's own ImageNet weights are made on the user's machine.
+The paper's networks start from ImageNet. A run of CPU minutes needs a start even more, and it must favour no side of
+the comparison: a trunk is trained under a heatmap head and a SimCC head at once, on embedded images of another seed
+than any experiment's. Only the trunk is kept, with a card of how it was made. Training resumes after every epoch.
 """
 
 from __future__ import annotations
 
+import argparse
 import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import torch
-from accelerate import PartialState
+from accelerate import Accelerator
 from accelerate.utils import set_seed
-from safetensors.torch import load_file, save
+from safetensors.torch import save
 from torch import Tensor, nn
 
 from flatpose.codecs import HeatmapCodec, Outputs, SimCCCodec
-from flatpose.config import AugmentConfig, DataConfig, EmbeddedConfig, HeatmapCodecConfig, SimCCCodecConfig, TrainConfig
-from flatpose.data import load
+from flatpose.config import (
+    AugmentConfig,
+    CodecConfig,
+    DataConfig,
+    EmbeddedConfig,
+    EvalConfig,
+    HeatmapCodecConfig,
+    RunConfig,
+    SimCCCodecConfig,
+    TrainConfig,
+)
+from flatpose.data import PoseData, load
 from flatpose.data.loader import Crops, ImageCache
+from flatpose.evaluate import evaluate
 from flatpose.io import write_bytes, write_json
-from flatpose.losses import joints_mse, simcc_kl
-from flatpose.models.backbones import WEIGHTS, build_backbone
+from flatpose.losses import Loss, all_keypoints, joints_mse, simcc_kl
+from flatpose.models.backbones import Start, start_file
 from flatpose.models.heads import SimCCHead, deconv_stack, heatmap_conv
+from flatpose.models.hrnet import build_trunk, trunk_stride
+from flatpose.models.vit import SMALL_VIT, ViTTrunk
 from flatpose.progress import SILENT, Reporter
-from flatpose.train import build_accelerator, train
+from flatpose.train import Trainer, build_accelerator
 
 IMAGE_SIZE = (96, 128)
-DATA = DataConfig(embedded=EmbeddedConfig(train_images=12000, val_images=50, seed=1000))
-EPOCHS = {"resnet_quick": 12, "convnext_quick": 6, "mobilenetv2_imagenet": 4}
-GROWN = {"convnext_quick_deep": "convnext_quick"}  # a deeper trunk that starts as the same function
-TRAIN = TrainConfig(batch_size=32, lr=2e-3, warmup_epochs=0.2, ema_decay=0.999, precision="bf16")
-AUGMENT = AugmentConfig(rotation=30.0, scale=0.3, half_body=0.1, brightness=0.2)
-HEATMAP, SIMCC = HeatmapCodecConfig(stride=8), SimCCCodecConfig(sigma=6.0)
-TRUNK = "backbone.net."
-CACHE_BYTES = 4 << 30  # every decoded image: this job is worth the memory
+DATA = EmbeddedConfig(train_images=12000, val_images=300, seed=1000)
+TRAIN = TrainConfig(epochs=12, batch_size=32, lr=2e-3, warmup_epochs=0.2, ema_decay=0.999, ema_gamma=200.0,
+                    precision="no", eval_every=1)
+AUGMENT = AugmentConfig(rotation=20.0, scale=0.2, half_body=0.1, brightness=0.2)
+SIMCC = SimCCCodecConfig(split_ratio=4.0, sigma=6.0)
+HEATMAP_STRIDE, HEATMAP_CELLS = 8, (IMAGE_SIZE[0] // 8) * (IMAGE_SIZE[1] // 8)
+TRUNK = "trunk.net."
+CACHE_BYTES = 4 << 30  # every decoded image
 
 
 class TwoHeads(nn.Module):
-    """One trunk under both paradigms."""
+    """One trunk under both paradigms: heatmaps of stride 8 (a finer trunk's own), and SimCC on the trunk's own map."""
 
-    def __init__(self, backbone: str, num_keypoints: int, *, pretrained: bool) -> None:
+    def __init__(self, backbone: str, start: Start, num_keypoints: int) -> None:
         super().__init__()
-        self.backbone, channels = build_backbone(backbone, pretrained)
-        self.deconvs, fine = deconv_stack(channels, 2, 48)
+        if backbone in SMALL_VIT:
+            self.trunk: nn.Module = ViTTrunk(backbone, start, IMAGE_SIZE)
+            channels, stride = self.trunk.channels, self.trunk.stride
+        else:
+            self.trunk, channels = build_trunk(backbone, start)
+            stride = trunk_stride(backbone)
+        steps = max(0, (stride // HEATMAP_STRIDE).bit_length() - 1)
+        self.heatmap_stride = stride >> steps
+        self.deconvs, fine = deconv_stack(channels, steps, 48)
         self.heatmap = heatmap_conv(fine, num_keypoints)
-        cells = (IMAGE_SIZE[0] // 32) * (IMAGE_SIZE[1] // 32)
+        cells = (IMAGE_SIZE[0] // stride) * (IMAGE_SIZE[1] // stride)
         self.simcc = SimCCHead(channels, cells, num_keypoints, IMAGE_SIZE, SIMCC.split_ratio)
 
     def forward(self, images: Tensor) -> Outputs:
         """heatmap, simcc_x and simcc_y of the same features."""
-        features = self.backbone(images)
+        features = self.trunk(images)
         return {"heatmap": self.heatmap(self.deconvs(features)), **self.simcc(features)}
 
 
 class TwoCodecs:
-    """Targets of both paradigms; nothing is decoded here."""
+    """Targets of both paradigms; their keypoint weights differ at most in a cell along the border."""
 
-    def __init__(self, num_keypoints: int) -> None:
-        self.heatmap = HeatmapCodec(HEATMAP, IMAGE_SIZE, num_keypoints)
-        self.simcc = SimCCCodec(SIMCC, IMAGE_SIZE, num_keypoints)
+    def __init__(self, heatmap: HeatmapCodec, simcc: SimCCCodec) -> None:
+        self.heatmap, self.simcc = heatmap, simcc
 
     def encode(self, keypoints: Tensor, weights: Tensor) -> Outputs:
-        """Union of both codecs' targets; their weights agree but for a border cell."""
+        """The union of both codecs' targets."""
         return {**self.heatmap.encode(keypoints, weights), **self.simcc.encode(keypoints, weights)}
 
 
-def pretrain(backbone: str, work_dir: Path, reporter: Reporter = SILENT) -> Path:
-    """Train a quick backbone (resuming from ``work_dir``) and write its averaged trunk to flatpose/models/weights."""
-    state, facts = _train(backbone, replace(TRAIN, epochs=EPOCHS[backbone]), work_dir, reporter, pretrained=False)
-    target = WEIGHTS / f"{backbone}.safetensors"
-    write_bytes(target, save({name: value.half() if value.is_floating_point() else value
-                              for name, value in state.items()}))
-    write_json(target.with_suffix(".json"), {"made_by": f"python -m flatpose.pretrain {backbone}", **facts})
-    return target
+def both_losses(outputs: Outputs, targets: Outputs) -> tuple[Tensor]:
+    """SimCC's loss plus the heatmap's, the latter as a sum over cells in units of a stride-8 map's mean."""
+    cells = outputs["heatmap"].shape[-2] * outputs["heatmap"].shape[-1]
+    return (simcc_kl(outputs, targets)[0] + cells / HEATMAP_CELLS * joints_mse(outputs, targets)[0],)
 
 
-def go_on(backbone: str, target: Path, reporter: Reporter = SILENT) -> None:
-    """Train a backbone that has weights already, and write its averaged trunk to ``target``, facts beside it.
+def pretrain(backbone: str, work_dir: Path, target: Path, *, start: Start = False, embedded: EmbeddedConfig = DATA,
+             recipe: TrainConfig = TRAIN, reporter: Reporter = SILENT) -> Path:
+    """Train a trunk, resuming from ``work_dir``, and write its averaged weights to ``target`` and a card beside it.
 
-    Of several processes each has to call this. Resumes from the folder named like ``target``.
+    Args:
+        backbone: A small backbone, or any name that ``build_trunk`` knows.
+        work_dir: Checkpoints, the log and the best weights.
+        target: The safetensors file; it holds the trunk in half precision, under the names of timm's network.
+        start: Where the trunk itself starts: False (random), True (timm's weights) or a file.
+        embedded: Images to train and to validate on.
+        recipe: Optimiser and schedule; ``eval_every=1`` gives the card its curve.
+        reporter: Told about progress.
     """
-    recipe = replace(TRAIN, epochs=EPOCHS[backbone], precision="no")
-    state, facts = _train(backbone, recipe, target.with_suffix(""), reporter, pretrained=True)
-    if PartialState().is_main_process:
-        write_json(target.with_suffix(".json"), {"started_from": backbone, **facts})
-        write_bytes(target, save(state))
-    PartialState().wait_for_everyone()
-
-
-def _train(backbone: str, recipe: TrainConfig, work_dir: Path, reporter: Reporter, *, pretrained: bool
-           ) -> tuple[Outputs, dict[str, Any]]:
-    """The averaged trunk's state, and what it was made from."""
-    data = load(DATA, None, reporter=reporter)
+    data = load(DataConfig(embedded=embedded), None, reporter=reporter)
     accelerator, _ = build_accelerator(recipe)
     set_seed(0)
-    model = TwoHeads(backbone, len(data.keypoint_set), pretrained=pretrained)
+    model = TwoHeads(backbone, start, len(data.keypoint_set))
+    heatmap = HeatmapCodecConfig(stride=model.heatmap_stride)
+    heads: dict[str, CodecConfig] = {"heatmap": heatmap, "simcc": SIMCC}
+    codecs = TwoCodecs(HeatmapCodec(heatmap, IMAGE_SIZE, len(data.keypoint_set)),
+                       SimCCCodec(SIMCC, IMAGE_SIZE, len(data.keypoint_set)))
     crops = Crops(data.train.persons, data.keypoint_set, IMAGE_SIZE, udp=False, augment=AUGMENT)
     crops.cache = ImageCache(CACHE_BYTES)
-    codecs = TwoCodecs(len(data.keypoint_set))
-    trained = train(recipe, crops, codecs, lambda o, t: joints_mse(o, t) + simcc_kl(o, t), model, accelerator, work_dir,
-                    0, reporter)
-    state = {name.removeprefix(TRUNK): value.contiguous()
-             for name, value in (trained.ema or trained.model).state_dict().items() if name.startswith(TRUNK)}
-    return state, {
-        "data": data.label, "data_id": data.data_id, "data_seed": DATA.embedded.seed, "image_size": IMAGE_SIZE,
-        "epochs": recipe.epochs, "persons": len(data.train.persons), "torch": torch.__version__,
-        "loss": trained.log[-1]["loss"], "seconds": round(sum(row["seconds"] for row in trained.log))}
 
+    def mean_ap(networks: dict[str, nn.Module]) -> float:
+        best = dict(list(networks.items())[:1])
+        return sum(_ap(heads, codecs, best, data, accelerator, reporter).values()) / len(heads)
 
-def grow(backbone: str) -> Path:
-    """The weights of a shallower trunk in a deeper one, whose additional residual blocks add nothing yet."""
-    shallow = load_file(WEIGHTS / f"{GROWN[backbone]}.safetensors")
-    set_seed(0)
-    trunk = build_backbone(backbone, pretrained=False)[0].state_dict()
-    deep = {name.removeprefix("net."): value for name, value in trunk.items()}
-    added = {name for name in deep if name not in shallow}
-    still = {name: torch.zeros_like(deep[name]) for name in added if ".mlp.fc2." in name}
-    state = {name: value.half().contiguous() for name, value in {**deep, **still, **shallow}.items()}
-    target = WEIGHTS / f"{backbone}.safetensors"
-    write_bytes(target, save(state))
-    write_json(target.with_suffix(".json"), {"made_by": f"python -m flatpose.pretrain {backbone}",
-                                             "grown_from": GROWN[backbone], "added": sorted(added)})
+    loss = Loss(both_losses, all_keypoints)
+    trained = Trainer(recipe, crops, codecs, loss, model, accelerator, work_dir, 0, reporter, mean_ap).run()
+    best = dict(list(trained.networks.items())[:1])
+    state = {name.removeprefix(TRUNK): value.half() if value.is_floating_point() else value
+             for name, value in next(iter(best.values())).state_dict().items() if name.startswith(TRUNK)}
+    write_bytes(target, save({name: value.contiguous() for name, value in state.items()}))
+    write_json(target.with_suffix(".json"), {
+        "command": " ".join(["python -m flatpose.pretrain", *sys.argv[1:]]), "start": start,
+        "data": data.label, "data_id": data.data_id, "data_seed": embedded.seed, "image_size": IMAGE_SIZE,
+        "persons": len(data.train.persons), "epochs": recipe.epochs, "torch": torch.__version__,
+        "seconds": round(sum(row["seconds"] for row in trained.log)),
+        "train_loss": [round(row["loss"], 5) for row in trained.log],
+        "validation_mean_ap": [round(row["metric"], 4) for row in trained.log if "metric" in row],
+        "validation_ap": _ap(heads, codecs, best, data, accelerator, reporter)})
     return target
+
+
+def _ap(heads: dict[str, CodecConfig], codecs: TwoCodecs, networks: dict[str, nn.Module], data: PoseData,
+        accelerator: Accelerator, reporter: Reporter) -> dict[str, float]:
+    """AP of each head on the validation images: true boxes, no flip test."""
+    found = {}
+    for name, config in heads.items():
+        run = RunConfig(image_size=IMAGE_SIZE, codec=config, eval=EvalConfig(flip_test=False))
+        (result,) = evaluate(run, data, getattr(codecs, name), networks, accelerator, reporter)
+        found[name] = round(float(result["metrics"]["AP"]), 4)
+    return found
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """The command line."""
+    parser = argparse.ArgumentParser(prog="python -m flatpose.pretrain", description=__doc__.splitlines()[0])
+    parser.add_argument("backbone", help="resnet_quick_os16, convnext_quick_os16, convnext_quick_deep_os16, "
+                                         "hrnet_quick, vit_quick, or another backbone, such as mobilenetv2_100_os16")
+    parser.add_argument("--epochs", type=int, default=TRAIN.epochs)
+    parser.add_argument("--images", type=int, default=DATA.train_images, help="embedded training images")
+    parser.add_argument("--start", help="a file of weights that the trunk starts from")
+    parser.add_argument("--work-dir", type=Path, help="checkpoints and log (default: runs/pretrain/BACKBONE)")
+    parser.add_argument("--out", type=Path, help="the weights (default: in flatpose/models/weights)")
+    given: Any = parser.parse_args(arguments)
+    print(pretrain(given.backbone, given.work_dir or Path("runs") / "pretrain" / given.backbone,
+                   given.out or start_file(given.backbone, True), start=given.start or False,
+                   embedded=replace(DATA, train_images=given.images), recipe=replace(TRAIN, epochs=given.epochs)))
 
 
 if __name__ == "__main__":
-    name = sys.argv[1]
-    print(grow(name) if name in GROWN else pretrain(name, Path("runs") / "pretrain" / name))
+    main()

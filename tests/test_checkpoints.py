@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import pickle
 from pathlib import Path
 
 import numpy as np
@@ -81,27 +79,6 @@ def test_after_a_mismatch_the_naming_that_fits_best_is_reported(tiny, tmp_path):
     del ours["head.cls_x.weight"]
     with pytest.raises(FlatPoseError, match=r"under our own names(.|\n)*missing \(1 of \d+\): head\.cls_x\.weight"):
         load_into(fresh(), RUN.model, saved(ours, tmp_path / "a.pth"))
-
-
-class _Trap:
-    """Makes a folder when it is unpickled."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-
-    def __reduce__(self) -> tuple[object, ...]:
-        return os.mkdir, (str(self.path),)
-
-
-def test_a_pickle_that_holds_code_is_refused(tmp_path):
-    torch.save({"a": _Trap(tmp_path / "sprung")}, tmp_path / "a.pth")
-    (tmp_path / "b.pth").write_bytes(pickle.dumps(_Trap(tmp_path / "sprung")))
-    (tmp_path / "c.safetensors").write_bytes(pickle.dumps(_Trap(tmp_path / "sprung")))
-    for name in ("a.pth", "b.pth", "c.safetensors"):
-        with pytest.raises(FlatPoseError) as caught:
-            Pose.load(tmp_path / name)
-        assert name in str(caught.value)
-    assert not (tmp_path / "sprung").exists()
 
 
 def test_save_and_load_give_the_same_answers(tiny, tmp_path):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import zipfile
 from pathlib import Path
 
 import pytest
@@ -51,37 +50,12 @@ def test_convert_writes_the_coco_like_form_of_both(cli, everything, tmp_path):
     assert wrong.code == 2 and "nothing to convert" in wrong.err and not (tmp_path / "x").exists()
 
 
-def test_submit_checks_against_the_image_list_and_zips(cli, tmp_path):
-    info, found = tmp_path / "image_info.json", tmp_path / "found.json"
-    info.write_text(json.dumps({"images": [{"id": 7}]}))
-    entry = {"image_id": 7, "category_id": 1, "keypoints": [1.0] * 51, "score": 0.5}
-    found.write_text(json.dumps([entry]))
-    arguments = ("submit", "coco-test-dev", "--predictions", str(found), "--image-info", str(info), "--name", "a-b",
-                 "--out", str(tmp_path / "zips"))
-    short = cli(*arguments)
-    assert short.code == 2 and "1 images; test-dev2017 has 20,288" in short.err and "--any-list" in short.err
-    answer = cli(*arguments, "--any-list")
-    path = Path(answer.out.strip())
-    assert answer.code == 0 and path.name == "person_keypoints_test-dev2017_a-b_results.zip"
-    assert zipfile.ZipFile(path).namelist() == ["person_keypoints_test-dev2017_a-b_results.json"]
-    found.write_text(json.dumps([{**entry, "image_id": 8}]))
-    refused = cli(*arguments, "--any-list")
-    assert refused.code == 2 and "[0].image_id: 8 is not among the images" in refused.err.replace("\n", " ")
-
-
-def test_ceilings_writes_its_page_and_says_what_it_left_out(cli, monkeypatch):
-    row = next(r for r in catalog.ceilings() if r.series == "regression" and r.tasks == ("coco", "crowdpose"))
+def test_ceilings_says_what_it_left_out(cli, monkeypatch):
+    row = next(r for r in catalog.ceilings() if r.x is not None and r.tasks == ("coco", "crowdpose"))
     monkeypatch.setattr(catalog, "ceilings", lambda: (row,))
     answer = cli("ceilings", "--data-root", str(cli.data))
     assert answer.code == 0 and answer.out == "" and "left out: no crowdpose annotations" in answer.err
-    assert "written: reports/ceilings.md" in answer.err
     nothing = cli("ceilings", "--data-root", str(cli.data / "coco" / "val2017"))
-    assert nothing.err.count("looked for") == 2 and "left out" not in nothing.err  # once per benchmark
-    assert nothing.code == 2 and "nothing to measure" in nothing.err
+    assert nothing.code == 2 and "no annotations of coco, crowdpose" in nothing.err
 
 
-@pytest.mark.parametrize("command", ["score", "ceilings", "data convert", "data check", "submit",
-                                     "submit coco-test-dev"])
-def test_help(cli, command):
-    answer = cli(*command.split(), "--help")
-    assert answer.code == 0 and "Usage: " in answer.out and answer.err == ""

@@ -106,11 +106,6 @@ def test_the_last_image_is_kept_also_when_the_cache_is_full(decodes):
     assert len(decodes) == 9
 
 
-def test_an_image_larger_than_the_room_is_read_all_the_same(decodes):
-    cache = ImageCache(50)
-    assert all(cache.read(Path(name)).size == 100 for name in "aab") and len(decodes) == 2
-
-
 def test_crops_depend_on_seed_epoch_and_index_alone(tmp_path):
     persons = load_coco(write_coco(tmp_path)).train.persons
 

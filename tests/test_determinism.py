@@ -22,7 +22,7 @@ from flatpose.keypoints import COCO17
 from flatpose.losses import build_loss
 from flatpose.models import build_model
 from flatpose.progress import SILENT
-from flatpose.train import build_accelerator, train
+from flatpose.train import Trainer, build_accelerator
 
 RUN = RunConfig(image_size=(64, 64), codec=HeatmapCodecConfig(stride=32), eval=EvalConfig(batch_size=4),
                 model=BaselineConfig(backbone="resnet_quick", pretrained=False, num_deconvs=0),
@@ -54,7 +54,7 @@ def weights(data: PoseData, folder: Path) -> dict[str, Tensor]:
     """Of a short training with the current number of threads."""
     accelerator, _ = build_accelerator(RUN.train)
     codec, loss = build_codec(RUN.codec, RUN.image_size, 17), build_loss(RUN.loss, RUN.codec, COCO17)
-    trained = train(RUN.train, crops(data), codec, loss, network(), accelerator, folder, 0, SILENT)
+    trained = Trainer(RUN.train, crops(data), codec, loss, network(), accelerator, folder, 0).run()
     return trained.model.state_dict()
 
 

@@ -23,7 +23,7 @@ from flatpose.config import (
     SimCCCodecConfig,
 )
 from flatpose.data import load
-from flatpose.evaluate import _predict_batch, boxes, evaluate
+from flatpose.evaluate import boxes, evaluate
 from flatpose.keypoints import COCO17
 from flatpose.metrics import Predictions
 from flatpose.progress import SILENT
@@ -52,7 +52,7 @@ def flipped_error(config, keypoints: torch.Tensor, flip_test: bool = True) -> fl
     codec = build_codec(config, SIZE, 17)
     image = torch.zeros(1, 3, SIZE[1], SIZE[0])
     image[..., 0, 0] = 1.0
-    found, _ = _predict_batch(Perfect(codec, keypoints), codec, image, INDEX, flip_test)
+    found, _ = codec.predict(Perfect(codec, keypoints), image, INDEX if flip_test else None)
     return float((found - keypoints)[..., 0].mean())
 
 

@@ -56,22 +56,21 @@ def sight(of: Network, keypoints: list[list[list[float]]], **given: object) -> S
 
 
 def test_hooks_see_what_the_blocks_compute(tmp_path):
-    """Attention times values is the layer's output, and the selected tokens are those with the highest salience."""
+    """Attention is the softmax of the content scores plus ICA's bias; the selected tokens have the highest salience."""
     of = network(tmp_path, TABLE5, "ours")
     module = build_model(of.run.model, of.run.codec, of.run.image_size, 17, pretrained=False).eval()
-    found, layers = watch(module), []
+    found, given = watch(module), []
     attention = module.coarse[0].attention
-    attention.register_forward_hook(lambda layer, inputs, output: layers.append((inputs, output)))
+    attention.register_forward_hook(lambda layer, inputs, _: given.append(inputs[:2]))
     width, height = of.run.image_size
     with torch.inference_mode():
         module(torch.randn(2, 3, height, width))
-        (inputs, output), = layers
-        values = attention.to_kv(inputs[1]).chunk(2, -1)[1].unflatten(-1, (attention.num_heads, -1)).transpose(1, 2)
-        again = attention.out((found["attention"][0] @ values).transpose(1, 2).flatten(2))
-    torch.testing.assert_close(again, output)
+        attention(*given[0])  # once more, without the bias
+    blocks, rounds = len(module.coarse), of.run.model.num_refine_blocks
     assert {name: len(parts) for name, parts in found.items()} == {
-        "attention": len(module.coarse), "attn_bias": len(module.coarse),
-        "salience": of.run.model.num_refine_blocks, "selected": of.run.model.num_refine_blocks}
+        "attention": blocks + 1, "attn_bias": blocks, "salience": rounds, "selected": rounds}
+    biased, plain = found["attention"][0], found["attention"][-1]
+    torch.testing.assert_close((plain.log() + found["attn_bias"][0]).softmax(-1), biased)
     best = found["salience"][0].gather(1, found["selected"][0])
     assert (best.min(1).values == found["salience"][0].sort(descending=True).values[:, best.shape[1] - 1]).all()
 
@@ -93,9 +92,10 @@ def test_map_of_simcc_peaks_where_it_is_decoded_and_heatmaps_are_clipped(tmp_pat
     raw = torch.tensor([[[[3.0, -5.0], [1.0, 0.0]]]])
     assert map_of(sight(heatmap, point, outputs={"heatmap": raw})).tolist() == [[[[0.75, 0.0], [0.25, 0.0]]]]
     square = [replace(n, run=replace(n.run, image_size=(64, 64))) for n in (simcc, heatmap)]
-    assert [pitch(n) for n in square] == [(0.5, 0.5), (32, 32)]
+    bins, cells = 1 / simcc.run.codec.split_ratio, heatmap.run.codec.stride
+    assert [pitch(n) for n in square] == [(bins, bins), (cells, cells)]
     udp = replace(square[1], run=replace(square[1].run, codec=replace(heatmap.run.codec, udp=True)))
-    assert pitch(udp) == (63, 63)
+    assert pitch(udp) == (63 / (64 / cells - 1),) * 2
     with pytest.raises(SpecError, match="a regression has no map to draw"):
         map_of(sight(network(tmp_path, TABLE5, "regression"), point))
 

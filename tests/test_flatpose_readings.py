@@ -6,12 +6,18 @@ from functools import reduce
 from pathlib import Path
 
 import pytest
-from pydantic import TypeAdapter
 
 from experiments import fig1, table1, table5
 from experiments.readings import BY_ID, READINGS
 from flatpose.complexity import ShapesOnly, measure
-from flatpose.config import FlatPoseConfig, RegressionCodecConfig, SimCCCodecConfig, from_dict, to_dict
+from flatpose.config import (
+    FlatPoseConfig,
+    FlatPoseReadings,
+    RegressionCodecConfig,
+    SimCCCodecConfig,
+    from_dict,
+    to_dict,
+)
 from flatpose.models import build_model
 from flatpose.studies import readings_search
 from flatpose.studies.readings_search import CELLS, Case, count, evaluate
@@ -27,12 +33,11 @@ def test_readings_are_numbered_without_gaps() -> None:
 @pytest.mark.parametrize("reading", [r for r in READINGS if r.field], ids=lambda r: r.id)
 def test_value_is_what_rows_use_and_alternatives_can_be_set(reading) -> None:
     path = reading.field.split(".")
-    having = [run for run in RUNS if hasattr(getattr(run, path[0]), path[1])]
-    using = [run for run in having if reduce(getattr, path, run) == reading.value]
+    using = [run for run in RUNS if reduce(lambda part, name: getattr(part, name, None), path, run) == reading.value]
     assert using, f"no row has {reading.field} = {reading.value!r}"
     for value in reading.alternatives:
         changed = to_dict(using[0])
-        changed[path[0]][path[1]] = value
+        reduce(dict.get, path[:-1], changed)[path[-1]] = value
         assert reduce(getattr, path, from_dict(changed)) == value
 
 
@@ -62,7 +67,9 @@ def test_arithmetic_is_that_of_the_built_network(case, text, changes) -> None:
     simcc = SimCCCodecConfig(split_ratio=3.0 if "split_3" in text else 2.0)
     codec = RegressionCodecConfig() if case.head == "regression" else simcc
     with ShapesOnly():
-        model = build_model(TypeAdapter(FlatPoseConfig).validate_python(changes), codec, case.image_size, 17,
+        readings = {name: value for name, value in changes.items() if hasattr(FlatPoseReadings(), name)}
+        own = {name: value for name, value in changes.items() if name not in readings}
+        model = build_model(FlatPoseConfig(**own, readings=FlatPoseReadings(**readings)), codec, case.image_size, 17,
                             pretrained=False)
     cost, total = measure(model, case.image_size), count(case, frozenset(text))
     assert total.params == cost.params_m * 1e6

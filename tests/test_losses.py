@@ -8,10 +8,16 @@ import pytest
 import torch
 
 from flatpose.codecs import build_codec
-from flatpose.config import HeatmapCodecConfig, LossConfig, RegressionCodecConfig, SimCCCodecConfig
+from flatpose.config import (
+    HeatmapCodecConfig,
+    LossConfig,
+    RegressionCodecConfig,
+    SARCodecConfig,
+    SimCCCodecConfig,
+)
 from flatpose.errors import SpecError
 from flatpose.keypoints import COCO17, KeypointSet
-from flatpose.losses import build_loss, joints_mse, simcc_kl
+from flatpose.losses import LOSSES, build_loss
 
 CASES = [(LossConfig(kind="mse"), HeatmapCodecConfig()), (LossConfig(kind="kl"), SimCCCodecConfig()),
          (LossConfig(kind="l1"), RegressionCodecConfig())]
@@ -46,14 +52,52 @@ def test_unlabelled_keypoints_give_no_gradient(loss, codec):
 
 def test_mse_is_half_the_mean_square():
     targets = {"heatmap": torch.zeros(1, 2, 4, 4), "weights": torch.ones(1, 2)}
-    assert joints_mse({"heatmap": torch.full((1, 2, 4, 4), 3.0)}, targets).item() == pytest.approx(4.5)
+    loss = build_loss(LossConfig(kind="mse"), HeatmapCodecConfig(), COCO17)
+    assert loss({"heatmap": torch.full((1, 2, 4, 4), 3.0)}, targets).item() == pytest.approx(4.5)
 
 
 def test_kl_of_uniform_logits_by_hand():
     label = torch.tensor([[[1.0, 0.0]]])
     outputs = {"simcc_x": torch.zeros(1, 1, 2), "simcc_y": torch.zeros(1, 1, 2)}
     targets = {"simcc_x": label, "simcc_y": label, "weights": torch.ones(1, 1)}
-    assert simcc_kl(outputs, targets).item() == pytest.approx(2 * math.log(2) / 2)
+    for persons in (1, 64):  # mmpose sums over the persons of one GPU
+        loss = build_loss(LossConfig(kind="kl", summed_persons=persons), SimCCCodecConfig(), COCO17)
+        assert loss(outputs, targets).item() == pytest.approx(persons * math.log(2))
+
+
+def outputs_of(kind, batch):
+    """Random outputs of a network whose loss is of that kind, for K = 17."""
+    maps = {"heatmap": torch.randn(batch, 17, 16, 12)}
+    return {
+        "mse": maps, "multi_mse": {**maps, "heatmap_coarse": torch.randn(batch, 17, 8, 6)},
+        "kl": {"simcc_x": torch.randn(batch, 17, 96), "simcc_y": torch.randn(batch, 17, 128)},
+        "l1": {"coords": torch.rand(batch, 17, 2)},
+        "sar": {**maps, "logit": torch.rand(batch, 17, 16, 12), "keypoint": torch.rand(batch, 17, 2, 16, 12)},
+        "two_stage_mse": {**maps, "heatmap_coarse": torch.randn(batch, 17, 16, 12), "quality": torch.rand(batch)},
+    }[kind]
+
+
+@pytest.mark.parametrize("kind", LOSSES)
+def test_the_gradients_of_two_halves_add_up_to_that_of_the_batch(kind):
+    """The halves differ in labelled keypoints, so a mean over each half would have another gradient."""
+    torch.manual_seed(0)
+    codec = {"heatmap": HeatmapCodecConfig(), "simcc": SimCCCodecConfig(split_ratio=2.0), "sar": SARCodecConfig(),
+             "regression": RegressionCodecConfig()}[LOSSES[kind][1]]
+    loss = build_loss(LossConfig(kind=kind), codec, COCO17)
+    weights = (torch.rand(4, 17) < torch.tensor([[1.0], [0.9], [0.3], [0.0]])).float()
+    targets = build_codec(codec, (48, 64), 17).encode(torch.rand(4, 17, 2) * torch.tensor([47.0, 63.0]), weights)
+    outputs = {name: value.requires_grad_() for name, value in outputs_of(kind, 4).items()}
+
+    def part(rows):
+        return ({name: value[rows] for name, value in outputs.items()},
+                {**{name: value[rows] for name, value in targets.items()}, "progress": torch.tensor(1.0)})
+
+    whole = torch.autograd.grad(loss(*part(slice(4))), list(outputs.values()))
+    halves = [part(slice(0, 2)), part(slice(2, 4))]
+    counts = [sum(c) for c in zip(*(loss.counts(t) for _, t in halves), strict=True)]
+    added = torch.autograd.grad(sum(loss(o, t, counts) for o, t in halves), list(outputs.values()))
+    for one, two in zip(whole, added, strict=True):
+        torch.testing.assert_close(two, one, rtol=1e-6, atol=1e-9)
 
 
 def test_a_loss_that_does_not_fit_the_codec_is_refused():

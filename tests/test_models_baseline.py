@@ -8,7 +8,6 @@ import torch
 from flatpose.config import BaselineConfig, HeatmapCodecConfig, RegressionCodecConfig, SimCCCodecConfig
 from flatpose.errors import SpecError
 from flatpose.models import build_model
-from flatpose.models.backbones import build_backbone
 
 
 def build(codec, size=(192, 256), **fields):
@@ -24,9 +23,9 @@ def test_parameters_are_those_of_simplebaseline_and_of_simcc():
     assert millions(build(SimCCCodecConfig(), head="simcc")) == pytest.approx(36.753105)
 
 
-@pytest.mark.parametrize(("num_deconvs", "stride"), [(3, 4), (2, 8), (1, 16), (0, 32)])
+@pytest.mark.parametrize(("num_deconvs", "stride"), [(3, 2), (2, 4), (1, 8), (0, 16)])
 def test_each_stride_gives_its_map_and_always_the_same_bins(num_deconvs, stride):
-    fields = {"backbone": "resnet_quick", "deconv_dim": 16, "num_deconvs": num_deconvs}
+    fields = {"backbone": "resnet_quick_os16", "deconv_dim": 16, "num_deconvs": num_deconvs}
     images = torch.zeros(2, 3, 128, 96)
     heatmap = build(HeatmapCodecConfig(stride=stride), (96, 128), **fields)(images)["heatmap"]
     assert heatmap.shape == (2, 17, 128 // stride, 96 // stride)
@@ -43,10 +42,3 @@ def test_what_does_not_fit_together_is_refused():
         build(HeatmapCodecConfig(), head="simcc", backbone="resnet_quick")
     with pytest.raises(SpecError, match="did you mean 'resnet50'"):
         build(HeatmapCodecConfig(), backbone="resnet5O")
-
-
-def test_the_grown_trunk_starts_as_the_function_it_was_grown_from():
-    images = torch.randn(2, 3, 64, 64, generator=torch.Generator().manual_seed(0))
-    shallow, deep = (build_backbone(name, pretrained=True)[0].eval()(images)
-                     for name in ("convnext_quick", "convnext_quick_deep"))
-    assert torch.equal(shallow, deep)

@@ -64,13 +64,10 @@ def test_what_the_server_would_refuse(tmp_path, info, name):
     assert not (tmp_path / "out").exists()
 
 
-@pytest.mark.parametrize("name", ["", "a/b", "a b", "../x", "ä"])
-def test_names_that_cannot_be_file_names(tmp_path, info, name):
-    with pytest.raises(DataError, match="letters, digits"):
-        submission([result()], info, tmp_path, name)
-
-
-def test_empty_results_and_damaged_image_list(tmp_path, info):
+def test_names_and_lists_that_cannot_be_used(tmp_path, info):
+    for name in ("", "a/b", "../x"):
+        with pytest.raises(DataError, match="letters, digits"):
+            submission([result()], info, tmp_path, name)
     with pytest.raises(DataError, match="at least one result"):
         submission([], info, tmp_path)
     info.write_text("[]")

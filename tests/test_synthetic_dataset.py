@@ -39,10 +39,6 @@ def made(tmp_path_factory):
     return synthetic.ensure(SIZE, tmp_path_factory.mktemp("cache"), workers=1)
 
 
-def start_making(folder: Path) -> subprocess.Popen:
-    return subprocess.Popen([sys.executable, "-c", MAKE, str(folder)], cwd=Path(__file__).resolve().parents[1])
-
-
 def tree(root: Path) -> dict[str, bytes]:
     return {str(p.relative_to(root)): p.read_bytes() for p in root.rglob("*") if p.is_file() and p.name != ".lock"}
 
@@ -53,7 +49,7 @@ def test_workers_do_not_change_a_byte(made, tmp_path):
 
 
 def test_kill_and_resume(made, tmp_path):
-    process = start_making(tmp_path)
+    process = subprocess.Popen([sys.executable, "-c", MAKE, str(tmp_path)], cwd=Path(__file__).resolve().parents[1])
     root = synthetic.root_folder(SIZE, tmp_path)
     deadline = time.monotonic() + 60
     while not list(root.glob(".partial/*.json")) and time.monotonic() < deadline:
@@ -62,12 +58,6 @@ def test_kill_and_resume(made, tmp_path):
     process.wait()
     assert not (root / "manifest.json").exists() and synthetic.existing(SIZE, tmp_path) is None
     assert tree(made) == tree(synthetic.ensure(SIZE, tmp_path, workers=1))
-
-
-def test_two_processes_at_once(made, tmp_path):
-    both = [start_making(tmp_path), start_making(tmp_path)]
-    assert [p.wait(timeout=120) for p in both] == [0, 0]
-    assert tree(made) == tree(synthetic.root_folder(SIZE, tmp_path))
 
 
 def test_reuse_renders_nothing(made, monkeypatch):
@@ -129,7 +119,6 @@ def test_crowdpose_form(tmp_path, level):
     assert min(i["crowdIndex"] for i in content["images"]) < 0.5 < max(i["crowdIndex"] for i in content["images"]) <= 1
     assert all((root / "images" / image["file_name"]).is_file() for image in content["images"])
     assert all("area" not in a and len(a["keypoints"]) == 42 for a in content["annotations"])
-    assert (root / "json/crowdpose_trainval.json").is_file()
 
 
 @pytest.mark.parametrize("level", ["plain", "wild"])

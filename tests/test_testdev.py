@@ -9,16 +9,15 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from safetensors.torch import save_file
 from test_train import RUN
 from tiny import write_coco
 
 from flatpose.config import DataConfig, EvalConfig
+from flatpose.data.submit import coco_test_dev
 from flatpose.errors import DataError
-from flatpose.harness import cli
-from flatpose.harness.runner import _record
-from flatpose.harness.store import RunDir
-from flatpose.progress import SILENT
-from flatpose.testdev import DETECTOR, IMAGE_INFO, load_test_dev
+from flatpose.models import build_model
+from flatpose.testdev import DETECTOR, IMAGE_INFO, load_test_dev, results
 
 
 @pytest.fixture(scope="module")
@@ -42,24 +41,16 @@ def test_only_detected_persons_of_listed_images_are_read(root):
     assert all(p.box_score == 0.9 and not p.keypoints_visible.any() for p in data.detections)
 
 
-def test_a_finished_run_becomes_a_submission(root, tmp_path, capfd, monkeypatch):
-    run = replace(RUN, data=DataConfig(source="disk"), eval=EvalConfig(box_sources=("gt",)),
-                  train=replace(RUN.train, epochs=1))
-    folder = RunDir(tmp_path / "run")
-    folder.path.mkdir()
-    folder.save(_record(run, 0, "tiny", root, folder.path, SILENT))
-    monkeypatch.setattr("sys.argv", ["flatpose-exp", "submit", "coco-test-dev", "--name", "tiny", "--run",
-                                     str(folder.path), "--data-root", str(root), "--out", str(tmp_path / "out"),
-                                     "--any-list"])
-    with pytest.raises(SystemExit) as stop:
-        cli.main()
-    said = capfd.readouterr()
-    assert not stop.value.code, said.err
-    with zipfile.ZipFile(said.out.strip().splitlines()[-1]) as archive:
-        (name,) = archive.namelist()
-        results = json.loads(archive.read(name))
-    assert name == "person_keypoints_test-dev2017_tiny_results.json"
-    assert {r["image_id"] for r in results} <= {1, 2} and len(results[0]["keypoints"]) == 51
+def test_a_networks_weights_become_a_submission(root, tmp_path):
+    run = replace(RUN, data=DataConfig(source="disk"), eval=EvalConfig(box_sources=("gt",), nms="none"))
+    weights = tmp_path / "weights.safetensors"
+    save_file(build_model(run.model, run.codec, run.image_size, 17).state_dict(), weights)
+    data = load_test_dev(root)
+    path = coco_test_dev(results(run, weights, data), data.val.annotation_file, tmp_path, "tiny", any_list=True)
+    with zipfile.ZipFile(path) as archive:
+        found = json.loads(archive.read("person_keypoints_test-dev2017_tiny_results.json"))
+    assert len(found) == len(data.detections) and {r["image_id"] for r in found} == {1, 2}
+    assert len(found[0]["keypoints"]) == 51
 
 
 def test_what_is_missing_is_named(root, tmp_path):

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 import csv
 import itertools
+import math
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,16 +20,15 @@ from flatpose.data import load_coco
 from flatpose.data.loader import Crops
 from flatpose.errors import RunError
 from flatpose.keypoints import COCO17
-from flatpose.losses import Loss, build_loss
+from flatpose.losses import Loss, all_keypoints, build_loss
 from flatpose.models import build_model
 from flatpose.optim import build_optimizer, build_scheduler
-from flatpose.progress import SILENT
-from flatpose.train import Trained, build_accelerator, train
+from flatpose.train import MovingAverage, Trained, Trainer, build_accelerator, step_batch
 
 RUN = RunConfig(
     image_size=(64, 64), codec=HeatmapCodecConfig(stride=16),
     model=BaselineConfig(backbone="resnet_quick", pretrained=False, num_deconvs=1, deconv_dim=16),
-    train=TrainConfig(epochs=3, batch_size=4, warmup_epochs=0.5, ema_decay=0.9),
+    train=TrainConfig(epochs=3, batch_size=4, warmup_epochs=0.5, ema_decay=0.9, ema_gamma=2.0),
 )
 
 
@@ -48,7 +49,7 @@ def fit(run: RunConfig, crops: Crops, work_dir: Path, loss: Loss | None = None) 
     accelerator, _ = build_accelerator(run.train)
     codec = build_codec(run.codec, run.image_size, 17)
     loss = loss or build_loss(run.loss, run.codec, COCO17)
-    return train(run.train, crops, codec, loss, model, accelerator, work_dir, 0, SILENT)
+    return Trainer(run.train, crops, codec, loss, model, accelerator, work_dir, 0).run()
 
 
 def same(a: Trained, b: Trained) -> bool:
@@ -60,17 +61,17 @@ def same(a: Trained, b: Trained) -> bool:
 @pytest.mark.parametrize("stop_in_epoch", [1, 2])
 def test_three_epochs_equal_k_plus_resume(crops, tmp_path, monkeypatch, stop_in_epoch):
     whole = fit(RUN, crops, tmp_path / "whole")
-    one_epoch = flatpose.train._epoch
+    one_epoch = Trainer._epoch
 
-    def interrupted(loop, epoch, reporter):
+    def interrupted(trainer, epoch):
         if epoch == stop_in_epoch:
             raise KeyboardInterrupt
-        return one_epoch(loop, epoch, reporter)
+        return one_epoch(trainer, epoch)
 
-    monkeypatch.setattr(flatpose.train, "_epoch", interrupted)
+    monkeypatch.setattr(Trainer, "_epoch", interrupted)
     with pytest.raises(KeyboardInterrupt):
         fit(RUN, crops, tmp_path / "part")
-    monkeypatch.setattr(flatpose.train, "_epoch", one_epoch)
+    monkeypatch.setattr(Trainer, "_epoch", one_epoch)
     resumed = fit(RUN, crops, tmp_path / "part")
     assert same(whole, resumed)
     assert [row["loss"] for row in whole.log] == [row["loss"] for row in resumed.log]
@@ -111,10 +112,34 @@ def test_a_kill_while_the_checkpoint_is_replaced_loses_nothing(crops, tmp_path, 
     assert same(whole, fit(RUN, crops, tmp_path))
 
 
-def test_accumulated_steps_see_the_same_number_of_updates(crops, tmp_path):
-    run = replace(RUN, train=replace(RUN.train, batch_size=8, accumulate=2, epochs=1))
-    trained = fit(run, crops, tmp_path)
-    assert trained.log[-1]["step"] == 1 and trained.log[-1]["images"] == 8
+def test_the_persons_left_out_are_too_few_for_an_effective_batch(crops, tmp_path):
+    """Of 29 persons in batches of 8, five are left out whether or not a batch is accumulated."""
+    many = copy.copy(crops)
+    many.persons = [crops.persons[i % len(crops)] for i in range(29)]
+    for accumulate in (1, 2):
+        run = replace(RUN, train=replace(RUN.train, batch_size=8, accumulate=accumulate, epochs=1))
+        (row,) = fit(run, many, tmp_path / str(accumulate)).log
+        assert row["step"] == 3 and row["images"] == 24
+    assert step_batch(TrainConfig(batch_size=32, accumulate=2), 18, 1) == 9
+
+
+def test_the_average_has_the_weights_of_mmengines_exponential_momentum():
+    """(1 - m) exp(-(1 + step) / gamma) + m with m = 1 - decay, a copy at step 0; after 61,000 updates it is 0.9998."""
+    model = torch.nn.Linear(1, 1, bias=False)
+    average, expected = MovingAverage(model, decay=0.9998, gamma=2000.0), model.weight.item()
+    for step in range(4):
+        model.weight.data.fill_(float(step * step))
+        weight = 0.9998 * math.exp(-(1 + step) / 2000) + 0.0002 if step else 1.0
+        expected = (1 - weight) * expected + weight * step * step
+        average.update(step + 1)
+        assert average.module.weight.item() == pytest.approx(expected, rel=1e-6)
+    assert 1 - average.weight(61_000) == pytest.approx(0.9998)
+
+
+def test_the_decay_reached_is_that_of_the_last_update(crops, tmp_path):
+    trained = fit(RUN, crops, tmp_path)
+    last = trained.log[-1]["step"]
+    assert trained.ema_decay == pytest.approx(1 - (0.9 * math.exp(-last / 2) + 0.1))
 
 
 def test_the_loss_falls_and_the_average_differs_from_the_raw_weights(crops, tmp_path):
@@ -125,7 +150,8 @@ def test_the_loss_falls_and_the_average_differs_from_the_raw_weights(crops, tmp_
 
 def test_a_loss_that_is_not_finite_names_the_batch(crops, tmp_path):
     with pytest.raises(RunError, match=r"batch of annotations \d+.*the loss is nan in epoch 1, step 1"):
-        fit(RUN, crops, tmp_path, lambda outputs, targets: outputs["heatmap"].mean() * float("nan"))
+        fit(RUN, crops, tmp_path, Loss(lambda outputs, targets: (outputs["heatmap"].mean() * float("nan"),),
+                                       all_keypoints))
 
 
 def rates(config: TrainConfig, steps_per_epoch: int = 10) -> list[float]:

@@ -74,15 +74,6 @@ def test_zero_strength_changes_nothing():
     assert np.array_equal(view_matrix(view, SIZE, udp=False), view_matrix(plain, SIZE, udp=False))
 
 
-def test_half_body_looks_at_one_half():
-    points = np.random.default_rng(0).uniform(60, 70, (17, 2))
-    points[list(COCO17.lower_body)] += (0, 80)
-    only_half = AugmentConfig(flip=0, rotation=0, scale=0, half_body=1.0)
-    views = [random_view(person(points), SIZE, only_half, COCO17, np.random.default_rng(s)) for s in range(20)]
-    heights = {round(float(view.center[1]) / 40) for view in views}
-    assert len(heights) == 2  # the upper and the lower half, never the whole body's middle
-
-
 @pytest.mark.parametrize("share", [AugmentConfig().half_body_upper, 0.7])
 def test_the_upper_half_is_preferred_as_often_as_the_authors_do(share):
     """HRNet, SimCC: a standard normal draw below 0.5; mmpose 1.x: 70 %."""

@@ -18,7 +18,6 @@ CODECS: dict[str, type[Codec]] = {"heatmap": HeatmapCodec, "simcc": SimCCCodec, 
 def build_codec(config: CodecConfig, image_size: tuple[int, int], num_keypoints: int) -> Codec:
     """The codec of a configuration for one input size (width, height).
 
-    Raises:
-        SpecError: The prescribed ``flip_shift`` does not fit the resolution and the input size.
+    Raises SpecError where the prescribed ``flip_shift`` does not fit the resolution.
     """
     return CODECS[config.kind](config, image_size, num_keypoints)

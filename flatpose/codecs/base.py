@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from typing import Any, ClassVar, Protocol
 
 import torch
@@ -40,6 +42,17 @@ class Codec(ABC):
     @abstractmethod
     def flip(self, outputs: Outputs, flip_index: Tensor) -> Outputs:
         """Outputs for the mirrored image, brought back to the original one (``flip_index``: (K,) permutation)."""
+
+    def predict(self, network: Callable[[Tensor], Outputs], images: Tensor, flip_index: Tensor | None
+                ) -> tuple[Tensor, Tensor]:
+        """Keypoints (B, K, 2) in crop pixels and scores (B, K) of normalised images (B, 3, H, W).
+
+        With a ``flip_index`` the outputs are averaged with those on the mirrored images (flip test).
+        """
+        outputs = network(images)
+        if flip_index is not None:
+            outputs = self.average(outputs, self.flip(network(images.flip(-1)), flip_index))
+        return self.decode(outputs)
 
     def average(self, a: Outputs, b: Outputs) -> Outputs:
         """Element-wise mean of two predictions of the same image."""
@@ -94,10 +107,7 @@ def shifted(values: Tensor, bins: float) -> Tensor:
 
     On the logits of a Gaussian label, a parabola, the interpolation is exact up to a constant.
     """
-    last = values.shape[-1] - 1
-    position = torch.arange(last + 1, dtype=torch.float64, device=values.device) - bins
-    low = position.floor()
-    part = (position - low).to(values.dtype)
-    index = low.long()
-    before, behind = values[..., index.clamp(0, last)], values[..., (index + 1).clamp(0, last)]
-    return before if float(bins).is_integer() else (1 - part) * before + part * behind
+    last, whole = values.shape[-1] - 1, math.floor(bins)
+    part, index = bins - whole, torch.arange(last + 1, device=values.device) - whole
+    moved = values[..., index.clamp(0, last)]
+    return (1 - part) * moved + part * values[..., (index - 1).clamp(0, last)] if part else moved

@@ -49,8 +49,10 @@ def blurred(heatmap: Tensor, kernel: int) -> Tensor:
     weights = torch.exp(-0.5 * (offsets / sigma) ** 2)
     weights = weights / weights.sum()
     maps = heatmap.flatten(0, 1)[:, None]
-    maps = F.conv2d(maps, weights.view(1, 1, 1, -1), padding=(0, kernel // 2))
-    maps = F.conv2d(maps, weights.view(1, 1, -1, 1), padding=(kernel // 2, 0))
+    if heatmap.shape[-1] > 1:  # along an axis of one cell it would only be a factor, which rescaling takes out
+        maps = F.conv2d(maps, weights.view(1, 1, 1, -1), padding=(0, kernel // 2))
+    if heatmap.shape[-2] > 1:
+        maps = F.conv2d(maps, weights.view(1, 1, -1, 1), padding=(kernel // 2, 0))
     smooth = maps.view(heatmap.shape)
     return smooth * (heatmap.amax((2, 3), keepdim=True) / smooth.amax((2, 3), keepdim=True).clamp(min=1e-12))
 

@@ -8,7 +8,7 @@ from flatpose.config.codec import (
     SARCodecConfig,
     SimCCCodecConfig,
 )
-from flatpose.config.model import BaselineConfig, FlatPoseConfig, ModelConfig
+from flatpose.config.model import BaselineConfig, FlatPoseConfig, FlatPoseReadings, ModelConfig
 from flatpose.config.run import (
     AugmentConfig,
     BoxSource,
@@ -27,8 +27,8 @@ from flatpose.config.vit_peers import GatedUniPoseConfig, SHaRPoseConfig, TokenP
 
 __all__ = [
     "AugmentConfig", "BaselineConfig", "BoxSource", "CodecConfig", "DataConfig", "EmbeddedConfig", "EvalConfig",
-    "FinalAugmentConfig", "FlatPoseConfig", "GatedUniPoseConfig", "HRNetConfig", "HeatmapCodecConfig", "LossConfig",
-    "ModelConfig", "RTMPoseConfig", "RegressionCodecConfig", "RunConfig", "SARCodecConfig", "SARConfig",
-    "SHaRPoseConfig", "SRPoseConfig", "SimCCCodecConfig", "SimCCConfig", "TokenPoseConfig", "TrainConfig",
-    "ViTPoseConfig", "from_dict", "spec_hash", "to_dict",
+    "FinalAugmentConfig", "FlatPoseConfig", "FlatPoseReadings", "GatedUniPoseConfig", "HRNetConfig",
+    "HeatmapCodecConfig", "LossConfig", "ModelConfig", "RTMPoseConfig", "RegressionCodecConfig", "RunConfig",
+    "SARCodecConfig", "SARConfig", "SHaRPoseConfig", "SRPoseConfig", "SimCCCodecConfig", "SimCCConfig",
+    "TokenPoseConfig", "TrainConfig", "ViTPoseConfig", "from_dict", "spec_hash", "to_dict",
 ]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Optional
+
 from pydantic import ConfigDict
 from pydantic.dataclasses import dataclass as _dataclass
 from typing_extensions import dataclass_transform
@@ -12,3 +14,11 @@ def config(cls: type) -> type:
     """Class decorator: a frozen, keyword-only pydantic dataclass that refuses unknown fields and infinite numbers."""
     options = ConfigDict(extra="forbid", use_attribute_docstrings=True, allow_inf_nan=False)
     return _dataclass(frozen=True, kw_only=True, config=options)(cls)
+
+
+Weights = Optional[str]
+"""Field of a model: a file of start weights for its backbone, in place of those that ``pretrained`` asks for.
+
+A path, relative ones below the data root, to a state dict of timm's network, or torchvision's for a MobileNetV2. The
+statistics of batch normalisation are estimated anew from training crops.
+"""

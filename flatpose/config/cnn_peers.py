@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import PositiveInt
 
-from flatpose.config.base import config
+from flatpose.config.base import Weights, config
 
 
 @config
@@ -16,6 +16,7 @@ class HRNetConfig:
     kind: Literal["hrnet"] = "hrnet"
     backbone: str = "hrnet_w32"
     pretrained: bool = True
+    weights: Weights = None
 
 
 @config
@@ -25,6 +26,7 @@ class SimCCConfig:
     kind: Literal["simcc"] = "simcc"
     backbone: str = "hrnet_w48"
     pretrained: bool = True
+    weights: Weights = None
     maps_per_keypoint: PositiveInt = 1
     """28 in the upsample-free ResNet-50, whose maps have only 8x6 cells."""
 
@@ -36,6 +38,7 @@ class SARConfig:
     kind: Literal["sar"] = "sar"
     backbone: str = "hrnet_w48"
     pretrained: bool = True
+    weights: Weights = None
     deconv_dim: PositiveInt = 256
 
 
@@ -46,6 +49,7 @@ class SRPoseConfig:
     kind: Literal["srpose"] = "srpose"
     backbone: str = "resnet50"
     pretrained: bool = True
+    weights: Weights = None
 
 
 @config
@@ -55,6 +59,7 @@ class RTMPoseConfig:
     kind: Literal["rtmpose"] = "rtmpose"
     backbone: str = "cspnext_m"
     pretrained: bool = True
+    weights: Weights = None
     hidden_dim: PositiveInt = 256
     """Width of a keypoint's token in the gated attention unit."""
     key_dim: PositiveInt = 128

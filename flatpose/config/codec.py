@@ -29,8 +29,7 @@ class HeatmapCodecConfig:
     dark_kernel: PositiveInt = 11
     """Blur kernel of the DARK decoder, in cells (odd)."""
     temperature: PositiveFloat = 0.05
-    """Divides the map before the softmax of "expectation". A map of peak 1 needs a small one: at 1 the softmax is
-    nearly uniform and every keypoint lies in the middle of the crop."""
+    """Divides the map before the softmax of "expectation"; at 1 the softmax of a map of peak 1 is nearly uniform."""
     upsample: PositiveInt = 1
     """The predicted map is enlarged bilinearly by this factor before it is decoded."""
     udp: bool = False

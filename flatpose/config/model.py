@@ -6,7 +6,7 @@ from typing import Annotated, Literal, Union
 
 from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt
 
-from flatpose.config.base import config
+from flatpose.config.base import Weights, config
 from flatpose.config.cnn_peers import HRNetConfig, RTMPoseConfig, SARConfig, SimCCConfig, SRPoseConfig
 from flatpose.config.vit_peers import GatedUniPoseConfig, SHaRPoseConfig, TokenPoseConfig, ViTPoseConfig
 
@@ -19,38 +19,22 @@ class BaselineConfig:
     backbone: str = "resnet50"
     """timm name; its stride-32 features are used."""
     pretrained: bool = True
-    """Start from timm's ImageNet weights where they are on disk or can be fetched."""
+    weights: Weights = None
     num_deconvs: Annotated[NonNegativeInt, Field(le=3)] = 3
     deconv_dim: PositiveInt = 256
     head: Literal["heatmap", "simcc", "regression"] = "heatmap"
 
 
 @config
-class FlatPoseConfig:
-    """FlatPose (sections 3.1 to 3.3, Tables 1, 5 and 6). Defaults are FlatPose-B's and our readings of the paper."""
+class FlatPoseReadings:
+    """What the paper leaves open about FlatPose; the defaults are our readings (experiments/readings.py)."""
 
-    kind: Literal["flatpose"] = "flatpose"
-    backbone: str = "convnextv2_nano"
-    pretrained: bool = True
-    embed_dim: PositiveInt = 256
-    num_heads: PositiveInt = 8
-    num_coarse_blocks: NonNegativeInt = 4
-    """The paper's N."""
-    num_refine_blocks: NonNegativeInt = 2
-    """The paper's M."""
-    top_k: Union[PositiveInt, Literal["full"]] = 4
-    """Tokens refined per iteration (the paper's K)."""
-    mlp_ratio: PositiveFloat = 4.0
     norm: Literal["pre", "post"] = "pre"
     activation: Literal["gelu", "relu"] = "gelu"
-    ica: bool = True
-    """False: standard attention in the coarse blocks (Table 5 row 6)."""
-    coord_dim: PositiveInt = 64
-    """The paper's D'."""
-    bias_grid_size: Annotated[int, Field(ge=2)] = 16
-    """The paper's S."""
-    bias_dim: PositiveInt = 64
-    bias_hidden: PositiveInt = 128
+    mlp_ratio: PositiveFloat = 4.0
+    dropout: float = 0.0
+    drop_path: float = 0.0
+    """Stochastic depth of the backbone and of the blocks."""
     gamma: Literal["fixed", "learnable"] = "fixed"
     align_corners: bool = True
     salience: Literal["none", "gate", "straight_through"] = "gate"
@@ -59,15 +43,39 @@ class FlatPoseConfig:
     refine_ffn: Literal["selected", "all"] = "all"
     """Tokens that the feed-forward half of a refine block acts on: eq. 12 says selected, the counts say all."""
     share_refine: bool = False
+    classifier: Literal["pooled", "wide"] = "pooled"
+    """After upsampling: pool the map back to the token grid, or widen the classifiers to the fine map."""
+
+
+@config
+class FlatPoseConfig:
+    """FlatPose (sections 3.1 to 3.3, Tables 1, 5 and 6). Defaults are FlatPose-B's."""
+
+    kind: Literal["flatpose"] = "flatpose"
+    backbone: str = "convnextv2_nano"
+    pretrained: bool = True
+    weights: Weights = None
+    embed_dim: PositiveInt = 256
+    num_heads: PositiveInt = 8
+    num_coarse_blocks: NonNegativeInt = 4
+    """The paper's N."""
+    num_refine_blocks: NonNegativeInt = 2
+    """The paper's M."""
+    top_k: Union[PositiveInt, Literal["full"]] = 4
+    """Tokens refined per iteration (the paper's K)."""
+    ica: bool = True
+    """False: standard attention in the coarse blocks (Table 5 row 6)."""
+    coord_dim: PositiveInt = 64
+    """The paper's D'."""
+    bias_grid_size: Annotated[int, Field(ge=2)] = 16
+    """The paper's S."""
+    bias_dim: PositiveInt = 64
+    bias_hidden: PositiveInt = 128
     num_deconvs: Annotated[NonNegativeInt, Field(le=3)] = 0
     """Deconvolutions after the transformer (Table 5 row 4; Fig. 1's finer strides)."""
     deconv_dim: PositiveInt = 256
-    classifier: Literal["pooled", "wide"] = "pooled"
-    """After upsampling: pool the map back to the token grid, or widen the classifiers to the fine map."""
     head: Literal["simcc", "regression"] = "simcc"
-    dropout: float = 0.0
-    drop_path: float = 0.0
-    """Stochastic depth of the backbone and of the blocks."""
+    readings: FlatPoseReadings = FlatPoseReadings()
 
 
 ModelConfig = Annotated[

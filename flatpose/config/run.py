@@ -1,4 +1,4 @@
-"""One run: data, input, network, targets, training and evaluation. Everything that can change a number is here."""
+"""One run: data, input, network, targets, training and evaluation; every option that can change a result."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ class EmbeddedConfig:
     """Level of difficulty, size and seed of the generated data set (flatpose.data.synthetic)."""
 
     level: Literal["plain", "wild"] = "plain"
-    """"plain": one or two whole people who face the camera, without occluders, on one colour. "wild": any pose, occlusion,
-    cluttered backdrops and poor photographs."""
+    """"plain": one or two whole people who face the camera, without occluders, before one colour. "wild": any pose,
+    occlusion, cluttered backdrops and poor photographs."""
     train_images: PositiveInt = 4000
     val_images: PositiveInt = 500
     seed: NonNegativeInt = 0
@@ -85,7 +85,7 @@ class FinalAugmentConfig:
 
 @config
 class TrainConfig:
-    """Optimiser and schedule. ``batch_size`` is the effective one, over all processes and accumulation steps."""
+    """Optimiser and schedule. ``batch_size`` is the effective one: all processes and accumulation steps together."""
 
     epochs: PositiveInt = 210
     batch_size: PositiveInt = 256
@@ -102,7 +102,9 @@ class TrainConfig:
     clip_grad: Optional[PositiveFloat] = None
     layer_decay: Optional[PositiveFloat] = None
     ema_decay: Optional[float] = 0.9998
-    """None: no exponential moving average of the weights."""
+    """Decay of the exponential moving average of the weights, reached late in training; None: no average."""
+    ema_gamma: PositiveFloat = 2000.0
+    """Updates over which the average lengthens: new weights enter with (1 - m) exp(-n / gamma) + m, m = 1 - decay."""
     precision: Literal["auto", "no", "bf16", "fp16"] = "auto"
     channels_last: bool = True
     compile: bool = False
@@ -112,7 +114,7 @@ class TrainConfig:
 
 @config
 class EvalConfig:
-    """How AP is measured; all of it is printed beside the number."""
+    """How AP is measured. All of it is printed beside the number."""
 
     box_sources: tuple[BoxSource, ...] = ("gt",)
     flip_test: bool = True
@@ -133,6 +135,8 @@ class LossConfig:
     """For "kl": factor on the logits before log-softmax (10 in RTMPose)."""
     target_softmax: bool = False
     """For "kl": soften the label by softmax(beta * label) (RTMPose)."""
+    summed_persons: PositiveInt = 1
+    """For "kl": factor on the mean. mmpose sums over the persons of one GPU (64 or 256) where SimCC takes the mean."""
     quality_weight: NonNegativeFloat = 0.03
     """For "two_stage_mse": factor on the error of the predicted quality."""
     quality_start: NonNegativeFloat = 180 / 210
@@ -154,7 +158,7 @@ class RunConfig:
     train: TrainConfig = TrainConfig()
     eval: EvalConfig = EvalConfig()
     profile: str = "paper"
-    """The scale this run was made for; part of the identity, so that no quick number passes for a paper one."""
+    """The scale of this run; part of its identity, so that numbers of two profiles are never taken for each other."""
 
 
 RUN_ADAPTER: TypeAdapter[RunConfig] = TypeAdapter(RunConfig)
@@ -173,8 +177,8 @@ def from_dict(values: dict[str, Any]) -> RunConfig:
 def spec_hash(run: RunConfig) -> str:
     """Identity of a run: the first 12 hex digits of SHA-256 over its canonical JSON.
 
-    Fields at their default are left out, so that a new field does not make every old record a stranger. (A changed
-    default is a change of code, which the record's code hash shows.)
+    Fields at their default are left out, so that a new field does not invalidate existing records. (A changed default
+    moves results: ``flatpose.NUMERICS``.)
     """
     canonical = json.dumps(_without_defaults(run), sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(canonical.encode()).hexdigest()[:12]

@@ -6,7 +6,7 @@ from typing import Annotated, Literal, Optional
 
 from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt
 
-from flatpose.config.base import config
+from flatpose.config.base import Weights, config
 
 
 @config
@@ -16,6 +16,7 @@ class TokenPoseConfig:
     kind: Literal["tokenpose"] = "tokenpose"
     backbone: str = "hrnet_w32"
     pretrained: bool = True
+    weights: Weights = None
     patch_size: tuple[PositiveInt, PositiveInt] = (3, 4)
     """Cells (width, height) of the stride-4 feature map that make one visual token."""
     embed_dim: PositiveInt = 192
@@ -36,6 +37,7 @@ class ViTPoseConfig:
     backbone: str = "vit_base_patch16_224.mae"
     """timm's name, with the tag of the weights to start from."""
     pretrained: bool = True
+    weights: Weights = None
     num_heads: PositiveInt = 12
     drop_path: NonNegativeFloat = 0.3
     deconv_dim: PositiveInt = 256
@@ -49,6 +51,7 @@ class SHaRPoseConfig:
     backbone: str = "vit_base_patch16_224.mae"
     """timm's name, with the tag of the weights to start from."""
     pretrained: bool = True
+    weights: Weights = None
     num_heads: PositiveInt = 12
     drop_path: NonNegativeFloat = 0.1
     alpha: Annotated[float, Field(gt=0, le=1)] = 0.4

@@ -37,7 +37,8 @@ def make_subset(root: Path, target: Path, counts: dict[str, int]) -> Path:
         truth = read(tree.val, COCO17)  # refuses a malformed file:
         read_detections(tree.detector, truth.images, Path(), len(COCO17), truth.category["id"])
         boxes = [entry for entry in read_json(tree.detector) if id_or_none(entry.get("image_id")) in kept["val"]]
-        write_json(_in(parts / "coco" / tree.detector.parent.name) / tree.detector.name, boxes)
+        if boxes:
+            write_json(_in(parts / "coco" / tree.detector.parent.name) / tree.detector.name, boxes)
     parts.rename(target)
     return target
 

@@ -84,6 +84,7 @@ def _query(sight: Sight) -> Tensor:
 
 def _attention(sight: Sight) -> list[Row]:
     """Fig. 4: the query token's attention in every coarse block, and ICA's bias around its mean (eqs. 9 and 10)."""
+    attention = sight.blocks("attention")
     query, (columns, rows) = _query(sight), sight.grid
 
     def row(what: str, block: int, maps: Tensor, diverging: bool) -> Row:
@@ -101,7 +102,7 @@ def _attention(sight: Sight) -> list[Row]:
 
         return f"{sight.network.label}\n{what}, block {block + 1}\n({extent})", fill
 
-    return [row("attention", i, maps, False) for i, maps in enumerate(sight.blocks("attention"))] + [
+    return [row("attention", i, maps, False) for i, maps in enumerate(attention)] + [
         row("ICA bias", i, maps, True) for i, maps in enumerate(sight.inner["attn_bias"])]
 
 

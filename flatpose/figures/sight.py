@@ -59,7 +59,7 @@ class Sight:
     @property
     def stride(self) -> int:
         """Pixels per token, of a network that has tokens."""
-        tokens = (self.inner["attention"] or self.inner["salience"])[0].shape[-1]
+        tokens = (self.inner["attention"] or self.blocks("salience"))[0].shape[-1]
         return round((self.size[0] * self.size[1] / tokens) ** 0.5)
 
     @property
@@ -133,21 +133,13 @@ def watch(module: nn.Module) -> dict[str, list[Tensor]]:
     """Lists that every later forward pass of a FlatPose appends its inner tensors to (see :class:`Sight`)."""
     found: dict[str, list[Tensor]] = {name: [] for name in ("attention", "attn_bias", "salience", "selected")}
 
-    def attention(layer: Any, given: tuple[Any, ...], named: dict[str, Any], _: Tensor) -> None:
-        """Eq. 10 once more: the layer returns values only, its weights exist inside ``forward``."""
-        queries, context, bias = (*given, named.get("bias"))[:3]
-        keys = layer.to_kv(context).chunk(2, dim=-1)[0]
-        q, k = (t.unflatten(-1, (layer.num_heads, -1)).transpose(1, 2) for t in (layer.to_q(queries), keys))
-        scores = (q * layer.scale) @ k.transpose(-2, -1)
-        found["attention"].append((scores if bias is None else scores + bias).softmax(-1))
-
     def salience(top_k: int, _: nn.Module, __: Any, scores: Tensor) -> None:
         best = scores.amax(-1)
         found["salience"].append(best)
         found["selected"].append(best.topk(top_k, dim=-1).indices)
 
     for block in getattr(module, "coarse", ()):
-        block.attention.register_forward_hook(attention, with_kwargs=True)
+        block.attention.softmax.register_forward_hook(lambda _, __, weights: found["attention"].append(weights))
         if block.semantic_bias is not None:
             block.semantic_bias.register_forward_hook(lambda _, __, bias: found["attn_bias"].append(bias))
     for block in getattr(module, "refine", ()):

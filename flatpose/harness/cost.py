@@ -111,7 +111,7 @@ def _measure(run: RunConfig) -> dict[str, Any]:
     with_ica = [block for block in getattr(model, "coarse", ()) if block.semantic_bias is not None]
     extra = {}
     if with_ica:
-        from flatpose.models.transformer import table6
+        from flatpose.complexity import table6
 
         extra = {"table6": table6(with_ica[0])}
     return {**asdict(measure(model, run.image_size)), **extra}

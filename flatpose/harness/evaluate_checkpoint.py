@@ -11,7 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from flatpose import NUMERICS
+from flatpose import NUMERICS, benchmarks
 from flatpose.config import RunConfig, spec_hash, to_dict
 from flatpose.errors import DataError, SpecError
 from flatpose.harness import provenance
@@ -23,23 +23,22 @@ from flatpose.progress import Reporter
 
 def evaluate_checkpoint(experiment: Experiment, row: Row, profile: Profile | None, checkpoint: Path, runs_dir: Path,
                         data_root: Path | None, reporter: Reporter) -> tuple[Record, list[Path]]:
-    """Evaluate ``checkpoint`` as the network of ``row`` and keep the record.
+    """Evaluate a published file, a packed folder or a run's folder as the network of ``row``.
 
     Args:
         experiment: Its default profile says which embedded data to use without a data root.
         row: Decides network, codec, input size, boxes, flip test and score rule.
         profile: Scale of the network; None is the paper's, which published weights have.
-        checkpoint: A published file, a packed folder or a run's folder.
+        checkpoint: The file or folder.
         runs_dir: The record goes to runs_dir/<spec hash>/<start of the file's hash>/<data id>/.
         data_root: Real data; None evaluates on embedded data.
-        reporter: Told about progress.
+        reporter: Receives progress.
 
     Returns:
         The record, and the files written.
 
     Raises:
-        FlatPoseError: The file is damaged, unsafe, or of another network (the message says which keys differ).
-        DataError: Data is missing or damaged.
+        FlatPoseError: The file is damaged, unsafe or of another network, or data are missing or damaged.
     """
     from accelerate import Accelerator
 
@@ -52,11 +51,12 @@ def evaluate_checkpoint(experiment: Experiment, row: Row, profile: Profile | Non
 
     started, clock = provenance.now(), time.monotonic()
     run = _run(experiment, row, profile, data_root)
+    keypoints = benchmarks.get(run.data.task).keypoints(data_root)
+    found = load_checkpoint(checkpoint, system=run, keypoint_set=keypoints)  # before the data: it may not fit
     data = load(run.data, data_root, reporter=reporter)
-    found = load_checkpoint(checkpoint, system=run, keypoint_set=data.keypoint_set)
-    codec = build_codec(run.codec, run.image_size, len(data.keypoint_set))
+    codec = build_codec(run.codec, run.image_size, len(keypoints))
     results = evaluate(run, data, codec, {"file": found.network}, Accelerator(), reporter)
-    bare = build_model(run.model, run.codec, run.image_size, len(data.keypoint_set), pretrained=False)
+    bare = build_model(run.model, run.codec, run.image_size, len(keypoints), pretrained=False)
     cost = measure(bare.eval(), run.image_size)  # without the exchange of channels that a file may need
     boxes = data.detector_file
     record = Record(

@@ -30,6 +30,7 @@ from typing import Any
 
 import pandas as pd
 
+from flatpose import benchmarks
 from flatpose.config.run import spec_hash
 from flatpose.harness import catalog, record, stats, store
 from flatpose.harness.record import Record, RecordFile, Result
@@ -65,8 +66,8 @@ class Frames:
         lines = [line for name, e in self.experiments.items() for line in _result_lines(e, self.files[name].records)]
         found = pd.DataFrame(lines)
         found = found.reindex(columns=[*COLUMNS, *(c for c in found.columns if c not in COLUMNS)])
-        numbers = [c for c in found.columns if c not in _TEXT]
-        found[numbers] = found[numbers].apply(pd.to_numeric)
+        kinds = {c: object if c in _TEXT else float for c in found if found[c].isna().all()}
+        found = found.astype(kinds)  # a column without values has the dtype of its others
         found["data"] = _distinct_labels(found)
         return found.reset_index(drop=True)
 
@@ -169,6 +170,11 @@ def settings(results: pd.DataFrame, experiment: Experiment, task: str) -> list[t
     rows = sum(row.run.data.task == task for row in experiment.rows)
     counts["most"] = counts["scale"].where(counts["rows"] > rows / 2, -1)
     return list(counts.sort_values(["most", "rows", "scale", "runs"], ascending=False).index)
+
+
+def main_metric(experiment: Experiment, task: str) -> str:
+    """The experiment's metric where the benchmark has it, else the benchmark's main metric."""
+    return benchmarks.get(task).metric(experiment.metric)
 
 
 def under(results: pd.DataFrame, profile: str, data_id: str) -> pd.DataFrame:

@@ -11,6 +11,7 @@ from typing import Any
 
 import pandas as pd
 
+import flatpose
 from flatpose.harness import catalog, compare, frame, stats, tables
 from flatpose.harness.frame import Frames
 from flatpose.harness.spec import Experiment
@@ -18,8 +19,12 @@ from flatpose.harness.tables import number
 
 FLOOR = 0.05
 """Below 5 AP a network finds next to nothing, and comparing rows says nothing."""
+SMALL = 0.3
+"""In points: the size of most differences in the paper's ablations."""
 FOLDED = 3
 """Further settings on a page; the CSV file has all."""
+HEATMAP, PER_CELL, FINE = "heatmap as in HRNet", "SimCC, one bin per cell", "SimCC, 2 bins per pixel"
+"""Codecs of the study of ceilings whose ends are told."""
 Setting = tuple[str, str]
 
 
@@ -38,20 +43,13 @@ def experiment_page(experiment: Experiment, frames: Frames, pictures: Mapping[st
 
 def finding(experiment: Experiment, frames: Frames) -> str:
     """What the records say of costs and of the reference row; a figure's caption says what its curves do."""
-    best, _ = _settings(experiment, frames)
     parts = [costs_finding(compare.against_paper(experiment, frames))]
-    for setting in best:
-        lines = frame.under(frames.of(experiment.id), *setting)
-        lines = lines[(lines["box_source"] == "gt") & (lines["kind"] == "trained")]
-        name = main_metric(experiment, lines)
+    for setting in _settings(experiment, frames)[0]:
+        lines = frame.under(frames.of(experiment.id), *setting).query("box_source == 'gt' and kind == 'trained'")
+        name = frame.main_metric(experiment, lines["task"].iloc[0]) if len(lines) else ""
         if name in lines and (lines[name] >= FLOOR).any():
             parts.append(_from_reference(experiment, frame.by_seed(lines, name), name))
     return " ".join(filter(None, parts))
-
-
-def main_metric(experiment: Experiment, lines: pd.DataFrame) -> str:
-    """The metric of a setting's benchmark."""
-    return "PCKh@0.5" if len(lines) and lines["task"].iloc[0] == "mpii" else experiment.metric
 
 
 def costs_finding(against: pd.DataFrame) -> str:
@@ -66,18 +64,18 @@ def costs_finding(against: pd.DataFrame) -> str:
 
 
 def _from_reference(experiment: Experiment, seeds: Mapping[str, Mapping[int, float]], name: str) -> str:
-    """Which rows differ from the reference row, and how many seeds smaller differences would need."""
-    labels = {r.id: r.label for r in experiment.rows}
-    base = seeds.get(experiment.reference or "")
-    if not base:
-        return ""
-    gaps = {row: stats.paired(found, base) for row, found in seeds.items()
-            if row != experiment.reference and found != base}
-    parts = [f"{word}: {', '.join(labels[r] for r, g in gaps.items() if g.verdict == word)}"
-             for word in ("higher", "lower") if any(g.verdict == word for g in gaps.values())]
-    open_ = sum(g.verdict in ("undecided", "one seed") for g in gaps.values())
+    """Which rows differ from the reference row, and how many seeds a difference like the paper's would need."""
+    labels, base = {r.id: r.label for r in experiment.rows}, seeds.get(experiment.reference or "")
+    gaps = {row: stats.paired(found, base) for row, found in seeds.items() if found != base} if base else {}
+    if all(gap.sd is None for gap in gaps.values()):
+        return f"Rows have fewer than two seeds in common, so no difference in {name} is stated." if gaps else ""
+    rows = {word: [labels[r] for r, gap in gaps.items() if gap.verdict == word] for word in ("higher", "lower")}
+    parts = [f"{word}: {', '.join(found)}" for word, found in rows.items() if found]
+    decided = sum(map(len, rows.values()))
+    sd = pd.Series([gap.sd for gap in gaps.values() if gap.sd is not None]).pow(2).mean() ** 0.5
     return (f"{name} against {labels[str(experiment.reference)]}, paired by seed: "
-            + "; ".join([*parts, *([f"undecided: {open_} of {len(gaps)} rows"] if open_ else [])]) + ".")
+            f"{'; '.join([*parts, f'undecided: {len(gaps) - decided} of {len(gaps)} rows'])}. At this scatter a "
+            f"difference of {SMALL:g} needs {stats.seeds_needed(sd, SMALL / 100)} seeds.")
 
 
 def what_was_run(experiment: Experiment, frames: Frames, settings: Sequence[Setting]) -> str:
@@ -235,34 +233,36 @@ def _span(values: pd.Series[float]) -> str:
 
 def ceilings_page(found: pd.DataFrame, printed: pd.DataFrame) -> str:
     """What a perfect network would score through each codec. ``printed``: the paper's heatmap; columns x, value."""
-    coco = found[(found["task"] == "coco") & (found["input"] == "256×192") & (found["part"] == "map")]
+    main = tables.main_ceilings(found)
     crowd = found.query("task == 'crowdpose' and part == 'map'")
     folded = {crowd["data"].iloc[0]: tables.ceilings(crowd)} if len(crowd) else {}
     folded |= {f"SimCC by {name}": tables.ceilings(found[found["part"] == part])
-               for part, name in (("ratio", "bins per pixel"), ("sigma", "label width in pixels"))}
+               for part, name in (("ratio", "bins per pixel"), ("sigma", "label width in pixels"))
+               if (found["part"] == part).any()}
     return study_page(
         "ceilings: what the codec alone costs", "How much of the heatmap's collapse on small maps, and of SimCC's "
         "robustness, is encoding and decoding alone?", ceilings_finding(found, printed),
-        f"ground truth is encoded, decoded and scored; no network. {coco['data'].iloc[0]}, ground-truth boxes.",
-        tables.ceilings(coco), folded)
+        f"ground truth is encoded, decoded and scored; no network. {main['data'].iloc[0]}, ground-truth boxes."
+        f"{_stale(found)}", tables.ceilings(main), folded)
 
 
 def ceilings_finding(found: pd.DataFrame, printed: pd.DataFrame) -> list[str]:
-    """The ends of the curves that the paper argues from, on COCO at 256×192; none where they were not measured."""
-    if found.empty:
+    """The ends of the curves that the paper argues from; none where they were not measured."""
+    maps = tables.main_ceilings(found).sort_values("x") if len(found) else found
+    ends = {name: maps[maps["series"] == name]["mean"].tolist() for name in (HEATMAP, PER_CELL, FINE) if len(maps)}
+    if not ends or not all(ends.values()):
         return []
-    coco = found[(found["task"] == "coco") & (found["input"] == "256×192") & (found["part"] == "map")]
-    lines = []
-    for name, what in (("heatmap as in HRNet", "HRNet's heatmap"), ("SimCC, one bin per cell", "SimCC with one bin per "
-                                                                    "cell")):
-        first, *_, last = coco[coco["series"] == name].sort_values("x").to_dict("records")
-        lines.append(f"The ceiling of {what} falls from {number(100 * first['mean'])} AP at 64×48 cells to "
-                     f"{number(100 * last['mean'])} at 8×6")
-    said = printed.sort_values("x")["mean"]
-    lines[0] += (f"; the paper's trained heatmap falls from {number(100 * said.iloc[0])} to "
-                 f"{number(100 * said.iloc[-1])}, which is {'not ' * bool(said.iloc[-1] >= last['mean'])}below it")
-    fine = coco[coco["series"] == "SimCC, 2 bins per pixel"]["mean"]
-    return [f"{line}." for line in lines] + [f"With 2 bins per pixel it is {number(100 * fine.iloc[0])} at every map."]
+    said = printed.sort_values("x")["mean"].tolist()
+    first, last = ([number(100 * values[i]) for values in (ends[HEATMAP], said, ends[PER_CELL])] for i in (0, -1))
+    below = "below" if said[-1] < ends[HEATMAP][-1] else "not below"
+    return [f"The ceiling of HRNet's heatmap falls from {first[0]} AP at 64×48 cells to {last[0]} at 8×6; the paper's "
+            f"trained heatmap falls from {first[1]} to {last[1]}, which is {below} it.",
+            f"SimCC with one bin per cell has a ceiling of {first[2]} and {last[2]}; with 2 bins per pixel it is "
+            f"{number(100 * ends[FINE][0])} at every map."]
+
+
+def _stale(found: pd.DataFrame) -> str:
+    return " Stale: measured with older numerics." if (found["numerics"] != flatpose.NUMERICS).any() else ""
 
 
 def readings_search_page(found: pd.DataFrame) -> str:
@@ -281,7 +281,7 @@ def readings_search_page(found: pd.DataFrame) -> str:
         [f"The default reading explains {default.sum()} of {len(cells)} printed cells, the literal text "
          f"{(cells['literal'].round(1) == cells['published']).sum()}; the best of {counted['tried'].sum()} sets of up "
          f"to {counted['departures'].max()} departures explains {counted['hits'].max()}."],
-        "every set of departures was counted; no network was trained.", table,
+        f"every set of departures was counted; no network was trained.{_stale(found)}", table,
         {"Best sets by number of departures": counted.astype(str)})
 
 

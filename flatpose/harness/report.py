@@ -47,7 +47,7 @@ def write(ids: Sequence[str], root: Path, *, check: bool = False, runs_dir: Path
     for experiment in chosen:
         files |= (experiment_files(experiment, frames) if experiment.picture is None
                   else pictures.files(experiment, reports, runs_dir))
-    if "all" in ids and _has_paper(frames):
+    if "all" in ids:
         files |= study_files(frames, reports)
     files["index.md"] = index(frames, reports, files).encode()
     leftover = [p for e in chosen for p in (*reports.glob(f"{e.id}.svg"), *reports.glob(f"{e.id}.*.svg"))
@@ -76,22 +76,24 @@ def experiment_files(experiment: Experiment, frames: Frames) -> dict[str, bytes]
 
 
 def study_files(frames: Frames, reports: Path) -> dict[str, bytes]:
-    """The pages that need several experiments, or what studies stored."""
-    pairs, simulated = public_pairs(), studies.load(reports / "data" / "simulated_boxes.json")
-    paper, own = tables.paper_boxes(frames), tables.own_boxes(frames)
-    files = {"boxes.md": pages.boxes_page(frames, pairs, simulated).encode(),
-             "boxes.svg": plots.boxes(pairs, paper, own),
-             "boxes.csv": _csv(pd.concat([pairs.assign(kind="public"), paper.assign(kind="paper"),
-                                          own.assign(kind="trained"), simulated.assign(kind="simulated")]))}
-    if len(found := ceilings(reports)):
-        printed, coco = _printed(frames), found.query("task == 'coco' and input == '256×192' and part == 'map'")
+    """The pages of what studies stored, and in the reports on the paper those that need all of its experiments."""
+    stored = {name: studies.load(reports / "data" / f"{name}.json") for name in ("simulated_boxes", "readings_search")}
+    simulated, search, found = stored["simulated_boxes"], stored["readings_search"], ceilings(reports)
+    files: dict[str, bytes] = {}
+    if len(found):
+        printed = _printed(frames)
         files |= {"ceilings.md": pages.ceilings_page(found, printed).encode(), "ceilings.csv": _csv(found),
-                  "ceilings.svg": plots.ceilings(coco, printed)}
-    search = studies.load(reports / "data" / "readings_search.json")
-    files |= claims.files(frames, simulated) | readings.files(frames, search)
+                  "ceilings.svg": plots.ceilings(tables.main_ceilings(found), printed)}
     if len(search):
         files |= {"readings_search.md": pages.readings_search_page(search).encode(),
                   "readings_search.csv": _csv(search)}
+    if _has_paper(frames):
+        pairs, paper, own = public_pairs(), tables.paper_boxes(frames), tables.own_boxes(frames)
+        files |= claims.files(frames, simulated) | readings.files(frames, search) | {
+            "boxes.md": pages.boxes_page(frames, pairs, simulated).encode(),
+            "boxes.svg": plots.boxes(pairs, paper, own),
+            "boxes.csv": _csv(pd.concat([pairs.assign(kind="public"), paper.assign(kind="paper"),
+                                         own.assign(kind="trained"), simulated.assign(kind="simulated")]))}
     return files
 
 
@@ -110,7 +112,8 @@ def index(frames: Frames, reports: Path, files: Mapping[str, bytes]) -> str:
     if not _has_paper(frames):
         used = {name: e for name, e in frames.experiments.items()
                 if frames.files[name].records or frames.files[name].costs}
-        return pages.index_page(Frames(used or frames.experiments, frames.files), (), {})
+        studied = {name: about for name, about in OTHERS.items() if f"{name}.md" in files}
+        return pages.index_page(Frames(used or frames.experiments, frames.files), (), studied)
     found = ceilings(reports)
     name = "why" if "why" in frames.experiments else "fig1"
     curves = (files.get(f"{name}.svg") or plots.files(frames, name)[f"{name}.svg"]) if len(frames.of(name)) else b""
@@ -134,6 +137,7 @@ def ceilings(reports: Path) -> pd.DataFrame:
     found = studies.load(reports / "data" / "ceilings.json")
     if found.empty:
         return found
+    found = found.reindex(columns=[*dict.fromkeys([*found.columns, "AP", "PCKh@0.5"])])
     return found.assign(input=[f"{height}×{width}" for width, height in found["image_size"]],
                         mean=found["PCKh@0.5"].where(found["task"] == "mpii", found["AP"]))
 

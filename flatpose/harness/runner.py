@@ -17,6 +17,7 @@ from typing import Any, NoReturn, TypeVar
 from pydantic import ValidationError
 
 import flatpose
+from flatpose import benchmarks
 from flatpose.config import RunConfig, to_dict
 from flatpose.data import KEYPOINTS_FILE, find_root, identity
 from flatpose.errors import AllRanksError, CheckpointError, DataError, FlatPoseError, RunError
@@ -162,7 +163,7 @@ def _measure(run: RunConfig, seed: int, data_root: Path | None, work_dir: Path, 
 def _keep_keypoints(run: RunConfig, data_root: Path | None, work_dir: Path) -> None:
     """Copy the user's own keypoint set from the data to the run, where ``pack`` finds it beside the weights."""
     root = find_root(data_root)
-    if run.data.task == "custom" and root is not None and not rank():
+    if benchmarks.get(run.data.task).keypoint_set is None and root is not None and not rank():
         write_bytes(work_dir / KEYPOINTS_FILE, (root / KEYPOINTS_FILE).read_bytes())
 
 

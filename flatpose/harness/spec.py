@@ -87,6 +87,8 @@ class Profile:
     name: str
     description: str
     image_size: Optional[tuple[PositiveInt, PositiveInt]] = None
+    shrink: PositiveInt = 1
+    """Input sides and network strides are divided by this: codec strides too, and bins per pixel are multiplied."""
     backbones: dict[str, str] = Field(default_factory=dict)
     pretrained: Optional[bool] = None
     model: dict[str, Any] = Field(default_factory=dict)
@@ -228,12 +230,24 @@ def at_profile(run: RunConfig, profile: Profile, *, source: Literal["embedded", 
         image_size=profile.image_size or run.image_size,
         model=model,
         data=data if source is None else replace(data, source=source),
-        codec=_patched(run.codec, profile.codec.get(run.codec.kind, {})),
+        codec=_patched(shrunk(run.codec, profile.shrink), profile.codec.get(run.codec.kind, {})),
         train=_patched(run.train, profile.train),
         augment=_patched(run.augment, profile.augment),
         augment_final=final and replace(final, augment=_patched(final.augment, profile.augment)),
         eval=_patched(run.eval, profile.eval),
     )
+
+
+def shrunk(codec: Any, factor: int) -> Any:
+    """The codec with as many cells or bins at an input ``factor`` times smaller."""
+    if factor == 1:
+        return codec
+    if hasattr(codec, "stride"):
+        stride = max(1, codec.stride // factor)
+        return replace(codec, stride=stride, sigma=codec.sigma * codec.stride / (factor * stride))
+    if hasattr(codec, "split_ratio"):
+        return replace(codec, split_ratio=codec.split_ratio * factor, flip_shift=None)
+    return codec
 
 
 def _patched(value: Any, overrides: dict[str, Any]) -> Any:

@@ -29,6 +29,8 @@ class Difference:
     n: int
     verdict: Outcome
     """"higher" or "lower": a against b, when the interval excludes zero."""
+    sd: float | None = None
+    """Standard deviation of the paired differences."""
 
 
 def interval(values: Iterable[float], level: float = 0.95) -> tuple[float, float] | None:
@@ -51,7 +53,7 @@ def paired(a: Mapping[int, float], b: Mapping[int, float]) -> Difference:
         return Difference(gaps[0] if gaps else math.nan, None, None, len(gaps), "one seed" if gaps else "no seeds")
     low, high = interval(gaps) or (math.nan, math.nan)
     verdict: Outcome = "higher" if low > 0 else "lower" if high < 0 else "undecided"
-    return Difference(fmean(gaps), low, high, len(gaps), verdict)
+    return Difference(fmean(gaps), low, high, len(gaps), verdict, stdev(gaps))
 
 
 def seeds_needed(sd: float, smallest: float, level: float = 0.95, power: float = 0.8) -> int:

@@ -71,7 +71,8 @@ def grid(experiment: Experiment, results: pd.DataFrame, box: str) -> pd.DataFram
         line |= {f"ceiling, {m['series']}": number(100 * m["mean"]) for m in ceilings if m["x"] == x}
         lines.append(line)
     made = pd.DataFrame(lines).fillna(DASH)
-    return made.T.drop_duplicates().T if ceilings else made
+    level = made.filter(like="ceiling, ")  # codecs of one kind have the same ceiling, which is shown once
+    return made.drop(columns=level.columns[level.T.duplicated()])
 
 
 def rows(experiment: Experiment, frames: Frames, settings: Sequence[tuple[str, str]], *, printed: bool = True
@@ -85,18 +86,18 @@ def rows(experiment: Experiment, frames: Frames, settings: Sequence[tuple[str, s
         printed: Also show what the paper prints and the counts of the paper-size networks.
     """
     results = frames.of(experiment.id)
-    chosen = pd.concat([results.iloc[:0], *(frame.under(results, *s) for s in settings)])
+    chosen = pd.concat([results.iloc[:0], *(frame.under(results, *s) for s in dict.fromkeys(settings))])
     against = compare.against_paper(experiment, frames)
     costs = frames.costs[frames.costs["experiment"] == experiment.id].set_index("row").to_dict("index")
     lines = []
     for row in experiment.rows:
-        name = experiment.metric if row.run.data.task != "mpii" else "PCKh@0.5"
+        name = frame.main_metric(experiment, row.run.data.task)
         line: dict[str, str] = {"row": label(row)}
         said, cost = row.published if printed else None, costs.get(row.id, {}) if printed else {}
         line["printed"] = number(said.metrics.get(name)) if said else DASH  # type: ignore[call-overload]
         own = chosen[(chosen["row"] == row.id) & (chosen["kind"] == "trained")]
         for mean in frame.summary(own, name).to_dict("records"):
-            line[f"measured, {BOXES[mean['box_source'][:3].rstrip(':')]}"] = metric(mean)
+            line[f"measured, {_boxes(mean['box_source'])}"] = metric(mean)
         if (own["status"] == "failed").any() and (own["status"] == "failed").all():
             line["measured, GT boxes"] = "failed"
         line["difference"] = _from_reference(experiment, chosen, row.id, name)
@@ -106,7 +107,7 @@ def rows(experiment: Experiment, frames: Frames, settings: Sequence[tuple[str, s
         by_tool = said is not None and said.gflops_by == "hrnet_tool"
         line["GFLOPs, HRNet's tool"] = number(cost.get("gflops_hrnet_tool"), 2) if by_tool else DASH
         line["GFLOPs"] = number(cost.get("gflops"), 2)
-        line["verdict"] = verdicts(against[against["row"] == row.id]) if printed else DASH
+        line["verdict"] = verdicts(against[against["row"] == row.id], name) if printed else DASH
         lines.append(line)
     made = pd.DataFrame(lines).fillna(DASH)
     order = [c for c in made if not c.startswith("measured")]
@@ -128,22 +129,24 @@ def _from_reference(experiment: Experiment, results: pd.DataFrame, row: str, nam
 
 
 def _headings(experiment: Experiment) -> dict[str, str]:
-    tasks = {row.run.data.task for row in experiment.rows}
-    name = " or ".join(dict.fromkeys("PCKh@0.5" if task == "mpii" else experiment.metric for task in sorted(tasks)))
-    reference = next((r.label for r in experiment.rows if r.id == experiment.reference), "")
+    tasks = sorted({row.run.data.task for row in experiment.rows})
+    name = " or ".join(dict.fromkeys(frame.main_metric(experiment, task) for task in tasks))
+    reference = next((r.label.split(" (")[0] for r in experiment.rows if r.id == experiment.reference), "")
     return {"printed": f"printed {name}", "measured, GT boxes": f"{name}, GT boxes",
             "measured, detector boxes": f"{name}, detector boxes", "difference": f"difference from {reference}"}
 
 
-def verdicts(found: pd.DataFrame) -> str:
-    """The verdicts of one row against the paper, in a few words."""
-    costs = found[found["quantity"].isin(["params_m", "gflops"])]
+def verdicts(found: pd.DataFrame, name: str) -> str:
+    """The verdicts on one row's costs and main metric, in a few words; those on other metrics are in the CSV file."""
+    costs = found[found["quantity"].isin(list(QUANTITIES)) & (found["verdict"] != compare.NOT_RUN)]
     parts = [f"{QUANTITIES[c.quantity].split(' (')[0]}: {c.verdict}" for c in costs.itertuples()
-             if c.verdict not in (compare.WITHIN, compare.NOT_RUN)]
-    if len(costs) and (costs["verdict"] == compare.WITHIN).all():
-        parts = [compare.WITHIN]
-    metrics = found[(found["convention"] == "") & found["measured"].notna()]
-    return "; ".join([*parts, *(f"{m.quantity} {m.verdict}" for m in metrics.itertuples())]) or DASH
+             if c.verdict != compare.WITHIN] or [f"costs {compare.WITHIN}"] * bool(len(costs))
+    metrics = found[(found["quantity"] == name) & found["measured"].notna()]
+    return "; ".join([*parts, *(f"{name}, {_boxes(m.box_source)}: {m.verdict}" for m in metrics.itertuples())]) or DASH
+
+
+def _boxes(source: str) -> str:
+    return BOXES[source.partition(":")[0]]
 
 
 def built(found: pd.DataFrame) -> pd.DataFrame:
@@ -184,13 +187,16 @@ def paper_boxes(frames: Frames) -> pd.DataFrame:
 
 def own_boxes(frames: Frames) -> pd.DataFrame:
     """Networks trained here with both box sources, mean over seeds: label, profile, data, AP_det, AP_gt, …"""
-    trained = frames.results[(frames.results["kind"] == "trained") & (frames.results["status"] == "done")]
-    found = trained.assign(boxes=trained["box_source"].str[:3].str.rstrip(":")).dropna(subset=["AP", "AR"])
-    found = found.drop_duplicates(["run_id", "profile", "boxes"])  # EMA lines come first; rows share runs
+    columns = [f"{m}_{b}" for b in ("det", "gt") for m in ("AP", "AP50", "AR")]
+    trained = frames.results[frames.results["kind"] == "trained"]
+    found = trained.dropna(subset=["AR"]) if "AR" in trained else trained.iloc[:0]
+    if found.empty:
+        return pd.DataFrame(columns=["label", "profile", "data", *columns])
+    found = found.assign(boxes=found["box_source"].str.split(":").str[0]).drop_duplicates(
+        ["run_id", "profile", "boxes"])  # EMA lines come first; rows share runs
     wide = found.pivot_table(index=["label", "profile", "data", "spec_hash"], columns="boxes", sort=False,
                              values=["AP", "AP50", "AR"])
     wide.columns = [f"{metric}_{box}" for metric, box in wide.columns]
-    columns = [f"{m}_{b}" for b in ("det", "gt") for m in ("AP", "AP50", "AR")]
     return wide.reindex(columns=columns).dropna().reset_index()
 
 
@@ -204,6 +210,13 @@ def boxes(found: pd.DataFrame) -> pd.DataFrame:
     if "AP_gt" in found:
         made["gain in AP"] = (100 * (found["AP_gt"] - found["AP_det"])).map(number)
     return pd.DataFrame(made)
+
+
+def main_ceilings(found: pd.DataFrame) -> pd.DataFrame:
+    """Ceilings by feature map on COCO at 256×192, or where these were not measured on the first benchmark there is."""
+    maps = found[found["part"] == "map"]
+    first = maps[(maps["task"] == "coco") & (maps["input"] == "256×192")]
+    return first if len(first) else maps[(maps[["task", "input"]] == maps[["task", "input"]].iloc[0]).all(axis=1)]
 
 
 def ceilings(found: pd.DataFrame) -> pd.DataFrame:
@@ -233,7 +246,8 @@ def _compared(lines: pd.DataFrame) -> pd.DataFrame:
              for name, sign in (("reference", ""), ("measured", ""), ("difference", "+"), ("tolerance", ""))}
     spread = [f" ± {100 * h:.1f} (n = {n})" if pd.notna(h) else f" [{100 * b[0]:.1f}, {100 * b[1]:.1f}]" if b else ""
               for h, n, b in zip(lines["half_width"].astype(float), lines["n"], lines["bootstrap"], strict=True)]
-    shown["measured"] = [m + s for m, s in zip(shown["measured"], spread, strict=True)]
+    what = "measured" if (lines["against"] == "paper").all() else "difference"  # whose interval it is
+    shown[what] = [m + s for m, s in zip(shown[what], spread, strict=True)]
     shown["verdict"] = [f"{v} ({r})" if r else v for v, r in zip(lines["verdict"], lines["reason"], strict=True)]
     tool = lines["convention"].map({"hrnet_tool": ", HRNet's tool", "leaf": ", leaf modules"}).fillna("")
     return pd.DataFrame({"row": lines["label"], "quantity": lines["quantity"].replace(QUANTITIES) + tool, **shown})

@@ -38,22 +38,17 @@ def read_results(path: Path, truth: Annotations, keypoint_set: KeypointSet) -> t
             found.append(entry)
         else:
             left_out["of other categories"] += 1
+    note = said(left_out, len(found), "results")
     if not found:
-        raise DataError(f"no usable result: {said(left_out, 0, 'results')}", where=str(path),
+        raise DataError(f"no usable result: {note}", where=str(path),
                         hint=f"persons are category {category} ({truth.category.get('name')}) in {truth.path.name}")
     if not all("bbox" in entry for entry in found):
         found = [{k: v for k, v in entry.items() if k != "bbox"} for entry in found]
-    return found, _coverage(said(left_out, len(found), "results"), found, truth)
-
-
-def _coverage(used: str, found: Results, truth: Annotations) -> str:
-    """The line for the log: results used, images covered, a warning when they are few."""
     with_persons = {p["image_id"] for p in truth.persons if p["num_keypoints"] and not p["iscrowd"]}
     covered = len(with_persons & {entry["image_id"] for entry in found})
-    line = f"{used}; they cover {covered} of {len(with_persons)} images with persons"
-    if covered < FEW * len(with_persons):
-        line = f"warning: {line}. All persons of the other images count as missed"
-    return line
+    note += f"; they cover {covered} of {len(with_persons)} images with persons"
+    few = covered < FEW * len(with_persons)
+    return found, f"warning: {note}. All persons of the other images count as missed" if few else note
 
 
 def coco_result(item: Any, where: str, images: Container[int], keypoints: int) -> dict[str, Any]:
@@ -106,18 +101,13 @@ def check_keypoints(values: Any, count: int, where: str) -> None:
     if not isinstance(values, list):
         raise DataError(f"{show(values)}, {expected}", where=where)
     if len(values) != 3 * count:
-        raise DataError(f"{len(values)} entries, {expected}", where=where, hint=_count_hint(len(values), count))
+        hints = {2 * count: "x and y without a score: write x, y, score for every keypoint",
+                 count: "one list per keypoint? write all numbers in one flat list"}
+        other = f"{len(values) / 3:g} keypoints: is this a file of another benchmark? see --task"
+        raise DataError(f"{len(values)} entries, {expected}", where=where, hint=hints.get(len(values), other))
     if not all(map(finite, values)):
         bad = next(i for i, value in enumerate(values) if not finite(value))
         raise DataError(f"{show(values[bad])}, expected a finite number", where=f"{where}[{bad}]")
-
-
-def _count_hint(given: int, count: int) -> str:
-    if given == 2 * count:
-        return "x and y without a score: write x, y, score for every keypoint"
-    if given == count:
-        return "one list per keypoint? write all numbers in one flat list"
-    return f"{given / 3:g} keypoints: is this a file of another benchmark? see --task"
 
 
 def _items(path: Path, form: str) -> list[Any]:

@@ -2,21 +2,12 @@
 
 from __future__ import annotations
 
-import importlib
 from typing import TYPE_CHECKING
 
 from flatpose.config import CodecConfig, ModelConfig
 
 if TYPE_CHECKING:
     from torch import nn
-
-BUILDERS = {
-    "baseline": "flatpose.models.baseline", "flatpose": "flatpose.models.flatpose", "hrnet": "flatpose.models.hrnet",
-    "simcc": "flatpose.models.simcc", "sar": "flatpose.models.sar", "srpose": "flatpose.models.srpose",
-    "rtmpose": "flatpose.models.rtmpose", "tokenpose": "flatpose.models.tokenpose",
-    "vitpose": "flatpose.models.vitpose", "sharpose": "flatpose.models.sharpose",
-    "gatedunipose": "flatpose.models.gatedunipose",
-}
 
 
 def build_model(config: ModelConfig, codec: CodecConfig, image_size: tuple[int, int], num_keypoints: int, *,
@@ -28,10 +19,30 @@ def build_model(config: ModelConfig, codec: CodecConfig, image_size: tuple[int, 
         codec: Decides the output form and size.
         image_size: Input (width, height).
         num_keypoints: K.
-        pretrained: Overrides the configuration's choice (False when only the shape matters).
+        pretrained: Overrides the configuration's start weights (False when only the shape matters).
+
+    Raises:
+        SpecError: Network, codec and input size do not fit together.
+        RunError: The start weights are missing or do not fit.
     """
-    if getattr(config, "backbone", None) in ("mobilenetv2_imagenet", "mobilenetv2_embedded"):  # not timm's names
-        importlib.import_module("flatpose.imagenet").register()
-    module = importlib.import_module(BUILDERS[config.kind])
-    wanted = config.pretrained if pretrained is None else pretrained
-    return module.build(config, codec, image_size, num_keypoints, wanted)
+    from flatpose.models import (
+        baseline,
+        flatpose,
+        gatedunipose,
+        hrnet,
+        rtmpose,
+        sar,
+        sharpose,
+        simcc,
+        srpose,
+        tokenpose,
+        vitpose,
+    )
+
+    builders = {
+        "baseline": baseline.build, "flatpose": flatpose.build, "hrnet": hrnet.build, "simcc": simcc.build,
+        "sar": sar.build, "srpose": srpose.build, "rtmpose": rtmpose.build, "tokenpose": tokenpose.build,
+        "vitpose": vitpose.build, "sharpose": sharpose.build, "gatedunipose": gatedunipose.build,
+    }
+    start = getattr(config, "weights", None) or config.pretrained if pretrained is None else pretrained
+    return builders[config.kind](config, codec, image_size, num_keypoints, start)  # type: ignore[operator]

@@ -16,14 +16,13 @@ from torch.nn import functional as F
 
 from flatpose.config import CodecConfig, FlatPoseConfig
 from flatpose.errors import SpecError
-from flatpose.models.backbones import build_backbone
+from flatpose.models.backbones import Start
 from flatpose.models.heads import RegressionHead, SimCCHead, deconv_stack
+from flatpose.models.hrnet import build_trunk, trunk_stride
 from flatpose.models.ica import SemanticBias
 from flatpose.models.position import sine_position_2d
 from flatpose.models.refinement import RefineBlock, salience_head
-from flatpose.models.transformer import CoarseBlock, Style, Trace, init_linear, new_trace, stacked
-
-STRIDE = 32
+from flatpose.models.transformer import CoarseBlock, Style, init_linear
 
 
 class FlatPose(nn.Module):
@@ -47,43 +46,33 @@ class FlatPose(nn.Module):
         self.register_buffer("position", sine_position_2d(grid[1], grid[0], dim), persistent=False)
         self.coarse = nn.ModuleList(_coarse_block(config) for _ in range(config.num_coarse_blocks))
         self.refine = nn.ModuleList(_refine_blocks(config, grid[0] * grid[1], num_keypoints))
-        self.rounds = config.num_refine_blocks if config.share_refine else 1
+        self.rounds = config.num_refine_blocks if config.readings.share_refine else 1
         self.norm = nn.LayerNorm(dim)
         self.deconvs, _ = deconv_stack(dim, config.num_deconvs, config.deconv_dim)
-        self.pool_to = (grid[1], grid[0]) if config.num_deconvs and config.classifier == "pooled" else None
+        self.pool_to = (grid[1], grid[0]) if config.num_deconvs and config.readings.classifier == "pooled" else None
         self.head = head
 
-    def forward(self, images: Tensor, explain: bool = False) -> dict[str, Tensor]:
+    def forward(self, images: Tensor) -> dict[str, Tensor]:
         """Normalised images (B, 3, H, W) -> simcc_x (B, K, Wx) and simcc_y (B, K, Wy) logits, or coords (B, K, 2).
 
-        Args:
-            images: A batch of the size the model was built for.
-            explain: Also return, stacked over the blocks, ``attention`` (N, B, heads, L, L) and ``attn_bias`` like it
-                and ``semantic_coords`` (N, B, L, 2) of the coarse blocks, ``salience`` (M, B, L) and ``selected``
-                (M, B, top_k), the token numbers, of the refine blocks.
+        What happens inside is read by forward hooks: on ``coarse[i].semantic_bias`` (tokens and bias),
+        ``coarse[i].attention.softmax`` (attention weights) and ``refine[i].salience_head`` (scores).
         """
-        trace: Trace = new_trace() if explain else None
         features = self.project(self.backbone(images))  # eq. 1
         height, width = features.shape[-2:]
         tokens = features.flatten(2).transpose(1, 2) + self.position  # eq. 2
         for block in self.coarse:
-            tokens = block(tokens, trace)
-        for block in list(self.refine) * self.rounds:
-            tokens = block(tokens, trace)
+            tokens = block(tokens)
+        for _ in range(self.rounds):
+            for block in self.refine:
+                tokens = block(tokens)
         features = self.norm(tokens).transpose(1, 2).unflatten(2, (height, width))
-        outputs = self.head(self._upsampled(features))
-        return outputs if trace is None else {**outputs, **stacked(trace)}
+        return self.head(self._upsampled(features))
 
     def _upsampled(self, features: Tensor) -> Tensor:
         """Table 5 row 4: deconvolutions; "pooled" brings the finer map back to the size the classifiers expect."""
         features = self.deconvs(features)
         return features if self.pool_to is None else F.adaptive_avg_pool2d(features, self.pool_to)
-
-    def tabulate_bias(self, per_cell: int = 16) -> None:
-        """Inference only and approximate: tabulate the bias of every ICA block (``SemanticBias.tabulate``)."""
-        for module in self.modules():
-            if isinstance(module, SemanticBias):
-                module.tabulate(per_cell)
 
     def use_literal_ica(self, literal: bool = True) -> None:
         """Compute the bias by Algorithm 1 as printed: same values, more work. For counting and comparing cost."""
@@ -93,16 +82,17 @@ class FlatPose(nn.Module):
 
 
 def _style(config: FlatPoseConfig) -> Style:
-    return Style(dim=config.embed_dim, num_heads=config.num_heads, mlp_ratio=config.mlp_ratio, norm=config.norm,
-                 activation=config.activation, dropout=config.dropout, drop_path=config.drop_path)
+    readings = config.readings
+    return Style(dim=config.embed_dim, num_heads=config.num_heads, mlp_ratio=readings.mlp_ratio, norm=readings.norm,
+                 activation=readings.activation, dropout=readings.dropout, drop_path=readings.drop_path)
 
 
 def _coarse_block(config: FlatPoseConfig) -> CoarseBlock:
-    bias = None
+    bias, readings = None, config.readings
     if config.ica:
         bias = SemanticBias(config.embed_dim, config.num_heads, coord_dim=config.coord_dim,
                             grid_size=config.bias_grid_size, grid_dim=config.bias_dim, hidden=config.bias_hidden,
-                            learnable_gamma=config.gamma == "learnable", align_corners=config.align_corners)
+                            learnable_gamma=readings.gamma == "learnable", align_corners=readings.align_corners)
     block = CoarseBlock(_style(config), bias)
     block.attention.apply(init_linear)
     block.feed_forward.apply(init_linear)
@@ -111,37 +101,41 @@ def _coarse_block(config: FlatPoseConfig) -> CoarseBlock:
 
 def _refine_blocks(config: FlatPoseConfig, num_tokens: int, num_keypoints: int) -> list[RefineBlock]:
     """M blocks, or one that is passed M times (reading R9): listed twice, its weights could not be saved."""
+    readings = config.readings
     top_k = num_tokens if config.top_k == "full" else config.top_k
     if top_k > num_tokens:
         raise SpecError(f"top_k {top_k} exceeds the {num_tokens} tokens of this input", where="model.top_k",
                         hint=f'at most {num_tokens}, or "full"')
 
     def block() -> RefineBlock:
-        head = salience_head(config.salience_head, config.embed_dim, num_keypoints)
-        if config.salience == "none":
-            head.requires_grad_(False)  # no gradient reaches it, which distributed training has to be told
-        return RefineBlock(_style(config), top_k, head, config.salience, config.refine_ffn == "all").apply(init_linear)
+        head = salience_head(readings.salience_head, config.embed_dim, num_keypoints)
+        if readings.salience == "none":
+            head.requires_grad_(False)  # no gradient reaches it; otherwise DDP reports unused parameters
+        return RefineBlock(_style(config), top_k, head, readings.salience,
+                           readings.refine_ffn == "all").apply(init_linear)
 
-    return [block() for _ in range(min(1, config.num_refine_blocks) if config.share_refine else
-                                   config.num_refine_blocks)]
+    blocks = config.num_refine_blocks
+    return [block() for _ in range(min(1, blocks) if readings.share_refine else blocks)]
 
 
 def build(config: FlatPoseConfig, codec: CodecConfig, image_size: tuple[int, int], num_keypoints: int,
-          pretrained: bool) -> FlatPose:
+          start: Start) -> FlatPose:
     """The network of a FlatPoseConfig for inputs of ``image_size`` (width, height).
 
     Raises:
-        SpecError: Head and codec do not fit, the size is no multiple of 32, or top_k exceeds the tokens.
+        SpecError: Head and codec do not fit, the size is no multiple of the backbone's stride, or top_k is larger than
+            the number of tokens.
     """
     if codec.kind != config.head:
         raise SpecError(f"head {config.head!r} needs codec {config.head!r}, not {codec.kind!r}", where="model.head")
-    if image_size[0] % STRIDE or image_size[1] % STRIDE:
-        raise SpecError(f"image_size {image_size} is not a multiple of {STRIDE}", where="image_size")
-    grid = (image_size[0] // STRIDE, image_size[1] // STRIDE)
-    backbone, channels = build_backbone(config.backbone, pretrained, drop_path=config.drop_path)
+    stride = trunk_stride(config.backbone)
+    if image_size[0] % stride or image_size[1] % stride:
+        raise SpecError(f"image_size {image_size} is not a multiple of {stride}", where="image_size")
+    grid = (image_size[0] // stride, image_size[1] // stride)
+    backbone, channels = build_trunk(config.backbone, start, drop_path=config.readings.drop_path)
     channels_out = config.deconv_dim if config.num_deconvs else config.embed_dim
     if codec.kind == "simcc":
-        scale = 1 << config.num_deconvs if config.classifier == "wide" else 1
+        scale = 1 << config.num_deconvs if config.readings.classifier == "wide" else 1
         head: nn.Module = SimCCHead(channels_out, grid[0] * grid[1] * scale**2, num_keypoints, image_size,
                                     codec.split_ratio)
     else:

@@ -18,29 +18,31 @@ import torch.nn.functional as F
 from timm.layers import DropPath, SqueezeExcite
 from torch import Tensor, nn
 
-from flatpose.config import CodecConfig, HeatmapCodecConfig
+from flatpose.config import CodecConfig
 from flatpose.config.vit_peers import GatedUniPoseConfig
 from flatpose.errors import SpecError, nearest
+from flatpose.models.backbones import Start
 from flatpose.models.heads import heatmap_conv
+from flatpose.models.hrnet import check_heatmap
 
-STRIDE = 4
 LARGE, SMALL = 13, 3
 LAYER_SCALE = 1e-6
 
 
 @dataclass(frozen=True)
 class Trunk:
-    """Channels and kernel sizes of the blocks of each stage."""
+    """Channels and kernel sizes of the blocks of each stage; the stem's stride, which is the finest map's."""
 
     widths: tuple[int, ...]
     kernels: tuple[tuple[int, ...], ...]
+    stride: int = 4
 
 
 TRUNKS = {
     "unireplknet_s": Trunk((96, 192, 384, 768),
                            ((SMALL,) * 3, (LARGE,) * 3, (LARGE, SMALL, SMALL) * 9, (LARGE,) * 3)),
-    # For CPU minutes.
-    "unireplknet_quick": Trunk((16, 32, 64, 128), ((SMALL,), (LARGE,), (LARGE, SMALL), (LARGE,))),
+    # For CPU minutes: at 128x96 as many cells as at 256x192.
+    "unireplknet_quick": Trunk((16, 32, 64, 128), ((SMALL,), (LARGE,), (LARGE, SMALL), (LARGE,)), stride=2),
 }
 
 
@@ -86,19 +88,19 @@ class ChannelNorm(nn.LayerNorm):
         return super().forward(x.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
 
 
-def _halve(in_channels: int, out_channels: int) -> nn.Sequential:
-    return nn.Sequential(nn.Conv2d(in_channels, out_channels, 3, stride=2, padding=1),
+def _down(in_channels: int, out_channels: int, stride: int = 2) -> nn.Sequential:
+    return nn.Sequential(nn.Conv2d(in_channels, out_channels, 3, stride=stride, padding=1),
                          ChannelNorm(out_channels, eps=1e-6))
 
 
 def _trunk(layout: Trunk, drop_path: float) -> nn.ModuleList:
-    """Four stages at strides 4, 8, 16, 32, each beginning with its downsampling."""
+    """Four stages at 1, 2, 4 and 8 times the stem's stride, each beginning with its downsampling."""
     rates = iter(torch.linspace(0, drop_path, sum(map(len, layout.kernels)), device="cpu").tolist())
     stages, channels = [], 3
     for number, (width, kernels) in enumerate(zip(layout.widths, layout.kernels, strict=True)):
-        down = _halve(channels, width)
+        down = _down(channels, width)
         if number == 0:
-            down = nn.Sequential(_halve(3, width // 2), nn.GELU(), _halve(width // 2, width))
+            down = nn.Sequential(_down(3, width // 2), nn.GELU(), _down(width // 2, width, layout.stride // 2))
         stages.append(nn.Sequential(down, *(UniRepBlock(width, kernel, next(rates)) for kernel in kernels)))
         channels = width
     return nn.ModuleList(stages)
@@ -144,7 +146,7 @@ class GatedUniPose(nn.Module):
         self.head = heatmap_conv(dim, num_keypoints)
 
     def forward(self, images: Tensor) -> dict[str, Tensor]:
-        """(B, 3, H, W) normalised -> heatmap (B, K, H/4, W/4)."""
+        """(B, 3, H, W) normalised -> heatmap (B, K, H / stride, W / stride)."""
         maps, x = [], images
         for stage, lateral in zip(self.stages, self.lateral, strict=True):
             x = stage(x)
@@ -156,14 +158,12 @@ class GatedUniPose(nn.Module):
 
 
 def build(config: GatedUniPoseConfig, codec: CodecConfig, image_size: tuple[int, int], num_keypoints: int,
-          pretrained: bool) -> GatedUniPose:
-    """Our reading of GatedUniPose for a heatmap codec of stride 4; raises SpecError for anything else."""
-    if not isinstance(codec, HeatmapCodecConfig) or codec.stride != STRIDE:
-        raise SpecError("GatedUniPose gives heatmaps of stride 4", where="codec",
-                        hint="use HeatmapCodecConfig(stride=4)")
+          start: Start) -> GatedUniPose:
+    """Our reading of GatedUniPose for a heatmap codec of its stem's stride; raises SpecError for anything else."""
     if config.backbone not in TRUNKS:
         raise SpecError(f"no UniRepLKNet called {config.backbone!r}", where="model.backbone",
                         hint=nearest(config.backbone, TRUNKS))
-    if pretrained:
+    check_heatmap(codec, TRUNKS[config.backbone].stride, "GatedUniPose")
+    if start:
         raise SpecError("no weights for this reading are public", where="model.pretrained", hint="set it to False")
     return GatedUniPose(TRUNKS[config.backbone], config.drop_path, config.embed_dim, num_keypoints)

@@ -70,7 +70,7 @@ class RegressionHead(nn.Module):
         self.mlp = nn.Sequential(nn.Linear(in_channels, hidden), nn.ReLU(inplace=True),
                                  nn.Linear(hidden, 2 * num_keypoints))
         self.num_keypoints = num_keypoints
-        # Every person starts in the middle of its own crop.
+        # The initial prediction is the middle of the crop.
         nn.init.constant_(self.mlp[-1].bias, 0.5)
         nn.init.normal_(self.mlp[-1].weight, std=0.01)
 

@@ -17,10 +17,8 @@ from torch import Tensor, nn
 from flatpose.config import CodecConfig, HeatmapCodecConfig
 from flatpose.config.cnn_peers import HRNetConfig
 from flatpose.errors import SpecError, nearest
-from flatpose.models.backbones import create_timm
+from flatpose.models.backbones import OUTPUT_STRIDE_16, Backbone, Start, create_timm, load_start
 from flatpose.models.heads import heatmap_conv
-
-FINEST_STRIDE = 4
 
 
 def _small_stage(channels: tuple[int, ...]) -> dict[str, object]:
@@ -28,7 +26,8 @@ def _small_stage(channels: tuple[int, ...]) -> dict[str, object]:
             "num_blocks": (1,) * len(channels), "num_channels": channels}
 
 
-# For CPU minutes: timm's own builder with one block per branch and one exchange per stage.
+# For CPU minutes: timm's own builder with one block per branch and one exchange per stage. Its second convolution has
+# no stride, so that its finest branch is at stride 2: at 128x96 as many cells as HRNet has at 256x192.
 SMALL_HRNET = {"hrnet_quick": {
     "stem_width": 16, "stage1": {**_small_stage((16,)), "block_type": "BOTTLENECK"}, "stage2": _small_stage((16, 32)),
     "stage3": _small_stage((16, 32, 64)), "stage4": _small_stage((16, 32, 64, 128)),
@@ -36,16 +35,16 @@ SMALL_HRNET = {"hrnet_quick": {
 
 
 def is_hrnet(name: str) -> bool:
-    """Whether a backbone is one of these (and therefore has stride 4) rather than a stride-32 network."""
+    """Whether a backbone is one of these rather than a network that ends in one coarse map."""
     return name.startswith("hrnet")
 
 
 class HRNetTrunk(nn.Module):
-    """HRNet without a head: (B, 3, H, W) -> (B, C, H/4, W/4); H and W are multiples of 32.
+    """HRNet without a head: (B, 3, H, W) -> (B, C, H / stride, W / stride); H and W are multiples of 32.
 
     Args:
         name: timm's name ("hrnet_w32", "hrnet_w48") or "hrnet_quick".
-        pretrained: Start from timm's ImageNet weights.
+        start: Where the weights start: False, True (timm's ImageNet weights) or a file.
         stages: 4, or 3 to stop before the stride-32 branch appears (TokenPose).
         all_branches: Keep the last fusion whole, so that :meth:`branches` gives every scale (SRPose).
 
@@ -53,9 +52,9 @@ class HRNetTrunk(nn.Module):
         channels: Channels of each branch that :meth:`branches` returns, finest first.
     """
 
-    def __init__(self, name: str, pretrained: bool, *, stages: int = 4, all_branches: bool = False) -> None:
+    def __init__(self, name: str, start: Start, *, stages: int = 4, all_branches: bool = False) -> None:
         super().__init__()
-        net = _create(name, pretrained)
+        net = _create(name, start)
         if stages == 3:
             del net.transition3, net.stage4
         last = list(net.stage4 if stages == 4 else net.stage3)[-1]
@@ -63,10 +62,12 @@ class HRNetTrunk(nn.Module):
         if not all_branches:
             last.fuse_layers = nn.ModuleList([last.fuse_layers[0]])
             widths = widths[:1]
+        if isinstance(start, str) or name in SMALL_HRNET:
+            load_start(net, name, start)
         self.net, self.stages, self.channels = net, stages, tuple(widths)
 
     def forward(self, images: Tensor) -> Tensor:
-        """The stride-4 branch."""
+        """The finest branch."""
         return self.branches(images)[0]
 
     def branches(self, images: Tensor) -> list[Tensor]:
@@ -85,16 +86,44 @@ def _widen(transitions: nn.ModuleList, maps: list[Tensor]) -> list[Tensor]:
     return [maps[i] if isinstance(t, nn.Identity) else t(maps[-1]) for i, t in enumerate(transitions)]
 
 
-def _create(name: str, pretrained: bool) -> Any:
+def _create(name: str, start: Start) -> Any:
     """timm's network, which has no types."""
     if name in SMALL_HRNET:
-        if pretrained:
-            raise SpecError(f"{name!r} has no pretrained weights", where="model.pretrained", hint="set it to False")
-        return HighResolutionNetFeatures(SMALL_HRNET[name], feature_location="")
+        network = HighResolutionNetFeatures(SMALL_HRNET[name], feature_location="")
+        network.conv2.stride = (1, 1)
+        return network
     if not (is_hrnet(name) and timm.is_model(name)):
         known = [*timm.list_models("hrnet*"), *SMALL_HRNET]
         raise SpecError(f"no HRNet called {name!r}", where="model.backbone", hint=nearest(name, known))
-    return create_timm(name, pretrained, features_only=True, feature_location="")
+    return create_timm(name, start is True, features_only=True, feature_location="")
+
+
+def trunk_stride(name: str) -> int:
+    """The output stride of the trunk that :func:`build_trunk` makes."""
+    if is_hrnet(name):
+        return 2 if name in SMALL_HRNET else 4
+    return 16 if name.endswith(OUTPUT_STRIDE_16) else 32
+
+
+def build_trunk(name: str, start: Start, *, drop_path: float = 0.0) -> tuple[nn.Module, int]:
+    """The trunk called ``name`` (an HRNet, or a convolutional timm network) and its channels.
+
+    Raises:
+        SpecError: timm has no such network.
+        RunError: The start weights are missing or do not fit.
+    """
+    if is_hrnet(name):
+        hrnet = HRNetTrunk(name, start)
+        return hrnet, hrnet.channels[0]
+    backbone = Backbone(name, start, drop_path)
+    return backbone, backbone.channels
+
+
+def check_heatmap(codec: CodecConfig, stride: int, system: str) -> None:
+    """Raise SpecError unless the codec makes heatmaps of that stride, the one that ``system`` gives."""
+    if not isinstance(codec, HeatmapCodecConfig) or codec.stride != stride:
+        raise SpecError(f"{system} gives heatmaps of stride {stride} here", where="codec",
+                        hint=f"use HeatmapCodecConfig(stride={stride})")
 
 
 class HRNet(nn.Module):
@@ -105,13 +134,12 @@ class HRNet(nn.Module):
         self.trunk, self.head = trunk, heatmap_conv(trunk.channels[0], num_keypoints)
 
     def forward(self, images: Tensor) -> dict[str, Tensor]:
-        """(B, 3, H, W) normalised -> heatmap (B, K, H/4, W/4)."""
+        """(B, 3, H, W) normalised -> heatmap (B, K, H / stride, W / stride)."""
         return {"heatmap": self.head(self.trunk(images))}
 
 
 def build(config: HRNetConfig, codec: CodecConfig, image_size: tuple[int, int], num_keypoints: int,
-          pretrained: bool) -> HRNet:
-    """HRNet for a heatmap codec of stride 4; raises SpecError for another codec."""
-    if not isinstance(codec, HeatmapCodecConfig) or codec.stride != FINEST_STRIDE:
-        raise SpecError("HRNet gives heatmaps of stride 4", where="codec", hint="use HeatmapCodecConfig(stride=4)")
-    return HRNet(HRNetTrunk(config.backbone, pretrained), num_keypoints)
+          start: Start) -> HRNet:
+    """HRNet for a heatmap codec of its trunk's stride; raises SpecError for another codec."""
+    check_heatmap(codec, trunk_stride(config.backbone), "HRNet")
+    return HRNet(HRNetTrunk(config.backbone, start), num_keypoints)

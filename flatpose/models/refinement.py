@@ -17,7 +17,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from flatpose.models.transformer import Attention, FeedForward, Style, Trace
+from flatpose.models.transformer import Attention, FeedForward, Style
 
 SalienceTraining = Literal["none", "gate", "straight_through"]
 
@@ -32,12 +32,15 @@ def salience_head(kind: Literal["linear", "mlp", "per_keypoint"], dim: int, num_
 class RefineBlock(nn.Module):
     """One select-attend-update iteration.
 
+    A forward hook on ``salience_head`` sees the scores (B, L, n); a token's salience is the largest of its n, and the
+    ``top_k`` most salient are selected, best first.
+
     Args:
         style: Widths, norm placement and regularisation.
         top_k: Tokens selected (the paper's K); the number of tokens for "full".
-        head: Scores of the tokens (B, L, n); the largest of the n counts.
+        head: Scores of the tokens (B, L, n).
         salience: How the head is trained.
-        ffn_on_all: Whether the feed-forward sees the whole context.
+        ffn_on_all: Whether the feed-forward acts on the whole context.
     """
 
     def __init__(self, style: Style, top_k: int, head: nn.Module, salience: SalienceTraining,
@@ -51,21 +54,15 @@ class RefineBlock(nn.Module):
         self.drop = style.drop()
         self.feed_forward = FeedForward(style)
 
-    def forward(self, context: Tensor, trace: Trace = None) -> Tensor:
+    def forward(self, context: Tensor) -> Tensor:
         """X_context (B, L, D) -> the updated context (B, L, D)."""
-        scores = self.salience_head(context).amax(-1)
-        top, selected = scores.topk(self.top_k, dim=-1)
-        if trace is not None:
-            trace["salience"].append(scores)
-            trace["selected"].append(selected)
+        scores, selected = self.salience_head(context).amax(-1).topk(self.top_k, dim=-1)
         index = selected[..., None].expand(-1, -1, context.shape[-1])
         query = context.gather(1, index)  # eq. 11
         refined = self._attend(query, context, index)  # eq. 12
-        if not self.ffn_on_all:
-            refined = self.feed_forward(refined)
-        refined = self._trained(query, refined, top)
-        updated = context.scatter(1, index, refined.to(context.dtype))  # section 3.3.3
-        return self.feed_forward(updated) if self.ffn_on_all else updated
+        if self.ffn_on_all:
+            return self.feed_forward(self._overwrite(context, index, self._gate(query, refined, scores)))
+        return self._overwrite(context, index, self._gate(query, self.feed_forward(refined), scores))
 
     def _attend(self, query: Tensor, context: Tensor, index: Tensor) -> Tensor:
         """Cross-attention of the selected tokens (B, K, D) over all, with its residual."""
@@ -74,11 +71,16 @@ class RefineBlock(nn.Module):
         keys = self.norm(context)
         return query + self.drop(self.attention(keys.gather(1, index), keys))
 
-    def _trained(self, query: Tensor, refined: Tensor, scores: Tensor) -> Tensor:
-        """The refined tokens as written back, with a gradient to their scores unless ``salience`` is "none"."""
+    def _gate(self, query: Tensor, refined: Tensor, scores: Tensor) -> Tensor:
+        """The tokens (B, K, D) to write back, with a gradient to their scores unless ``salience`` is "none"."""
         if self.salience == "none":
             return refined
         gate = torch.sigmoid(scores)[..., None]
         if self.salience == "straight_through":
             gate = gate + (1 - gate).detach()
         return query + gate * (refined - query)
+
+    @staticmethod
+    def _overwrite(context: Tensor, index: Tensor, tokens: Tensor) -> Tensor:
+        """Section 3.3.3: the context with the selected tokens replaced."""
+        return context.scatter(1, index, tokens.to(context.dtype))

@@ -1,9 +1,9 @@
 """RTMPose: Jiang et al., RTMPose: Real-Time Multi-Person Pose Estimation based on MMPose, arXiv 2303.07399, 2023.
 
 CSPNeXt (timm's), a 7x7 convolution to one stride-32 map per keypoint, each map a token; one gated attention unit
-(Hua et al., Transformer Quality in Linear Time, ICML 2022) lets the tokens talk; SimCC classifiers read them.
+(Hua et al., Transformer Quality in Linear Time, ICML 2022) mixes the tokens; SimCC classifiers follow.
 The published weights start from CSPNeXt trained on keypoints (AIC + COCO), which timm does not have: from ImageNet
-weights a lower AP must be expected.
+weights, expect a lower AP.
 """
 
 from __future__ import annotations
@@ -18,8 +18,9 @@ from flatpose.codecs.simcc import simcc_bins
 from flatpose.config import CodecConfig, SimCCCodecConfig
 from flatpose.config.cnn_peers import RTMPoseConfig
 from flatpose.errors import SpecError
-from flatpose.models.backbones import build_backbone
+from flatpose.models.backbones import Start
 from flatpose.models.heads import init_conv
+from flatpose.models.hrnet import build_trunk, trunk_stride
 
 
 class ScaleNorm(nn.Module):
@@ -37,7 +38,7 @@ class ScaleNorm(nn.Module):
 
 
 class GatedAttentionUnit(nn.Module):
-    """One head of squared-ReLU attention whose result is gated by the token itself; residual with a learned scale.
+    """One head of squared-ReLU attention whose result is gated by the token; residual with a learned scale.
 
     Args:
         dim: Width of a token.
@@ -88,10 +89,11 @@ class RTMPose(nn.Module):
 
 
 def build(config: RTMPoseConfig, codec: CodecConfig, image_size: tuple[int, int], num_keypoints: int,
-          pretrained: bool) -> RTMPose:
+          start: Start) -> RTMPose:
     """RTMPose for one input size; raises SpecError for a codec other than SimCC's."""
     if not isinstance(codec, SimCCCodecConfig):
         raise SpecError("RTMPose classifies coordinates", where="codec", hint="use SimCCCodecConfig")
-    backbone, channels = build_backbone(config.backbone, pretrained)
-    cells = (image_size[0] // 32) * (image_size[1] // 32)
+    backbone, channels = build_trunk(config.backbone, start)
+    stride = trunk_stride(config.backbone)
+    cells = (image_size[0] // stride) * (image_size[1] // stride)
     return RTMPose(backbone, channels, cells, num_keypoints, simcc_bins(image_size, codec.split_ratio), config)

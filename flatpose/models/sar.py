@@ -1,7 +1,7 @@
 """SAR: Wang and Zhang, Spatial-Aware Regression for Keypoint Localization, CVPR 2024.
 
-Every cell of the stride-4 map regresses the whole keypoint (its own place minus an offset) and says how much it
-should be trusted. A third branch learns an ordinary heatmap, only to help the trunk train. The trunk is HRNet, or a
+Every cell of the stride-4 map regresses the keypoint (the cell's place minus an offset) and a weight for its own
+answer. A third branch learns an ordinary heatmap, as an auxiliary loss for the trunk. The trunk is HRNet, or a
 ResNet with SimpleBaseline's three deconvolutions. The paper gives no parameter count; ours is 63.6 M for W48.
 """
 
@@ -15,11 +15,11 @@ from torch import Tensor, nn
 from flatpose.config import CodecConfig, SARCodecConfig
 from flatpose.config.cnn_peers import SARConfig
 from flatpose.errors import SpecError
-from flatpose.models.backbones import build_backbone
+from flatpose.models.backbones import Start
 from flatpose.models.heads import deconv_stack, init_conv
-from flatpose.models.hrnet import FINEST_STRIDE, HRNetTrunk, is_hrnet
+from flatpose.models.hrnet import build_trunk, is_hrnet, trunk_stride
 
-PRIOR = 0.01  # what a fresh cell answers, so that the many empty cells do not swamp the first steps
+PRIOR = 0.01  # initial probability of a cell, so that the many empty cells do not dominate the first steps
 
 
 class SAR(nn.Module):
@@ -53,14 +53,15 @@ def _cell_locations(like: Tensor) -> Tensor:
 
 
 def build(config: SARConfig, codec: CodecConfig, image_size: tuple[int, int], num_keypoints: int,
-          pretrained: bool) -> SAR:
-    """SAR for its own codec at stride 4; raises SpecError for another."""
-    if not isinstance(codec, SARCodecConfig) or codec.stride != FINEST_STRIDE:
-        raise SpecError("SAR regresses from every cell of a stride-4 map", where="codec",
-                        hint="use SARCodecConfig(stride=4)")
-    if is_hrnet(config.backbone):
-        hrnet = HRNetTrunk(config.backbone, pretrained)
-        return SAR(hrnet, hrnet.channels[0], num_keypoints)
-    backbone, channels = build_backbone(config.backbone, pretrained)
-    deconvs, channels = deconv_stack(channels, 3, config.deconv_dim)
-    return SAR(nn.Sequential(backbone, deconvs), channels, num_keypoints)
+          start: Start) -> SAR:
+    """SAR for its own codec at the stride of its map; raises SpecError for another."""
+    deconvs = 0 if is_hrnet(config.backbone) else 3
+    stride = trunk_stride(config.backbone) >> deconvs
+    if not isinstance(codec, SARCodecConfig) or codec.stride != stride:
+        raise SpecError(f"SAR regresses from every cell of a stride-{stride} map here", where="codec",
+                        hint=f"use SARCodecConfig(stride={stride})")
+    trunk, channels = build_trunk(config.backbone, start)
+    if deconvs:
+        upsampling, channels = deconv_stack(channels, deconvs, config.deconv_dim)
+        trunk = nn.Sequential(trunk, upsampling)
+    return SAR(trunk, channels, num_keypoints)

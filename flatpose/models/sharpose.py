@@ -1,8 +1,8 @@
 """SHaRPose: An et al., Sparse High-Resolution Representation for Human Pose Estimation, AAAI 2024.
 
 One vision transformer runs twice. Coarse stage: the image at half resolution, with one token per keypoint and one for
-the quality of the answer; all keypoints get a heatmap, the attention that keypoints pay to image cells is recorded,
-and a small MLP predicts how good the answer is. Fine stage, for persons whose answer is not good enough: the cells with
+the quality of the answer; all keypoints get a heatmap, the attention from keypoints to image cells is recorded,
+and a small MLP predicts the quality of the answer. Fine stage, for persons of low predicted quality: the cells with
 most attention are replaced by their four full-resolution patches (plus what the coarse stage made of the cell), the
 others keep their coarse patch, and the keypoint tokens start afresh.
 
@@ -19,13 +19,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from flatpose.config import CodecConfig, HeatmapCodecConfig
+from flatpose.config import CodecConfig
 from flatpose.config.vit_peers import SHaRPoseConfig
-from flatpose.errors import SpecError
+from flatpose.models.backbones import Start
+from flatpose.models.hrnet import check_heatmap
 from flatpose.models.transformer import init_linear
-from flatpose.models.vit import PATCH, build_vit, grid_of, pretrained_vit, resized_position
+from flatpose.models.vit import build_vit, grid_of, patch_size, pretrained_vit, resized_position
 
-STRIDE = 4
 NORM_EPS = 1e-5
 ATTENTION_MEMORY = 0.99  # of the running mean over blocks
 
@@ -63,8 +63,9 @@ class SHaRPose(nn.Module):
         """Normalised images (B, 3, H, W) to both answers and what decided between them.
 
         Returns:
-            ``heatmap`` (B, K, H/4, W/4), refined where asked for; ``heatmap_coarse`` like it; ``quality`` (B,)
-            predicted for the coarse answer; ``cell_score`` (B, cells) attention of keypoints, row by row.
+            ``heatmap`` (B, K, 4h, 4w) of h x w fine patches, refined where asked for; ``heatmap_coarse``
+            like it; ``quality`` (B,) predicted for the coarse answer; ``cell_score`` (B, cells), the attention of
+            keypoints, row by row.
         """
         coarse_input = self._embed(F.interpolate(images, scale_factor=0.5, mode="bilinear"), 0)
         tokens, cell_score = self._coarse_stage(coarse_input)
@@ -167,15 +168,16 @@ def _head(dim: int, cells: int) -> nn.Sequential:
 
 
 def build(config: SHaRPoseConfig, codec: CodecConfig, image_size: tuple[int, int], num_keypoints: int,
-          pretrained: bool) -> SHaRPose:
-    """SHaRPose for a heatmap codec of stride 4; raises SpecError for another codec or a size that does not fit."""
-    if not isinstance(codec, HeatmapCodecConfig) or codec.stride != STRIDE:
-        raise SpecError("SHaRPose gives heatmaps of stride 4", where="codec", hint="use HeatmapCodecConfig(stride=4)")
-    grid = grid_of(image_size, 2 * PATCH)
+          start: Start) -> SHaRPose:
+    """SHaRPose; raises SpecError unless the codec makes heatmaps of a quarter of a patch and the size fits."""
+    patch = patch_size(config.backbone)
+    stride = patch // 4
+    check_heatmap(codec, stride, "SHaRPose")
+    grid = grid_of(image_size, 2 * patch)
     vit = build_vit(config.backbone, image_size, num_heads=config.num_heads, drop_path=config.drop_path,
                     norm_eps=NORM_EPS, position=False)
-    map_size = (image_size[1] // STRIDE, image_size[0] // STRIDE)
+    map_size = (image_size[1] // stride, image_size[0] // stride)
     model = SHaRPose(vit, grid, map_size, num_keypoints, config.alpha, config.threshold)
-    if pretrained:
-        model.load_pretrained(pretrained_vit(config.backbone))
+    if start:
+        model.load_pretrained(pretrained_vit(config.backbone, start))
     return model

@@ -13,9 +13,9 @@ from torch import Tensor, nn
 from flatpose.config import CodecConfig, SimCCCodecConfig
 from flatpose.config.cnn_peers import SimCCConfig
 from flatpose.errors import SpecError
-from flatpose.models.backbones import build_backbone
+from flatpose.models.backbones import Start
 from flatpose.models.heads import SimCCHead
-from flatpose.models.hrnet import FINEST_STRIDE, HRNetTrunk, is_hrnet
+from flatpose.models.hrnet import build_trunk, trunk_stride
 
 
 class SimCC(nn.Module):
@@ -31,17 +31,12 @@ class SimCC(nn.Module):
 
 
 def build(config: SimCCConfig, codec: CodecConfig, image_size: tuple[int, int], num_keypoints: int,
-          pretrained: bool) -> SimCC:
+          start: Start) -> SimCC:
     """SimCC for one input size; raises SpecError for a codec other than SimCC's."""
     if not isinstance(codec, SimCCCodecConfig):
         raise SpecError("SimCC classifies coordinates", where="codec", hint="use SimCCCodecConfig")
-    trunk: nn.Module
-    if is_hrnet(config.backbone):
-        trunk = hrnet = HRNetTrunk(config.backbone, pretrained)
-        channels, stride = hrnet.channels[0], FINEST_STRIDE
-    else:
-        trunk, channels = build_backbone(config.backbone, pretrained)
-        stride = 32
+    trunk, channels = build_trunk(config.backbone, start)
+    stride = trunk_stride(config.backbone)
     cells = (image_size[0] // stride) * (image_size[1] // stride)
     head = SimCCHead(channels, cells, num_keypoints, image_size, codec.split_ratio, config.maps_per_keypoint)
     return SimCC(trunk, head)

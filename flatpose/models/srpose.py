@@ -1,6 +1,6 @@
 """SRPose: Wang et al., Lightweight Super-Resolution Head for Human Pose Estimation, ACM Multimedia 2023.
 
-A light decoder walks from the coarsest feature map to the finest. At each of the four levels a super-resolution
+A light decoder goes from the coarsest feature map to the finest. At each of the four levels a super-resolution
 head turns the features into heatmaps finer than the level itself: 1/4 of the input at the first three, the full input
 resolution at the last. All are supervised; inference keeps the last. Before that, a plain heatmap of the coarsest
 level is predicted and fused back into the features.
@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from flatpose.config import CodecConfig, HeatmapCodecConfig
 from flatpose.config.cnn_peers import SRPoseConfig
 from flatpose.errors import SpecError
-from flatpose.models.backbones import Pyramid
+from flatpose.models.backbones import Pyramid, Start
 from flatpose.models.heads import init_conv
 from flatpose.models.hrnet import HRNetTrunk, is_hrnet
 
@@ -103,19 +103,19 @@ class SRPose(nn.Module):
 class _HRNetPyramid(HRNetTrunk):
     """HRNet with its last fusion whole: all four branches."""
 
-    def __init__(self, name: str, pretrained: bool) -> None:
-        super().__init__(name, pretrained, all_branches=True)
+    def __init__(self, name: str, start: Start) -> None:
+        super().__init__(name, start, all_branches=True)
 
     def forward(self, images: Tensor) -> list[Tensor]:  # type: ignore[override]
         return self.branches(images)
 
 
 def build(config: SRPoseConfig, codec: CodecConfig, image_size: tuple[int, int], num_keypoints: int,
-          pretrained: bool) -> SRPose:
+          start: Start) -> SRPose:
     """SRPose for a heatmap codec of stride 1; raises SpecError for another."""
     if not isinstance(codec, HeatmapCodecConfig) or codec.stride != 1:
         raise SpecError("SRPose gives heatmaps at the resolution of the input", where="codec",
                         hint="use HeatmapCodecConfig(stride=1, sigma=8)")
     pyramid = _HRNetPyramid if is_hrnet(config.backbone) else Pyramid
-    trunk = pyramid(config.backbone, pretrained)
+    trunk = pyramid(config.backbone, start)
     return SRPose(trunk, tuple(trunk.channels), num_keypoints)

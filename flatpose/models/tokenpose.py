@@ -15,10 +15,11 @@ import torch.nn.functional as F
 from timm.models.vision_transformer import Block
 from torch import Tensor, nn
 
-from flatpose.config import CodecConfig, HeatmapCodecConfig
+from flatpose.config import CodecConfig
 from flatpose.config.vit_peers import TokenPoseConfig
 from flatpose.errors import SpecError
-from flatpose.models.hrnet import FINEST_STRIDE, HRNetTrunk
+from flatpose.models.backbones import Start
+from flatpose.models.hrnet import HRNetTrunk, check_heatmap, trunk_stride
 from flatpose.models.position import sine_position_2d
 from flatpose.models.transformer import init_linear
 
@@ -56,7 +57,7 @@ class TokenPose(nn.Module):
         nn.init.trunc_normal_(self.keypoint_tokens, std=0.02)
 
     def forward(self, images: Tensor) -> dict[str, Tensor]:
-        """(B, 3, H, W) normalised -> heatmap (B, K, H/4, W/4)."""
+        """(B, 3, H, W) normalised -> heatmap (B, K, H / stride, W / stride)."""
         visual = self.to_tokens(self._patches(self.trunk(images))) + self.position
         tokens = torch.cat([self.keypoint_tokens.expand(len(visual), -1, -1), visual], dim=1)
         position = F.pad(self.position, (0, 0, self.num_keypoints, 0))  # nothing for the keypoint tokens
@@ -83,15 +84,15 @@ def _head(dim: int, hidden: int | None, cells: int) -> nn.Sequential:
 
 
 def build(config: TokenPoseConfig, codec: CodecConfig, image_size: tuple[int, int], num_keypoints: int,
-          pretrained: bool) -> TokenPose:
-    """TokenPose for a heatmap codec of stride 4.
+          start: Start) -> TokenPose:
+    """TokenPose for a heatmap codec of its trunk's stride.
 
     Raises:
         SpecError: Another codec, or blocks, heads or patches that do not divide evenly.
     """
-    if not isinstance(codec, HeatmapCodecConfig) or codec.stride != FINEST_STRIDE:
-        raise SpecError("TokenPose gives heatmaps of stride 4", where="codec", hint="use HeatmapCodecConfig(stride=4)")
-    map_size = (image_size[0] // FINEST_STRIDE, image_size[1] // FINEST_STRIDE)
+    stride = trunk_stride(config.backbone)
+    check_heatmap(codec, stride, "TokenPose")
+    map_size = (image_size[0] // stride, image_size[1] // stride)
     for size, patch in zip(map_size, config.patch_size, strict=True):
         if size % patch:
             raise SpecError(f"{size} cells are no multiple of a patch of {patch}", where="model.patch_size")
@@ -100,5 +101,5 @@ def build(config: TokenPoseConfig, codec: CodecConfig, image_size: tuple[int, in
     if config.embed_dim % config.num_heads:
         raise SpecError(f"{config.embed_dim} channels cannot be split into {config.num_heads} heads",
                         where="model.num_heads")
-    trunk = HRNetTrunk(config.backbone, pretrained, stages=3)
+    trunk = HRNetTrunk(config.backbone, start, stages=3)
     return TokenPose(config, trunk, trunk.channels[0], map_size, num_keypoints)

@@ -6,16 +6,12 @@ What the paper does not say is in ``Style`` (reading R4); every projection has a
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal, Optional
+from typing import Literal
 
-import torch
 from timm.layers import DropPath
 from torch import Tensor, nn
 
 from flatpose.models.ica import SemanticBias
-
-Trace = Optional[dict[str, list[Tensor]]]
-"""Where intermediate tensors are appended for the figures; None in a normal forward pass."""
 
 
 @dataclass(frozen=True)
@@ -38,6 +34,8 @@ class Style:
 class Attention(nn.Module):
     """Multi-head attention with an optional additive bias (eq. 10), written out so that every matmul is counted.
 
+    A forward hook on ``softmax`` sees the attention weights (B, heads, Q, L).
+
     Args:
         dim: D.
         num_heads: N_h.
@@ -46,18 +44,17 @@ class Attention(nn.Module):
     def __init__(self, dim: int, num_heads: int) -> None:
         super().__init__()
         self.num_heads, self.scale = num_heads, (dim // num_heads) ** -0.5
+        self.softmax = nn.Softmax(dim=-1)
         self.to_q, self.to_kv, self.out = nn.Linear(dim, dim), nn.Linear(dim, 2 * dim), nn.Linear(dim, dim)
 
-    def forward(self, queries: Tensor, context: Tensor, bias: Tensor | None = None, trace: Trace = None) -> Tensor:
+    def forward(self, queries: Tensor, context: Tensor, bias: Tensor | None = None) -> Tensor:
         """Queries (B, Q, D), context (B, L, D), bias (B, heads, Q, L) -> (B, Q, D)."""
         q = self._heads(self.to_q(queries))
         k, v = (self._heads(t) for t in self.to_kv(context).chunk(2, dim=-1))
         scores = (q * self.scale) @ k.transpose(-2, -1)
         if bias is not None:
             scores = scores + bias
-        weights = scores.softmax(dim=-1)
-        if trace is not None:
-            trace["attention"].append(weights)
+        weights = self.softmax(scores)
         return self.out((weights.to(v.dtype) @ v).transpose(1, 2).flatten(2))
 
     def _heads(self, tokens: Tensor) -> Tensor:
@@ -98,27 +95,12 @@ class CoarseBlock(nn.Module):
         self.drop = style.drop()
         self.feed_forward = FeedForward(style)
 
-    def forward(self, tokens: Tensor, trace: Trace = None) -> Tensor:
+    def forward(self, tokens: Tensor) -> Tensor:
         """(B, L, D) -> (B, L, D)."""
         x = self.norm(tokens) if self.pre_norm else tokens
         bias = None if self.semantic_bias is None else self.semantic_bias(x)
-        if trace is not None and self.semantic_bias is not None:
-            trace["attn_bias"].append(bias)
-            trace["semantic_coords"].append(self.semantic_bias.coordinates(x))
-        tokens = tokens + self.drop(self.attention(x, x, bias, trace))
+        tokens = tokens + self.drop(self.attention(x, x, bias))
         return self.feed_forward(tokens if self.pre_norm else self.norm(tokens))
-
-
-def table6(block: CoarseBlock) -> dict[str, float | list[int]]:
-    """The entries of Table 6 as a built block has them, by the paper's symbols; raises ValueError without ICA."""
-    bias = block.semantic_bias
-    if bias is None:
-        raise ValueError("this block has standard attention")
-    first, last = bias.mlp[0], bias.mlp[2]
-    dim = block.attention.to_q.in_features
-    return {"D": dim, "N_h": block.attention.num_heads, "d_k": dim // block.attention.num_heads,
-            "D'": bias.to_qk.out_features // 4, "gamma": float(bias.gamma), "S": bias.grid.shape[-1],
-            "D_bias": bias.grid.shape[0], "MLP_interp": [first.in_features, first.out_features, last.out_features]}
 
 
 def init_linear(module: nn.Module) -> None:
@@ -127,13 +109,3 @@ def init_linear(module: nn.Module) -> None:
         nn.init.trunc_normal_(module.weight, std=0.02)
         if module.bias is not None:
             nn.init.zeros_(module.bias)
-
-
-def new_trace() -> dict[str, list[Tensor]]:
-    """An empty trace for one forward pass."""
-    return {name: [] for name in ("attention", "attn_bias", "semantic_coords", "salience", "selected")}
-
-
-def stacked(trace: dict[str, list[Tensor]]) -> dict[str, Tensor]:
-    """One tensor per name, blocks first; names with nothing recorded are left out."""
-    return {name: torch.stack(parts) for name, parts in trace.items() if parts}

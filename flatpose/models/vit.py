@@ -7,24 +7,31 @@ of ViTPose trained their own ViT-S, so that a ViT-S here starts from timm's DINO
 from __future__ import annotations
 
 from functools import partial
+from math import isqrt
 from typing import Any
 
 import timm
+import torch
 import torch.nn.functional as F
 from timm.models.vision_transformer import VisionTransformer
 from torch import Tensor, nn
 
 from flatpose.errors import SpecError, nearest
-from flatpose.models.backbones import create_timm
+from flatpose.models.backbones import Start, create_timm, fitted, start_state
 
-PATCH = 16
-# For CPU minutes: timm's class with few and narrow blocks.
-SMALL_VIT: dict[str, dict[str, Any]] = {"vit_quick": {"embed_dim": 96, "depth": 4}}
+PATCH_PADDING = (2, 2)  # ViTPose reads its patches with two pixels of padding
+SMALL_VIT: dict[str, dict[str, Any]] = {"vit_quick": {"embed_dim": 96, "depth": 4, "patch_size": 8}}
+"""For CPU minutes: timm's class with few and narrow blocks. At 128x96 its patches of 8 pixels make 16x12 tokens."""
+
+
+def patch_size(name: str) -> int:
+    """Pixels along the side of a patch."""
+    return SMALL_VIT[name]["patch_size"] if name in SMALL_VIT else 16
 
 
 def build_vit(name: str, image_size: tuple[int, int], *, num_heads: int, drop_path: float, norm_eps: float,
               position: bool = True) -> Any:
-    """timm's ViT with 16-pixel patches and without class token, for inputs of ``image_size`` (width, height).
+    """timm's plain ViT without class token, for inputs of ``image_size`` (width, height).
 
     ``position=False`` leaves the position code to the caller.
 
@@ -43,6 +50,36 @@ def build_vit(name: str, image_size: tuple[int, int], *, num_heads: int, drop_pa
     return create_timm(name, False, **options)
 
 
+class ViTTrunk(nn.Module):
+    """A ViT as ViTPose has it: normalised images (B, 3, H, W) -> features (B, channels, H / stride, W / stride).
+
+    Args:
+        name: timm's name, or a small one.
+        start: Where its weights start.
+        image_size: Input (width, height).
+        num_heads: Heads of every block.
+        drop_path: Stochastic depth of the last block.
+    """
+
+    def __init__(self, name: str, start: Start, image_size: tuple[int, int], *, num_heads: int = 4,
+                 drop_path: float = 0.0) -> None:
+        super().__init__()
+        self.stride = patch_size(name)
+        self.grid = grid_of(image_size, self.stride)
+        self.net = build_vit(name, image_size, num_heads=num_heads, drop_path=drop_path, norm_eps=1e-6)
+        self.net.patch_embed.proj.padding = PATCH_PADDING
+        self.channels: int = self.net.embed_dim
+        if start:
+            state = pretrained_vit(name, start)
+            slot, patches = resized_position(state["pos_embed"], self.grid)
+            state["pos_embed"] = patches + slot
+            self.net.load_state_dict(fitted(state, self.net.state_dict(), where="model.backbone"))
+
+    def forward(self, images: Tensor) -> Tensor:
+        """The tokens after the last norm, as a map."""
+        return self.net.forward_features(images).transpose(1, 2).unflatten(2, self.grid)
+
+
 def _width(name: str) -> int:
     if name in SMALL_VIT:
         return SMALL_VIT[name]["embed_dim"]
@@ -52,32 +89,35 @@ def _width(name: str) -> int:
     return {"tiny": 192, "small": 384, "base": 768, "large": 1024, "huge": 1280}[name.split("_")[1]]
 
 
-def pretrained_vit(name: str) -> dict[str, Tensor]:
-    """State dict of timm's network of that name and tag, for 224x224 pixels and with its class token.
+def pretrained_vit(name: str, start: Start) -> dict[str, Tensor]:
+    """State dict to start from, with the position code of its own input size: timm's (class token included) or a file.
 
     Raises:
-        SpecError: The network is one of our small ones, which have no weights.
         RunError: The weights are neither on disk nor to be downloaded.
     """
-    if name in SMALL_VIT:
-        raise SpecError(f"{name!r} has no pretrained weights", where="model.pretrained", hint="set it to False")
+    if isinstance(start, str) or name in SMALL_VIT:
+        return start_state(name, start)
     return create_timm(name, True, num_classes=0).state_dict()
 
 
 def resized_position(code: Tensor, grid: tuple[int, int]) -> tuple[Tensor, Tensor]:
-    """A square position code (1, 1 + n * n, D) as class slot (1, 1, D) and patches (1, height * width, D) of ``grid``.
+    """A position code as class slot (1, 1, D) and patches (1, height * width, D) of another ``grid`` (height, width).
 
     Args:
-        code: Position code of the pretrained network, class slot first.
-        grid: Patches (height, width) of the new input.
+        code: Position code of the pretrained network: a class slot and n x n patches, or without a slot (which is then
+            zero) 4n x 3n patches, the shape of the small ViT's input.
+        grid: Patches of the new input.
     """
-    slot, patches = code[:, :1], code[:, 1:]
-    side = round(patches.shape[1] ** 0.5)
-    maps = patches.transpose(1, 2).unflatten(2, (side, side))
+    side = isqrt(code.shape[1] - 1)
+    if side**2 == code.shape[1] - 1:
+        slot, patches, rows = code[:, :1], code[:, 1:], side
+    else:
+        slot, patches, rows = torch.zeros_like(code[:, :1]), code, isqrt(code.shape[1] * 4 // 3)
+    maps = patches.transpose(1, 2).unflatten(2, (rows, -1))
     return slot, F.interpolate(maps, grid, mode="bicubic").flatten(2).transpose(1, 2)
 
 
-def grid_of(image_size: tuple[int, int], patch: int = PATCH) -> tuple[int, int]:
+def grid_of(image_size: tuple[int, int], patch: int) -> tuple[int, int]:
     """Patches (height, width) of an input (width, height); raises SpecError when a side is no multiple of a patch."""
     width, height = image_size
     if width % patch or height % patch:

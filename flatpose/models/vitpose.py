@@ -11,15 +11,12 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from flatpose.config import CodecConfig, HeatmapCodecConfig
+from flatpose.config import CodecConfig
 from flatpose.config.vit_peers import ViTPoseConfig
-from flatpose.errors import SpecError
+from flatpose.models.backbones import Start
 from flatpose.models.heads import deconv_stack, heatmap_conv
-from flatpose.models.vit import build_vit, grid_of, pretrained_vit, resized_position
-
-STRIDE = 4
-PATCH_PADDING = (2, 2)
-NORM_EPS = 1e-6
+from flatpose.models.hrnet import check_heatmap
+from flatpose.models.vit import ViTTrunk, patch_size
 
 
 class ViTPose(nn.Module):
@@ -34,13 +31,12 @@ class ViTPose(nn.Module):
 
     def __init__(self, backbone: Any, grid: tuple[int, int], deconv_dim: int, num_keypoints: int) -> None:
         super().__init__()
-        backbone.patch_embed.proj.padding = PATCH_PADDING
         self.backbone, self.grid = backbone, grid
         self.deconvs, channels = deconv_stack(backbone.embed_dim, 2, deconv_dim)
         self.head = heatmap_conv(channels, num_keypoints)
 
     def forward(self, images: Tensor) -> dict[str, Tensor]:
-        """(B, 3, H, W) normalised -> heatmap (B, K, H/4, W/4)."""
+        """(B, 3, H, W) normalised -> heatmap (B, K, 4h, 4w) of h x w patches."""
         tokens = self.backbone.forward_features(images)
         features = tokens.transpose(1, 2).unflatten(2, self.grid)
         return {"heatmap": self.head(self.deconvs(features))}
@@ -53,22 +49,10 @@ class ViTPose(nn.Module):
         """Parameters beside biases and norms that weight decay spares."""
         return {"backbone.pos_embed"}
 
-    def load_pretrained(self, state: dict[str, Tensor]) -> None:
-        """Start from a plain ViT's state dict (class token and position code of its own input size included)."""
-        slot, patches = resized_position(state["pos_embed"], self.grid)
-        own = {key: state[key] for key in self.backbone.state_dict()}
-        self.backbone.load_state_dict({**own, "pos_embed": patches + slot})
-
 
 def build(config: ViTPoseConfig, codec: CodecConfig, image_size: tuple[int, int], num_keypoints: int,
-          pretrained: bool) -> ViTPose:
-    """ViTPose for a heatmap codec of stride 4; raises SpecError for another codec or a size that does not fit."""
-    if not isinstance(codec, HeatmapCodecConfig) or codec.stride != STRIDE:
-        raise SpecError("ViTPose gives heatmaps of stride 4", where="codec", hint="use HeatmapCodecConfig(stride=4)")
-    grid = grid_of(image_size)
-    backbone = build_vit(config.backbone, image_size, num_heads=config.num_heads, drop_path=config.drop_path,
-                         norm_eps=NORM_EPS)
-    model = ViTPose(backbone, grid, config.deconv_dim, num_keypoints)
-    if pretrained:
-        model.load_pretrained(pretrained_vit(config.backbone))
-    return model
+          start: Start) -> ViTPose:
+    """ViTPose for a heatmap codec of a quarter of a patch; raises SpecError for another or a size that does not fit."""
+    check_heatmap(codec, patch_size(config.backbone) // 4, "ViTPose")
+    trunk = ViTTrunk(config.backbone, start, image_size, num_heads=config.num_heads, drop_path=config.drop_path)
+    return ViTPose(trunk.net, trunk.grid, config.deconv_dim, num_keypoints)

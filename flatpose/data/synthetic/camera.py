@@ -69,7 +69,7 @@ def crop_to(rng: np.random.Generator, level: Level, camera: Camera, points: Arra
 
 
 def place_people(rng: np.random.Generator, level: Level, count: int) -> Array:
-    """Ground positions (count, 3) in metres; the first person stands at the origin, the others beside an earlier one."""
+    """Ground positions (count, 3) in metres; the first person stands at the origin, the others to its sides."""
     places = np.zeros((count, 3))
     side = rng.choice([-1, 1], count)
     for i in range(1, count):

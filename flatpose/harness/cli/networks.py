@@ -180,6 +180,7 @@ def submit_coco_test_dev(
 
 
 def _run_on_test_dev(run_dir: Path, data_root: Path, out_dir: Path, name: str, any_list: bool) -> Path:
+    from flatpose import benchmarks
     from flatpose.config import from_dict
     from flatpose.data.submit import coco_test_dev, image_ids
     from flatpose.harness.store import RunDir
@@ -188,7 +189,7 @@ def _run_on_test_dev(run_dir: Path, data_root: Path, out_dir: Path, name: str, a
     record, weights = RunDir(run_dir).record(), run_dir / "weights.safetensors"
     if record is None or record.status != "done" or not weights.is_file():
         raise SpecError("no finished run with its weights", where=str(run_dir), hint="flatpose-exp status")
-    if record.spec["data"]["task"] != "coco":
+    if record.spec["data"]["task"] != benchmarks.COCO.name:
         raise SpecError(f"a run on {record.spec['data']['task']}, expected coco", where=str(run_dir))
     data = load_test_dev(data_root)
     image_ids(data.val.annotation_file, any_list=any_list)  # before hours of predicting

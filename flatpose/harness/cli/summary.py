@@ -39,8 +39,8 @@ def table(experiment: Experiment, outcomes: Sequence[Outcome]) -> tuple[tuple[st
 def _metric(experiment: Experiment, outcomes: Sequence[Outcome]) -> str:
     from flatpose import benchmarks
 
-    task = outcomes[0].planned.run.data.task if outcomes else "coco"
-    return experiment.metric if task == "coco" else benchmarks.get(task).main_metric
+    tasks = [outcome.planned.run.data.task for outcome in outcomes[:1]]
+    return benchmarks.get(tasks[0]).metric(experiment.metric) if tasks else experiment.metric
 
 
 def _mean(found: Mapping[int, Result], metric: str) -> str:
