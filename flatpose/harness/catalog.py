@@ -1,6 +1,6 @@
 """Loads and validates experiments, by id or from a spec file anywhere. The only module that imports experiments/.
 
-``claims``, ``readings`` and the other lists of experiments/ are reached through the functions at the end.
+``claims``, ``readings`` and the other lists of experiments/ are reached through functions of their name.
 """
 
 from __future__ import annotations
@@ -17,11 +17,12 @@ from typing import Any
 
 from pydantic import ValidationError
 
+import flatpose.config
 from flatpose.config import RunConfig
 from flatpose.config.run import from_dict
 from flatpose.errors import DataError, FlatPoseError, SpecError, nearest
 from flatpose.harness import spec as vocabulary
-from flatpose.harness.spec import Experiment, Profile, Row, at_profile
+from flatpose.harness.spec import Experiment, Profile, Row, at_profile, require
 from flatpose.io import read_json
 
 LARGEST_SIDE, LARGEST_BATCH, LARGEST_EPOCHS = 4096, 1 << 16, 100_000
@@ -42,54 +43,42 @@ def load(name: str) -> Experiment:
     """
     if name.endswith(".py"):
         return _from_file(Path(name).resolve())
-    if name not in ids():
-        raise SpecError(f"unknown experiment {name!r}", hint=nearest(name, ids()))
-    return _from_file(FOLDER / f"{name}.py")
+    return _from_file(FOLDER / require(name, {i: f"{i}.py" for i in ids()}, "experiment"))
 
 
 def find_row(experiment: Experiment, row: str) -> Row:
     """The row of that id; raises SpecError with the nearest one."""
-    rows = {r.id: r for r in experiment.rows}
-    if row not in rows:
-        raise SpecError(f"{experiment.id} has no row {row!r}", hint=nearest(row, rows))
-    return rows[row]
+    return require(row, {r.id: r for r in experiment.rows}, "row", where=experiment.id)
 
 
 def find_profile(experiment: Experiment, profile: str | None) -> Profile:
     """The profile of that name, the experiment's default for None; raises SpecError with the nearest one."""
-    name = profile or experiment.default_profile
-    if name not in experiment.profiles:
-        raise SpecError(f"{experiment.id} has no profile {name!r}", hint=nearest(name, experiment.profiles))
-    return experiment.profiles[name]
+    return require(profile or experiment.default_profile, experiment.profiles, "profile", where=experiment.id)
 
 
 def claims() -> tuple[Any, ...]:
     """The paper's quantitative sentences (experiments/claims.py)."""
-    return tuple(_module("claims").CLAIMS)
+    return tuple(import_module("experiments.claims").CLAIMS)
 
 
 def claim_pairs() -> tuple[Any, ...]:
     """The comparisons of cost that the paper's conclusion rests on (experiments/claims.py)."""
-    return tuple(_module("claims").PAIRS)
+    return tuple(import_module("experiments.claims").PAIRS)
 
 
 def readings() -> tuple[Any, ...]:
     """What the paper leaves open, with our choices (experiments/readings.py)."""
-    return tuple(_module("readings").READINGS)
+    return tuple(import_module("experiments.readings").READINGS)
 
 
 def ceilings() -> tuple[Any, ...]:
     """The codecs whose ceilings are measured (experiments/ceilings.py)."""
-    return tuple(_module("ceilings").CEILINGS)
+    return tuple(import_module("experiments.ceilings").CEILINGS)
 
 
 def public_pairs() -> tuple[dict[str, Any], ...]:
     """Published results of one network with ground-truth and with detector boxes (experiments/box_pairs.py)."""
-    return tuple(_module("box_pairs").PAIRS)
-
-
-def _module(name: str) -> Any:
-    return import_module(f"experiments.{name}")
+    return tuple(import_module("experiments.box_pairs").PAIRS)
 
 
 @lru_cache
@@ -98,16 +87,17 @@ def _from_file(path: Path) -> Experiment:
     if not isinstance(experiment, Experiment):
         raise SpecError("does not define EXPERIMENT = Experiment(...)", where=str(path),
                         hint="experiments/fig1.py is an example")
-    if not re.fullmatch(r"[A-Za-z0-9][\w-]*", experiment.id):  # it names the page
-        raise SpecError(f"experiment id {experiment.id!r} may hold letters, digits, - and _ only", where=str(path))
-    if path.parent == FOLDER and experiment.id != path.stem:
-        raise SpecError(f"experiment id {experiment.id!r} differs from the file's name", where=str(path))
-    if path.parent != FOLDER and experiment.id in ids():
-        raise SpecError(f"experiment id {experiment.id!r} belongs to an experiment that comes with the program",
-                        where=str(path), hint="choose another id: the pages of the two would overwrite each other")
-    names = [row.id for row in experiment.rows]
-    if repeated := sorted({name for name in names if names.count(name) > 1}):
-        raise SpecError(f"row ids occur twice: {', '.join(repeated)}", where=str(path))
+    names, own = [row.id for row in experiment.rows], path.parent != FOLDER
+    repeated = sorted({name for name in names if names.count(name) > 1})
+    problems = {
+        "may hold letters, digits, - and _ only": not re.fullmatch(r"[A-Za-z0-9][\w-]*", experiment.id),
+        "differs from the file's name": not own and experiment.id != path.stem,
+        "belongs to an experiment that comes with the program, whose page it would overwrite":
+            own and experiment.id in ids(),
+        f"has row ids that occur twice: {', '.join(repeated)}": repeated}
+    for problem, holds in problems.items():
+        if holds:
+            raise SpecError(f"experiment id {experiment.id!r} {problem}", where=str(path))
     return experiment
 
 
@@ -122,30 +112,27 @@ def _execute(path: Path) -> ModuleType:
     sys.path.insert(0, str(FOLDER.parent))  # specs import experiments.recipes, also from outside the checkout
     try:
         spec.loader.exec_module(module)
-    except FlatPoseError as error:
-        where = ": ".join(filter(None, (_place(error, path), error.where)))
-        raise SpecError(error.what, where=where, hint=error.hint) from error
-    except ValidationError as error:
-        raise _field_error(error, path) from error
     except Exception as error:
-        raise SpecError(f"{type(error).__name__}: {error}", where=_place(error, path)) from error
+        what, where, hint = f"{type(error).__name__}: {error}", None, None
+        if isinstance(error, FlatPoseError):
+            what, where, hint = error.what, error.where, error.hint
+        elif isinstance(error, ValidationError):
+            what, hint = _first_problem(error)
+        raise SpecError(what, where=": ".join(filter(None, (_place(error, path), where))), hint=hint) from error
     finally:
         sys.path.remove(str(FOLDER.parent))
     return module
 
 
-def _field_error(error: ValidationError, path: Path) -> SpecError:
-    """pydantic's first complaint, preferably about an unknown field, with the nearest field name."""
-    import flatpose.config as config
-
+def _first_problem(error: ValidationError) -> tuple[str, str | None]:
+    """pydantic's first complaint, preferably about an unknown field, and the nearest field name."""
     first = min(error.errors(), key=lambda e: e["type"] != "unexpected_keyword_argument")
     hint = None
     if first["type"] == "unexpected_keyword_argument":
-        cls = getattr(config, error.title, None) or getattr(vocabulary, error.title, None)
+        cls = getattr(flatpose.config, error.title, None) or getattr(vocabulary, error.title, None)
         hint = nearest(str(first["loc"][-1]), getattr(cls, "__dataclass_fields__", {}))
-    field = ".".join(str(part) for part in first["loc"])
     more = f" (and {error.error_count() - 1} more)" if error.error_count() > 1 else ""
-    return SpecError(f"{error.title}.{field}: {first['msg']}{more}", where=_place(error, path), hint=hint)
+    return f"{error.title}.{'.'.join(map(str, first['loc']))}: {first['msg']}{more}", hint
 
 
 def _place(error: BaseException, path: Path) -> str:
@@ -155,10 +142,15 @@ def _place(error: BaseException, path: Path) -> str:
 
 
 def problems(name: str) -> list[str]:
-    """For ``validate``: every defect of an experiment, by id or path, as one sentence each."""
+    """For ``validate``: every defect of an experiment, by id or path, as one sentence each.
+
+    A file that ends in .json is never executed. It holds one run, or the rows that ``show ID --json`` prints.
+    """
     try:
+        if name.endswith(".json"):
+            return _json_problems(read_json(Path(name)))
         experiment = load(name)
-    except SpecError as error:
+    except (SpecError, DataError) as error:
         return [str(error)]
     found = [] if experiment.default_profile in experiment.profiles else [
         f"default profile {experiment.default_profile!r} is not among {', '.join(experiment.profiles)}"]
@@ -179,17 +171,11 @@ def _row_problems(experiment: Experiment, row: Row) -> list[str]:
     return found + [f"unknown reading {r!r} ({nearest(r, known)})" for r in row.readings if r not in known]
 
 
-def json_problems(path: Path) -> list[str]:
-    """The defects of a spec that is JSON: one run, or the rows that ``show ID --json`` prints. Nothing is executed."""
-    try:
-        content = read_json(path)
-    except DataError as error:
-        return [error.what]
+def _json_problems(content: Any) -> list[str]:
     rows = content.get("rows") if isinstance(content, dict) and "rows" in content else [{"run": content}]
     if not isinstance(rows, list) or not all(isinstance(r, dict) and isinstance(r.get("run"), dict) for r in rows):
         return ["neither a run nor {\"rows\": [{\"id\", \"run\"}, ...]} as `show ID --json` prints it"]
-    places = [f"rows[{i}]: " if "rows" in content else "" for i in range(len(rows))]
-    return [f"{place}{problem}" for place, row in zip(places, rows, strict=True) for problem in _json_run(row["run"])]
+    return [f"rows[{number}]: {problem}" for number, row in enumerate(rows) for problem in _json_run(row["run"])]
 
 
 def _json_run(values: dict[str, Any]) -> list[str]:

@@ -9,7 +9,8 @@ from flatpose import benchmarks
 from flatpose.config import RunConfig, spec_hash
 from flatpose.errors import SpecError, nearest
 from flatpose.harness import catalog, store
-from flatpose.harness.spec import Published, Row, at_profile
+from flatpose.harness.spec import Published, Row, at_profile, require
+from flatpose.progress import Reporter
 
 if TYPE_CHECKING:
     from flatpose.checkpoints.described import Checkpoint
@@ -32,7 +33,11 @@ def systems() -> list[dict[str, Any]]:
     The keys are name, label, task, input_hw, params_m, gflops, metrics (in points, with their source, split and boxes)
     and files. A number that nobody printed is None.
     """
-    return [_entry(row) for row in catalog.load(SYSTEMS).rows if row.run.model.kind in FILES]
+    return [_entry(row) for row in _rows().values()]
+
+
+def _rows() -> dict[str, Row]:
+    return {row.id: row for row in catalog.load(SYSTEMS).rows if row.run.model.kind in FILES}
 
 
 def _entry(row: Row) -> dict[str, Any]:
@@ -46,25 +51,19 @@ def _entry(row: Row) -> dict[str, Any]:
 
 def system(name: str) -> RunConfig:
     """The run of a published system; raises SpecError with the nearest name."""
-    rows = {row.id: row for row in catalog.load(SYSTEMS).rows if row.run.model.kind in FILES}
-    if name not in rows:
-        raise SpecError(f"no published system {name!r}", where="--system", hint=f"{nearest(name, rows)} "
-                        "(flatpose-exp systems lists them)")
-    return rows[name].run
+    return require(name, _rows(), "published system", where="--system").run
 
 
-def resolve_network(spec: str | None = None, system_name: str | None = None, *, row: str | None = None,
-                    profile: str | None = None, seed: int = 0, real: bool = False) -> Checkpoint:
+def resolve_network(spec: str | None = None, system_name: str | None = None, *, profile: str | None = None,
+                    seed: int = 0) -> Checkpoint:
     """The network that a command's argument means.
 
     Args:
         spec: A packed folder or file, a run's folder, a published file (with ``system_name``), or ID/ROW for the
             finished run of a row; None is the bundled network.
         system_name: Published system of the file.
-        row: Row of the experiment ``spec``, instead of ID/ROW.
-        profile: Scale of that run; None is the experiment's default.
+        profile: Scale of the run of ID/ROW; None is the experiment's default.
         seed: Of that run.
-        real: The run on a data root's data rather than on embedded data.
 
     Raises:
         FlatPoseError: There is no such network, or its file is damaged or does not fit.
@@ -75,53 +74,63 @@ def resolve_network(spec: str | None = None, system_name: str | None = None, *, 
     if spec is None and run is not None:
         raise SpecError("a published system needs its file of weights", where=f"--system {system_name}",
                         hint="--checkpoint FILE")
-    return load_checkpoint(None if spec is None else locate(spec, row=row, profile=profile, seed=seed, real=real),
-                           system=run)
+    return load_checkpoint(None if spec is None else locate(spec, profile, seed), system=run)
 
 
-def locate(spec: str, *, row: str | None = None, profile: str | None = None, seed: int = 0, real: bool = False) -> Path:
-    """The file or folder that ``spec`` names, or the folder of the finished run of ID/ROW; raises SpecError."""
-    if Path(spec).exists() and not spec.endswith(".py"):
-        return Path(spec)
-    name, _, last = spec.rpartition("/") if row is None else (spec, "", row)
-    if not name or not (name.endswith(".py") or name in catalog.ids()):
-        raise SpecError("neither a file, nor a folder, nor ID/ROW of an experiment", where=spec,
-                        hint=nearest(name or last, catalog.ids()) + " with --row R or as ID/ROW")
-    return find_run(name, last, profile, seed, real=real)
-
-
-def find_run(experiment: str, row: str, profile: str | None, seed: int, *, real: bool) -> Path:
-    """The folder of the finished run of a row; ``real``: of those on a data root's data.
+def locate(spec: str, profile: str | None = None, seed: int = 0) -> Path:
+    """The file or folder that ``spec`` names, or the folder of the finished run of ID/ROW, whatever its data.
 
     Raises:
-        SpecError: There is none, or several data sets have one.
+        SpecError: There is no such run, or several data sets have one.
     """
     from flatpose.checkpoints.described import RECORD, RUN_WEIGHTS
 
-    found = catalog.load(experiment)
-    scale = catalog.find_profile(found, profile)
-    run = at_profile(catalog.find_row(found, row).run, scale, source="disk" if real else None)
-    folder = store.runs_dir() / spec_hash(run) / f"seed{seed}"
-    done = [path.parent for path in sorted(folder.glob(f"*/{RECORD}")) if (path.parent / RUN_WEIGHTS).is_file()]
-    where = f"{found.id}, row {row}, profile {scale.name}, seed {seed}"
+    name, _, last = spec.rpartition("/")
+    if Path(spec).exists():
+        return Path(spec)
+    if not name.endswith(".py") and name not in catalog.ids():
+        raise SpecError("neither a file, nor a folder, nor ID/ROW of an experiment", where=spec,
+                        hint=nearest(name or last, catalog.ids()) + " with its row, as in fig1/simcc_s8")
+    experiment = catalog.load(name)
+    scale, row = catalog.find_profile(experiment, profile), catalog.find_row(experiment, last)
+    hashes = {spec_hash(at_profile(row.run, scale, source=source)) for source in ("embedded", "disk")}
+    folders = [path.parent for key in hashes for path in store.runs_dir().glob(f"{key}/seed{seed}/*/{RECORD}")]
+    done = sorted(folder for folder in folders if (folder / RUN_WEIGHTS).is_file())
+    where = f"{experiment.id}, row {last}, profile {scale.name}, seed {seed}"
     if not done:
-        command = f"flatpose-exp run {found.id} --row {row} --profile {scale.name} --seeds {seed}"
-        raise SpecError("no finished run with weights", where=where, hint=command + (
-            " --data-root DIR" if real else "; --real for a run on a data root's data"))
+        raise SpecError("no finished run with weights", where=where, hint=f"flatpose-exp run {experiment.id} --row "
+                        f"{last} --profile {scale.name} --seeds {seed}")
     if len(done) > 1:
         raise SpecError("finished on several data sets", where=where,
                         hint="give one folder instead of the id: " + ", ".join(map(str, done)))
     return done[0]
 
 
-def untrained(experiment: str, row: str, profile: str | None) -> Checkpoint:
-    """A row's network as it is built, at the paper's size unless a profile says otherwise."""
+def untrained(experiment: str, row: str) -> Checkpoint:
+    """A row's network as it is built, at the paper's size."""
     from flatpose.checkpoints.described import Checkpoint
     from flatpose.models import build_model
 
-    found = catalog.load(experiment)
-    run = catalog.find_row(found, row).run
-    run = run if profile is None else at_profile(run, catalog.find_profile(found, profile))
+    run = catalog.find_row(catalog.load(experiment), row).run
     keypoints = benchmarks.get(run.data.task).keypoints()
     network = build_model(run.model, run.codec, run.image_size, len(keypoints), pretrained=False)
     return Checkpoint(run, keypoints, network.eval(), {})
+
+
+def predict_test_dev(folder: Path, data_root: Path, reporter: Reporter, any_list: bool
+                     ) -> tuple[list[dict[str, Any]], Path]:
+    """COCO results of a finished run's network on test-dev's detected persons, and the list of test-dev's images.
+
+    Raises:
+        FlatPoseError: The run is not finished or not on COCO, or data are missing.
+    """
+    from flatpose.checkpoints.described import load_checkpoint
+    from flatpose.data.submit import image_ids
+    from flatpose.testdev import load_test_dev, results_of
+
+    found = load_checkpoint(folder)
+    if found.run.data.task != benchmarks.COCO.name:
+        raise SpecError(f"a run on {found.run.data.task}, expected coco", where=str(folder))
+    data = load_test_dev(data_root)
+    image_ids(data.val.annotation_file, any_list=any_list)  # before hours of predicting
+    return results_of(found.network, found.run, data, reporter), data.val.annotation_file

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import fields, replace
-from typing import Annotated, Any, Literal, Optional, get_args
+from typing import Annotated, Any, Literal, Optional, TypeVar, get_args
 
 from pydantic import Field, PositiveInt
 
@@ -12,6 +12,7 @@ from flatpose.config import AugmentConfig, CodecConfig, DataConfig, EvalConfig, 
 from flatpose.config.base import config
 from flatpose.errors import SpecError, nearest
 
+T = TypeVar("T")
 Metric = Literal["AP", "AP50", "AP75", "AP_M", "AP_L", "AR", "AP_easy", "AP_medium", "AP_hard", "PCKh@0.5", "PCKh@0.1"]
 
 
@@ -110,13 +111,16 @@ class Profile:
     """Rough duration of one run on the hardware the profile is meant for; ``plan`` uses it until runs were timed."""
 
     def __post_init__(self) -> None:
-        check = _OverrideCheck(f"profile {self.name!r}")
-        every_model = {name for cls in MODEL_KINDS.values() for name in _names(cls)}
-        check.fields(self.model, every_model, "model", "no model has this field")
-        check.kinds(self.models, MODEL_KINDS, "models")
-        check.kinds(self.codec, CODEC_KINDS, "codec")
-        for part, cls in (("train", TrainConfig), ("augment", AugmentConfig), ("eval", EvalConfig)):
-            check.fields(getattr(self, part), _names(cls), part, f"{cls.__name__} has no such field")
+        named = [("model", self.model, {name for cls in MODEL_KINDS.values() for name in _names(cls)})]
+        named += [(part, getattr(self, part), _names(cls))
+                  for part, cls in (("train", TrainConfig), ("augment", AugmentConfig), ("eval", EvalConfig))]
+        for part, kinds in (("models", MODEL_KINDS), ("codec", CODEC_KINDS)):
+            for kind, values in getattr(self, part).items():
+                cls = require(kind, kinds, "kind", where=f"profile {self.name!r}, {part}")
+                named.append((f"{part}[{kind!r}]", values, _names(cls)))
+        for place, values, known in named:
+            for name in values:
+                require(name, dict.fromkeys(known), "field", where=f"profile {self.name!r}, {place}")
 
 
 @config
@@ -172,14 +176,19 @@ class Experiment:
     """Contradictions of the paper and conditions that every reader of the page must know."""
 
     def __post_init__(self) -> None:
-        rows = {row.id for row in self.rows}
-        named = {"reference": [self.reference] if self.reference else []}
-        named |= {f"profile {p.name!r}, left_out": list(p.left_out) for p in self.profiles.values()}
-        for place, names in named.items():
-            for name in names:
-                if name not in rows:
-                    raise SpecError(f"no row {name!r}", where=f"experiment {self.id}, {place}",
-                                    hint=nearest(name, rows))
+        rows = {row.id: row for row in self.rows}
+        if self.reference:
+            require(self.reference, rows, "row", where=f"experiment {self.id}, reference")
+        for profile in self.profiles.values():
+            for name in profile.left_out:
+                require(name, rows, "row", where=f"experiment {self.id}, profile {profile.name!r}, left_out")
+
+
+def require(name: str, known: Mapping[str, T], what: str, where: str | None = None) -> T:
+    """The value of that name; raises SpecError with the nearest name when there is none."""
+    if name not in known:
+        raise SpecError(f"no {what} {name!r}", where=where, hint=nearest(name, known))
+    return known[name]
 
 
 def _kinds(union: Any) -> dict[str, type]:
@@ -192,24 +201,6 @@ def _names(cls: Any) -> set[str]:
 
 
 MODEL_KINDS, CODEC_KINDS = _kinds(ModelConfig), _kinds(CodecConfig)
-
-
-class _OverrideCheck:
-    """Refuses overrides of a profile that would change nothing."""
-
-    def __init__(self, profile: str) -> None:
-        self.profile = profile
-
-    def fields(self, overrides: Iterable[str], known: set[str], place: str, what: str) -> None:
-        for name in overrides:
-            if name not in known:
-                raise SpecError(f"{name!r}: {what}", where=f"{self.profile}, {place}", hint=nearest(name, known))
-
-    def kinds(self, overrides: Mapping[str, dict[str, Any]], known: Mapping[str, type], place: str) -> None:
-        for kind, values in overrides.items():
-            if kind not in known:
-                raise SpecError(f"no kind {kind!r}", where=f"{self.profile}, {place}", hint=nearest(kind, known))
-            self.fields(values, _names(known[kind]), f"{place}[{kind!r}]", f"{known[kind].__name__} has no such field")
 
 
 def at_profile(run: RunConfig, profile: Profile, *, source: Literal["embedded", "disk"] | None = None) -> RunConfig:

@@ -39,12 +39,10 @@ def _version(wanted: bool) -> None:
 
 @app.callback()
 def _global(
-    version: Annotated[bool, typer.Option("--version", is_eager=True, callback=_version,
-                                          help="Print the version and stop.")] = False,
+    version: Annotated[bool, typer.Option("--version", is_eager=True, callback=_version, help="Print it.")] = False,
     debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress, only what went wrong.")] = False,
-    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="More progress, and the libraries' "
-                                          "messages.")] = False,
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="More progress, and libraries' messages.")] = False,
 ) -> None:
     OPTIONS.quiet, OPTIONS.verbose = quiet, verbose
     logging.basicConfig(level=logging.INFO if verbose else logging.ERROR, stream=sys.stderr)
@@ -65,7 +63,7 @@ def main() -> None:
             stream.reconfigure(errors="backslashreplace")
     given = sys.argv[1:]
     try:
-        app(args=[*(a for a in given if a in ANYWHERE), *(a for a in given if a not in ANYWHERE)])
+        app(args=sorted(given, key=lambda word: word not in ANYWHERE))
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)

@@ -10,7 +10,7 @@ import typer
 from flatpose.harness import catalog
 from flatpose.harness.cli.measure import print_findings
 from flatpose.harness.cli.options import JsonOpt, ProfileOpt, RootOpt, existing_root
-from flatpose.harness.console import Display, emit
+from flatpose.harness.console import Display
 
 app = typer.Typer(no_args_is_help=True, help="""Make, check, cut or convert data sets.
 
@@ -38,9 +38,7 @@ def subset(target: Annotated[Path, typer.Argument(metavar="DIR", help="Where the
            data_root: RootOpt = None,
            train: Annotated[int, typer.Option(min=1, help="Training images with a usable person.")] = 2000,
            val: Annotated[int, typer.Option(min=1, help="Validation images.")] = 500) -> None:
-    """Cut a smaller COCO tree out of a real one. Equal numbers give equal images, larger ones contain smaller ones.
-
-    Images are linked where the file system can, else copied.
+    """Cut a smaller COCO tree out of a real one; equal numbers give equal images, larger ones contain smaller ones.
 
     Example: flatpose-exp data subset /data/mini --data-root /data --train 2000 --val 500
     """
@@ -51,28 +49,21 @@ def subset(target: Annotated[Path, typer.Argument(metavar="DIR", help="Where the
 
 @app.command()
 def check(data_root: RootOpt = None,
-          task: Annotated[Optional[str], typer.Option(help="coco, crowdpose, mpii or custom; default: all that have a "
-                                                           "folder below the root, custom where keypoints.json is "
-                                                           "there, else coco.")] = None,
+          task: Annotated[Optional[str], typer.Option(help="coco, crowdpose, mpii or custom; default: those found.")]
+          = None,
           json_: JsonOpt = False) -> None:
-    """Say what was found below a data root, what is missing or wrong, and where it was looked for.
+    """Say what was found below a data root, what is missing or wrong, and how to repair it; exit code 2 for errors.
 
-    Without --data-root: $FLATPOSE_DATA, else ./data. Each broken rule is one line: how often, the first places, and
-    what to do. Exit code 2 when the data cannot be used as they are.
+    Without --data-root: $FLATPOSE_DATA, else ./data.
 
-    Examples: flatpose-exp data check --data-root /data · flatpose-exp data check --data-root mine --task custom
+    Example: flatpose-exp data check --data-root mine --task custom
     """
     from flatpose import benchmarks
 
     place = existing_root(data_root)
     findings = [{"task": t, **{name: getattr(f, name) for name in ("severity", "where", "what", "hint")}}
                 for t in ([task] if task else benchmarks.found_in(place)) for f in benchmarks.get(t).check(place)]
-    if json_:
-        emit(findings, json_)
-    else:
-        print_findings([(f["severity"], f["where"], f["what"], f["hint"]) for f in findings])
-    if any(f["severity"] == "error" for f in findings):
-        raise typer.Exit(2)
+    print_findings(findings, ("severity", "where", "what", "hint"), json_, code=2)
 
 
 @app.command()
@@ -88,8 +79,7 @@ def convert(task: Annotated[str, typer.Option(help="mpii or crowdpose.")],
     mpii       the official .mat: also annot/train.json, valid.json and gt_valid.mat, to train and test on. It has no
                validation part: every eighth image is held out, which is not the split that papers use.
 
-    Examples: flatpose-exp data convert --task crowdpose /data --out /data/coco-like ·
-    flatpose-exp data convert --task mpii mpii_human_pose_v1_u12_1.mat --out /data/mpii
+    Example: flatpose-exp data convert --task crowdpose /data --out /data/coco-like
     """
     from flatpose import benchmarks
 

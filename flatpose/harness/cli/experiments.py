@@ -38,7 +38,7 @@ def list_experiments(json_: JsonOpt = False) -> None:
 def show(experiment: ExperimentArg, profile: ProfileOpt = None, json_: JsonOpt = False) -> None:
     """The question, rows, profiles and published numbers; with --json each row's whole configuration at a profile.
 
-    Examples: flatpose-exp show table2 · flatpose-exp show fig1 --profile paper --json
+    Example: flatpose-exp show fig1 --profile paper --json
     """
     found = catalog.load(experiment)
     chosen = catalog.find_profile(found, profile)
@@ -58,37 +58,30 @@ def _row_json(row: Row, profile: Profile) -> dict[str, Any]:
     from flatpose.harness.spec import at_profile
 
     run, said = at_profile(row.run, profile), row.published
-    published: dict[str, Any] | None = None if said is None else {
-        **{str(name): value for name, value in said.metrics.items()}, "params_m": said.params_m,
-        "gflops": said.gflops, "source": said.source}
+    published = None if said is None else {**said.metrics, "params_m": said.params_m, "gflops": said.gflops,
+                                           "source": said.source}
     return {"id": row.id, "label": row.label, "published": published, "spec_hash": spec_hash(run),
             "readings": list(row.readings), "run": to_dict(run)}
 
 
 def _published(row: Row) -> str:
-    if row.published is None:
-        return "-"
-    numbers: dict[str, Any] = {str(name): value for name, value in row.published.metrics.items()}
-    numbers |= {"params M": row.published.params_m, "GFLOPs": row.published.gflops}
-    return ", ".join(f"{name} {value:g}" for name, value in numbers.items() if value is not None)
+    said = row.published
+    numbers = {} if said is None else {**said.metrics, "params M": said.params_m, "GFLOPs": said.gflops}
+    return ", ".join(f"{name} {value:g}" for name, value in numbers.items() if value is not None) or "-"
 
 
 @app.command()
 def validate(experiment: Annotated[Optional[str], typer.Argument(metavar="[ID|PATH]")] = None,
-             json_spec: Annotated[Optional[Path], typer.Option(help="A spec that is JSON; never executed.")] = None,
              json_: JsonOpt = False) -> None:
     """Check that every row exists at every profile and that its parts fit together.
 
-    A spec file given by its path is Python code and is executed. A spec from somebody else is better checked as data:
-    what `show ID --json` prints, or one row's "run" of it, with --json-spec FILE.
+    A spec that ends in .py is Python code and is executed. A spec from somebody else is better checked as data, in a
+    file that ends in .json: what `show ID --json` prints, or one row's "run" of it.
 
-    Examples: flatpose-exp validate · flatpose-exp validate my_table.py · flatpose-exp validate --json-spec theirs.json
+    Example: flatpose-exp validate my_table.py
     """
-    names = [experiment] if experiment else [] if json_spec else catalog.ids()
+    names = [experiment] if experiment else catalog.ids()
     wrong = [{"experiment": name, "problem": problem} for name in names for problem in catalog.problems(name)]
-    if json_spec:
-        names = [*names, str(json_spec)]
-        wrong += [{"experiment": str(json_spec), "problem": problem} for problem in catalog.json_problems(json_spec)]
     if json_:
         emit(wrong, json_)
     for item in wrong:
@@ -104,7 +97,7 @@ def plan(experiment: ExperimentArg, row: RowsOpt = None, profile: ProfileOpt = N
          seeds: SeedsOpt = None, rerun: RerunOpt = "missing", json_: JsonOpt = False) -> None:
     """What `run` would do with the same options, and why. Exit code 2 when the data are not there.
 
-    Examples: flatpose-exp plan fig1 · flatpose-exp plan fig1 --rerun stale · flatpose-exp plan fig1 --profile paper
+    Example: flatpose-exp plan fig1 --profile paper --rerun stale
     """
     from flatpose.harness.sweep import default_jobs
 
@@ -168,7 +161,7 @@ def report(experiment: Annotated[str, typer.Argument(metavar="[ID|all]")] = "all
            ) -> None:
     """Render reports/ from the records, or check that the committed pages match them.
 
-    Examples: flatpose-exp report fig1 · flatpose-exp report all --check
+    Example: flatpose-exp report all --check
     """
     write_pages([experiment], check)
 
@@ -193,12 +186,9 @@ def compare(experiment: ExperimentArg,
             against: Annotated[Optional[Path], typer.Option(help="A runs folder or a reports/data file.")] = None,
             git: Annotated[Optional[str], typer.Option(metavar="REV", help="The records of an earlier commit.")] = None,
             json_: JsonOpt = False) -> None:
-    """Published and measured numbers side by side, with difference and verdict.
+    """Measured numbers beside the paper's, or beside other records of the same data, boxes and score rule.
 
-    Against other records a difference is judged only where data, boxes and score rule are the same.
-
-    Examples: flatpose-exp compare table5 · flatpose-exp compare fig1 --git HEAD~5 · flatpose-exp compare fig1 --against
-    ../other/runs
+    Example: flatpose-exp compare fig1 --git HEAD~5
     """
     from flatpose.harness import compare as comparing
     from flatpose.harness import tables

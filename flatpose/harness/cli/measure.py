@@ -1,30 +1,28 @@
-"""The commands that measure without training: cost, ceilings, study, score, doctor."""
+"""The commands that measure without training: cost, ceilings, score, doctor."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any, Optional
 
 import typer
 
 from flatpose.harness import catalog, store
-from flatpose.harness.cli.options import JsonOpt, OneRowOpt, RootOpt, existing_root
+from flatpose.harness.cli.options import JsonOpt, RootOpt, existing_root
 from flatpose.harness.console import Display, emit, out, say
 
 app = typer.Typer()
 
 
 @app.command()
-def cost(experiment: Annotated[str, typer.Argument(metavar="ID|all", help="Experiment id, the path of a spec file, or "
-                                                   "all.")],
-         row: OneRowOpt = None,
-         latency: Annotated[bool, typer.Option("--latency", help="Also time each row against FlatPose-B: eager and "
-                                                            "compiled, one image and a batch.")] = False,
+def cost(experiment: Annotated[str, typer.Argument(metavar="ID|all", help="Experiment id, spec file, or all.")],
+         row: Annotated[Optional[str], typer.Option(help="Only this row.")] = None,
+         latency: Annotated[bool, typer.Option("--latency", help="Also time each row beside FlatPose-B.")] = False,
          json_: JsonOpt = False) -> None:
     """Parameters and multiply-adds of each row at the paper's size. Needs no weights, data or GPU.
 
-    Examples: flatpose-exp cost table5 · flatpose-exp cost all --json · flatpose-exp cost table2 --latency
+    Example: flatpose-exp cost table2 --latency
     """
     from flatpose.harness.cost import cost_rows
 
@@ -46,20 +44,16 @@ def cost(experiment: Annotated[str, typer.Argument(metavar="ID|all", help="Exper
 @app.command()
 def score(task: Annotated[str, typer.Option(help="coco, crowdpose or mpii.")],
           annotations: Annotated[Path, typer.Option(help="Ground truth: the annotation file of the split.")],
-          predictions: Annotated[Path, typer.Option(help="Your results file, JSON; its form is shown above.")],
+          predictions: Annotated[Path, typer.Option(help="Your results file, JSON.")],
           json_: Annotated[bool, typer.Option("--json", help="Accepted for symmetry: the output is JSON.")] = True
           ) -> None:
-    """Score a results file from any program with the benchmark's reference evaluator; prints JSON.
-
-    Nothing is trained, rescored or suppressed: the numbers are those of the file, in 0..1. A malformed file gives one
-    message that names file, item and field, and exit code 2.
+    """Score a results file from any program with the benchmark's reference evaluator; prints JSON, metrics in 0..1.
 
     \b
     coco       --annotations person_keypoints_val2017.json
                --predictions [{"image_id": 139, "category_id": 1, "score": 0.9,
                                "keypoints": [x, y, score, ... 17 times]}, ...]
-               Evaluator pycocotools. AP, AP50, AP75, AP_M, AP_L, AR, AR50, AR75, AR_M, AR_L;
-               AP_M and AP_L: persons from 32² to 96² square pixels, and larger.
+               AP, AP50, AP75, AP_M, AP_L, AR, AR50, AR75, AR_M, AR_L (pycocotools).
     crowdpose  --annotations crowdpose_test.json (official: crowdIndex, no area needed)
                --predictions the same form with 14 keypoints
                AP, AP50, AP75, AR, AR50, AR75, AP_easy, AP_medium, AP_hard.
@@ -72,10 +66,7 @@ def score(task: Annotated[str, typer.Option(help="coco, crowdpose or mpii.")],
     Coordinates are pixels of the original image, 0-based (also for MPII, whose own files are 1-based). The score of a
     person orders the results; only its rank matters. Image ids without results count as missed persons.
 
-    \b
-    Examples:
-      flatpose-exp score --task coco --annotations person_keypoints_val2017.json --predictions results.json
-      flatpose-exp score --task mpii --annotations annot/valid.json --predictions results.json
+    Example: flatpose-exp score --task coco --annotations person_keypoints_val2017.json --predictions results.json
     """
     from flatpose import benchmarks
 
@@ -84,34 +75,29 @@ def score(task: Annotated[str, typer.Option(help="coco, crowdpose or mpii.")],
 
 @app.command()
 def doctor(data_root: RootOpt = None, json_: JsonOpt = False) -> None:
-    """Versions, optional parts, data, disk, devices, and the command that fixes each problem.
-
-    Exit code 0 when everything that is needed is there, else 1.
+    """Versions, data, disk, devices, and the command that fixes each problem; exit code 1 when something is missing.
 
     Example: flatpose-exp doctor --data-root /data
     """
-    from flatpose.harness.doctor import examine
+    from flatpose.harness.doctor import Finding, examine
 
-    findings = examine(data_root)
+    print_findings([f._asdict() for f in examine(data_root)], Finding._fields, json_, code=1)
+
+
+def print_findings(findings: Sequence[dict[str, Any]], columns: Sequence[str], json_: bool, code: int) -> None:
+    """State, place, what was found, and the way out on a line of its own; exits with ``code`` when one is an error."""
     if json_:
-        emit([f._asdict() for f in findings], json_)
-    else:
-        print_findings(findings)
-    if any(f.state == "error" for f in findings):
-        raise typer.Exit(1)
-
-
-def print_findings(findings: Sequence[tuple[str, str, str, str | None]]) -> None:
-    """State, place, what was found, and the way out on a line of its own."""
-    for state, where, what, hint in findings:
+        emit(findings, json_)
+    found = [[finding[column] for column in columns] for finding in findings]
+    for state, where, what, hint in [] if json_ else found:
         say(f"{state:8} {where}: {what}" + (f"\n         → {hint}" if hint else ""), out)
+    if any(state == "error" for state, *_ in found):
+        raise typer.Exit(code)
 
 
 @app.command()
 def ceilings(data_root: RootOpt = None) -> None:
-    """What a perfect network would score through each codec, on the annotations below a data root.
-
-    Ground truth is encoded, decoded and scored; no images, no network. Interrupted and started again it continues.
+    """What a perfect network would score through each codec: annotations are encoded, decoded and scored.
 
     Example: flatpose-exp ceilings --data-root /data
     """

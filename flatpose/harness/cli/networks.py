@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Optional
+from typing import Annotated, Any, Optional
 
 import typer
 
@@ -16,13 +16,10 @@ submit_app = typer.Typer(no_args_is_help=True, help="""Write the file that a ben
 
 Example: flatpose-exp submit coco-test-dev --name a --predictions results.json --image-info image_info_test-dev2017.json
 """)
-CheckpointOpt = Annotated[Optional[str], typer.Option(
-    help="A packed folder, a run's folder, ID/ROW of a finished run, or with --system a published file; default: the "
-         "bundled network.")]
-RowOpt = Annotated[Optional[str], typer.Option(help="The row whose run or network it is.")]
-SystemOpt = Annotated[Optional[str], typer.Option(help="The published system whose official file the checkpoint is "
-                                                       "(`flatpose-exp systems`).")]
-DETECTOR = "fasterrcnn_mobilenet_v3_large_320_fpn"
+CHECKPOINT = "A packed folder, a run's folder, ID/ROW of a finished run, or with --system a published file"
+CheckpointOpt = Annotated[Optional[str], typer.Option(help=f"{CHECKPOINT}; default: the bundled network.")]
+SystemOpt = Annotated[Optional[str], typer.Option(help="The published system of an official file; see `systems`.")]
+FolderOpt = Annotated[Path, typer.Option("--out", "-o", help="Folder to write.")]
 
 
 @app.command()
@@ -41,23 +38,18 @@ def systems(json_: JsonOpt = False) -> None:
 
 
 @app.command()
-def pack(source: Annotated[str, typer.Argument(metavar="RUN|ID|FILE", help="A run's folder, ID/ROW, or with --system a "
-                                               "published file.")],
-         out_dir: Annotated[Path, typer.Option("--out", "-o", help="Folder to write.")],
-         system: SystemOpt = None, row: RowOpt = None, profile: ProfileOpt = None,
-         seed: Annotated[int, typer.Option(min=0, help="Of the run.")] = 0,
-         real: Annotated[bool, typer.Option("--real", help="The run on a data root's data, not on embedded.")] = False,
+def pack(source: Annotated[str, typer.Argument(metavar="CHECKPOINT", help=f"{CHECKPOINT}.")], out_dir: FolderOpt,
+         system: SystemOpt = None, profile: ProfileOpt = None,
+         seed: Annotated[int, typer.Option(min=0, help="Of the run of ID/ROW.")] = 0,
          half: Annotated[bool, typer.Option("--half", help="Matrices and kernels in 16 bits.")] = False) -> None:
     """Make a checkpoint that describes itself from a finished run or a published file: weights, config.json and card.
 
-    Examples: flatpose-exp pack fig1/simcc_s8 -o my_checkpoint ·
-    flatpose-exp pack pose_hrnet_w32.pth --system hrnet_w32 -o hrnet
+    Example: flatpose-exp pack fig1/simcc_s8 -o my_checkpoint
     """
     from flatpose.checkpoints.described import save_checkpoint
     from flatpose.harness.networks import resolve_network
 
-    found = resolve_network(source, system, row=row, profile=profile, seed=seed, real=real)
-    for path in save_checkpoint(found, out_dir, half=half):
+    for path in save_checkpoint(resolve_network(source, system, profile=profile, seed=seed), out_dir, half=half):
         say(str(path), out)
 
 
@@ -67,9 +59,9 @@ def predict(inputs: Annotated[list[str], typer.Argument(metavar="INPUT...", help
             boxes: Annotated[Optional[Path], typer.Option(help="Boxes of the persons: COCO annotations, a detector's "
                 "results, or {name: [[left, top, width, height]]}; default: a detector finds them.")] = None,
             whole: Annotated[bool, typer.Option("--whole-image", help="Each image is one person.")] = False,
-            detector: Annotated[str, typer.Option(help="A detection model of torchvision.")] = DETECTOR,
-            detector_weights: Annotated[Optional[Path], typer.Option(help="Its weights; default: torchvision's, "
-                                                                     "downloaded once.")] = None,
+            detector: Annotated[str, typer.Option(help="A detection model of torchvision.")]
+            = "fasterrcnn_mobilenet_v3_large_320_fpn",
+            detector_weights: Annotated[Optional[Path], typer.Option(help="Its weights; default: downloaded.")] = None,
             min_box_score: Annotated[float, typer.Option(help="Leave out detections below this.")] = 0.3,
             max_overlap: Annotated[float, typer.Option(help="Leave out detections that overlap a better one by more "
                                                        "than this (intersection over union).")] = 0.6,
@@ -78,15 +70,13 @@ def predict(inputs: Annotated[list[str], typer.Argument(metavar="INPUT...", help
             every: Annotated[int, typer.Option(min=1, help="Use every so many frames of a video.")] = 1,
             batch_size: Annotated[int, typer.Option(min=1, help="Persons in one forward pass.")] = 32,
             device: Annotated[Optional[str], typer.Option(help="cpu, cuda or mps; default: a GPU if any.")] = None,
-            out_dir: Annotated[Path, typer.Option("--out", "-o", help="Folder to write.")] = Path("poses"),
-            json_: JsonOpt = False) -> None:
+            out_dir: FolderOpt = Path("poses"), json_: JsonOpt = False) -> None:
     """Draw poses into pictures and videos and write them as COCO-format JSON (predictions.json, images.json).
 
     The network predicts one person per box. Persons are scored and duplicates removed (OKS-NMS) as in evaluation. Exit
     code 1 when some files were left out, 2 when none could be used.
 
-    Examples: flatpose-exp predict photos/ --boxes detections.json --flip -o out ·
-    flatpose-exp predict person.jpg --whole-image · flatpose-exp predict clip.mp4 --every 2 --checkpoint my_checkpoint
+    Example: flatpose-exp predict photos/ --boxes detections.json --flip -o out
     """
     from flatpose.boxes import BoxFile, Detector
     from flatpose.harness.networks import resolve_network
@@ -113,24 +103,24 @@ def predict(inputs: Annotated[list[str], typer.Argument(metavar="INPUT...", help
 
 
 @app.command()
-def export(source: Annotated[Optional[str], typer.Argument(metavar="[CHECKPOINT|ID]", help="A checkpoint, or an "
-                             "experiment id for a row's network with untrained weights; default: the bundled network.")]
-           = None,
+def export(source: Annotated[Optional[str], typer.Argument(metavar="[CHECKPOINT|ID]", help=f"{CHECKPOINT}; or an ID "
+                             "for --row; default: the bundled network.")] = None,
            out_file: Annotated[Path, typer.Option("--out", "-o", help="model.onnx, or model.pt2 for torch.export.")]
-           = Path("pose.onnx"),
-           system: SystemOpt = None, row: RowOpt = None, profile: ProfileOpt = None, json_: JsonOpt = False) -> None:
-    """Write a network with its decoder as ONNX (or .pt2) and compare its outputs with PyTorch's.
+           = Path("pose.onnx"), system: SystemOpt = None,
+           row: Annotated[Optional[str], typer.Option(help="The network of this row, with untrained weights.")] = None,
+           json_: JsonOpt = False) -> None:
+    """Write a network with its decoder as ONNX (or .pt2), compare it with PyTorch, and store the comparison beside it.
 
-    Crops in, keypoints in crop pixels and scores out, any batch size. The comparison is stored beside the file as JSON.
+    Crops in, keypoints in crop pixels and scores out, any batch size.
 
-    Examples: flatpose-exp export my_checkpoint -o pose.onnx · flatpose-exp export table2 --row hrnet_w48 -o hrnet.onnx
+    Example: flatpose-exp export table2 --row hrnet_w48 -o hrnet.onnx
     """
     from flatpose.export import export as write
     from flatpose.harness.networks import resolve_network, untrained
 
     if row is not None and source is not None:
         say("untrained weights: the row's network as it is built")
-        facts = write(untrained(source, row, profile), out_file)
+        facts = write(untrained(source, row), out_file)
     else:
         facts = write(resolve_network(source, system), out_file)
     if json_:
@@ -144,54 +134,28 @@ def export(source: Annotated[Optional[str], typer.Argument(metavar="[CHECKPOINT|
 @submit_app.command("coco-test-dev")
 def submit_coco_test_dev(
     name: Annotated[str, typer.Option(help="Name of the method on the server: letters, digits, - and _.")],
-    predictions: Annotated[Optional[Path], typer.Option(help="COCO results format, as for `score --task coco`; "
-                                                             "needs --image-info.")] = None,
+    predictions: Annotated[Optional[Path], typer.Option(help="COCO results, as for `score`; needs --image-info.")] = None,
     image_info: Annotated[Optional[Path], typer.Option(help="image_info_test-dev2017.json: test-dev's images.")] = None,
-    run_dir: Annotated[Optional[Path], typer.Option("--run", help="Instead: runs/HASH/seedN/DATA of a finished run, "
-                                                                  "whose network then predicts.")] = None,
+    run_dir: Annotated[Optional[Path], typer.Option("--run", help="Instead: the folder of a finished run, whose "
+                                                    "network then predicts on the test-dev boxes.")] = None,
     data_root: RootOpt = None,
     out_dir: Annotated[Path, typer.Option("--out", help="Folder of the zip; made when it is not there.")] = Path("."),
-    any_list: Annotated[bool, typer.Option("--any-list", help="Accept an image list that has not test-dev's 20,288 "
-                                           "images, to try things out; the server would refuse the zip.")] = False,
+    any_list: Annotated[bool, typer.Option("--any-list", help="Try things out with another image list.")] = False,
 ) -> None:
-    """Zip results for COCO's test-dev server, after checking every entry against the image list.
+    """Zip results for COCO's test-dev server, after checking every entry against the image list; prints the path.
 
-    The zip holds one file at its root, person_keypoints_test-dev2017_NAME_results.json, as the server wants it, with
-    the four fields it reads and coordinates rounded to 1/100 pixel. Prints the zip's path.
+    The zip holds person_keypoints_test-dev2017_NAME_results.json with the four fields that the server reads. With --run
+    the boxes are those of COCO_test-dev2017_detections_AP_H_609_person.json below the data root.
 
-    With --run the network of a finished run predicts on the boxes of
-    COCO_test-dev2017_detections_AP_H_609_person.json below the data root, with the run's own flip test, score rule
-    and NMS.
-
-    \b
-    Examples:
-      flatpose-exp submit coco-test-dev --name a --predictions results.json --image-info image_info_test-dev2017.json
-      flatpose-exp submit coco-test-dev --name a --run runs/0123456789ab/seed0/ba9876543210 --data-root /data
+    Example: flatpose-exp submit coco-test-dev --name a --run runs/0123456789ab/seed0/ba9876543210 --data-root /data
     """
     from flatpose.data.submit import coco_test_dev
+    from flatpose.harness.networks import predict_test_dev
 
     if run_dir is None and predictions is not None and image_info is not None:
-        path = coco_test_dev(predictions, image_info, out_dir, name, any_list=any_list)
+        results: Any = predictions
     elif run_dir is not None and predictions is None and image_info is None:
-        path = _run_on_test_dev(run_dir, existing_root(data_root), out_dir, name, any_list)
+        results, image_info = predict_test_dev(run_dir, existing_root(data_root), Display().reporter(), any_list)
     else:
         raise SpecError("give --predictions and --image-info, or --run", where="submit coco-test-dev")
-    say(str(path), out)
-
-
-def _run_on_test_dev(run_dir: Path, data_root: Path, out_dir: Path, name: str, any_list: bool) -> Path:
-    from flatpose import benchmarks
-    from flatpose.config import from_dict
-    from flatpose.data.submit import coco_test_dev, image_ids
-    from flatpose.harness.store import RunDir
-    from flatpose.testdev import load_test_dev, results
-
-    record, weights = RunDir(run_dir).record(), run_dir / "weights.safetensors"
-    if record is None or record.status != "done" or not weights.is_file():
-        raise SpecError("no finished run with its weights", where=str(run_dir), hint="flatpose-exp status")
-    if record.spec["data"]["task"] != benchmarks.COCO.name:
-        raise SpecError(f"a run on {record.spec['data']['task']}, expected coco", where=str(run_dir))
-    data = load_test_dev(data_root)
-    image_ids(data.val.annotation_file, any_list=any_list)  # before hours of predicting
-    return coco_test_dev(results(from_dict(record.spec), weights, data, Display().reporter()), data.val.annotation_file,
-                         out_dir, name, any_list=any_list)
+    say(str(coco_test_dev(results, image_info, out_dir, name, any_list=any_list)), out)

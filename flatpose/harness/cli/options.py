@@ -11,13 +11,10 @@ from flatpose.errors import SpecError
 
 ExperimentArg = Annotated[str, typer.Argument(metavar="ID", help="Experiment id, or the path of a spec file.")]
 JsonOpt = Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")]
-OneRowOpt = Annotated[Optional[str], typer.Option("--row", help="Only this row.")]
 RowsOpt = Annotated[Optional[list[str]], typer.Option("--row", help="Only this row (repeatable).")]
-ProfileOpt = Annotated[Optional[str], typer.Option(help="smoke, quick, synth, paper, or what else `show ID` lists; "
-                                                        "default: the experiment's.")]
-RootOpt = Annotated[Optional[Path], typer.Option(help="Folder with coco/ (…): use these data instead of embedded "
-                                                      "ones.")]
-SeedsOpt = Annotated[Optional[str], typer.Option(help="Comma-separated, as in 0,1,2; default: the experiment's.")]
+ProfileOpt = Annotated[Optional[str], typer.Option(help="A scale that `show ID` lists; default: the experiment's.")]
+RootOpt = Annotated[Optional[Path], typer.Option(help="Folder with coco/ and the like, in place of embedded data.")]
+SeedsOpt = Annotated[Optional[str], typer.Option(help="As in 0,1,2; default: the experiment's.")]
 
 
 def parse_seeds(text: str | None) -> tuple[int, ...] | None:
@@ -38,10 +35,3 @@ def existing_root(data_root: Path | None) -> Path:
     if place is None:
         raise SpecError("no data root", where="--data-root", hint="give --data-root DIR or set FLATPOSE_DATA")
     return place
-
-
-def one_row(row: str | None, where: str) -> str:
-    """The row of a command that takes exactly one; raises SpecError without it."""
-    if row is None:
-        raise SpecError("an experiment has several networks", where=where, hint="add --row R")
-    return row

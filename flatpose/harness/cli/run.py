@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Annotated, Literal, Optional
 
 import typer
 
+from flatpose.errors import SpecError
 from flatpose.harness import catalog, store
-from flatpose.harness.cli import summary
 from flatpose.harness.cli.experiments import RerunOpt, estimate, planned, write_pages
-from flatpose.harness.cli.options import ExperimentArg, ProfileOpt, RootOpt, RowsOpt, SeedsOpt, one_row
+from flatpose.harness.cli.options import ExperimentArg, ProfileOpt, RootOpt, RowsOpt, SeedsOpt
 from flatpose.harness.console import OPTIONS, Display, emit, err, note, say
 
 if TYPE_CHECKING:
@@ -21,43 +21,37 @@ if TYPE_CHECKING:
     from flatpose.harness.runner import Outcome
 
 app = typer.Typer()
-JobsOpt = Annotated[Optional[int], typer.Option(min=1, help="Runs side by side, one thread each; default: one per "
-                                                "core. With 1 a run uses all cores. A GPU takes one at a time.")]
+JobsOpt = Annotated[Optional[int], typer.Option(min=1, help="Runs side by side, one thread each; default: one per core; "
+                                                "1: one run on all cores. A GPU takes one at a time.")]
+CheckpointOpt = Annotated[Optional[Path], typer.Option(
+    help="Train nothing: evaluate this .pth or .safetensors file as the one --row, at the paper's size by default.")]
+LauncherOpt = Annotated[Literal["local", "slurm"], typer.Option(help="slurm: one job per run, through submitit.")]
 SlurmOpt = Annotated[Optional[list[str]], typer.Option("--slurm", metavar="NAME=VALUE", help="A parameter of the jobs, "
                      "as in slurm_partition=gpu, timeout_min=600, gpus_per_node=1 (repeatable).")]
+ReportOpt = Annotated[bool, typer.Option("--report/--no-report", help="Render the page afterwards.")]
 HINTS = {"failed": "try again: --rerun failed", "stale": "made by older code, whose numbers differ: --rerun stale"}
 
 
 @app.command()
 def run(experiment: ExperimentArg, row: RowsOpt = None, profile: ProfileOpt = None, data_root: RootOpt = None,
-        seeds: SeedsOpt = None, jobs: JobsOpt = None, rerun: RerunOpt = "missing",
-        checkpoint: Annotated[Optional[Path], typer.Option(
-            help="Train nothing: evaluate this .pth or .safetensors file as the one --row (weights of the paper's "
-                 "size, unless --profile says otherwise).")] = None,
-        launcher: Annotated[Literal["local", "slurm"], typer.Option(help="slurm: one job per run, through "
-                                                                         "submitit.")] = "local",
-        slurm: SlurmOpt = None,
-        report_: Annotated[bool, typer.Option("--report/--no-report", help="Render the page afterwards.")] = True
-        ) -> None:
+        seeds: SeedsOpt = None, jobs: JobsOpt = None, rerun: RerunOpt = "missing", checkpoint: CheckpointOpt = None,
+        launcher: LauncherOpt = "local", slurm: SlurmOpt = None, report_: ReportOpt = True) -> None:
     """Train and evaluate what is missing, resume what was killed, print the numbers, then render the page.
 
     There are no options for hyper-parameters: a changed number is a new row in a spec. A spec file given by its path
     is Python code and is executed.
 
-    Examples: flatpose-exp run fig1 --seeds 0,1,2 · flatpose-exp run fig1 --row simcc_s32 --data-root /data ·
-    flatpose-exp run my_table.py --rerun failed ·
-    flatpose-exp run table5 --launcher slurm --slurm slurm_partition=gpu --slurm gpus_per_node=1 ·
-    flatpose-exp run table2 --row hrnet_w48 --checkpoint pose_hrnet_w48_256x192.pth --data-root /data
+    Example: flatpose-exp run fig1 --row simcc_s32 --seeds 0,1,2 --data-root /data
     """
     from flatpose.harness.sweep import default_jobs
 
-    if store.rank():
-        OPTIONS.quiet, report_ = True, False  # rank 0 prints and renders for all
     if checkpoint is not None:
         _evaluate_checkpoint(experiment, row, profile, checkpoint, data_root)
         if report_:
             write_pages([experiment])
         return
+    if store.rank():
+        OPTIONS.quiet = True  # rank 0 prints and renders for all
     made = planned(experiment, row, profile, data_root, seeds, rerun, elsewhere=launcher == "slurm")
     if experiment.endswith(".py") and not store.rank():
         store.remember_spec(store.runs_dir(), made.experiment.id, Path(experiment).resolve())
@@ -129,9 +123,10 @@ def _all_outcomes(made: Plan, outcomes: list[Outcome]) -> list[Outcome]:
 
 def _print_outcomes(made: Plan, outcomes: list[Outcome]) -> None:
     """The numbers, then what is not as it should be and the way out, each kind of bad input once."""
+    from flatpose.harness.cli import summary
+
     if not OPTIONS.quiet and any(o.status not in ("blocked", "not run") for o in outcomes):
-        columns, rows = summary.table(made.experiment, outcomes)
-        emit(None, False, columns, rows, console=err)
+        emit(None, False, *summary.table(made.experiment, outcomes), console=err)
     for status, hint in HINTS.items():
         titles = [o.planned.title for o in outcomes if o.status == status]
         if titles:
@@ -156,15 +151,16 @@ def _evaluate_checkpoint(experiment: str, row: list[str] | None, profile: str | 
     from flatpose.harness.networks import locate
 
     found = catalog.load(experiment)
-    name = one_row(row[0] if row and len(row) == 1 else None, "--checkpoint")
+    if row is None or len(row) != 1:
+        raise SpecError("an experiment has several networks", where="--checkpoint", hint="add --row R")
     chosen = None if profile is None else catalog.find_profile(found, profile)
-    record, files = evaluate_checkpoint(found, catalog.find_row(found, name), chosen, locate(str(checkpoint)),
+    record, files = evaluate_checkpoint(found, catalog.find_row(found, row[0]), chosen, locate(str(checkpoint)),
                                         store.runs_dir(), data_root, Display().reporter())
     made, data = record.checkpoint, record.data
     assert made is not None and data is not None
     emit(None, False, ("boxes", "metric", "value"), [(result.box_source, metric, f"{100 * value:.1f}")
                                                      for result in record.results
                                                      for metric, value in result.metrics.items()],
-         title=f"{name} with the weights of {made.file} (sha256 {made.sha256[:12]}, {made.names}), {data.label}")
+         title=f"{row[0]} with the weights of {made.file} (sha256 {made.sha256[:12]}, {made.names}), {data.label}")
     for path in files:
         say(f"written: {path}")

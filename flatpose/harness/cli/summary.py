@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from statistics import fmean
 from typing import TYPE_CHECKING
 
+from flatpose import benchmarks
 from flatpose.harness.console import minutes
 
 if TYPE_CHECKING:
@@ -15,55 +16,46 @@ if TYPE_CHECKING:
 
 
 def table(experiment: Experiment, outcomes: Sequence[Outcome]) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
-    """Columns and cells. Metrics are printed in per cent, with ground-truth boxes where a run was evaluated on both.
+    """Columns and cells. Metrics are in per cent, with ground-truth boxes where a run was evaluated on both.
 
     The interval is the t-interval over seeds, or with one seed the bootstrap interval over images. The difference from
     the experiment's reference row is paired by seed.
     """
+    metric = benchmarks.get(outcomes[0].planned.run.data.task).metric(experiment.metric)
     rows = {row: [o for o in outcomes if row in o.planned.rows] for o in outcomes for row in o.planned.rows}
     results = {row: {o.planned.seed: o.record.results[0] for o in own
                      if o.record is not None and o.record.results and o.status in ("done", "stale")}
                for row, own in rows.items()}
-    reference, metric = experiment.reference, _metric(experiment, outcomes)
-    columns = ["row", f"{metric} (95 % interval)", *([f"less {reference}"] if reference else []), "boxes", "time", ""]
+    values = {row: {seed: 100 * r.metrics[metric] for seed, r in found.items() if metric in r.metrics}
+              for row, found in results.items()}
+    reference = experiment.reference
+    columns = ("row", f"{metric} (95 % interval)", *([f"less {reference}"] if reference else []), "boxes", "time", "")
     lines = []
     for row, own in rows.items():
-        found = results[row]
-        compared = [_difference(found, results.get(reference, {}), metric)] if reference else []
-        spent = sum(o.seconds for o in own)
-        lines.append((row, _mean(found, metric), *compared, next((r.box_source for r in found.values()), ""),
-                      minutes(spent / 60) if spent else "", _trouble(own)))
-    return tuple(columns), lines
+        compared = [_difference(values[row], values.get(reference, {}))] if reference else []
+        spent = sum(o.seconds for o in own) / 60
+        boxes = next((r.box_source for r in results[row].values()), "")
+        lines.append((row, _mean(list(values[row].values()), [r.bootstrap.get(metric) for r in results[row].values()]),
+                      *compared, boxes, minutes(spent) if spent else "", _trouble(own)))
+    return columns, lines
 
 
-def _metric(experiment: Experiment, outcomes: Sequence[Outcome]) -> str:
-    from flatpose import benchmarks
-
-    tasks = [outcome.planned.run.data.task for outcome in outcomes[:1]]
-    return benchmarks.get(tasks[0]).metric(experiment.metric) if tasks else experiment.metric
-
-
-def _mean(found: Mapping[int, Result], metric: str) -> str:
+def _mean(values: list[float], over_images: Sequence[tuple[float, float] | None]) -> str:
     from flatpose.harness.stats import interval
 
-    values = [100 * r.metrics[metric] for r in found.values() if metric in r.metrics]
-    if not values:
-        return ""
-    if len(values) == 1:
-        ends = next(iter(found.values())).bootstrap.get(metric)
-        return f"{values[0]:.1f}" + (f" ({100 * ends[0]:.1f} to {100 * ends[1]:.1f} over images)" if ends else "")
-    low, high = interval(values) or (values[0], values[0])
+    if len(values) < 2:
+        ends = [f" ({100 * ends[0]:.1f} to {100 * ends[1]:.1f} over images)" for ends in over_images if ends]
+        return "".join([*(f"{value:.1f}" for value in values), *ends])
+    low, high = interval(values) or (min(values), max(values))
     return f"{fmean(values):.1f} ({low:.1f} to {high:.1f} over {len(values)} seeds)"
 
 
-def _difference(found: Mapping[int, Result], reference: Mapping[int, Result], metric: str) -> str:
+def _difference(own: dict[int, float], reference: dict[int, float]) -> str:
     from flatpose.harness.stats import paired
 
-    own, other = ({seed: 100 * r.metrics[metric] for seed, r in side.items() if metric in r.metrics}
-                  for side in (found, reference))
-    if found is reference or not own.keys() & other.keys():
+    if own is reference or not own.keys() & reference.keys():
         return ""
-    gap = paired(own, other)
+    gap = paired(own, reference)
     if gap.low is None or gap.high is None:
         return f"{gap.mean:+.1f} (one seed)"
     return f"{gap.mean:+.1f} ({gap.low:+.1f} to {gap.high:+.1f}: {gap.verdict})"
