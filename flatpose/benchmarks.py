@@ -6,6 +6,7 @@ unless its files have COCO's form). Nothing here imports torch; evaluators are i
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ import flatpose.data.mpii as mpii
 from flatpose.data.annotations import Annotations, read, read_truth
 from flatpose.data.coco import fingerprint, split_of
 from flatpose.data.detections import read_detections
-from flatpose.data.findings import Finding, checked
+from flatpose.data.findings import Finding, checked, said
 from flatpose.data.instances import PoseData, Split
 from flatpose.data.layouts import Layout, Tree
 from flatpose.errors import DataError, SpecError, nearest
@@ -149,7 +150,8 @@ class Benchmark:
         truth = self.truth(tree.val, keypoint_set)
         found, note = read_detections(tree.detector, truth.images, tree.images("val"), len(keypoint_set),
                                       truth.category["id"])
-        return replace(data, detections=found, detector_file=tree.detector, notes=(f"{tree.detector.name}: {note}",))
+        notes = (f"{tree.detector.name}: {note}",) if note != said(Counter(), len(found), "detections") else ()
+        return replace(data, detections=found, detector_file=tree.detector, notes=notes)
 
     def _split(self, path: Path, images: Path, *, scored: bool) -> Split:
         keypoint_set = self.keypoints(path.parent)

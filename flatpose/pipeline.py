@@ -59,7 +59,8 @@ def execute(run: RunConfig, *, seed: int, data_root: Path | None, work_dir: Path
     set_seed(seed)  # the counters above may have drawn random numbers
     loss = build_loss(run.loss, run.codec, data.keypoint_set)
     batch = _batch_facts(run.train, len(crops), accelerator)
-    reporter.message(_in_words(batch))
+    if batch["processes"] > 1 or batch["effective_batch"] != run.train.batch_size:
+        reporter.message(_in_words(batch))
     judge = _judge(run, data, codec, accelerator, reporter) if run.train.eval_every else None
     trained = Trainer(run.train, crops, codec, loss, model, accelerator, work_dir, seed, reporter, judge).run()
     if accelerator.is_main_process:

@@ -281,8 +281,7 @@ def test_numbers_stand_on_plates_that_are_inside_and_apart():
 
 def test_pack_of_nothing_is_one_message(tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("FLATPOSE_RUNS", str(tmp_path))
-    for words in (("fig1", "--row", "simcc_s8"), ("fig1/simcc_s8",)):
-        code, _, said = call(monkeypatch, capsys, "pack", *words, "-o", tmp_path / "out")
-        assert code == 2 and "no finished run with weights" in said and "flatpose-exp run fig1 --row simcc_s8" in said
+    code, _, said = call(monkeypatch, capsys, "pack", "fig1/simcc_s8", "-o", tmp_path / "out")
+    assert code == 2 and "no finished run with weights" in said and "flatpose-exp run fig1 --row simcc_s8" in said
     code, _, said = call(monkeypatch, capsys, "predict", "x.jpg", "--checkpoint", "nowhere.pth")
     assert code == 2 and "Traceback" not in said

@@ -1,17 +1,15 @@
 """What each row costs at the paper's size: parameters, multiply-adds in every convention and, on request, time.
 
-Counting needs no weights, data or GPU. A network is counted once: ``runs/cost`` caches the counts by configuration and
-``flatpose.NUMERICS``. What was counted and timed for an experiment is left in ``runs/costs/<id>.json`` for the report.
-
-Time is measured against FlatPose-B and a reference network in turns within one process (flatpose.latency), because
-ratios survive a busy machine and milliseconds do not.
+A network is counted once: ``runs/cost`` caches the counts by configuration and ``flatpose.NUMERICS``. What was counted
+and timed for an experiment is left in ``runs/costs/<id>.json`` for the report. Time is measured in turns with
+FlatPose-B and a reference network (flatpose.latency): ratios survive a busy machine, milliseconds do not.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
@@ -40,9 +38,7 @@ MODES = tuple((batch, compiled) for batch in REPEATS for compiled in (False, Tru
 
 def cost_rows(experiments: Sequence[Experiment], *, row: str | None = None, latency: bool = False,
               runs_dir: Path = Path("runs"), reporter: Reporter = SILENT) -> list[dict[str, Any]]:
-    """One entry per row (docs/cli.md lists the fields of ``cost``), at the paper's scale whatever the profile.
-
-    ``gflops`` counts the paper's Algorithm 1 as printed; ``gflops_executed`` counts what this implementation executes.
+    """One entry per row, at the paper's scale whatever the profile: the fields of CostRow and what the paper prints.
 
     Args:
         experiments: Their rows are measured as the spec has them.
@@ -60,24 +56,18 @@ def cost_rows(experiments: Sequence[Experiment], *, row: str | None = None, late
         costs = []
         reporter.start(f"cost {experiment.id}", len(rows))
         for each in rows:
-            width, height = each.run.image_size
-            costs.append(CostRow(row=each.id, input_hw=(height, width), **_count(each.run, runs_dir / "cost")))
+            costs.append(_count(each, runs_dir / "cost"))
             reporter.advance()
         reporter.finish()
         _keep(experiment, runs_dir, costs=costs)
-        timed = {r.id: times for r, times in zip(rows, _time(experiment, rows, runs_dir, reporter), strict=True)
-                 } if latency else {}
-        found += [_entry(experiment, each, cost, timed.get(each.id))
-                  for each, cost in zip(rows, costs, strict=True)]
+        timed = _time(experiment, rows, runs_dir, reporter) if latency else {}
+        for each, cost in zip(rows, costs, strict=True):
+            said = each.published
+            found.append({"experiment": experiment.id, "label": each.label, **cost.model_dump(mode="json"),
+                          "published_params_m": said and said.params_m, "published_gflops": said and said.gflops})
+            if latency:
+                found[-1]["latency"] = [t.model_dump(mode="json", exclude={"row"}) for t in timed[each.id]]
     return found
-
-
-def _entry(experiment: Experiment, row: Row, cost: CostRow, timed: list[LatencyRow] | None) -> dict[str, Any]:
-    said = row.published
-    times = {} if timed is None else {"latency": [t.model_dump(mode="json", exclude={"row"}) for t in timed]}
-    return {"experiment": experiment.id, "label": row.label, **cost.model_dump(mode="json"),
-            "published_params_m": said.params_m if said else None, "published_gflops": said.gflops if said else None,
-            **times}
 
 
 def _keep(experiment: Experiment, runs_dir: Path, costs: Iterable[CostRow] = (), times: Iterable[LatencyRow] = ()
@@ -91,29 +81,25 @@ def _keep(experiment: Experiment, runs_dir: Path, costs: Iterable[CostRow] = (),
         latencies=tuple({(t.row, t.batch, t.compiled): t for t in (*old.latencies, *times)}.values())).dump())
 
 
-def _count(run: RunConfig, cache: Path) -> dict[str, Any]:
-    """Counts of the network of a run, from the cache when configuration, numbers and libraries are the same."""
-    spec = to_dict(run)
+def _count(row: Row, cache: Path) -> CostRow:
+    """Counts of a row's network, from the cache when configuration, numbers and libraries are the same."""
+    run, spec = row.run, to_dict(row.run)
     model = {name: value for name, value in spec["model"].items() if name not in START}
     libraries = [version(name) for name in ("torch", "timm", "fvcore")]
     key = json.dumps([model, spec["codec"], spec["image_size"], run.data.task, flatpose.NUMERICS, libraries])
     path = cache / f"{hashlib.sha256(key.encode()).hexdigest()[:16]}.json"
     if not path.exists():
         write_json(path, _measure(run))
-    return dict(read_json(path))
+    return CostRow(row=row.id, input_hw=run.image_size[::-1], **read_json(path))
 
 
 def _measure(run: RunConfig) -> dict[str, Any]:
-    from flatpose.complexity import ShapesOnly, measure
+    from flatpose.complexity import ShapesOnly, measure, table6
 
     with ShapesOnly():
         model = _build(run)
     with_ica = [block for block in getattr(model, "coarse", ()) if block.semantic_bias is not None]
-    extra = {}
-    if with_ica:
-        from flatpose.complexity import table6
-
-        extra = {"table6": table6(with_ica[0])}
+    extra = {"table6": table6(with_ica[0])} if with_ica else {}
     return {**asdict(measure(model, run.image_size)), **extra}
 
 
@@ -126,27 +112,22 @@ def _build(run: RunConfig) -> nn.Module:
 
 
 def _time(experiment: Experiment, rows: Sequence[Row], runs_dir: Path, reporter: Reporter
-          ) -> Iterator[list[LatencyRow]]:
+          ) -> dict[str, list[LatencyRow]]:
     """Time each row in every mode, and keep it at once, so that an interrupted command loses one row."""
-    reporter.start("latency", len(rows))
-    rivals = _rivals()
-    for row in rows:
-        times = _time_row(row, rivals)
-        _keep(experiment, runs_dir, times=times)
-        reporter.advance(row=row.id)
-        yield times
-    reporter.finish()
-
-
-def _rivals() -> dict[tuple[int, bool], dict[str, Pass]]:
-    """Per mode, what every row is timed against; compiled once."""
     from flatpose.latency import forward_pass, reference_pass
 
-    base = catalog.find_row(catalog.load("table1"), "b").run
-    return {(batch, compiled): {"reference": reference_pass(batch=batch, compiled=compiled),
-                                "flatpose_b": forward_pass(_build(base), base.image_size, batch=batch,
-                                                           compiled=compiled)}
-            for batch, compiled in MODES}
+    reporter.start("latency", len(rows))
+    base, found = catalog.find_row(catalog.load("table1"), "b").run, {}
+    rivals = {(batch, compiled): {  # compiled once for all rows
+        "reference": reference_pass(batch=batch, compiled=compiled),
+        "flatpose_b": forward_pass(_build(base), base.image_size, batch=batch, compiled=compiled)}
+        for batch, compiled in MODES}
+    for row in rows:
+        found[row.id] = _time_row(row, rivals)
+        _keep(experiment, runs_dir, times=found[row.id])
+        reporter.advance(row=row.id)
+    reporter.finish()
+    return found
 
 
 def _time_row(row: Row, rivals: dict[tuple[int, bool], dict[str, Pass]]) -> list[LatencyRow]:

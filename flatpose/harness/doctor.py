@@ -76,10 +76,10 @@ def _devices() -> Iterator[Finding]:
         return
     yield Finding("ok", "prediction", f"the bundled network runs on the CPU ({os.cpu_count()} cores), {found.os}, "
                   f"Python {found.python_version.split()[0]}")
-    devices = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
-    if not any(devices.values()):
+    there = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+    if not any(there.values()):
         yield Finding("note", "device", "no GPU: profiles smoke and quick are made for this")
-    for device in (name for name, there in devices.items() if there):
+    for device in (name for name in there if there[name]):
         apart = float(abs(expected - Pose.load(device=device)(image)[0]).max())
         detail = f"{found.nvidia_gpu_models or device}: keypoints differ from the CPU's by {apart:.2g} px"
         yield Finding("ok", device, detail) if apart < TOLERANCE else Finding(
@@ -92,5 +92,5 @@ def _folder(variable: str, folder: Path) -> Finding:
     free, fix = shutil.disk_usage(existing).free / 1e9, f"export {variable}=a folder that is writable and has room"
     if not os.access(existing, os.W_OK):
         return Finding("error", variable, f"{folder} is not writable", fix)
-    return Finding("ok" if free > FREE_GB else "note", variable, f"{folder}, {free:.0f} GB free",
-                   "" if free > FREE_GB else fix)
+    detail = f"{folder}, {free:.0f} GB free"
+    return Finding("ok", variable, detail) if free > FREE_GB else Finding("note", variable, detail, fix)

@@ -11,13 +11,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from flatpose import NUMERICS, benchmarks
-from flatpose.config import RunConfig, spec_hash, to_dict
+from flatpose import benchmarks
+from flatpose.config import RunConfig
 from flatpose.errors import DataError, SpecError
 from flatpose.harness import provenance
-from flatpose.harness.record import Checkpoint, Counts, Data, Provenance, Record, Result
+from flatpose.harness.record import Record
+from flatpose.harness.runner import make_record
 from flatpose.harness.spec import Experiment, Profile, Row, at_profile
-from flatpose.io import write_json
+from flatpose.harness.store import RECORD, RunDir
 from flatpose.progress import Reporter
 
 
@@ -59,18 +60,17 @@ def evaluate_checkpoint(experiment: Experiment, row: Row, profile: Profile | Non
     bare = build_model(run.model, run.codec, run.image_size, len(keypoints), pretrained=False)
     cost = measure(bare.eval(), run.image_size)  # without the exchange of channels that a file may need
     boxes = data.detector_file
-    record = Record(
-        numerics=NUMERICS, spec_hash=spec_hash(run), data_id=data.data_id, profile=run.profile, spec=to_dict(run),
-        status="done", cost=Counts(params_m=cost.params_m, gflops=cost.gflops),
-        data=Data(label=data.label, task=run.data.task, source=run.data.source, val_images=len(data.val.image_ids),
-                  val_persons=len(data.val.persons), detector_file=boxes.name if boxes else None),
-        checkpoint=Checkpoint(**found.record["checkpoint"]),
-        results=tuple(Result.model_validate({**r, "kind": "checkpoint", "weights": None}) for r in results),
-        provenance=Provenance(**provenance.describe(started, time.monotonic() - clock)))
+    record = make_record(
+        run, None, data.data_id, started, clock, cost={"params_m": cost.params_m, "gflops": cost.gflops},
+        data={"label": data.label, "task": run.data.task, "source": run.data.source,
+              "val_images": len(data.val.image_ids), "val_persons": len(data.val.persons),
+              "detector_file": boxes.name if boxes else None},
+        checkpoint=found.record["checkpoint"],
+        results=[{**result, "kind": "checkpoint", "weights": None} for result in results])
     folder = runs_dir / record.run_id
-    write_json(folder / "record.json", record.model_dump(mode="json"))
+    RunDir(folder).save(record)
     zips = [] if data_root is None else _submission(row, run, found.network, data_root, checkpoint, folder, reporter)
-    return record, [folder / "record.json", *zips]
+    return record, [folder / RECORD, *zips]
 
 
 def _run(experiment: Experiment, row: Row, profile: Profile | None, data_root: Path | None) -> RunConfig:

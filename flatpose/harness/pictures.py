@@ -10,13 +10,12 @@ import hashlib
 from pathlib import Path
 
 from flatpose import NUMERICS
-from flatpose.config import spec_hash
-from flatpose.data import identity
 from flatpose.errors import DataError, SpecError
 from flatpose.figures.caption import Drawing, ShownNetwork, page, read_drawing
 from flatpose.harness import provenance
 from flatpose.harness.plan import Plan, PlannedRun
-from flatpose.harness.record import Record, read_record
+from flatpose.harness.record import Record
+from flatpose.harness.runner import folder_of
 from flatpose.harness.spec import Experiment
 from flatpose.io import write_bytes, write_json
 from flatpose.progress import Reporter
@@ -62,18 +61,16 @@ def draw(plan: Plan, runs_dir: Path, data_root: Path | None, reporter: Reporter)
 def _finished(plan: Plan, runs: list[PlannedRun], runs_dir: Path, data_root: Path | None
               ) -> list[tuple[PlannedRun, Path, Record]]:
     """Every run with its folder and its record."""
-    from flatpose.checkpoints.described import RECORD, RUN_WEIGHTS
+    from flatpose.checkpoints.described import RUN_WEIGHTS
 
-    found, missing = [], []
+    found = []
     for planned in runs:
-        data_id, _ = identity(planned.run.data, data_root)
-        folder = runs_dir / spec_hash(planned.run) / f"seed{planned.seed}" / (data_id or "-")
-        record = read_record(folder / RECORD) if (folder / RECORD).is_file() else None
-        if record is None or record.status != "done" or not (folder / RUN_WEIGHTS).is_file():
-            missing.append(planned)
-        else:
-            found.append((planned, folder, record))
-    if missing:
+        folder = folder_of(planned, runs_dir, data_root)
+        record = folder.record()
+        if record is not None and record.status == "done" and (folder.path / RUN_WEIGHTS).is_file():
+            found.append((planned, folder.path, record))
+    done = [planned for planned, _, _ in found]
+    if missing := [planned for planned in runs if planned not in done]:
         options = " ".join(f"--row {p.rows[0]}" for p in missing) + f" --profile {plan.profile.name}"
         options += " --data-root DIR" if missing[0].run.data.source == "disk" else ""
         raise DataError(f"no trained weights of {', '.join(f'{p.rows[0]} seed {p.seed}' for p in missing)}",

@@ -8,15 +8,18 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from flatpose.config import RunConfig, spec_hash
 from flatpose.data import identity
 from flatpose.errors import SpecError
 from flatpose.harness import catalog, provenance
-from flatpose.harness.record import Record, read_record_file
+from flatpose.harness.record import read_record_file
 from flatpose.harness.spec import Experiment, Profile, Row, at_profile
-from flatpose.harness.store import OWNER, RunDir, own_specs, scan
+from flatpose.harness.store import OWNER, RunDir, own_specs
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 Status = Literal["done", "failed", "blocked", "not run", "stale", "running"]
 Rerun = Literal["missing", "failed", "stale", "all"]
@@ -77,8 +80,9 @@ class Plan:
     @property
     def gpu_hours(self) -> float | None:
         """Of the due runs of a profile that is meant for GPUs."""
-        hours = None if self.minutes_per_run is None else self.minutes_per_run * len(self.due) / 60
-        return hours if self.profile.gpu else None
+        if not self.profile.gpu or self.minutes_per_run is None:
+            return None
+        return self.minutes_per_run * len(self.due) / 60
 
     @property
     def lacks_data(self) -> bool:
@@ -89,7 +93,7 @@ class Plan:
 def make_plan(experiment: Experiment, profile: Profile, runs_dir: Path, *, rows: Sequence[Row] = (),
               seeds: Sequence[int] | None = None, data_root: Path | None = None, rerun: Rerun = "missing",
               elsewhere: bool = False, reports: Path | None = None) -> Plan:
-    """The plan of ``run``. A data root replaces generated data by those on disk.
+    """The plan of ``run``.
 
     Args:
         experiment: What is planned.
@@ -97,7 +101,7 @@ def make_plan(experiment: Experiment, profile: Profile, runs_dir: Path, *, rows:
         runs_dir: Folder with the finished runs.
         rows: Only these; all rows that the profile runs when empty.
         seeds: The experiment's own for None.
-        data_root: Folder with coco/ and the like.
+        data_root: Folder with coco/ and the like, whose data replace generated ones.
         rerun: Which runs are due besides unfinished ones.
         elsewhere: The runs are made on other machines, so this one needs no GPU.
         reports: Folder of the committed records, for which a run that starts again is marked.
@@ -105,10 +109,6 @@ def make_plan(experiment: Experiment, profile: Profile, runs_dir: Path, *, rows:
     Raises:
         SpecError: A row cannot exist at this profile.
     """
-    for row in rows:
-        if row.id in profile.left_out:
-            raise SpecError(f"not run at profile {profile.name!r}: {profile.left_out[row.id]}", where=f"row {row.id}",
-                            hint="--profile synth and --profile paper run every row")
     configs: dict[RunConfig, list[str]] = {}
     for row in rows or [r for r in experiment.rows if r.id not in profile.left_out]:
         configs.setdefault(_at(row, profile, data_root), []).append(row.id)
@@ -131,6 +131,9 @@ def make_plan(experiment: Experiment, profile: Profile, runs_dir: Path, *, rows:
 
 
 def _at(row: Row, profile: Profile, data_root: Path | None) -> RunConfig:
+    if row.id in profile.left_out:
+        raise SpecError(f"not run at profile {profile.name!r}: {profile.left_out[row.id]}", where=f"row {row.id}",
+                        hint="--profile synth and --profile paper run every row")
     try:
         return at_profile(row.run, profile, source="disk" if data_root else None)
     except ValueError as error:
@@ -141,9 +144,9 @@ def _committed(experiment: Experiment, reports: Path | None) -> set[tuple[str, i
     """(spec hash, seed, data id or source) of the committed finished runs."""
     if reports is None or experiment.picture is not None:  # whose file holds the picture's measurements
         return set()
-    done = [r for r in read_record_file(reports / "data" / f"{experiment.id}.json", experiment.id).records
-            if r.status == "done" and r.data is not None]
-    return {(r.spec_hash, r.seed, place) for r in done if r.data for place in (r.data_id, r.data.source)}
+    records = read_record_file(reports / "data" / f"{experiment.id}.json", experiment.id).records
+    return {(r.spec_hash, r.seed, place) for r in records if r.status == "done" and r.data
+            for place in (r.data_id, r.data.source)}
 
 
 def _status(folder: RunDir, data_id: str | None, profile: Profile, elsewhere: bool) -> tuple[Status, str]:
@@ -183,32 +186,30 @@ def overview(root: Path, runs_dir: Path) -> list[dict[str, Any]]:
     """
     from flatpose.harness import frame
 
-    own = [catalog.load(str(path)) for path in own_specs(runs_dir).values()]
-    experiments = [*own, *map(catalog.load, catalog.ids())]
-    files = frame.read(root, experiments=experiments).files if experiments else {}
-    here, entries = scan(runs_dir), []
+    experiments = [catalog.load(name) for name in (*map(str, own_specs(runs_dir).values()), *catalog.ids())]
+    if not experiments:
+        return []
+    frames, entries = frame.read(root, runs_dir, experiments=experiments), []
     for experiment in experiments:
-        keys = frame.wanted(experiment)
-        latest = {r.key: r for r in sorted((*files[experiment.id].records, *here), key=lambda r: r.provenance.ended)
-                  if r.spec_hash in keys and r.checkpoint is None}
-        settings: dict[tuple[str, str], list[Record]] = {}
-        for record in latest.values():
-            settings.setdefault((record.profile, record.data_id), []).append(record)
-        running = _running(keys, runs_dir)
-        entries += [_entry(experiment, setting, settings.get(setting, []), keys, running[setting])
-                    for setting in sorted({*settings, *running})] or [_entry(experiment, None, [], keys, 0)]
+        found = frames.of(experiment.id)
+        trained = found[found["kind"] == "trained"]
+        running = _running(frame.wanted(experiment), runs_dir)
+        keys = sorted({*zip(trained["profile"], trained["data_id"], strict=True), *running}) or [("", "")]
+        for profile, data_id in keys:
+            lines = frame.under(trained, profile, data_id)
+            entries.append(_entry(experiment, profile, data_id, lines, running[profile, data_id]))
     return entries
 
 
-def _entry(experiment: Experiment, setting: tuple[str, str] | None, records: Sequence[Record],
-           keys: dict[str, list[tuple[Row, str]]], running: int) -> dict[str, Any]:
-    done = [r for r in records if r.status == "done"]
-    label = next((r.data.label for r in records if r.data), f"data {setting[1][:8]}" if setting else "")
-    rows = {row.id for r in done for row, profile in keys[r.spec_hash] if profile == r.profile}
-    return {"experiment": experiment.id, "setting": f"{setting[0]} · {label}" if setting else "-",
-            "rows": len(experiment.rows), "rows_done": len(rows), "done": sum(not r.stale for r in done),
-            "stale": sum(r.stale for r in done), "failed": len(records) - len(done), "running": running,
-            "seeds": sorted({r.seed for r in done if r.seed is not None})}
+def _entry(experiment: Experiment, profile: str, data_id: str, lines: pd.DataFrame, running: int) -> dict[str, Any]:
+    done = lines[lines["status"] == "done"]
+    states = lines["status"].mask((lines["status"] == "done") & (lines["stale"] == True), "stale")  # noqa: E712
+    counts = lines.groupby(states)["run_id"].nunique()
+    label = next(iter(lines["data"]), f"data {data_id[:8]}")
+    return {"experiment": experiment.id, "setting": f"{profile} · {label}" if profile else "-",
+            "rows": len(experiment.rows), "rows_done": done["row"].nunique(),
+            **{state: int(counts.get(state, 0)) for state in ("done", "stale", "failed")}, "running": running,
+            "seeds": sorted(map(int, done["seed"].unique()))}
 
 
 def _running(keys: dict[str, list[tuple[Row, str]]], runs_dir: Path) -> Counter[tuple[str, str]]:

@@ -18,7 +18,7 @@ from pydantic import ValidationError
 
 import flatpose
 from flatpose import benchmarks
-from flatpose.config import RunConfig, to_dict
+from flatpose.config import RunConfig, spec_hash, to_dict
 from flatpose.data import KEYPOINTS_FILE, find_root, identity
 from flatpose.errors import AllRanksError, CheckpointError, DataError, FlatPoseError, RunError
 from flatpose.harness import provenance
@@ -47,12 +47,7 @@ class Outcome:
 
 
 def run_one(planned: PlannedRun, runs_dir: Path, data_root: Path | None, reporter: Reporter) -> Outcome:
-    """Make one run, from its lock to its record.
-
-    Raises:
-        DataError: The data are bad.
-        RunError: Nothing more can be written.
-    """
+    """Make one run; raises DataError where the data are bad and RunError where nothing more can be written."""
     started = time.monotonic()
     folder = folder_of(planned, runs_dir, data_root)
     try:
@@ -60,7 +55,7 @@ def run_one(planned: PlannedRun, runs_dir: Path, data_root: Path | None, reporte
             skipped = share(None if rank() else _begin(folder, planned, held))
             if skipped is not None:
                 return skipped
-            record = _execute(planned, folder.path, data_root, reporter)
+            record = _recorded(planned, folder.path, data_root, reporter)
             if not rank():
                 folder.save(record)
     except OSError as error:
@@ -104,22 +99,18 @@ def _clear(folder: RunDir, planned: PlannedRun) -> None:
     write_text(marker, str(flatpose.NUMERICS))
 
 
-def _execute(planned: PlannedRun, work_dir: Path, data_root: Path | None, reporter: Reporter) -> Record:
-    """Train and evaluate one run. An exception becomes a failed record with its reason.
+def _recorded(planned: PlannedRun, work_dir: Path, data_root: Path | None, reporter: Reporter) -> Record:
+    """Train and evaluate one run. An exception becomes a failed record, but for bad data and a disk that is full.
 
     One of several processes that fails without the others does not return.
-
-    Raises:
-        DataError: The data are bad.
-        OSError: The disk is full or cannot be written.
     """
     started, clock = provenance.now(), time.monotonic()
     try:
         measured = _measure(planned.run, planned.seed, data_root, work_dir, reporter)
-        return make_record(planned, work_dir.name, started, clock, measured)
+        return make_record(planned.run, planned.seed, work_dir.name, started, clock, **measured)
     except Exception as error:
         if world() > 1 and not isinstance(error, AllRanksError | ValidationError):
-            _leave(error, work_dir)
+            leave(error, work_dir)
         if isinstance(error, DataError):
             raise
         if _disk_fails(error, work_dir):
@@ -128,20 +119,20 @@ def _execute(planned: PlannedRun, work_dir: Path, data_root: Path | None, report
         if not rank():
             write_text(work_dir / ERROR, traceback.format_exc())
         reporter.message(f"failed: {reason} (details: {work_dir / ERROR})")
-        return make_record(planned, work_dir.name, started, clock, {}, reason)
+        return make_record(planned.run, planned.seed, work_dir.name, started, clock, reason=reason)
 
 
-def make_record(planned: PlannedRun, data_id: str, started: str, clock: float, measured: dict[str, Any],
-                reason: str | None = None) -> Record:
-    """The record of a run that began at ``started``; failed when there is a reason.
+def make_record(run: RunConfig, seed: int | None, data_id: str, started: str, clock: float, reason: str | None = None,
+                **measured: Any) -> Record:
+    """The record of a run that began at ``started`` (``clock`` on the monotonic clock); failed when there is a reason.
 
     Raises:
         ValidationError: A measured number is not finite.
     """
     return Record.model_validate({
-        "numerics": flatpose.NUMERICS, "spec_hash": planned.spec_hash, "seed": planned.seed, "data_id": data_id,
-        "profile": planned.run.profile, "spec": to_dict(planned.run), "status": "failed" if reason else "done",
-        "reason": reason, **measured, "provenance": provenance.describe(started, time.monotonic() - clock)})
+        "numerics": flatpose.NUMERICS, "spec_hash": spec_hash(run), "seed": seed, "data_id": data_id,
+        "profile": run.profile, "spec": to_dict(run), "status": "failed" if reason else "done", "reason": reason,
+        **measured, "provenance": provenance.describe(started, time.monotonic() - clock)})
 
 
 def _measure(run: RunConfig, seed: int, data_root: Path | None, work_dir: Path, reporter: Reporter) -> dict[str, Any]:
@@ -182,11 +173,10 @@ def _drop_untrusted_checkpoints(work_dir: Path, reporter: Reporter) -> None:
 
 
 def _keep_freed_memory() -> None:
-    """Tell glibc to keep freed blocks, however large, for the next training step instead of returning them.
+    """Tell glibc to keep freed blocks for the next training step: the kernel would zero every returned page again.
 
-    The kernel zeroes every page of a returned block again: a fifth of the time of a small network on a CPU
-    (benchmarks/results/engine.md). The numbers are mallopt's M_MMAP_THRESHOLD and M_TRIM_THRESHOLD; older releases
-    refuse more than 32 MiB.
+    That is a fifth of the time of a small network on a CPU (benchmarks/results/engine.md). The numbers are mallopt's
+    M_MMAP_THRESHOLD and M_TRIM_THRESHOLD; older releases refuse more than 32 MiB.
     """
     if platform.libc_ver()[0] == "glibc":
         mallopt = ctypes.CDLL(None).mallopt
@@ -209,21 +199,20 @@ def share(value: T) -> T:
     return broadcast_object_list([value])[0]
 
 
-def leave(message: str) -> NoReturn:
+def leave(error: Exception, work_dir: Path | None = None) -> NoReturn:
     """End this process at once, because it failed alone: torchrun then ends the others.
 
-    A normal exit would wait for communication that the others will never answer.
+    A normal exit would wait for communication that the others will never answer. The traceback is left in the run's
+    folder, each rank's in a file of its own.
     """
-    os.write(2, f"error: rank {rank()} of {world()}: {message}\n".encode())
+    message = f"error: rank {rank()} of {world()}: {text_of(error)}"
+    if work_dir is not None:
+        path = work_dir / (f"error-rank{rank()}.txt" if rank() else ERROR)
+        message += f" (details: {path})"
+        with suppress(OSError):
+            write_text(path, traceback.format_exc())
+    os.write(2, f"{message}\n".encode())
     os._exit(1)
-
-
-def _leave(error: Exception, work_dir: Path) -> NoReturn:
-    """Leave with the traceback in the run's folder, each rank's in a file of its own."""
-    path = work_dir / (f"error-rank{rank()}.txt" if rank() else ERROR)
-    with suppress(OSError):
-        write_text(path, traceback.format_exc())
-    leave(f"{text_of(error)} (details: {path})")
 
 
 def _disk_fails(error: Exception, work_dir: Path) -> bool:

@@ -13,13 +13,15 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from flatpose.errors import DataError, RunError, SpecError
 from flatpose.harness.plan import Plan, PlannedRun
 from flatpose.harness.runner import Outcome, run_one, text_of
-from flatpose.harness.sweep import Display
 from flatpose.progress import SILENT
+
+if TYPE_CHECKING:
+    from flatpose.harness.console import Display
 
 LOGS = "slurm"  # below runs/
 DEFAULTS: dict[str, Any] = {"timeout_min": 24 * 60, "cpus_per_task": 8}
@@ -69,7 +71,7 @@ def submit(plan: Plan, runs_dir: Path, data_root: Path | None, options: Mapping[
 
     Raises:
         SpecError: submitit does not know a parameter.
-        RunError: submitit is missing, Slurm refuses the jobs, or the embedded data have not been generated.
+        RunError: submitit is missing, Slurm refuses the jobs, or the embedded data were not generated.
     """
     try:
         import submitit

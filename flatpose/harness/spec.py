@@ -40,6 +40,12 @@ class Published:
     split: str = ""
     """Where the metrics were measured, when not on the split that runs evaluate ("COCO test-dev")."""
 
+    @property
+    def numbers(self) -> dict[str, float]:
+        """Metrics, ``params_m`` and ``gflops``, as far as they are printed."""
+        costs = {"params_m": self.params_m, "gflops": self.gflops}
+        return {name: value for name, value in (*self.metrics.items(), *costs.items()) if value is not None}
+
 
 @config
 class Tolerance:

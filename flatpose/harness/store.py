@@ -55,7 +55,6 @@ class RunDir:
 
     @classmethod
     def of(cls, runs_dir: Path, spec_hash: str, seed: int, data_id: str) -> RunDir:
-        """Where a run is stored."""
         return cls(runs_dir / spec_hash / f"seed{seed}" / data_id)
 
     def record(self) -> Record | None:
@@ -146,7 +145,7 @@ def own_specs(runs_dir: Path) -> dict[str, Path]:
 
 
 def remember_spec(runs_dir: Path, name: str, path: Path) -> None:
-    """Note where the spec of a user's experiment is, so that ``status`` and the index can list it."""
+    """Note where the spec of a user's experiment is, so that ``status`` and the index list it."""
     known = own_specs(runs_dir)
     if known.get(name) != path:
         write_json(runs_dir / SPECS, {n: str(p) for n, p in (known | {name: path}).items()})

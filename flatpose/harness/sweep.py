@@ -10,14 +10,13 @@ import sys
 import threading
 import time
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
 from pathlib import Path
 from types import FrameType
-from typing import Any, Protocol, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from flatpose.config import DataConfig
 from flatpose.data import load
@@ -28,19 +27,12 @@ from flatpose.harness.runner import Outcome, folder_of, leave, make_record, run_
 from flatpose.harness.store import world
 from flatpose.progress import Relay, Reporter
 
+if TYPE_CHECKING:
+    from flatpose.harness.console import Display
+
 THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 GRACE_SECONDS = 20.0
 """How long children that are stopped may finish their step and write their checkpoint; a run itself has half of it."""
-
-
-class Display(Protocol):
-    """Draws the progress of several runs (flatpose.harness.console)."""
-
-    def reporter(self, title: str) -> Reporter:
-        """The progress of one more run."""
-
-    def message(self, text: str) -> None:
-        """Print one line."""
 
 
 def default_jobs(due: int) -> int:
@@ -54,10 +46,10 @@ def default_jobs(due: int) -> int:
 def run_plan(plan: Plan, runs_dir: Path, data_root: Path | None, display: Display, jobs: int = 1) -> list[Outcome]:
     """Make every run that is due and say how each ended.
 
-    Bad data block their runs and are no failure of these: nothing is recorded, and once the data are repaired the same
-    command continues. All data are checked before the first run starts. Runs start in the plan's order, but those that
-    took their process down with them come last: what the system kills for its memory must not keep the others from
-    running. Of several processes (torchrun) rank 0 decides what starts.
+    All data are checked before the first run starts. Bad data block their runs: nothing is recorded, and once they are
+    repaired the same command continues. Runs start in the plan's order, but those that took their process down with
+    them come last: what the system kills for its memory must not keep the others from running. Of several processes
+    (torchrun) rank 0 decides what starts.
 
     Args:
         plan: Its due runs are made.
@@ -67,14 +59,14 @@ def run_plan(plan: Plan, runs_dir: Path, data_root: Path | None, display: Displa
         jobs: Runs side by side, each in a process with one thread; with 1 they run in this process on all cores.
 
     Raises:
-        RunError: Nothing more can be written. That is no failure of a run either.
+        RunError: Nothing more can be written. That is no failure of a run.
         KeyboardInterrupt: Ctrl-C or SIGTERM; every run that was started has been stopped.
     """
-    with stop_requests(GRACE_SECONDS / 2 if jobs == 1 else None) as stop:
+    with StopRequest(GRACE_SECONDS / 2 if jobs == 1 else None) as stop:
         bad: dict[DataConfig, str] = {}
         for data in dict.fromkeys(planned.run.data for planned in plan.due):
             try:
-                load(data, data_root, reporter=_stoppable(display.reporter("data"), stop))
+                load(data, data_root, reporter=stop.between_steps(display.reporter("data")))
             except DataError as error:
                 bad[data] = str(error)
         due, bad = share((sorted(plan.due, key=lambda planned: planned.folder(runs_dir).abandoned()), bad))
@@ -83,11 +75,28 @@ def run_plan(plan: Plan, runs_dir: Path, data_root: Path | None, display: Displa
 
 
 class StopRequest:
-    """The first signal asks for a stop between two steps; a second one, or the end of ``grace`` seconds, forces it."""
+    """SIGINT and SIGTERM ask for a stop between two steps; a second signal, or ``grace`` seconds later, forces it.
 
-    def __init__(self, grace: float | None) -> None:
+    A child leaves Ctrl-C, which the terminal sends to both, to its parent, and is stopped by SIGTERM. Outside the main
+    thread, where no handlers are allowed, signals are left alone.
+    """
+
+    def __init__(self, grace: float | None, child: bool = False) -> None:
         self.asked, self.grace = False, grace
         self.timer: threading.Timer | None = None
+        self.handlers: dict[int, Any] = {signal.SIGINT: signal.SIG_IGN if child else self.handle,
+                                         signal.SIGTERM: self.handle}
+
+    def __enter__(self) -> StopRequest:
+        here = threading.current_thread() is threading.main_thread()
+        self.old = {number: signal.signal(number, handler) for number, handler in self.handlers.items() if here}
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self.timer is not None:
+            self.timer.cancel()
+        for number, handler in self.old.items():
+            signal.signal(number, handler)
 
     def handle(self, number: int, frame: FrameType | None) -> None:
         """Signal handler."""
@@ -102,35 +111,15 @@ class StopRequest:
         if self.asked:
             raise KeyboardInterrupt
 
+    def between_steps(self, reporter: Reporter) -> Reporter:
+        """The reporter, whose ``advance`` raises KeyboardInterrupt after a stop request."""
 
-@contextmanager
-def stop_requests(grace: float | None, child: bool = False) -> Iterator[StopRequest]:
-    """Handle SIGINT and SIGTERM by a StopRequest, in the main thread, where handlers are allowed.
+        def send(name: str, arguments: tuple[Any, ...], info: Mapping[str, Any]) -> None:
+            getattr(reporter, name)(*arguments, **info)
+            if name == "advance":
+                self.check()
 
-    A child process leaves Ctrl-C, which the terminal sends to both, to its parent, and is stopped by SIGTERM.
-    """
-    request, old = StopRequest(grace), {}
-    if threading.current_thread() is threading.main_thread():
-        old = {signal.SIGINT: signal.signal(signal.SIGINT, signal.SIG_IGN if child else request.handle),
-               signal.SIGTERM: signal.signal(signal.SIGTERM, request.handle)}
-    try:
-        yield request
-    finally:
-        if request.timer is not None:
-            request.timer.cancel()
-        for number, handler in old.items():
-            signal.signal(number, handler)
-
-
-def _stoppable(reporter: Reporter, stop: StopRequest) -> Reporter:
-    """The reporter, whose ``advance`` raises KeyboardInterrupt after a stop request."""
-
-    def send(name: str, arguments: tuple[Any, ...], info: Mapping[str, Any]) -> None:
-        getattr(reporter, name)(*arguments, **info)
-        if name == "advance":
-            stop.check()
-
-    return Relay(send)
+        return Relay(send)
 
 
 def _child(planned: PlannedRun, runs_dir: Path, data_root: Path | None, pipe: Connection) -> None:
@@ -143,15 +132,23 @@ def _child(planned: PlannedRun, runs_dir: Path, data_root: Path | None, pipe: Co
             raise KeyboardInterrupt from None
 
     logging.disable(logging.WARNING)  # of libraries, which would tear the bars
-    with stop_requests(GRACE_SECONDS / 2, child=True) as stop:
+    with StopRequest(GRACE_SECONDS / 2, child=True) as stop:
         try:
-            send("outcome", (run_one(planned, runs_dir, data_root, _stoppable(Relay(send), stop)),), {})
-        except DataError as error:
-            send("outcome", (Outcome(planned, "blocked", text_of(error)),), {})
+            send("outcome", (_outcome(planned, runs_dir, data_root, stop.between_steps(Relay(send))),), {})
         except RunError as error:
             send("error", (error.what, error.where, error.hint), {})
         except KeyboardInterrupt:
             sys.exit(130)
+
+
+def _outcome(planned: PlannedRun, runs_dir: Path, data_root: Path | None, reporter: Reporter) -> Outcome:
+    """The outcome of a run, also where its data turn out to be bad: some images are decoded in training only."""
+    try:
+        return run_one(planned, runs_dir, data_root, reporter)
+    except DataError as error:
+        if world() > 1:
+            leave(error)
+        return Outcome(planned, "blocked", text_of(error))
 
 
 @dataclass
@@ -191,16 +188,9 @@ class _Sweep:
     def one_by_one(self) -> list[Outcome]:
         """In this process."""
         for number, planned in enumerate(self.due):
-            if self._blocked(number):
-                continue
-            reporter = _stoppable(self.display.reporter(self._title(number)), self.stop)
-            try:
-                outcome = run_one(planned, self.runs_dir, self.data_root, reporter)
-            except DataError as error:  # an image that cannot be decoded is met only in training
-                if world() > 1:
-                    leave(text_of(error))
-                outcome = Outcome(planned, "blocked", text_of(error))
-            self._ended(number, outcome)
+            if not self._blocked(number):
+                reporter = self.stop.between_steps(self.display.reporter(self._title(number)))
+                self._ended(number, _outcome(planned, self.runs_dir, self.data_root, reporter))
         return list(self.outcomes.values())
 
     def side_by_side(self, jobs: int) -> list[Outcome]:
@@ -265,7 +255,7 @@ class _Sweep:
         reason = f"its process {how}" + (" (out of memory?)" if code == -signal.SIGKILL else "")
         folder = folder_of(planned, self.runs_dir, self.data_root)
         with folder.lock():
-            folder.save(make_record(planned, folder.path.name, job.started, job.clock, {}, reason))
+            folder.save(make_record(planned.run, planned.seed, folder.path.name, job.started, job.clock, reason))
         return Outcome(planned, "failed", reason, time.monotonic() - job.clock)
 
 

@@ -58,16 +58,14 @@ def _row_json(row: Row, profile: Profile) -> dict[str, Any]:
     from flatpose.harness.spec import at_profile
 
     run, said = at_profile(row.run, profile), row.published
-    published = None if said is None else {**said.metrics, "params_m": said.params_m, "gflops": said.gflops,
-                                           "source": said.source}
+    published = {"params_m": None, "gflops": None, **said.numbers, "source": said.source} if said else None
     return {"id": row.id, "label": row.label, "published": published, "spec_hash": spec_hash(run),
             "readings": list(row.readings), "run": to_dict(run)}
 
 
 def _published(row: Row) -> str:
-    said = row.published
-    numbers = {} if said is None else {**said.metrics, "params M": said.params_m, "GFLOPs": said.gflops}
-    return ", ".join(f"{name} {value:g}" for name, value in numbers.items() if value is not None) or "-"
+    numbers = row.published.numbers if row.published else {}
+    return ", ".join(f"{name} {value:g}" for name, value in numbers.items()) or "-"
 
 
 @app.command()

@@ -10,7 +10,6 @@ from flatpose import benchmarks
 from flatpose.harness.console import minutes
 
 if TYPE_CHECKING:
-    from flatpose.harness.record import Result
     from flatpose.harness.runner import Outcome
     from flatpose.harness.spec import Experiment
 
