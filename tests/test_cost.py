@@ -37,7 +37,7 @@ def test_counters_agree_where_they_count_the_same(rows) -> None:
     by_row = {row["row"]: row for row in rows}
     for row in rows:
         assert row["gflops_torch"] == pytest.approx(row["gflops"], rel=0.01), row["row"]
-    assert by_row["l_384"]["gflops_executed"] < 0.95 * by_row["l_384"]["gflops"]
+    assert by_row["l_384"]["gflops_executed"] < 0.96 * by_row["l_384"]["gflops"]
     assert by_row["no_ica"]["gflops_executed"] == by_row["no_ica"]["gflops"]
     assert by_row["b"]["table6"] == table6.PUBLISHED
     assert by_row["simplebaseline"]["gflops_hrnet_tool"] == pytest.approx(8.99, abs=0.005)

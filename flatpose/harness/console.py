@@ -99,7 +99,7 @@ class Display:
 
 
 class TaskReporter:
-    """One line of progress under a title: a bar of ``bars``, or without them plain lines for logs and pipes."""
+    """One bar under a title, or without ``bars`` a plain line now and then, for logs and pipes."""
 
     def __init__(self, title: str = "", bars: Progress | None = None) -> None:
         self.title, self.bars = title, bars

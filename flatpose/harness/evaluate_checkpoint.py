@@ -31,9 +31,9 @@ def evaluate_checkpoint(experiment: Experiment, row: Row, profile: Profile | Non
         row: Decides network, codec, input size, boxes, flip test and score rule.
         profile: Scale of the network; None is the paper's, which published weights have.
         checkpoint: The file or folder.
-        runs_dir: The record goes to runs_dir/<spec hash>/<start of the file's hash>/<data id>/.
+        runs_dir: Gets the record, in a folder named by the file's hash.
         data_root: Real data; None evaluates on embedded data.
-        reporter: Receives progress.
+        reporter: Told about progress.
 
     Returns:
         The record, and the files written.

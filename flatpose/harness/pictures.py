@@ -39,7 +39,7 @@ def draw(plan: Plan, runs_dir: Path, data_root: Path | None, reporter: Reporter)
     assert picture is not None
     if len({planned.run.data for planned in runs}) > 1:
         raise SpecError("one picture shows one data set, and its rows ask for several", where=experiment.id)
-    found = _finished(plan, [p for p in runs if p.seed == runs[0].seed], runs_dir, data_root)
+    found = _finished(plan, runs_dir, data_root)
     data = load(runs[0].run.data, data_root, reporter=reporter)
     reporter.message(f"drawing {experiment.id} from {len(found)} trained networks")
     labels = {row.id: row.label for row in experiment.rows}
@@ -52,18 +52,17 @@ def draw(plan: Plan, runs_dir: Path, data_root: Path | None, reporter: Reporter)
         numerics=NUMERICS, profile=plan.profile.name, source=runs[0].run.data.source, data=data.label,
         data_id=data.data_id, val_persons=len(data.val.persons), images=tuple(p.image_id for p in persons),
         networks=tuple(_shown(row, labels[row], record) for planned, _, record in found for row in planned.rows),
-        ended=provenance.now(), git_sha=provenance.describe(provenance.now(), 0.0)["git_sha"])
+        ended=provenance.now(), git_sha=provenance.git("rev-parse", "HEAD"))
     write_bytes(path, png)
     write_json(path.with_suffix(".json"), facts.model_dump(mode="json"))
     return path
 
 
-def _finished(plan: Plan, runs: list[PlannedRun], runs_dir: Path, data_root: Path | None
-              ) -> list[tuple[PlannedRun, Path, Record]]:
-    """Every run with its folder and its record."""
+def _finished(plan: Plan, runs_dir: Path, data_root: Path | None) -> list[tuple[PlannedRun, Path, Record]]:
+    """Every run of the first seed with its folder and its record."""
     from flatpose.checkpoints.described import RUN_WEIGHTS
 
-    found = []
+    found, runs = [], [planned for planned in plan.runs if planned.seed == plan.runs[0].seed]
     for planned in runs:
         folder = folder_of(planned, runs_dir, data_root)
         record = folder.record()

@@ -36,12 +36,23 @@ def versions() -> dict[str, str]:
 
 
 def describe(started: str, seconds: float) -> dict[str, Any]:
-    """The provenance part of a record; called when the run has ended, with torch loaded."""
-    device, host_class = _device()
-    return {"git_sha": _git("rev-parse", "HEAD"), "dirty_diff_hash": _dirty_hash(), "versions": versions(),
-            "platform": platform.platform(terse=True), "device": device, "cpu": cpu(), "threads": _threads(),
-            "command": _command(), "started": started, "ended": now(),
-            "seconds": round(seconds, 1), "host_class": host_class}
+    """The provenance part of a record; called when the run has ended, with torch loaded unless its process died.
+
+    Machines of one ``host_class`` need about the same time. Records are published, so that the command line and the
+    rest hold no folder of this machine.
+    """
+    torch, (device, host_class) = sys.modules.get("torch"), ("cpu", f"{os.cpu_count()}-core cpu")
+    if torch and torch.cuda.is_available():
+        host_class = torch.cuda.get_device_name()
+        device = f"cuda:{host_class} x{torch.cuda.device_count()}"
+    elif torch and torch.backends.mps.is_available():
+        device, host_class = "mps", f"Apple GPU, {cpu()}"
+    command = re.sub(r"(?<![^\s=])/\S*/(?=[^\s/])", "", " ".join(["flatpose-exp", *sys.argv[1:]]))
+    change = git("diff", "HEAD", "--", ".", ":!reports")
+    return {"git_sha": git("rev-parse", "HEAD"), "versions": versions(), "platform": platform.platform(terse=True),
+            "dirty_diff_hash": hashlib.sha256(change.encode()).hexdigest()[:12] if change else None, "device": device,
+            "cpu": cpu(), "threads": torch.get_num_threads() if torch else None, "command": command, "started": started,
+            "ended": now(), "seconds": round(seconds, 1), "host_class": host_class}
 
 
 def has_gpu() -> bool:
@@ -49,32 +60,6 @@ def has_gpu() -> bool:
     if sys.platform == "darwin":
         return platform.machine() == "arm64"
     return Path("/dev/nvidiactl").exists() or Path("/dev/kfd").exists() or shutil.which("nvidia-smi") is not None
-
-
-def _command() -> str:
-    """The command line without this machine's folders: records are published."""
-    return re.sub(r"(?<![^\s=])/\S*/(?=[^\s/])", "", " ".join(["flatpose-exp", *sys.argv[1:]]))
-
-
-def _device() -> tuple[str, str]:
-    """The device, and its class: machines of one class need about the same time."""
-    if "torch" in sys.modules:
-        import torch
-
-        if torch.cuda.is_available():
-            name = torch.cuda.get_device_name()
-            return f"cuda:{name} x{torch.cuda.device_count()}", name
-        if torch.backends.mps.is_available():
-            return "mps", f"Apple GPU, {cpu()}"
-    return "cpu", f"{os.cpu_count()}-core cpu"
-
-
-def _threads() -> int | None:
-    if "torch" not in sys.modules:
-        return None
-    import torch
-
-    return torch.get_num_threads()
 
 
 def cpu() -> str:
@@ -86,7 +71,7 @@ def cpu() -> str:
         return platform.processor() or platform.machine()
 
 
-def _git(*arguments: str) -> str | None:
+def git(*arguments: str) -> str | None:
     """Output of git in the checkout; None without git, or where this is no checkout of ours.
 
     An installed copy may lie inside somebody else's repository (a virtual environment), whose commit means nothing.
@@ -98,9 +83,3 @@ def _git(*arguments: str) -> str | None:
     except (OSError, subprocess.TimeoutExpired):
         return None
     return result.stdout.strip() if result.returncode == 0 else None
-
-
-def _dirty_hash() -> str | None:
-    """Hash of the uncommitted change of tracked files outside reports/; None when there is none."""
-    diff = _git("diff", "HEAD", "--", ".", ":!reports")
-    return hashlib.sha256(diff.encode()).hexdigest()[:12] if diff else None

@@ -29,12 +29,15 @@ class Part(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
+    def to_json(self) -> dict[str, Any]:
+        """The stored form: without defaults, but with the version of the schema."""
+        return self.model_dump(mode="json", exclude_defaults=True) | {"schema_version": SCHEMA_VERSION}
+
 
 class Data(Part):
-    """The data that a run was trained and evaluated on."""
+    """The data that a run was trained and evaluated on; ``label`` names them in tables."""
 
     label: str
-    """Name for tables, as in "COCO subset (1829/338 images)"."""
     task: Literal["coco", "crowdpose", "mpii", "custom"]
     source: Literal["embedded", "disk"]
     train_images: Optional[int] = None
@@ -45,7 +48,7 @@ class Data(Part):
 
 
 class Training(Part):
-    """How a run was trained. ``seconds`` and ``images_per_s`` exclude evaluation."""
+    """How a run was trained. ``seconds`` and ``images_per_s`` exclude evaluation; ``ema_decay`` is that at the end."""
 
     epochs: int
     steps: int
@@ -56,7 +59,6 @@ class Training(Part):
     lr: float
     lr_rule: str
     ema_decay: Optional[float] = None
-    """Decay of the averaged weights reached at the last update; None without averaging."""
     precision: str
     precision_reason: str
     loss_first: float
@@ -83,12 +85,11 @@ class Start(Part):
 
 
 class Checkpoint(Part):
-    """The file whose weights were evaluated without training."""
+    """The file whose weights were evaluated without training; ``names`` is the naming scheme that was recognised."""
 
     file: str
     sha256: str
     names: str
-    """Which naming scheme was recognised."""
 
 
 class Result(Part):
@@ -167,21 +168,23 @@ class Record(Part):
 
     @property
     def run_id(self) -> str:
-        """Path of the run below runs/."""
+        """Path of the run's folder below runs/."""
         return "/".join(self.key)
 
 
 class CostRow(Part):
-    """Counts of the paper-size network of one row (``flatpose-exp cost``)."""
+    """Counts of the paper-size network of one row (``flatpose-exp cost``).
+
+    ``params_leaf_m`` counts leaf modules only, as common summary tools do. ``gflops`` counts the algorithm as printed,
+    ``gflops_executed`` what this implementation executes.
+    """
 
     row: str
     input_hw: tuple[int, int]
     params_m: float
     params_leaf_m: float
-    """Parameters of leaf modules only, as common summary tools count them."""
     gflops: float
     gflops_executed: float
-    """Multiply-adds of this implementation, where it needs fewer than the algorithm as printed."""
     gflops_torch: float
     gflops_hrnet_tool: Optional[float] = None
     table6: Optional[dict[str, Any]] = None
@@ -221,25 +224,16 @@ class RecordFile(Part):
             "records": tuple(sorted(self.records, key=lambda r: r.key)),
             "costs": tuple(sorted(self.costs, key=lambda c: c.row)),
             "latencies": tuple(sorted(self.latencies, key=lambda t: (t.row, t.batch, t.compiled)))})
-        return json.dumps(ordered.model_dump(mode="json", exclude_defaults=True) | {"schema_version": SCHEMA_VERSION},
-                          indent=1, sort_keys=True, allow_nan=False) + "\n"
+        return json.dumps(ordered.to_json(), indent=1, sort_keys=True, allow_nan=False) + "\n"
 
 
 def read_record(path: Path) -> Record:
-    """The record in a run's folder.
-
-    Raises:
-        DataError: The file is missing or damaged, or its form is not today's.
-    """
+    """The record in a file; raises DataError when it is missing or damaged, or its form is not today's."""
     return _parse(Record, path)
 
 
 def read_record_file(path: Path, experiment: str) -> RecordFile:
-    """The committed records of an experiment; an absent file holds none.
-
-    Raises:
-        DataError: The file is damaged, or its form is not today's.
-    """
+    """The records of an experiment, none in an absent file; raises DataError as :func:`read_record` does."""
     return _parse(RecordFile, path) if path.exists() else RecordFile(experiment=experiment)
 
 

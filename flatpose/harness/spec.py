@@ -85,10 +85,8 @@ class Profile:
 
     A field that is None leaves the row's own value. ``backbones`` maps the paper's backbone to the one used here.
     ``model`` overrides fields of every row's network that has them; ``models`` and ``codec`` address one kind each;
-    ``train``, ``augment`` and ``eval`` override fields of those parts of the run.
-
-    Raises:
-        SpecError: A field that none of the classes concerned has, or an unknown kind.
+    ``train``, ``augment`` and ``eval`` override fields of those parts of the run. An unknown field or kind raises
+    SpecError.
     """
 
     name: str
@@ -153,11 +151,7 @@ class Picture:
 
 @config
 class Experiment:
-    """A table or figure: a question, rows, the profiles it can run at, and how the answer is drawn.
-
-    Raises:
-        SpecError: ``reference`` or a ``left_out`` of a profile names a row that does not exist.
-    """
+    """A table or figure: a question, rows, the profiles it can run at, and how the answer is drawn."""
 
     id: str
     title: str

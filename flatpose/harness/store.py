@@ -12,7 +12,7 @@ from pathlib import Path
 
 from flatpose.errors import DataError, FlatPoseError
 from flatpose.harness.provenance import now
-from flatpose.harness.record import SCHEMA_VERSION, Record, read_record
+from flatpose.harness.record import Record, read_record
 from flatpose.io import read_json, write_json
 
 RECORD, LOCK, OWNER, ERROR = "record.json", "lock", "owner.json", "error.txt"
@@ -66,8 +66,7 @@ class RunDir:
 
     def save(self, record: Record) -> None:
         """Write the record atomically; from then on the run is complete."""
-        content = record.model_dump(mode="json", exclude_defaults=True)
-        write_json(self.path / RECORD, {**content, "schema_version": SCHEMA_VERSION})
+        write_json(self.path / RECORD, record.to_json())
 
     def discard_record(self) -> None:
         """Remove the record before a rerun."""
@@ -95,11 +94,7 @@ class RunDir:
 
     @contextmanager
     def lock(self) -> Iterator[None]:
-        """Hold the lock of this run; the system releases it when the process dies.
-
-        Raises:
-            Busy: A live process holds it.
-        """
+        """Hold the lock of this run, which the system releases when the process dies; raises Busy when it is held."""
         from filelock import FileLock, Timeout
 
         self.path.mkdir(parents=True, exist_ok=True)
@@ -125,13 +120,8 @@ class RunDir:
 
 
 def scan(runs_dir: Path) -> list[Record]:
-    """The records of all finished runs below a folder: trained ones, then evaluated checkpoints.
-
-    Raises:
-        DataError: A record is damaged, or its form is not today's.
-    """
-    return [read_record(path) for pattern in (f"*/seed*/*/{RECORD}", f"checkpoints/*/*/*/{RECORD}")
-            for path in sorted(runs_dir.glob(pattern))]
+    """The records of finished runs and evaluated checkpoints; raises DataError for one that is damaged."""
+    return [read_record(path) for path in sorted(runs_dir.glob(f"*/*/*/{RECORD}"))]
 
 
 def own_specs(runs_dir: Path) -> dict[str, Path]:

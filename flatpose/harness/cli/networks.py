@@ -134,7 +134,7 @@ def export(source: Annotated[Optional[str], typer.Argument(metavar="[CHECKPOINT|
 @submit_app.command("coco-test-dev")
 def submit_coco_test_dev(
     name: Annotated[str, typer.Option(help="Name of the method on the server: letters, digits, - and _.")],
-    predictions: Annotated[Optional[Path], typer.Option(help="COCO results, as for `score`; needs --image-info.")] = None,
+    predictions: Annotated[Optional[Path], typer.Option(help="COCO results, as for `score`.")] = None,
     image_info: Annotated[Optional[Path], typer.Option(help="image_info_test-dev2017.json: test-dev's images.")] = None,
     run_dir: Annotated[Optional[Path], typer.Option("--run", help="Instead: the folder of a finished run, whose "
                                                     "network then predicts on the test-dev boxes.")] = None,

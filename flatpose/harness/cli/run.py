@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from flatpose.harness.runner import Outcome
 
 app = typer.Typer()
-JobsOpt = Annotated[Optional[int], typer.Option(min=1, help="Runs side by side, one thread each; default: one per core; "
-                                                "1: one run on all cores. A GPU takes one at a time.")]
+JobsOpt = Annotated[Optional[int], typer.Option(min=1, help="Runs side by side, one thread each; default: one per "
+                                                "core. 1: one run on all cores; a GPU takes one at a time.")]
 CheckpointOpt = Annotated[Optional[Path], typer.Option(
     help="Train nothing: evaluate this .pth or .safetensors file as the one --row, at the paper's size by default.")]
 LauncherOpt = Annotated[Literal["local", "slurm"], typer.Option(help="slurm: one job per run, through submitit.")]

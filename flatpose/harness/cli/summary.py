@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from statistics import fmean
 from typing import TYPE_CHECKING
 
 from flatpose import benchmarks
@@ -31,30 +30,30 @@ def table(experiment: Experiment, outcomes: Sequence[Outcome]) -> tuple[tuple[st
     columns = ("row", f"{metric} (95 % interval)", *([f"less {reference}"] if reference else []), "boxes", "time", "")
     lines = []
     for row, own in rows.items():
+        found = list(results[row].values())
         compared = [_difference(values[row], values.get(reference, {}))] if reference else []
         spent = sum(o.seconds for o in own) / 60
-        boxes = next((r.box_source for r in results[row].values()), "")
-        lines.append((row, _mean(list(values[row].values()), [r.bootstrap.get(metric) for r in results[row].values()]),
-                      *compared, boxes, minutes(spent) if spent else "", _trouble(own)))
+        lines.append((row, _mean(list(values[row].values()), [r.bootstrap.get(metric) for r in found]), *compared,
+                      found[0].box_source if found else "", minutes(spent) if spent else "", _trouble(own)))
     return columns, lines
 
 
 def _mean(values: list[float], over_images: Sequence[tuple[float, float] | None]) -> str:
     from flatpose.harness.stats import interval
 
-    if len(values) < 2:
-        ends = [f" ({100 * ends[0]:.1f} to {100 * ends[1]:.1f} over images)" for ends in over_images if ends]
-        return "".join([*(f"{value:.1f}" for value in values), *ends])
-    low, high = interval(values) or (min(values), max(values))
-    return f"{fmean(values):.1f} ({low:.1f} to {high:.1f} over {len(values)} seeds)"
+    over_seeds = interval(values)
+    if over_seeds is not None:
+        return f"{sum(values) / len(values):.1f} ({over_seeds[0]:.1f} to {over_seeds[1]:.1f} over {len(values)} seeds)"
+    ends = [f" ({100 * ends[0]:.1f} to {100 * ends[1]:.1f} over images)" for ends in over_images if ends]
+    return "".join([*(f"{value:.1f}" for value in values), *ends])
 
 
 def _difference(own: dict[int, float], reference: dict[int, float]) -> str:
     from flatpose.harness.stats import paired
 
-    if own is reference or not own.keys() & reference.keys():
-        return ""
     gap = paired(own, reference)
+    if own is reference or not gap.n:
+        return ""
     if gap.low is None or gap.high is None:
         return f"{gap.mean:+.1f} (one seed)"
     return f"{gap.mean:+.1f} ({gap.low:+.1f} to {gap.high:+.1f}: {gap.verdict})"
@@ -62,7 +61,7 @@ def _difference(own: dict[int, float], reference: dict[int, float]) -> str:
 
 def _trouble(outcomes: Sequence[Outcome]) -> str:
     """The first state other than done, with its reason; what blocks runs is printed below the table, once for all."""
-    for outcome in (o for o in outcomes if o.status != "done"):
-        reason = "" if outcome.status == "blocked" else outcome.reason.partition("\n")[0]
-        return ": ".join(filter(None, (outcome.status, reason)))
-    return ""
+    found = next((o for o in outcomes if o.status != "done"), None)
+    if found is None or found.status == "blocked":
+        return found.status if found else ""
+    return f"{found.status}: {found.reason.splitlines()[0]}" if found.reason else found.status
