@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import copy
 import json
+import os
 import pickle
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 from flatpose.keypoints import COCO17
@@ -15,6 +17,16 @@ NAN = float("nan")
 NAMES = list(COCO17.names)
 KEYPOINTS = [float(v) for i in range(17) for v in (10 + 3 * i, 20 + 2 * i, 2)]
 Wrong = dict[tuple[Any, ...], Any]
+
+
+class Trap:
+    """Makes a folder when it is unpickled."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return os.mkdir, (str(self.path),)
 
 
 def person(number: int, image: int) -> dict[str, Any]:

@@ -14,7 +14,7 @@ import typer
 from fake_runs import SPEC, Cli
 
 import flatpose
-from flatpose.harness import catalog, console
+from flatpose.harness import catalog
 from flatpose.harness import cli as cli_module
 
 ROOT = Path(__file__).parents[1]
@@ -124,14 +124,6 @@ def test_debug_shows_the_traceback_wherever_it_stands(cli):
             cli(*arguments)
 
 
-def test_quiet_prints_only_what_went_wrong(cli):
-    assert cli.run("-q").err == ""
-    cli.monkeypatch.setenv("FAKE", "2=fail")
-    said = cli("-q", "run", cli.spec, "--no-report", "--rerun", "all", "--jobs", "1").err
-    assert said.splitlines()[-1].startswith("  → try again")
-    console.OPTIONS.quiet = False
-
-
 def test_status_counts_runs_by_setting_of_own_experiments_too(cli):
     cli.monkeypatch.setattr(catalog, "ids", list)
     assert cli("status", "--json").json == []
@@ -170,21 +162,6 @@ def test_doctor_finds_what_is_too_old_or_missing(cli, monkeypatch):
     found = {f["name"]: f for f in answer.json}
     assert answer.code == 1 and found["timm"]["state"] == found["tabulate"]["state"] == "error"
     assert found["timm"]["fix"] == "pip install -c constraints.txt timm" and found["numpy"]["state"] == "ok"
-
-
-def test_plain_progress_prints_now_and_then(capsys, monkeypatch):
-    now = [0.0]
-    monkeypatch.setattr(console.time, "monotonic", lambda: now[0])
-    reporter = console.TaskReporter("[1/2] one seed 0")
-    reporter.start("train", 100)
-    for step in range(60):
-        now[0] = step / 2
-        reporter.advance(loss=0.5)
-    reporter.finish()
-    out, err = capsys.readouterr()
-    assert out == "" and err.splitlines() == [
-        "[1/2] one seed 0 train: 21 %, 38 s left loss 0.5", "[1/2] one seed 0 train: 41 %, 29 s left loss 0.5",
-        "[1/2] one seed 0 train: done in 30 s loss 0.5"]
 
 
 def process(folder: Path, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:

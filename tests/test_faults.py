@@ -13,25 +13,14 @@ from pathlib import Path
 
 import pytest
 from fake_runs import Cli
+from hostile import Trap
+from tiny import spec
 
 from flatpose.harness.store import RunDir
 from flatpose.io import write_bytes, write_json
 
 PIPELINE = "flatpose.pipeline"
-# A real training of a second; the loss of the row "wild" explodes.
-REAL = '''
-from dataclasses import replace
-from flatpose.config import BaselineConfig, DataConfig, EvalConfig, HeatmapCodecConfig, RunConfig, TrainConfig
-from flatpose.harness.spec import Experiment, Profile, Row
-
-TRAIN = TrainConfig(epochs=2, batch_size=4, ema_decay=0.9, warmup_epochs=0)
-RUN = RunConfig(data=DataConfig(source="disk"), image_size=(64, 64), codec=HeatmapCodecConfig(stride=32), train=TRAIN,
-                model=BaselineConfig(backbone="resnet_quick", pretrained=False, num_deconvs=0))
-ROWS = (Row(id="wild", label="w", run=replace(RUN, train=replace(TRAIN, optimizer="sgd", lr=1e30))),
-        Row(id="tame", label="t", run=RUN))
-EXPERIMENT = Experiment(id="real", title="t", source="s", question="q", rows=ROWS,
-                        profiles={"quick": Profile(name="quick", description="d")})
-'''
+WILD, TAME = {"epochs": 2, "optimizer": "sgd", "lr": 1e30}, {"epochs": 2}  # the loss of the first explodes
 
 
 @pytest.fixture
@@ -43,7 +32,7 @@ def cli(tmp_path, monkeypatch, capsys) -> Cli:
 def real(cli) -> Cli:
     """The same with the real pipeline; the spec has the rows wild and tame."""
     cli.monkeypatch.delitem(sys.modules, PIPELINE)
-    cli.spec = cli.write("real.py", REAL)
+    cli.spec = cli.write("real.py", spec(wild=WILD, tame=TAME))
     return cli
 
 
@@ -130,14 +119,6 @@ def test_an_image_that_vanishes_in_mid_epoch_blocks_and_the_next_run_continues(r
     assert real.run("--row", "tame").code == 0
 
 
-class _Trap:
-    def __init__(self, path: Path) -> None:
-        self.path = path
-
-    def __reduce__(self) -> tuple[object, ...]:
-        return os.mkdir, (str(self.path),)
-
-
 def test_a_damaged_or_hostile_checkpoint_is_removed_and_its_run_starts_from_the_beginning(real):
     assert real.run("--row", "tame").code == 0
     (path,) = real.root.glob("runs/*/*/*/record.json")
@@ -148,7 +129,7 @@ def test_a_damaged_or_hostile_checkpoint_is_removed_and_its_run_starts_from_the_
 
     def poison() -> None:
         """With a correct check sum: whoever writes the file writes that too."""
-        content = pickle.dumps(_Trap(trap))
+        content = pickle.dumps(Trap(trap))
         (folder / "custom_checkpoint_0.pkl").write_bytes(content)
         state = json.loads((folder / "state.json").read_text())
         files = {**state["files"], "custom_checkpoint_0.pkl": zlib.crc32(content)}

@@ -89,17 +89,6 @@ def test_missing_data_block_with_one_message(cli):
     assert elsewhere.code == 2 and "nowhere" in elsewhere.err
 
 
-def test_truncated_annotations_stop_before_training_and_nothing_is_lost(cli):
-    cli.run("--row", "one")
-    path = cli.data / "coco" / "annotations" / "person_keypoints_train2017.json"
-    whole = path.read_bytes()
-    path.write_bytes(whole[:100])
-    answer = cli.run()
-    assert answer.code == 2 and answer.err.count("not valid JSON") == 1 and cli.calls == ["1 0"]
-    path.write_bytes(whole)
-    assert cli.states()["one"] == ("done", False)
-
-
 def test_bad_data_met_in_training_are_no_failure_of_the_run(cli):
     answer = cli.run(fake="2=bad data")
     assert answer.code == 2 and answer.err.count("7.jpg: cannot be decoded\n  → fetch it again") == 1
@@ -123,14 +112,6 @@ def test_a_torn_record_counts_for_nothing(cli):
     path.write_bytes(path.read_bytes()[:40])
     assert cli.states()["two"] == ("not run", True)
     assert cli.run().code == 0 and cli.calls[3:] == ["2 0"] and cli.records()[2]["status"] == "done"
-
-
-def test_an_interruption_says_what_is_kept_and_how_to_continue(cli):
-    answer = cli.run(fake="2=stop")
-    assert answer.code == 130 and f"flatpose-exp run {cli.spec} --no-report" in answer.err
-    assert "Kept: 1 finished runs and 1 checkpoints" in answer.err and "done in" not in answer.err
-    assert not (cli.folder(2) / OWNER).exists()
-    assert cli.run().code == 0 and cli.calls[2:] == ["2 0", "3 0"]
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
@@ -212,12 +193,6 @@ def wait_for(cli, name, count=1):
     raise AssertionError(f"{name} did not appear")
 
 
-def test_the_end_of_a_run_prints_its_numbers(cli):
-    answer = cli.run("--seeds", "0,1")
-    assert answer.err.count("50.0 (50.0 to 50.0 over 2 seeds)") == 4
-    assert cli.run("--row", "two").err.count("50.0") == 1
-
-
 def test_pages_are_written_after_the_sweep_also_when_a_run_failed(cli):
     cli.monkeypatch.setenv("FAKE", "2=fail")
     answer = cli("run", cli.spec, "--jobs", "1")
@@ -227,9 +202,3 @@ def test_pages_are_written_after_the_sweep_also_when_a_run_failed(cli):
     assert cli("report", cli.spec, "--check").code == 0
     (cli.root / "reports" / "tiny.md").write_text("edited by hand")
     assert cli("report", cli.spec, "--check").code == 1
-
-
-def test_the_runs_folder_can_be_elsewhere(cli):
-    cli.monkeypatch.setenv("FLATPOSE_RUNS", str(cli.root / "scratch"))
-    assert cli.run("--row", "one").code == 0
-    assert list((cli.root / "scratch").glob("*/seed0/*/record.json")) and not (cli.root / "runs").exists()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-import os
 import pickle
 import re
 import shutil
@@ -137,25 +136,17 @@ def test_images(cli):
     assert not cli.records()
 
 
-class _Trap:
-    def __init__(self, path: Path) -> None:
-        self.path = path
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return os.mkdir, (str(self.path),)
-
-
 def test_checkpoints_from_anybody(cli):
     """None is loaded, and no code in one is run."""
     import torch
 
     trap = cli.root / "trap"
     buffers = {"code.pth": io.BytesIO(), "no tensors.pth": io.BytesIO()}
-    torch.save({"a": _Trap(trap)}, buffers["code.pth"])
+    torch.save({"a": hostile.Trap(trap)}, buffers["code.pth"])
     torch.save({"a": 1}, buffers["no tensors.pth"])
     header = b'{"a":{"dtype":"F32","shape":[1000000000000],"data_offsets":[0,4000000000000]}}'
     files = {name: buffer.getvalue() for name, buffer in buffers.items()}
-    files |= {"pickle.pth": pickle.dumps(_Trap(trap)), "text.pth": b"AP = 0.9",
+    files |= {"pickle.pth": pickle.dumps(hostile.Trap(trap)), "text.pth": b"AP = 0.9",
               "absurd.safetensors": struct.pack("<Q", len(header)) + header + bytes(16), "cut.safetensors": b"\1"}
     for name, content in files.items():
         (cli.root / name).write_bytes(content)

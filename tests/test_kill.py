@@ -11,23 +11,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tiny import write_coco
+from tiny import spec, write_coco
 
 ROOT = Path(__file__).parents[1]
-SPEC = '''
-from dataclasses import replace
-from flatpose.config import BaselineConfig, DataConfig, EvalConfig, HeatmapCodecConfig, RunConfig, TrainConfig
-from flatpose.harness.spec import Experiment, Profile, Row
-
-RUN = RunConfig(data=DataConfig(source="disk"), image_size=(64, 64), codec=HeatmapCodecConfig(stride=32),
-                model=BaselineConfig(backbone="resnet_quick", pretrained=False, num_deconvs=0),
-                train=TrainConfig(epochs=4, batch_size=4, ema_decay=0.9, warmup_epochs=1),
-                eval=EvalConfig(box_sources=("gt", "det")))
-OTHER = replace(RUN, train=replace(RUN.train, epochs=2))
-EXPERIMENT = Experiment(id="killed", title="t", source="s", question="q",
-                        rows=(Row(id="a", label="a", run=RUN), Row(id="b", label="b", run=OTHER)),
-                        profiles={"quick": Profile(name="quick", description="d")})
-'''
+ROWS = {"a": {"epochs": 4, "warmup_epochs": 1}, "b": {"epochs": 2}}
 # The process interrupts itself when a file is put in its place: a test that races a clock would sometimes test nothing.
 SCRIPT = '''
 import os, sys
@@ -57,7 +44,7 @@ class Machine:
     def __init__(self, folder: Path) -> None:
         folder.mkdir(exist_ok=True)
         self.folder, self.data = folder, write_coco(folder / "data")
-        (folder / "killed.py").write_text(SPEC)
+        (folder / "killed.py").write_text(spec(**ROWS))
 
     def run(self, number: int = 0, name: str = "", time: int = 0) -> subprocess.CompletedProcess[str]:
         """Stopped by a signal when the file ``name`` is written for the ``time``-th time."""

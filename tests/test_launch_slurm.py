@@ -11,8 +11,7 @@ import time
 from pathlib import Path
 
 import pytest
-from test_kill import SPEC
-from tiny import write_coco
+from tiny import spec, write_coco
 
 from flatpose.errors import SpecError
 from flatpose.harness import catalog, slurm
@@ -25,7 +24,7 @@ ROOT = Path(__file__).parents[1]
 @pytest.fixture
 def made(tmp_path):
     """The plan of four runs: two rows, two seeds."""
-    (tmp_path / "queued.py").write_text(SPEC)
+    (tmp_path / "queued.py").write_text(spec(a={"epochs": 2}, b={"epochs": 1}))
     write_coco(tmp_path / "data")
     found = catalog.load(str(tmp_path / "queued.py"))
     return make_plan(found, found.profiles["quick"], tmp_path / "runs", data_root=tmp_path / "data", seeds=(0, 1))

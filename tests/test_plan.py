@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from fake_runs import SPEC, Cli
 
-from flatpose.harness import provenance, sweep
+from flatpose.harness import plan, provenance
 
 
 @pytest.fixture
@@ -14,8 +14,8 @@ def cli(tmp_path, monkeypatch, capsys) -> Cli:
 
 
 def minutes(cli: Cli, *arguments: str) -> tuple[float | None, bool]:
-    plan = cli("plan", cli.spec, "--json", *arguments).json
-    return plan["minutes_per_run"], plan["measured"]
+    made = cli("plan", cli.spec, "--json", *arguments).json
+    return made["minutes_per_run"], made["measured"]
 
 
 def test_durations_are_measured_on_this_kind_of_machine_or_the_profiles(cli):
@@ -29,7 +29,7 @@ def test_durations_are_measured_on_this_kind_of_machine_or_the_profiles(cli):
 
 
 def test_runs_side_by_side_take_less_and_nothing_is_unknown(cli, monkeypatch):
-    monkeypatch.setattr(sweep, "default_jobs", lambda due: min(2, due))
+    monkeypatch.setattr(plan, "default_jobs", lambda due: min(2, due))
     assert "3 of 3 runs start; about 4 min" in cli("plan", cli.spec).out
     other = cli("plan", cli.write("other.py", SPEC.replace(", minutes_per_run=2.0", ""))).out
     assert "known after the first" in other and "unknown" not in other
@@ -43,14 +43,14 @@ def test_gpu_hours_are_planned_where_there_is_no_gpu(cli, monkeypatch):
 
 
 def test_jobs(monkeypatch):
-    monkeypatch.setattr(sweep.os, "sched_getaffinity", lambda _: {0, 1, 2, 3}, raising=False)
+    monkeypatch.setattr(plan.os, "sched_getaffinity", lambda _: {0, 1, 2, 3}, raising=False)
     monkeypatch.setattr(provenance, "has_gpu", lambda: False)
-    assert [sweep.default_jobs(due) for due in (0, 1, 3, 9)] == [1, 1, 3, 4]
+    assert [plan.default_jobs(due) for due in (0, 1, 3, 9)] == [1, 1, 3, 4]
     monkeypatch.setenv("WORLD_SIZE", "2")
-    assert sweep.default_jobs(9) == 1
+    assert plan.default_jobs(9) == 1
     monkeypatch.delenv("WORLD_SIZE")
     monkeypatch.setattr(provenance, "has_gpu", lambda: True)
-    assert sweep.default_jobs(9) == 1
+    assert plan.default_jobs(9) == 1
 
 
 def test_plan_without_data_says_so_once_and_exits_as_run_does(cli):

@@ -8,27 +8,13 @@ import sys
 from pathlib import Path
 
 import pytest
-from tiny import write_coco
+from tiny import spec, write_coco
 
 from flatpose.harness import catalog
 from flatpose.harness.plan import make_plan
 from flatpose.harness.record import Record
 from flatpose.harness.store import RunDir
 
-SPEC = '''
-from dataclasses import replace
-from flatpose.config import BaselineConfig, DataConfig, EvalConfig, HeatmapCodecConfig, RunConfig, TrainConfig
-from flatpose.harness.spec import Experiment, Profile, Row
-
-A = RunConfig(data=DataConfig(source="disk"), image_size=(64, 64), codec=HeatmapCodecConfig(stride=32),
-              model=BaselineConfig(backbone="resnet_quick", pretrained=False, num_deconvs=0),
-              train=TrainConfig(epochs=1, batch_size=4, ema_decay=0.9, warmup_epochs=0),
-              eval=EvalConfig(box_sources=("gt",)))
-B = replace(A, train=replace(A.train, epochs=2))
-EXPERIMENT = Experiment(id="pair", title="t", source="s", question="q",
-                        rows=(Row(id="a", label="a", run=A), Row(id="b", label="b", run=B)),
-                        profiles={"quick": Profile(name="quick", description="d")})
-'''
 # On rank 1 alone, in the first run alone, the loss of the second step does what $WHAT says.
 SCRIPT = '''
 import os
@@ -63,7 +49,7 @@ class Pair:
     def __init__(self, folder: Path) -> None:
         self.folder, self.runs, self.data = folder, folder / "runs", write_coco(folder / "data")
         (folder / "reports").mkdir()
-        (folder / "pair.py").write_text(SPEC)
+        (folder / "pair.py").write_text(spec(a={"epochs": 1}, b={"epochs": 2}))
         (folder / "script.py").write_text(SCRIPT)
 
     def run(self, what: str = "", *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -98,7 +84,7 @@ def test_a_loss_that_is_nan_on_one_rank_fails_its_row_on_both_and_the_next_row_r
     assert len(persons) == 2, "those of rank 1, not all four of the batch"
     assert other.status == "done" and other.train.processes == 2
     assert done.stderr.count("failed: a seed 0") == 1, "rank 0 speaks for both"
-    assert "failed" in (pair.folder / "reports" / "pair.md").read_text(), "rank 1's end did not cut rank 0 off"
+    assert "failed" in (pair.folder / "reports" / "tiny.md").read_text(), "rank 1's end did not cut rank 0 off"
 
 
 @pytest.mark.slow

@@ -11,6 +11,25 @@ import numpy as np
 from flatpose.keypoints import COCO17
 
 SIZE = (160, 120)
+SPEC = '''
+from dataclasses import replace
+from flatpose.config import BaselineConfig, DataConfig, EvalConfig, HeatmapCodecConfig, RunConfig, TrainConfig
+from flatpose.harness.spec import Experiment, Profile, Row
+
+TRAIN = TrainConfig(batch_size=4, ema_decay=0.9, warmup_epochs=0)
+RUN = RunConfig(data=DataConfig(source="disk"), image_size=(64, 64), codec=HeatmapCodecConfig(stride=32),
+                model=BaselineConfig(backbone="resnet_quick", pretrained=False, num_deconvs=0),
+                eval=EvalConfig(box_sources=("gt", "det")))
+ROWS = ROWS_HERE
+EXPERIMENT = Experiment(id="tiny", title="t", source="s", question="q", rows=tuple(
+    Row(id=name, label=name, run=replace(RUN, train=replace(TRAIN, **changes))) for name, changes in ROWS.items()),
+    profiles={"quick": Profile(name="quick", description="d")})
+'''
+
+
+def spec(**rows: dict[str, object]) -> str:
+    """A spec file whose rows train the smallest network: name -> fields of its TrainConfig."""
+    return SPEC.replace("ROWS_HERE", repr(rows))
 
 
 def write_coco(root: Path, *, images: dict[str, int] | None = None, nested: bool = False, seed: int = 0) -> Path:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import statistics
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -16,7 +17,7 @@ from flatpose.errors import SpecError
 from flatpose.harness import catalog, provenance
 from flatpose.harness.record import read_record_file
 from flatpose.harness.spec import Experiment, Profile, Row, at_profile
-from flatpose.harness.store import OWNER, RunDir, own_specs
+from flatpose.harness.store import OWNER, RunDir, own_specs, world
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -88,6 +89,14 @@ class Plan:
     def lacks_data(self) -> bool:
         """Whether data of a run are missing on disk. A missing GPU is no mistake: it may be on another machine."""
         return any(r.status == "blocked" and r.data_id is None and r.run.data.source == "disk" for r in self.runs)
+
+
+def default_jobs(due: int) -> int:
+    """As many runs side by side as this process may use cores, at most those due; one on a GPU and under torchrun."""
+    if provenance.has_gpu() or world() > 1:
+        return 1
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return max(1, min(cores, due))
 
 
 def make_plan(experiment: Experiment, profile: Profile, runs_dir: Path, *, rows: Sequence[Row] = (),

@@ -35,14 +35,6 @@ GRACE_SECONDS = 20.0
 """How long children that are stopped may finish their step and write their checkpoint; a run itself has half of it."""
 
 
-def default_jobs(due: int) -> int:
-    """As many runs side by side as this process may use cores, at most those due; one on a GPU and under torchrun."""
-    if provenance.has_gpu() or world() > 1:
-        return 1
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return max(1, min(cores, due))
-
-
 def run_plan(plan: Plan, runs_dir: Path, data_root: Path | None, display: Display, jobs: int = 1) -> list[Outcome]:
     """Make every run that is due and say how each ended.
 

@@ -97,7 +97,7 @@ def plan(experiment: ExperimentArg, row: RowsOpt = None, profile: ProfileOpt = N
 
     Example: flatpose-exp plan fig1 --profile paper --rerun stale
     """
-    from flatpose.harness.sweep import default_jobs
+    from flatpose.harness.plan import default_jobs
 
     made = planned(experiment, row, profile, data_root, seeds, rerun)
     emit({"experiment": made.experiment.id, "profile": made.profile.name, "due": len(made.due),

@@ -43,7 +43,7 @@ def run(experiment: ExperimentArg, row: RowsOpt = None, profile: ProfileOpt = No
 
     Example: flatpose-exp run fig1 --row simcc_s32 --seeds 0,1,2 --data-root /data
     """
-    from flatpose.harness.sweep import default_jobs
+    from flatpose.harness.plan import default_jobs
 
     if checkpoint is not None:
         _evaluate_checkpoint(experiment, row, profile, checkpoint, data_root)
