@@ -26,7 +26,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import torch
-from flatpose.harness.memory import keep_freed_memory
+from flatpose.harness.runner import _keep_freed_memory as keep_freed_memory
 from torch.utils.data import DataLoader, default_collate
 
 from flatpose.codecs import HeatmapCodec

@@ -27,15 +27,16 @@ def build_bad(*arguments):
     loss = build(*arguments)
     runs.append(loss)
 
-    def bad(outputs, targets):
+    def bad(outputs, targets, counts):
         steps.append(1)
         if os.environ["RANK"] == "1" and len(runs) == 1 and len(steps) == 2:
             if os.environ["WHAT"] == "nan":
-                return loss(outputs, targets) * float("nan")
+                return loss(outputs, targets, counts) * float("nan")
             if os.environ["WHAT"] == "raise":
                 raise ValueError("only here")
-        return loss(outputs, targets)
+        return loss(outputs, targets, counts)
 
+    bad.counts = loss.counts
     return bad
 
 flatpose.pipeline.build_loss = build_bad

@@ -36,11 +36,7 @@ def ids() -> list[str]:
 
 
 def load(name: str) -> Experiment:
-    """The experiment of that id, or of that spec file (which is Python and is executed).
-
-    Raises:
-        SpecError: There is no such experiment, or its file does not define a valid one; names file and field.
-    """
+    """The experiment of that id, or of that spec file, which is executed; raises SpecError naming file and field."""
     if name.endswith(".py"):
         return _from_file(Path(name).resolve())
     return _from_file(FOLDER / require(name, {i: f"{i}.py" for i in ids()}, "experiment"))
@@ -59,11 +55,6 @@ def find_profile(experiment: Experiment, profile: str | None) -> Profile:
 def claims() -> tuple[Any, ...]:
     """The paper's quantitative sentences (experiments/claims.py)."""
     return tuple(import_module("experiments.claims").CLAIMS)
-
-
-def claim_pairs() -> tuple[Any, ...]:
-    """The comparisons of cost that the paper's conclusion rests on (experiments/claims.py)."""
-    return tuple(import_module("experiments.claims").PAIRS)
 
 
 def readings() -> tuple[Any, ...]:

@@ -63,12 +63,8 @@ def resolve_network(spec: str | None = None, system_name: str | None = None, *, 
                     seed: int = 0) -> Checkpoint:
     """The network that a command's argument means.
 
-    Args:
-        spec: A packed folder or file, a run's folder, a published file (with ``system_name``), or ID/ROW for the
-            finished run of a row; None is the bundled network.
-        system_name: Published system of the file.
-        profile: Scale of the run of ID/ROW; None is the experiment's default.
-        seed: Of that run.
+    ``spec`` is a packed folder or file, a run's folder, a published file (with ``system_name``), or ID/ROW for the
+    finished run of a row at ``profile`` with ``seed``; None is the bundled network.
 
     Raises:
         FlatPoseError: There is no such network, or its file is damaged or does not fit.
