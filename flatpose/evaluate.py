@@ -16,6 +16,7 @@ from flatpose.codecs import Codec
 from flatpose.config import EvalConfig, RunConfig
 from flatpose.data.instances import Person, PoseData
 from flatpose.data.loader import Crops, EpochSampler, normalise
+from flatpose.errors import DataError
 from flatpose.geometry import box_to_center_scale, invert_matrix, transform_points, warp_matrices
 from flatpose.metrics import Predictions
 from flatpose.progress import Reporter
@@ -41,10 +42,17 @@ def evaluate(run: RunConfig, data: PoseData, codec: Codec, networks: dict[str, n
 
 
 def boxes(data: PoseData, source: str) -> tuple[list[Person], str]:
-    """The persons to run on, and the box source's name for the tables: ``gt`` or ``det:<file>``."""
+    """The persons to run on, and the box source's name for the tables: ``gt`` or ``det:<file>``.
+
+    Raises:
+        DataError: Detected persons are asked for and there are none.
+    """
     if source == "gt":
         return data.val.persons, "gt"
-    return data.detections, f"det:{data.detector_file.name if data.detector_file else 'none'}"
+    if data.detector_file is None:
+        raise DataError("no detected persons to evaluate on", where=str(data.root),
+                        hint=data.notes[0] if data.notes else "docs/evaluation.md says where a detector's file belongs")
+    return data.detections, f"det:{data.detector_file.name}"
 
 
 def score(predictions: Predictions, data: PoseData, config: EvalConfig, codec: Any) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-SIDES = (("left", "right"), ("l", "r"))
+OPPOSITE = {"left": "right", "right": "left", "l": "r", "r": "l"}
 
 
 @dataclass(frozen=True)
@@ -71,8 +71,7 @@ def _other_side(name: str) -> str | None:
     if found is None:
         return None
     word = found[0]
-    pair = next(pair for pair in SIDES if word.lower() in pair)
-    other = pair[1 - pair.index(word.lower())]
+    other = OPPOSITE[word.lower()]
     other = other.upper() if word.isupper() else other.capitalize() if word[0].isupper() else other
     return name[:found.start()] + other + name[found.end():]
 
@@ -82,9 +81,8 @@ def _pairs(names: tuple[str, ...]) -> tuple[tuple[int, int], ...]:
     return tuple((i, names.index("right" + n[4:])) for i, n in enumerate(names) if n.startswith("left"))
 
 
-_SIDES = ("left", "right")
 _COCO_NAMES = ("nose", *(f"{s}_{part}" for part in ("eye", "ear", "shoulder", "elbow", "wrist", "hip", "knee", "ankle")
-                         for s in _SIDES))
+                         for s in ("left", "right")))
 COCO17 = KeypointSet(
     name="coco17",
     names=_COCO_NAMES,
@@ -95,7 +93,7 @@ COCO17 = KeypointSet(
     upper_body=tuple(range(11)),
 )
 
-_CROWD_NAMES = (*(f"{s}_{part}" for part in ("shoulder", "elbow", "wrist", "hip", "knee", "ankle") for s in _SIDES),
+_CROWD_NAMES = (*(f"{s}_{part}" for part in ("shoulder", "elbow", "wrist", "hip", "knee", "ankle") for s in ("left", "right")),
                 "head_top", "neck")
 CROWDPOSE14 = KeypointSet(
     name="crowdpose14",

@@ -91,11 +91,12 @@ def examine(path: Path, keypoint_set: KeypointSet, *, scored: bool = True, crowd
     counted = [p for p in persons if not p["iscrowd"] and any(p["keypoints"][2::3])]
     if scored and counted and not any(p["num_keypoints"] for p in counted):
         broken.places["nobody counts"] = [f"annotations[{p['id'] - 1}]" for p in counted]
-    found = f"{len(content['images'])} images, {len(content['annotations'])} persons, {len(counted)} with keypoints"
-    nobody = [] if counted else [Finding("error", str(path), "no person with a labelled keypoint",
-                                         "is this the right annotation file?")]
-    return Annotations(path, images, persons, category, crowd), [Finding("ok", str(path), found), *broken.findings(),
-                                                                 *nobody]
+    what = f"{len(content['images'])} images, {len(content['annotations'])} persons, {len(counted)} with keypoints"
+    findings = [Finding("ok", str(path), what), *broken.findings()]
+    if not counted:
+        findings.append(Finding("error", str(path), "no person with a labelled keypoint",
+                                "is this the right annotation file?"))
+    return Annotations(path, images, persons, category, crowd), findings
 
 
 def read_lists(path: Path) -> dict[str, Any]:

@@ -11,7 +11,7 @@ import numpy as np
 
 from flatpose.data.annotations import read_truth
 from flatpose.keypoints import CROWDPOSE14, KeypointSet
-from flatpose.metrics.coco import Results
+from flatpose.metrics.coco import Results, indexed, with_results
 
 STATS = ("AP", "AP50", "AP75", "AR", "AR50", "AR75", "AP_easy", "AP_medium", "AP_hard")
 
@@ -62,32 +62,22 @@ def xt_evaluation(truth: dict[str, Any], entries: Results, sigmas: np.ndarray) -
     from xtcocotools.coco import COCO
     from xtcocotools.cocoeval import COCOeval
 
-    known = COCO("-", ann_data=truth)
-    found = known.loadRes(entries) if entries else _no_results(COCO, known)
+    def by_difficulty(_: Any, *limits: float) -> tuple[list[int], ...]:
+        ranges = np.searchsorted(limits, [image["crowdIndex"] for image in truth["images"]], side="right")
+        return tuple([image["id"] for image, r in zip(truth["images"], ranges, strict=True) if r == k]
+                     for k in range(3))
+
+    known = indexed(COCO, truth)
     known.anno_file = ["", ""]
-    evaluation = COCOeval(known, found, "keypoints_crowd", sigmas, use_area=False)
-    evaluation.split = lambda _, first, second: _by_difficulty(truth["images"], (first, second))
+    evaluation = COCOeval(known, with_results(COCO, known, entries), "keypoints_crowd", sigmas, use_area=False)
+    evaluation.split = by_difficulty
     return evaluation
-
-
-def _by_difficulty(images: list[dict[str, Any]], limits: tuple[float, float]) -> tuple[list[int], ...]:
-    """Ids of the images in the three ranges of crowdIndex: easy, medium, hard."""
-    ranges = np.searchsorted(limits, [image["crowdIndex"] for image in images], side="right")
-    return tuple([image["id"] for image, r in zip(images, ranges, strict=True) if r == k] for k in range(3))
 
 
 def faster_evaluation(truth: dict[str, Any], entries: Results, sigmas: np.ndarray) -> Any:
     """faster-coco-eval's evaluator."""
     from faster_coco_eval import COCO, COCOeval_faster
 
-    known = COCO(truth)
-    found = known.loadRes(entries) if entries else _no_results(COCO, known)
-    return COCOeval_faster(known, found, "keypoints_crowd", kpt_oks_sigmas=sigmas, use_area=False)
-
-
-def _no_results(coco: Any, known: Any) -> Any:
-    """An index without results, which ``loadRes`` cannot make."""
-    empty = coco()
-    empty.dataset = {"images": known.dataset["images"], "categories": known.dataset["categories"], "annotations": []}
-    empty.createIndex()
-    return empty
+    known = indexed(COCO, truth)
+    return COCOeval_faster(known, with_results(COCO, known, entries), "keypoints_crowd", kpt_oks_sigmas=sigmas,
+                           use_area=False)
