@@ -40,7 +40,8 @@ def load_test_dev(root: Path) -> PoseData:
     Raises:
         DataError: One of them is missing or malformed.
     """
-    folder = next((f for f in (root / "coco", root) if (f / "annotations" / IMAGE_INFO).is_file()), root / "coco")
+    usual = root / COCO.layout.folder
+    folder = next((f for f in (usual, root) if (f / "annotations" / IMAGE_INFO).is_file()), usual)
     info, images = folder / "annotations" / IMAGE_INFO, Tree(COCO.layout, folder, folder, folder).images("test")
     boxes = folder / "person_detection_results"
     detector = next((p for p in (boxes / DETECTOR, *sorted(boxes.glob("*test-dev2017*.json"))) if p.is_file()), None)

@@ -41,6 +41,8 @@ class DataConfig:
     max_val_images: Optional[PositiveInt] = None
     by_image: bool = False
     """Train on the persons of one image one after the other: one decode, for data larger than memory."""
+    reduced_decode: Literal[False] = False
+    """A retired option that records and checkpoints state."""
 
 
 @config
@@ -169,9 +171,6 @@ def to_dict(run: RunConfig) -> dict[str, Any]:
 
 def from_dict(values: dict[str, Any]) -> RunConfig:
     """Inverse of :func:`to_dict`; raises pydantic's ValidationError for unknown or impossible fields."""
-    data = values.get("data") if isinstance(values, dict) else None
-    if isinstance(data, dict) and data.get("reduced_decode") is False:  # older records state this retired option
-        values = {**values, "data": {name: value for name, value in data.items() if name != "reduced_decode"}}
     return RUN_ADAPTER.validate_python(values)
 
 

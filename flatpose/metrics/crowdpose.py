@@ -78,6 +78,6 @@ def faster_evaluation(truth: dict[str, Any], entries: Results, sigmas: np.ndarra
     """faster-coco-eval's evaluator."""
     from faster_coco_eval import COCO, COCOeval_faster
 
-    known = indexed(COCO, truth)
+    known = COCO(truth)
     return COCOeval_faster(known, with_results(COCO, known, entries), "keypoints_crowd", kpt_oks_sigmas=sigmas,
                            use_area=False)

@@ -101,7 +101,7 @@ def measure(data_root: Path, reporter: Reporter = SILENT) -> pd.DataFrame:
     Raises:
         DataError: The tree is incomplete, or has no detector file.
     """
-    benchmark = benchmarks.get("coco")
+    benchmark = benchmarks.COCO
     data = benchmark.load(data_root)
     if data.detector_file is None:
         raise DataError("no detector file", where=str(data_root), hint="docs/evaluation.md says where it belongs")
