@@ -1,8 +1,6 @@
 """Our data pipeline against a plain one of the same stages, on the same JPEGs, crops and augmentations.
 
-    python benchmarks/data_pipeline.py                    # prints
-    python benchmarks/data_pipeline.py --write            # and keeps benchmarks/results/data_pipeline.md
-    python benchmarks/data_pipeline.py --data-root DIR    # another COCO tree; without any: the embedded images
+    python benchmarks/data_pipeline.py [--data-root DIR] [--write]    # benchmarks/results/data_pipeline.md
 
 The plain pipeline is what top-down code bases do for every person by itself: read and decode the image, mirror it,
 warp it, shift its colours, normalise to float32 in channel order, and draw one Gaussian per keypoint with numpy.
@@ -19,6 +17,7 @@ import platform
 import time
 from collections.abc import Callable, Iterator
 from datetime import date
+from functools import partial
 from pathlib import Path
 
 import cv2
@@ -95,7 +94,7 @@ def _gaussians(points: np.ndarray, weights: np.ndarray) -> tuple[np.ndarray, np.
     return heatmaps, weights
 
 
-def _crops(data: PoseData, persons: list[Person], room: int = FEW_BYTES, *, by_image: bool = False) -> Crops:
+def _crops(data: PoseData, persons: list[Person], room: int, *, by_image: bool = False) -> Crops:
     crops = Crops(persons, data.keypoint_set, SIZE, udp=False, augment=AUGMENT, by_image=by_image)
     crops.cache = ImageCache(room)
     return crops
@@ -113,20 +112,20 @@ def pipelines(data: PoseData, persons: list[Person]) -> dict[tuple[str, str], Ca
         for start in range(0, len(order), BATCH):
             yield default_collate([plain(index) for index in order[start:start + BATCH]])
 
-    def our_batches(make: Callable[[], Crops], finish: bool) -> Iterator[object]:
-        crops = make()
+    def our_batches(finish: bool, room: int | None, by_image: bool = False) -> Iterator[object]:
+        crops = _crops(data, persons, room, by_image=by_image) if room else kept
         order = list(EpochSampler(len(crops), shuffle=True, groups=crops.image_numbers() if crops.by_image else None))
         for start in range(0, len(order), BATCH):
             batch = default_collate([crops[address] for address in order[start:start + BATCH]])
             yield (normalise(batch["image"]), codec.encode(batch["keypoints"], batch["weights"])) if finish else batch
 
-    ours: dict[str, Callable[[], Crops]] = {
-        "ours, random order": lambda: _crops(data, persons),
-        "ours, `by_image`": lambda: _crops(data, persons, by_image=True),
-        "ours, images kept from an earlier epoch": lambda: kept}
-    return {("plain", ""): plain_batches, **{
-        (name, extent): lambda make=make, extent=extent: our_batches(make, extent == "whole")
-        for extent in ("whole", "loader") for name, make in ours.items()}}
+    passes: dict[tuple[str, str], Callable[[], Iterator[object]]] = {("plain", ""): plain_batches}
+    for extent in ("whole", "loader"):
+        finish = extent == "whole"
+        passes["ours, random order", extent] = partial(our_batches, finish, FEW_BYTES)
+        passes["ours, `by_image`", extent] = partial(our_batches, finish, FEW_BYTES, by_image=True)
+        passes["ours, images kept from an earlier epoch", extent] = partial(our_batches, finish, None)
+    return passes
 
 
 def compare(data: PoseData, persons: list[Person], repeats: int) -> str:
@@ -152,12 +151,9 @@ def whole_images(persons: list[Person], count: int) -> list[Person]:
 
     A subset of COCO may have one person per image; the crops of a person who comes again are other random crops.
     """
-    frame = pd.DataFrame({"image": [p.image_id for p in persons]})
-    images = np.random.default_rng(0).permutation(np.unique(frame["image"]))
-    groups, chosen = frame.groupby("image").indices, []
-    for image in images:
-        if len(chosen) < count / PER_IMAGE:
-            chosen += [persons[i] for i in groups[image][:int(PER_IMAGE)]]
+    images = np.random.default_rng(0).permutation(np.unique([p.image_id for p in persons]))
+    kept = set(images[:int(count / PER_IMAGE)].tolist())
+    chosen = [p for p in persons if p.image_id in kept]
     return [chosen[i % len(chosen)] for i in range(count)]
 
 
@@ -177,7 +173,7 @@ def main() -> None:
     text = "\n\n".join([
         "# Data pipeline",
         f"`python benchmarks/data_pipeline.py --repeats {arguments.repeats} --write`; {date.today()}, "
-        f"{platform.machine()}, Python {platform.python_version()}, OpenCV {cv2.__version__}, torch {torch.__version__}.",
+        f"{platform.machine()}, OpenCV {cv2.__version__}, torch {torch.__version__}.",
         f"{len(persons)} persons in {len({p.image_id for p in persons})} images of {data.label} (as many per image as "
         f"in COCO train2017); input {SIZE[1]}×{SIZE[0]}, batches of {BATCH}, heatmaps at stride {STRIDE}; "
         f"{arguments.repeats} passes each, alternating. Unless said otherwise only the last {FEW_BYTES >> 20} MiB of "

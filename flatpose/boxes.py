@@ -19,6 +19,8 @@ FORMS = 'COCO annotations, a detector\'s [{"image_id", "bbox", "score"}], or {"n
 DETECTORS = ("fasterrcnn_mobilenet_v3_large_320_fpn", "fasterrcnn_mobilenet_v3_large_fpn", "fasterrcnn_resnet50_fpn_v2",
              "retinanet_resnet50_fpn_v2", "ssdlite320_mobilenet_v3_large")
 WITHOUT = "give --boxes FILE, --detector-weights FILE, or --whole-image where one person fills the picture"
+PERSON = 1
+"""Label of a person in torchvision's COCO models."""
 Array = NDArray[np.float64]
 
 
@@ -155,17 +157,11 @@ def apart(boxes: Array, scores: Array, most: float) -> list[int]:
 
 
 class Detector:
-    """A torchvision detection model that finds the persons of a picture.
+    """A torchvision detection model, one of DETECTORS, that finds the persons of a picture.
 
-    Args:
-        name: One of DETECTORS.
-        weights: State dict of that model; None downloads torchvision's COCO weights or uses its cache.
-        least: Score below which a detection is dropped.
-        device: Where it runs.
+    ``weights`` is a state dict of that model; None downloads torchvision's COCO weights or uses its cache. Detections
+    that score below ``least`` are dropped.
     """
-
-    PERSON = 1
-    """Label of a person in torchvision's COCO models."""
 
     def __init__(self, name: str, weights: Path | None, least: float, device: str = "cpu") -> None:
         import torch
@@ -197,5 +193,5 @@ class Detector:
             found = {key: value.cpu().double().numpy() for key, value in self.model([pixels])[0].items()}
         corners, scores = found["boxes"], found["scores"]
         boxes = np.concatenate([corners[:, :2], corners[:, 2:] - corners[:, :2]], axis=1)
-        kept = (found["labels"] == self.PERSON) & (scores >= self.least) & (boxes[:, 2:] > 0).all(1)
+        kept = (found["labels"] == PERSON) & (scores >= self.least) & (boxes[:, 2:] > 0).all(1)
         return boxes[kept], scores[kept]

@@ -212,12 +212,11 @@ class _PersonReader:
         region, flat = entry.get("iscrowd") or 0, entry.get("keypoints")
         if region == 1 and not are_numbers(flat, self.numbers):  # a crowd region is only ignored
             flat = [0] * self.numbers
-        wrong = [rule for rule, good in (("bad box", are_numbers(entry.get("bbox"), 4)),
-                                         ("keypoint count", are_numbers(flat, self.numbers)),
-                                         ("bad crowd", region in (0, 1))) if not good]
-        for rule in [*wrong, *(["id zero"] if own_id == 0 else [])]:
+        good = {"bad box": are_numbers(entry.get("bbox"), 4), "keypoint count": are_numbers(flat, self.numbers),
+                "bad crowd": region in (0, 1)}
+        for rule in [rule for rule in good if not good[rule]] + ["id zero"] * (own_id == 0):
             self.broken.add(rule, place)
-        if wrong:
+        if not all(good.values()):
             return None
         person = {"id": position + 1, "image_id": image_id, "category_id": self.category_id, "iscrowd": int(region),
                   "bbox": entry["bbox"], "keypoints": flat, "num_keypoints": sum(v > 0 for v in flat[2::3])}

@@ -39,7 +39,7 @@ class PackedPersons(Sequence[Person]):
     def __getitem__(self, index: int) -> Person:  # type: ignore[override]
         if not 0 <= index < len(self):
             raise IndexError(index)
-        return pickle.loads(self._content[self._bounds[index]:self._bounds[index + 1]])
+        return pickle.loads(self._content[self._bounds[index]:self._bounds[index + 1]].tobytes())
 
 
 class Crops(Dataset):

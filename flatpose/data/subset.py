@@ -46,8 +46,9 @@ def make_subset(root: Path, target: Path, counts: dict[str, int]) -> Path:
 def _cut_split(path: Path, source: Path, target: Path, split: str, count: int) -> set[int]:
     """Annotations and images of one split; returns the ids of its images."""
     truth = read(path, COCO17, scored=split == "val")  # names are checked: none may leave the folder written to
-    ids = {p["image_id"] for p in truth.persons if p["num_keypoints"] and not p["iscrowd"]} if split == "train" else \
-        set(truth.images)
+    ids = set(truth.images)
+    if split == "train":
+        ids &= {p["image_id"] for p in truth.persons if p["num_keypoints"] and not p["iscrowd"]}
     chosen = set(sorted(ids, key=lambda i: hashlib.sha256(str(i).encode()).digest())[:count])
     for number in chosen:
         name = truth.images[number]["file_name"]
