@@ -146,8 +146,8 @@ class Benchmark:
         try:
             found, note = read_detections(tree.detector, truth.images, tree.images("val"), len(keypoint_set),
                                           truth.category["id"])
-        except NoDetection as error:  # refused by the runs that need detected boxes
-            return replace(data, notes=(str(error),))
+        except NoDetection as error:  # only runs on detected boxes are refused
+            return replace(data, detector_file=tree.detector, notes=(str(error),))
         return replace(data, detections=found, detector_file=tree.detector, notes=(f"{tree.detector.name}: {note}",))
 
     def _split(self, path: Path, images: Path, *, scored: bool) -> Split:

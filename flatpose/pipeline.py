@@ -20,7 +20,7 @@ from flatpose.complexity import measure
 from flatpose.config import AugmentConfig, RunConfig, TrainConfig
 from flatpose.data import PoseData, find_root, load
 from flatpose.data.loader import Crops, normalise
-from flatpose.evaluate import boxes, evaluate
+from flatpose.evaluate import box_sources, evaluate
 from flatpose.losses import build_loss
 from flatpose.models import build_model
 from flatpose.progress import Reporter
@@ -41,8 +41,7 @@ def execute(run: RunConfig, *, seed: int, data_root: Path | None, work_dir: Path
         RunError: Training cannot go on, or the start weights are missing or do not fit.
     """
     data = load(run.data, data_root, reporter=reporter)
-    for source in run.eval.box_sources:
-        boxes(data, source)  # refuses missing detections before anything is trained
+    box_sources(run.eval, data)  # refuses unusable detections before anything is trained
     accelerator, precision_reason = build_accelerator(run.train)
     set_seed(seed)
     codec = build_codec(run.codec, run.image_size, len(data.keypoint_set))

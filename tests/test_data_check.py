@@ -15,12 +15,12 @@ from test_mpii import embedded as mpii_tree  # noqa: F401
 from tiny import edit, write_coco
 
 from flatpose import benchmarks
-from flatpose.config import DataConfig
+from flatpose.config import DataConfig, EvalConfig
 from flatpose.data import PoseData, load
 from flatpose.data.findings import RULES, Finding
 from flatpose.data.images import image_facts, read_image
 from flatpose.errors import DataError, SpecError
-from flatpose.evaluate import boxes as evaluated_boxes
+from flatpose.evaluate import box_sources
 
 
 @pytest.fixture
@@ -183,10 +183,12 @@ def test_damage_is_a_finding_and_a_refusal(root, name):
 def test_without_a_usable_detection_only_runs_on_detected_boxes_are_refused(root, change, text):
     boxes(lambda d: [entry.update(change) for entry in d])(root)
     assert text in problems(root)[0].what and problems(root)[0].severity == "error"
-    data = from_disk(root)
-    assert text in data.notes[0] and evaluated_boxes(data, "gt")[0] == data.val.persons
+    data, both = from_disk(root), EvalConfig(box_sources=("gt", "det"))
+    assert text in data.notes[0] and box_sources(EvalConfig(), data) == ["gt"]
     with pytest.raises(DataError, match=text):
-        evaluated_boxes(data, "det")
+        box_sources(both, data)
+    detector(root).unlink()
+    assert box_sources(both, from_disk(root)) == ["gt"], "without a file only ground-truth boxes are used"
 
 
 def test_used_and_total_are_said(root):
