@@ -109,12 +109,8 @@ class Benchmark:
                 **rule: Any) -> dict[str, Any]:
         """One result as a record stores it: score_rule, images, predictions (after suppression), metrics, bootstrap.
 
-        Args:
-            predictions: :class:`flatpose.metrics.Predictions` in image pixels.
-            annotation_file: The truth.
-            keypoint_set: Gives the OKS sigmas.
-            image_ids: Evaluate these images only.
-            rule: rescore, score_threshold, nms, nms_threshold of :func:`flatpose.metrics.to_results`.
+        ``predictions`` are :class:`flatpose.metrics.Predictions` in image pixels; only images of ``image_ids`` count.
+        ``rule`` holds rescore, score_threshold, nms and nms_threshold of :func:`flatpose.metrics.to_results`.
         """
         from flatpose.metrics import to_results
 

@@ -46,12 +46,6 @@ def test_the_marked_pixel_moves_with_its_keypoint(udp, seed):
         assert np.abs(centroid - keypoints[name]).max() < 0.5
 
 
-def test_without_augmentation_the_box_centre_is_the_crop_centre():
-    who = person(np.full((17, 2), 50.0))
-    view = plain_view(who, SIZE)
-    assert view.center.tolist() == [100.0, 105.0] and not view.flip and view.rotation == 0
-
-
 def test_mirroring_swaps_weights_of_the_two_sides():
     who = person(np.full((17, 2), 80.0), visible=0)
     who.keypoints_visible[5] = 2

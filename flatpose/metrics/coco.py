@@ -31,13 +31,8 @@ def evaluate(annotation_file: Path, results: Results, keypoint_set: KeypointSet,
     """pycocotools' evaluator after matching, silent.
 
     The truth is the checked file: the person category alone, ids counted from 1 (pycocotools takes 0 for "not
-    matched"), ``num_keypoints`` counted where the file does not have it.
-
-    Args:
-        annotation_file: Ground truth.
-        results: COCO results format, image ids all in the annotation file; may be empty.
-        keypoint_set: Gives the OKS sigmas.
-        image_ids: Evaluate these images only.
+    matched"), ``num_keypoints`` counted where the file does not have it. ``results`` in COCO's format may be empty;
+    their image ids are all in the annotation file. With ``image_ids`` only these images are evaluated.
     """
     truth = read_truth(annotation_file, keypoint_set)
     found = [{**entry, "category_id": truth.category["id"]} for entry in results]  # loadRes adds fields

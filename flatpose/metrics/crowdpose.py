@@ -21,13 +21,8 @@ def crowdpose_metrics(annotation_file: Path, results: Results, *, keypoint_set: 
     """AP, AP50, AP75, the same for AR, and AP of easy, medium and hard images (by their crowdIndex), in 0..1.
 
     Without ``area`` in the files, a person's scale is 0.53 times the box area. The evaluators round the three
-    difficulty APs to four decimals; a difficulty without persons is left out.
-
-    Args:
-        annotation_file: Official form: every image has ``crowdIndex``.
-        results: COCO results format; may be empty. Keypoint scores are not read: every result counts.
-        keypoint_set: Gives the OKS sigmas.
-        image_ids: Evaluate these images only.
+    difficulty APs to four decimals; a difficulty without persons is left out. ``results`` in COCO's format may be
+    empty; their keypoint scores are not read: every result counts. With ``image_ids`` only these images are evaluated.
     """
     truth = read_truth(annotation_file, keypoint_set, crowd=True)
     dataset = truth.dataset(image_ids)
