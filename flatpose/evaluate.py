@@ -54,7 +54,7 @@ def box_sources(config: EvalConfig, data: PoseData) -> list[str]:
     Raises:
         DataError: The detector's file has no usable detection, or it is missing and ground truth is not asked for.
     """
-    sources = [s for s in config.box_sources if s == "gt" or data.detector_file] or list(config.box_sources)
+    sources: list[str] = [s for s in config.box_sources if s == "gt" or data.detector_file] or [*config.box_sources]
     if "det" in sources and not data.detections:
         raise DataError("no detected persons to evaluate on", where=str(data.detector_file or data.root),
                         hint=data.notes[0] if data.notes else "docs/evaluation.md says where a detector's file belongs")
