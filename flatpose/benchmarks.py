@@ -16,7 +16,7 @@ import numpy as np
 import flatpose.data.mpii as mpii
 from flatpose.data.annotations import Annotations, read, read_truth
 from flatpose.data.coco import fingerprint, split_of
-from flatpose.data.detections import read_detections
+from flatpose.data.detections import NoDetection, read_detections
 from flatpose.data.findings import Finding, checked, said
 from flatpose.data.instances import PoseData, Split
 from flatpose.data.layouts import Layout, Tree
@@ -34,11 +34,10 @@ class Benchmark:
         name: Key in specs, records and the command line.
         label: Name in tables of the whole official data; a part is called a subset, with its numbers of images.
         layout: Where the files lie.
-        official: Numbers of (train, val) images of the whole data; None for data without official numbers.
+        official: Numbers of (train, val) images (MPII: persons) of the whole data.
         keypoint_set: None where it lies with the data; ask :meth:`keypoints`.
         metrics: Names in the order in which they are printed.
         main_metric: The one of them that chooses the best epoch and ranks rows.
-        box_sources: Where boxes may come from: "gt" annotated, "det" a detector's file.
         embedded: Whether generated data come in this form.
         crowd: CrowdPose's evaluator: images have a crowdIndex, the scale of OKS is 0.53 times the box's area.
     """
@@ -50,7 +49,6 @@ class Benchmark:
     keypoint_set: KeypointSet | None = None
     metrics: tuple[str, ...] = ("AP", "AP50", "AP75", "AP_M", "AP_L", "AR", "AR50", "AR75", "AR_M", "AR_L")
     main_metric: str = "AP"
-    box_sources: tuple[str, ...] = ("gt", "det")
     embedded: bool = True
     crowd: bool = False
 
@@ -66,17 +64,16 @@ class Benchmark:
             DataError: A file is missing, damaged, or would give a wrong number; the message names it and the fix.
         """
         data = self._load(self.layout.find(root), root)
-        counts = len(data.train.image_ids), len(data.val.image_ids)
-        whole = embedded_label is None and self.official == self._size(data)
-        name = embedded_label or self._subset(data)
-        return replace(data, label=self.label if whole else f"{name} ({counts[0]}/{counts[1]} images)")
+        whole = embedded_label is None and self.official == (self._count(data.train), self._count(data.val))
+        counts = f"{len(data.train.image_ids)}/{len(data.val.image_ids)} images"
+        return replace(data, label=self.label if whole else f"{embedded_label or self._part(data)} ({counts})")
 
     def validation(self, root: Path) -> PoseData:
         """The evaluated split alone, from its annotation file; images need not be there, nor a training file."""
         path = self.layout.val_file(root)
         split = self._split(path, path.parent, scored=True)
         data = PoseData(self.name, "", fingerprint([path]), self.keypoints(path.parent), split, split, root)
-        name = self.label if self.official and self.official[1] == self._size(data)[1] else self._subset(data)
+        name = self.label if self.official and self.official[1] == self._count(split) else self._part(data)
         counts = f"{len(split.image_ids)} images, {len(split.persons)} persons"
         return replace(data, label=f"{name}, {path.stem.removeprefix('person_keypoints_')} ({counts})")
 
@@ -113,14 +110,10 @@ class Benchmark:
                 **rule: Any) -> dict[str, Any]:
         """One result as a record stores it: score_rule, images, predictions (after suppression), metrics, bootstrap.
 
-        Args:
-            predictions: :class:`flatpose.metrics.Predictions` in image pixels.
-            annotation_file: The truth.
-            keypoint_set: Gives the OKS sigmas.
-            image_ids: Evaluate these images only.
-            rule: rescore, score_threshold, nms, nms_threshold of :func:`flatpose.metrics.to_results`.
+        ``predictions`` are :class:`flatpose.metrics.Predictions` in image pixels; only images of ``image_ids`` count.
+        ``rule`` holds rescore, score_threshold, nms and nms_threshold of :func:`flatpose.metrics.to_results`.
         """
-        from flatpose.metrics.oks import to_results
+        from flatpose.metrics import to_results
 
         results, said = to_results(predictions, sigmas=np.array(keypoint_set.sigmas), **rule)
         return {"score_rule": said, "images": len(image_ids), "predictions": len(results),
@@ -135,8 +128,7 @@ class Benchmark:
         from flatpose.metrics.results import read_results
 
         keypoint_set = self.keypoints(annotations.parent)
-        truth = self.truth(annotations, keypoint_set)
-        found, note = read_results(predictions, truth, keypoint_set)
+        found, note = read_results(predictions, self.truth(annotations, keypoint_set), keypoint_set)
         reporter.message(note)
         return self._evaluate(annotations, found, keypoint_set, None)["metrics"]
 
@@ -145,24 +137,28 @@ class Benchmark:
         data = PoseData(self.name, "", fingerprint(self.identity_files(root)), keypoint_set,
                         self._split(tree.train, tree.images("train"), scored=False),
                         self._split(tree.val, tree.images("val"), scored=True), root)
-        if tree.detector is None or "det" not in self.box_sources:
+        if tree.detector is None:
             return data
         truth = self.truth(tree.val, keypoint_set)
-        found, note = read_detections(tree.detector, truth.images, tree.images("val"), len(keypoint_set),
-                                      truth.category["id"])
+        try:
+            found, note = read_detections(tree.detector, truth.images, tree.images("val"), len(keypoint_set),
+                                          truth.category["id"])
+        except NoDetection as error:  # only runs on detected boxes are refused
+            return replace(data, detector_file=tree.detector, notes=(str(error),))
         notes = (f"{tree.detector.name}: {note}",) if note != said(Counter(), len(found), "detections") else ()
         return replace(data, detections=found, detector_file=tree.detector, notes=notes)
 
     def _split(self, path: Path, images: Path, *, scored: bool) -> Split:
         keypoint_set = self.keypoints(path.parent)
-        truth = read(path, keypoint_set, scored=False, crowd=self.crowd) if not scored else \
-            self.truth(path, keypoint_set)
-        return split_of(truth, images)
+        return split_of(self.truth(path, keypoint_set) if scored else
+                        read(path, keypoint_set, scored=False, crowd=self.crowd), images)
 
-    def _size(self, data: PoseData) -> tuple[int, int]:
-        return len(data.train.image_ids), len(data.val.image_ids)
+    def _count(self, split: Split) -> int:
+        """What ``official`` counts."""
+        return len(split.image_ids)
 
-    def _subset(self, data: PoseData) -> str:
+    def _part(self, data: PoseData) -> str:
+        """The name of data that are not the whole official ones."""
         return f"{self.label.removesuffix(' 2017')} subset"
 
     def _check(self, root: Path) -> list[Finding]:
@@ -197,7 +193,7 @@ class Custom(Benchmark):
         note = f"mirror images are not used: {lost} name sides but are in no flip_pairs of {KEYPOINTS_FILE}"
         return replace(data, notes=(*data.notes, note)) if lost else data
 
-    def _subset(self, data: PoseData) -> str:
+    def _part(self, data: PoseData) -> str:
         return data.keypoint_set.name
 
     def _check(self, root: Path) -> list[Finding]:
@@ -225,11 +221,11 @@ class Mpii(Benchmark):
 
     def measure(self, predictions: Any, annotation_file: Path, *, keypoint_set: KeypointSet, image_ids: list[int],
                 **rule: Any) -> dict[str, Any]:
-        from flatpose.metrics import mpii_metrics, mpii_results
+        from flatpose.metrics.mpii import pckh
 
+        truth = mpii.read_truth(annotation_file).take(predictions.person_id)
         return {"score_rule": "one prediction per person, no score", "images": len(image_ids),
-                "predictions": len(predictions.image_id),
-                "metrics": mpii_metrics(annotation_file, mpii_results(predictions))}
+                "predictions": len(predictions.image_id), "metrics": pckh(predictions.keypoints, truth)}
 
     def score(self, annotations: Path, predictions: Path, reporter: Reporter = SILENT) -> dict[str, float]:
         from flatpose.metrics import mpii_metrics
@@ -241,9 +237,8 @@ class Mpii(Benchmark):
     def _split(self, path: Path, images: Path, *, scored: bool) -> Split:
         return mpii.load_split(path, images, mpii.read_truth(path).head_size if scored else None)
 
-    def _size(self, data: PoseData) -> tuple[int, int]:
-        """Persons, not images."""
-        return len(mpii.read_entries(data.train.annotation_file)), len(mpii.read_entries(data.val.annotation_file))
+    def _count(self, split: Split) -> int:
+        return len(mpii.read_entries(split.annotation_file))
 
     def _check(self, root: Path) -> list[Finding]:
         from flatpose.data.check import mpii_tree
@@ -269,7 +264,7 @@ CROWDPOSE = Benchmark(
         val_only=("json/crowdpose_val.json", "annotations/mmpose_crowdpose_val.json",
                   "annotations/crowdpose_val.json")))
 MPII = Mpii(
-    name="mpii", label="MPII", official=(22246, 2958), keypoint_set=MPII16, box_sources=("gt",), main_metric="PCKh@0.5",
+    name="mpii", label="MPII", official=(22246, 2958), keypoint_set=MPII16, main_metric="PCKh@0.5",
     metrics=("PCKh@0.5", "PCKh@0.1", "head", "shoulder", "elbow", "wrist", "hip", "knee", "ankle"),
     layout=Layout(folder="mpii", images=("images",), annotations=(
         ("annot/train.json", "annot/valid.json"), ("annotations/mpii_train.json", "annotations/mpii_val.json"))))

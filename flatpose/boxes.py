@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from flatpose.data.annotations import person_category, whole_id
+from flatpose.data.annotations import id_or_none, person_category
 from flatpose.errors import DataError, FlatPoseError, nearest
 from flatpose.io import read_json
 from flatpose.metrics.oks import oks_nms
@@ -19,6 +19,8 @@ FORMS = 'COCO annotations, a detector\'s [{"image_id", "bbox", "score"}], or {"n
 DETECTORS = ("fasterrcnn_mobilenet_v3_large_320_fpn", "fasterrcnn_mobilenet_v3_large_fpn", "fasterrcnn_resnet50_fpn_v2",
              "retinanet_resnet50_fpn_v2", "ssdlite320_mobilenet_v3_large")
 WITHOUT = "give --boxes FILE, --detector-weights FILE, or --whole-image where one person fills the picture"
+PERSON = 1
+"""Label of a person in torchvision's COCO models."""
 Array = NDArray[np.float64]
 
 
@@ -32,24 +34,19 @@ class BoxFile:
 
     def __init__(self, path: Path, least: float, overlap: float = 0.6) -> None:
         content = read_json(path)
-        self.path, self.detections = path, isinstance(content, list)
+        self.path, self.detections, self.used = path, isinstance(content, list), 0
         self.overlap = overlap if self.detections else 1.0  # annotated boxes are persons, however close
-        self.boxes: dict[Any, list[tuple[Array, float]]] = {}
-        self.names: dict[str, Any] = {}
-        self.sizes: dict[Any, tuple[int, int]] = {}
-        self.used = 0
         try:
-            if isinstance(content, dict) and "annotations" in content:
-                images = {_key(image["id"]): image for image in content["images"]}
-                self.names = {_normal(image["file_name"]): key for key, image in images.items()}
-                self.sizes = {key: (int(i["width"]), int(i["height"])) for key, i in images.items() if "width" in i}
-            elif isinstance(content, dict):
-                self.names = {_normal(name): name for name in content}
-            self.boxes.update({key: [] for key in self.names.values()})
+            images = _images(content)
+            self.names = {_normal(image["file_name"]): key for key, image in images.items()}
+            self.sizes = {key: (int(i["width"]), int(i["height"])) for key, i in images.items() if "width" in i}
+            self.boxes: dict[Any, list[tuple[Array, float]]] = {key: [] for key in images}
             for key, box, score in _entries(content, path):
                 values = np.array([float(v) for v in box])
                 if values.shape != (4,) or not np.isfinite(values).all():
                     raise ValueError(f"a box is four numbers, not {box!r}")
+                if not self.detections and key not in self.boxes:
+                    raise ValueError(f"image_id {key!r} is not among the images")
                 kept = self.boxes.setdefault(key, [])
                 if score >= least and (values[2:] > 0).all():
                     kept.append((values, score))
@@ -68,16 +65,15 @@ class BoxFile:
             DataError: The file does not know the picture.
         """
         path = PurePosixPath(_normal(name))
-        key = self._find(path)
-        if key is None and not frame and (not self.detections or number_of(path.stem) is None):
+        key, number = self._find(path), number_of(path.stem)
+        if key is None and not frame and (not self.detections or number is None):
             raise DataError(f"no boxes for {path.name!r}", where=str(self.path),
                             hint="boxes are found by file name, or by the number that the name is")
         known = self.boxes.get(key, [])
         self.used += key is not None
-        key = number_of(path.stem) if key is None else key
         boxes, scores = np.array([box for box, _ in known]).reshape(-1, 4), np.array([score for _, score in known])
         kept = apart(boxes, scores, self.overlap)
-        return key, boxes[kept], scores[kept]
+        return number if key is None else key, boxes[kept], scores[kept]
 
     def size(self, name: str) -> tuple[int, int] | None:
         """Width and height of a picture as the file states them."""
@@ -85,19 +81,20 @@ class BoxFile:
 
     def _find(self, path: PurePosixPath) -> Any:
         """The picture's key in ``boxes``; None when the file does not know it."""
+        number = number_of(path.stem)
+        if not self.names:
+            return next((key for key in (path.name, path.stem, number) if key in self.boxes), None)
         for depth in range(len(path.parts)):
             tail = "/".join(path.parts[depth:])
             if tail in self.names:
                 return self.names[tail]
-        number = number_of(path.stem)
         names = [(PurePosixPath(name), key) for name, key in self.names.items()]
         same = [key for name, key in names if name.name == path.name] or [
             key for name, key in names if number is not None and number_of(name.stem) == number]
         if len(same) > 1:
             raise DataError(f"{len(same)} images of this file are named {path.name!r}", where=str(self.path),
                             hint="keep the sub-folders that the file states")
-        keys = same if self.names else [path.name, path.stem, number]
-        return next((key for key in keys if key in self.boxes), None)
+        return same[0] if same else None
 
 
 def number_of(stem: str) -> int | None:
@@ -113,25 +110,29 @@ def _normal(name: Any) -> str:
 
 def _key(value: Any) -> Any:
     """An image id as an int where it is one (139, 139.0 or "139"), else a name."""
-    try:
-        return whole_id(value)
-    except ValueError:
-        return value
+    number = id_or_none(value)
+    return value if number is None else number
+
+
+def _images(content: Any) -> dict[Any, dict[str, Any]]:
+    """The images that a file names, by the key of their boxes; none in a list of detections."""
+    if isinstance(content, list):
+        return {}
+    if "annotations" in content:
+        return {_key(image["id"]): image for image in content["images"]}
+    return {_normal(name): {"file_name": name} for name in content}
 
 
 def _entries(content: Any, path: Path) -> Iterator[tuple[Any, Any, float]]:
     """(key, box, score) of every person."""
     if isinstance(content, dict) and "annotations" not in content:
-        yield from ((name, box, 1.0) for name, boxes in content.items() for box in boxes)
+        yield from ((_normal(name), box, 1.0) for name, boxes in content.items() for box in boxes)
         return
     entries = content["annotations"] if isinstance(content, dict) else content
-    known = {_key(image["id"]) for image in content["images"]} if isinstance(content, dict) else None
     person = _person_category(content, entries, path)
     for entry in entries:
         if _key(entry.get("category_id", person)) == person and not entry.get("iscrowd"):
             key = _key(entry["image_id"]) if "image_id" in entry else entry["file_name"]
-            if known is not None and key not in known:
-                raise ValueError(f"image_id {key!r} is not among the images")
             yield key, entry["bbox"], float(entry.get("score", 1.0))
 
 
@@ -156,17 +157,11 @@ def apart(boxes: Array, scores: Array, most: float) -> list[int]:
 
 
 class Detector:
-    """A torchvision detection model that finds the persons of a picture.
+    """A torchvision detection model, one of DETECTORS, that finds the persons of a picture.
 
-    Args:
-        name: One of DETECTORS.
-        weights: State dict of that model; None downloads torchvision's COCO weights or uses its cache.
-        least: Score below which a detection is dropped.
-        device: Where it runs.
+    ``weights`` is a state dict of that model; None downloads torchvision's COCO weights or uses its cache. Detections
+    that score below ``least`` are dropped.
     """
-
-    PERSON = 1
-    """Label of a person in torchvision's COCO models."""
 
     def __init__(self, name: str, weights: Path | None, least: float, device: str = "cpu") -> None:
         import torch
@@ -198,5 +193,5 @@ class Detector:
             found = {key: value.cpu().double().numpy() for key, value in self.model([pixels])[0].items()}
         corners, scores = found["boxes"], found["scores"]
         boxes = np.concatenate([corners[:, :2], corners[:, 2:] - corners[:, :2]], axis=1)
-        kept = (found["labels"] == self.PERSON) & (scores >= self.least) & (boxes[:, 2:] > 0).all(1)
+        kept = (found["labels"] == PERSON) & (scores >= self.least) & (boxes[:, 2:] > 0).all(1)
         return boxes[kept], scores[kept]

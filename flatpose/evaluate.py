@@ -16,6 +16,7 @@ from flatpose.codecs import Codec
 from flatpose.config import EvalConfig, RunConfig
 from flatpose.data.instances import Person, PoseData
 from flatpose.data.loader import Crops, EpochSampler, normalise
+from flatpose.errors import DataError
 from flatpose.geometry import box_to_center_scale, invert_matrix, transform_points, warp_matrices
 from flatpose.metrics import Predictions
 from flatpose.progress import Reporter
@@ -30,7 +31,7 @@ def evaluate(run: RunConfig, data: PoseData, codec: Codec, networks: dict[str, n
     averaging the weights.
     """
     results = []
-    for number, source in enumerate(run.eval.box_sources):
+    for number, source in enumerate(box_sources(run.eval, data)):
         persons, name = boxes(data, source)
         for weights, network in list(networks.items())[:1 if number else None]:
             predictions = predict(network, codec, persons, data, run, accelerator, reporter)
@@ -45,6 +46,19 @@ def boxes(data: PoseData, source: str) -> tuple[list[Person], str]:
     if source == "gt":
         return data.val.persons, "gt"
     return data.detections, f"det:{data.detector_file.name if data.detector_file else 'none'}"
+
+
+def box_sources(config: EvalConfig, data: PoseData) -> list[str]:
+    """The box sources to evaluate on: ground truth alone where there is no detector's file.
+
+    Raises:
+        DataError: The detector's file has no usable detection, or it is missing and ground truth is not asked for.
+    """
+    sources: list[str] = [s for s in config.box_sources if s == "gt" or data.detector_file] or [*config.box_sources]
+    if "det" in sources and not data.detections:
+        raise DataError("no detected persons to evaluate on", where=str(data.detector_file or data.root),
+                        hint=data.notes[0] if data.notes else "docs/evaluation.md says where a detector's file belongs")
+    return sources
 
 
 def score(predictions: Predictions, data: PoseData, config: EvalConfig, codec: Any) -> dict[str, Any]:

@@ -34,12 +34,8 @@ def warp_matrix(center: Array, scale: Array, rotation_deg: float, image_size: tu
                 udp: bool = False) -> Array:
     """The 2x3 matrix that takes image pixels to crop pixels.
 
-    Args:
-        center: (2,) centre of the crop in the image.
-        scale: (2,) width and height of the crop in image pixels.
-        rotation_deg: Counter-clockwise rotation of the crop window.
-        image_size: Network input (width, height).
-        udp: Measure sizes between pixel centres (size - 1) instead of pixel edges.
+    ``center`` and ``scale`` (2,) are those of :func:`box_to_center_scale`; the crop window turns counter-clockwise.
+    With ``udp`` sizes are measured between pixel centres (size - 1) instead of pixel edges.
     """
     size = np.asarray(image_size, dtype=np.float64) - (1.0 if udp else 0.0)
     angle = np.deg2rad(rotation_deg)

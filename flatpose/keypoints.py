@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-SIDES = (("left", "right"), ("l", "r"))
+OPPOSITE = {"left": "right", "right": "left", "l": "r", "r": "l"}
 
 
 @dataclass(frozen=True)
@@ -71,10 +71,14 @@ def _other_side(name: str) -> str | None:
     if found is None:
         return None
     word = found[0]
-    pair = next(pair for pair in SIDES if word.lower() in pair)
-    other = pair[1 - pair.index(word.lower())]
+    other = OPPOSITE[word.lower()]
     other = other.upper() if word.isupper() else other.capitalize() if word[0].isupper() else other
     return name[:found.start()] + other + name[found.end():]
+
+
+def _both(*parts: str) -> tuple[str, ...]:
+    """The left and the right one of every part."""
+    return tuple(f"{side}_{part}" for part in parts for side in ("left", "right"))
 
 
 def _pairs(names: tuple[str, ...]) -> tuple[tuple[int, int], ...]:
@@ -82,41 +86,26 @@ def _pairs(names: tuple[str, ...]) -> tuple[tuple[int, int], ...]:
     return tuple((i, names.index("right" + n[4:])) for i, n in enumerate(names) if n.startswith("left"))
 
 
-_SIDES = ("left", "right")
-_COCO_NAMES = ("nose", *(f"{s}_{part}" for part in ("eye", "ear", "shoulder", "elbow", "wrist", "hip", "knee", "ankle")
-                         for s in _SIDES))
+_COCO_NAMES = ("nose", *_both("eye", "ear", "shoulder", "elbow", "wrist", "hip", "knee", "ankle"))
 COCO17 = KeypointSet(
-    name="coco17",
-    names=_COCO_NAMES,
-    flip_pairs=_pairs(_COCO_NAMES),
+    name="coco17", names=_COCO_NAMES, flip_pairs=_pairs(_COCO_NAMES), upper_body=tuple(range(11)),
     sigmas=(.026, .025, .025, .035, .035, .079, .079, .072, .072, .062, .062, .107, .107, .087, .087, .089, .089),
     skeleton=((15, 13), (13, 11), (16, 14), (14, 12), (11, 12), (5, 11), (6, 12), (5, 6), (5, 7), (6, 8), (7, 9),
-              (8, 10), (1, 2), (0, 1), (0, 2), (1, 3), (2, 4), (3, 5), (4, 6)),
-    upper_body=tuple(range(11)),
-)
+              (8, 10), (1, 2), (0, 1), (0, 2), (1, 3), (2, 4), (3, 5), (4, 6)))
 
-_CROWD_NAMES = (*(f"{s}_{part}" for part in ("shoulder", "elbow", "wrist", "hip", "knee", "ankle") for s in _SIDES),
-                "head_top", "neck")
+_CROWD_NAMES = (*_both("shoulder", "elbow", "wrist", "hip", "knee", "ankle"), "head_top", "neck")
 CROWDPOSE14 = KeypointSet(
-    name="crowdpose14",
-    names=_CROWD_NAMES,
-    flip_pairs=_pairs(_CROWD_NAMES),
+    name="crowdpose14", names=_CROWD_NAMES, flip_pairs=_pairs(_CROWD_NAMES), upper_body=(0, 1, 2, 3, 4, 5, 12, 13),
     sigmas=(.079, .079, .072, .072, .062, .062, .107, .107, .087, .087, .089, .089, .079, .079),
     skeleton=((10, 8), (8, 6), (11, 9), (9, 7), (6, 7), (0, 6), (1, 7), (0, 1), (0, 2), (1, 3), (2, 4), (3, 5),
-              (12, 13), (13, 0), (13, 1)),
-    upper_body=(0, 1, 2, 3, 4, 5, 12, 13),
-)
+              (12, 13), (13, 0), (13, 1)))
 
 _MPII_NAMES = ("right_ankle", "right_knee", "right_hip", "left_hip", "left_knee", "left_ankle", "pelvis", "thorax",
                "upper_neck", "head_top", "right_wrist", "right_elbow", "right_shoulder", "left_shoulder",
                "left_elbow", "left_wrist")
 MPII16 = KeypointSet(
-    name="mpii16",
-    names=_MPII_NAMES,
-    flip_pairs=_pairs(_MPII_NAMES),
+    name="mpii16", names=_MPII_NAMES, flip_pairs=_pairs(_MPII_NAMES), upper_body=tuple(range(7, 16)),
     # MPII is scored by PCKh; these OKS sigmas follow the COCO joints (mmpose's table) and serve NMS only.
     sigmas=(.089, .083, .107, .107, .083, .089, .026, .026, .026, .026, .062, .072, .179, .179, .072, .062),
     skeleton=((0, 1), (1, 2), (2, 6), (6, 3), (3, 4), (4, 5), (6, 7), (7, 8), (8, 9), (8, 12), (12, 11), (11, 10),
-              (8, 13), (13, 14), (14, 15)),
-    upper_body=(7, 8, 9, 10, 11, 12, 13, 14, 15),
-)
+              (8, 13), (13, 14), (14, 15)))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 from typing import Annotated
 
@@ -13,8 +14,8 @@ from flatpose.keypoints import KeypointSet
 
 KEYPOINTS_FILE = "keypoints.json"
 DEFAULT_SIGMA = 0.05  # between COCO's values for facial keypoints and wrists
-MOST = 1000
 Name = Annotated[str, Field(min_length=1, max_length=64)]
+Pair = Annotated[list[Name], Field(min_length=2, max_length=2)]
 
 
 class _File(BaseModel):
@@ -23,9 +24,9 @@ class _File(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True)
 
     name: Annotated[str, Field(pattern=r"^[\w.-]{1,64}$")]
-    keypoints: Annotated[list[Name], Field(min_length=1, max_length=MOST)]
-    flip_pairs: list[Annotated[list[Name], Field(min_length=2, max_length=2)]] = []
-    skeleton: list[Annotated[list[Name], Field(min_length=2, max_length=2)]] = []
+    keypoints: Annotated[list[Name], Field(min_length=1, max_length=1000)]
+    flip_pairs: list[Pair] = []
+    skeleton: list[Pair] = []
     upper_body: list[Name] = []
     sigmas: list[Annotated[float, Field(gt=0, le=1, allow_inf_nan=False)]] | None = None
 
@@ -35,9 +36,8 @@ def find_keypoint_set(place: Path | None) -> KeypointSet:
     if place is None:
         raise DataError("own keypoints are described by a file beside the data", where="task custom",
                         hint=f"give --data-root DIR with DIR/{KEYPOINTS_FILE}")
-    folders = [place, *place.resolve().parents[:3]]
-    return read_keypoint_set(next((f / KEYPOINTS_FILE for f in folders if (f / KEYPOINTS_FILE).is_file()),
-                                  place / KEYPOINTS_FILE))
+    files = [folder / KEYPOINTS_FILE for folder in (place, *place.resolve().parents[:3])]
+    return read_keypoint_set(next((file for file in files if file.is_file()), files[0]))
 
 
 def read_keypoint_set(path: Path) -> KeypointSet:
@@ -53,9 +53,8 @@ def read_keypoint_set(path: Path) -> KeypointSet:
     if not path.is_file():
         raise DataError("no keypoint set for custom data", where=str(path),
                         hint='write {"name": ..., "keypoints": [...], "flip_pairs": [...], "sigmas": [...]}')
-    content = read_json(path)
     try:
-        found = _File.model_validate(content)
+        found = _File.model_validate(read_json(path))
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         field = ".".join(str(part) for part in first["loc"]) or "the whole file"
@@ -67,28 +66,29 @@ def read_keypoint_set(path: Path) -> KeypointSet:
 def _resolve(found: _File, path: Path) -> KeypointSet:
     """Names to indices, with every rule that the form alone cannot say."""
     names = found.keypoints
-    double = next((name for i, name in enumerate(names) if name in names[:i]), None)
-    if double is not None:
+
+    def indices(field: str, wanted: list[str]) -> tuple[int, ...]:
+        unknown = next((name for name in wanted if name not in names), None)
+        if unknown is not None:
+            raise DataError(f"{field}: {unknown!r} is not among the keypoints", where=str(path),
+                            hint=nearest(unknown, names))
+        return tuple(map(names.index, wanted))
+
+    def pairs(field: str, wanted: list[list[str]]) -> tuple[tuple[int, int], ...]:
+        flat = indices(field, [name for pair in wanted for name in pair])
+        return tuple(zip(flat[::2], flat[1::2], strict=True))
+
+    if double := _repeated(names):
         raise DataError(f"keypoints: {double!r} is named twice", where=str(path))
     if found.sigmas is not None and len(found.sigmas) != len(names):
         raise DataError(f"sigmas: {len(found.sigmas)} values for {len(names)} keypoints", where=str(path))
-    flips = _pairs("flip_pairs", found.flip_pairs, names, path)
-    mirrored = [index for pair in flips for index in pair]
-    twice = next((names[i] for n, i in enumerate(mirrored) if i in mirrored[:n]), None)
-    if twice is not None:
+    if twice := _repeated([name for pair in found.flip_pairs for name in pair]):
         raise DataError(f"flip_pairs: {twice!r} stands in two places", where=str(path),
                         hint="a keypoint has one mirror image, and none when it lies in the middle")
-    return KeypointSet(name=found.name, names=tuple(names), flip_pairs=flips,
+    return KeypointSet(name=found.name, names=tuple(names), flip_pairs=pairs("flip_pairs", found.flip_pairs),
                        sigmas=tuple(found.sigmas or [DEFAULT_SIGMA] * len(names)),
-                       skeleton=_pairs("skeleton", found.skeleton, names, path),
-                       upper_body=tuple(_index("upper_body", name, names, path) for name in found.upper_body))
+                       skeleton=pairs("skeleton", found.skeleton), upper_body=indices("upper_body", found.upper_body))
 
 
-def _pairs(field: str, pairs: list[list[str]], names: list[str], path: Path) -> tuple[tuple[int, int], ...]:
-    return tuple((_index(field, a, names, path), _index(field, b, names, path)) for a, b in pairs)
-
-
-def _index(field: str, name: str, names: list[str], path: Path) -> int:
-    if name not in names:
-        raise DataError(f"{field}: {name!r} is not among the keypoints", where=str(path), hint=nearest(name, names))
-    return names.index(name)
+def _repeated(names: list[str]) -> str | None:
+    return next((name for name, count in Counter(names).items() if count > 1), None)

@@ -20,7 +20,7 @@ from flatpose.complexity import measure
 from flatpose.config import AugmentConfig, RunConfig, TrainConfig
 from flatpose.data import PoseData, find_root, load
 from flatpose.data.loader import Crops, normalise
-from flatpose.evaluate import evaluate
+from flatpose.evaluate import box_sources, evaluate
 from flatpose.losses import build_loss
 from flatpose.models import build_model
 from flatpose.progress import Reporter
@@ -41,6 +41,7 @@ def execute(run: RunConfig, *, seed: int, data_root: Path | None, work_dir: Path
         RunError: Training cannot go on, or the start weights are missing or do not fit.
     """
     data = load(run.data, data_root, reporter=reporter)
+    box_sources(run.eval, data)  # refuses unusable detections before anything is trained
     accelerator, precision_reason = build_accelerator(run.train)
     set_seed(seed)
     codec = build_codec(run.codec, run.image_size, len(data.keypoint_set))
@@ -54,8 +55,7 @@ def execute(run: RunConfig, *, seed: int, data_root: Path | None, work_dir: Path
         recalibrate(model, Crops(data.train.persons[:CALIBRATION_CROPS], data.keypoint_set, run.image_size,
                                  udp=run.codec.udp))
     crops = Crops(data.train.persons, data.keypoint_set, run.image_size, udp=run.codec.udp, augment=run.augment,
-                  seed=seed, final=_final_augment(run), by_image=run.data.by_image,
-                  reduced_decode=run.data.reduced_decode)
+                  seed=seed, final=_final_augment(run), by_image=run.data.by_image)
     set_seed(seed)  # the counters above may have drawn random numbers
     loss = build_loss(run.loss, run.codec, data.keypoint_set)
     batch = _batch_facts(run.train, len(crops), accelerator)

@@ -10,7 +10,7 @@ from accelerate import Accelerator
 from safetensors.torch import load_file
 from torch import nn
 
-from flatpose.benchmarks import COCO, COCO_LAYOUT
+from flatpose.benchmarks import COCO
 from flatpose.codecs import build_codec
 from flatpose.config import RunConfig
 from flatpose.data.annotations import plain_name, whole_id
@@ -21,7 +21,6 @@ from flatpose.data.layouts import Tree
 from flatpose.errors import DataError
 from flatpose.evaluate import predict
 from flatpose.io import read_json
-from flatpose.keypoints import COCO17
 from flatpose.metrics import to_results
 from flatpose.models import build_model
 from flatpose.progress import SILENT, Reporter
@@ -41,35 +40,34 @@ def load_test_dev(root: Path) -> PoseData:
     Raises:
         DataError: One of them is missing or malformed.
     """
-    folder = next((f for f in (root / "coco", root) if (f / "annotations" / IMAGE_INFO).is_file()), root / "coco")
-    info, images = folder / "annotations" / IMAGE_INFO, Tree(COCO_LAYOUT, folder, folder, folder).images("test")
+    usual = root / COCO.layout.folder
+    folder = next((f for f in (usual, root) if (f / "annotations" / IMAGE_INFO).is_file()), usual)
+    info, images = folder / "annotations" / IMAGE_INFO, Tree(COCO.layout, folder, folder, folder).images("test")
     boxes = folder / "person_detection_results"
     detector = next((p for p in (boxes / DETECTOR, *sorted(boxes.glob("*test-dev2017*.json"))) if p.is_file()), None)
     if detector is None:
         raise DataError(f"no person detections for test-dev: looked for {boxes / DETECTOR}")
     try:
-        known: dict[int, dict[str, Any]] = {
-            number: {"id": number, "file_name": Path(plain_name(image["file_name"])).name}
-            for image in read_json(info)["images"] for number in [whole_id(image["id"])]}
+        known = {number: {"id": number, "file_name": Path(plain_name(image["file_name"])).name}
+                 for image in read_json(info)["images"] for number in [whole_id(image["id"])]}
     except (KeyError, TypeError, ValueError) as error:
         raise DataError(f"no list 'images' of objects with id and file_name ({error!r})", where=str(info)) from None
-    persons, note = read_detections(detector, known, images, len(COCO17), PERSON)
-    split = Split([], info, sorted(known))
-    return PoseData(COCO.name, "COCO test-dev2017", fingerprint([info, detector]), COCO17, split, split, root,
+    keypoint_set, split = COCO.keypoints(), Split([], info, sorted(known))
+    persons, note = read_detections(detector, known, images, len(keypoint_set), PERSON)
+    return PoseData(COCO.name, "COCO test-dev2017", fingerprint([info, detector]), keypoint_set, split, split, root,
                     persons, detector, (f"{detector.name}: {note}",))
 
 
 def results(run: RunConfig, weights: Path, data: PoseData, reporter: Reporter = SILENT) -> list[dict[str, Any]]:
     """COCO results of a run's network on the detected persons, with the run's flip test, score rule and NMS."""
-    network = build_model(run.model, run.codec, run.image_size, len(COCO17), pretrained=False)
+    network = build_model(run.model, run.codec, run.image_size, len(data.keypoint_set), pretrained=False)
     network.load_state_dict(load_file(weights))
     return results_of(network, run, data, reporter)
 
 
 def results_of(network: nn.Module, run: RunConfig, data: PoseData, reporter: Reporter = SILENT) -> list[dict[str, Any]]:
     """The same of a network that has its weights."""
-    codec = build_codec(run.codec, run.image_size, len(COCO17))
+    codec = build_codec(run.codec, run.image_size, len(data.keypoint_set))
     found = predict(network, codec, data.detections, data, run, Accelerator(), reporter)
-    config = run.eval
-    return to_results(found, rescore=config.rescore, score_threshold=run.codec.score_threshold, nms=config.nms,
-                      nms_threshold=config.nms_threshold, sigmas=np.array(COCO17.sigmas))[0]
+    return to_results(found, rescore=run.eval.rescore, score_threshold=run.codec.score_threshold, nms=run.eval.nms,
+                      nms_threshold=run.eval.nms_threshold, sigmas=np.array(data.keypoint_set.sigmas))[0]

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from fake_runs import Cli
 from test_crowdpose import embedded as crowdpose_tree  # noqa: F401
+from test_metrics import as_result, person, write_truth
 from test_mpii import embedded as mpii_tree  # noqa: F401
 
 from flatpose.harness import catalog
@@ -44,8 +45,6 @@ def test_convert_writes_the_coco_like_form_of_both(cli, everything, tmp_path):
     answer = cli("data", "convert", "--task", "mpii", str(everything), "--out", str(tmp_path / "m"))
     files = [Path(line) for line in answer.out.split()]
     assert [f.name for f in files] == ["mpii_train.json", "mpii_valid.json"]
-    content = json.loads(files[1].read_text())
-    assert len(content["categories"][0]["keypoints"]) == 16 and content["annotations"][0]["head_size"] > 0
     wrong = cli("data", "convert", "--task", "coco", str(everything), "--out", str(tmp_path / "x"))
     assert wrong.code == 2 and "nothing to convert" in wrong.err and not (tmp_path / "x").exists()
 
@@ -59,3 +58,13 @@ def test_ceilings_says_what_it_left_out(cli, monkeypatch):
     assert nothing.code == 2 and "no annotations of coco, crowdpose" in nothing.err
 
 
+def test_score_prints_one_json_document_and_exits_2_on_a_malformed_file(cli, tmp_path):
+    people = [person(1, 0), person(2, 20)]
+    truth, found = write_truth(tmp_path / "truth.json", people), tmp_path / "found.json"
+    found.write_text(json.dumps([as_result(p, 0.9) for p in people]))
+    files = "--annotations", str(truth), "--predictions", str(found)
+    assert cli("score", "--task", "coco", *files).json["AP"] == pytest.approx(1)
+    assert cli("score", "--task", "crowd-pose", *files).code == 2
+    found.write_text("[]")
+    bad = cli("score", "--task", "coco", *files)
+    assert bad.code == 2 and bad.out == ""

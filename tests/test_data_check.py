@@ -12,25 +12,20 @@ import pytest
 from PIL import Image
 from test_crowdpose import embedded as crowdpose_tree  # noqa: F401
 from test_mpii import embedded as mpii_tree  # noqa: F401
-from tiny import write_coco
+from tiny import edit, write_coco
 
 from flatpose import benchmarks
-from flatpose.config import DataConfig
-from flatpose.data import load
+from flatpose.config import DataConfig, EvalConfig
+from flatpose.data import PoseData, load
 from flatpose.data.findings import RULES, Finding
 from flatpose.data.images import image_facts, read_image
 from flatpose.errors import DataError, SpecError
+from flatpose.evaluate import box_sources
 
 
 @pytest.fixture
 def root(tmp_path) -> Path:
     return write_coco(tmp_path / "data")
-
-
-def edit(path: Path, change) -> None:
-    content = json.loads(path.read_text())
-    change(content)
-    path.write_text(json.dumps(content))
 
 
 def truth(root: Path, split: str = "val") -> Path:
@@ -49,6 +44,10 @@ def problems(root: Path, task: str = "coco") -> list[Finding]:
     return [f for f in check(root, task) if f.severity not in ("ok", "info")]
 
 
+def from_disk(root: Path) -> PoseData:
+    return load(DataConfig(source="disk"), root)
+
+
 def people(change, split: str = "val"):
     return lambda root: edit(truth(root, split), lambda c: change(c["annotations"]))
 
@@ -63,9 +62,6 @@ def boxes(change):
 
 def categories(*found: dict):
     return lambda root: edit(truth(root), lambda c: c.update(categories=list(found)))
-
-
-
 
 
 @pytest.mark.parametrize("nested", [False, True])
@@ -110,7 +106,7 @@ def test_each_rule_is_found_and_an_error_is_refused_everywhere(root, rule, tmp_p
     assert found.hint == hint and found.where.endswith(".json")
     coco, results = benchmarks.get("coco"), tmp_path / "found.json"
     results.write_text(json.dumps([{"image_id": 1, "category_id": 1, "keypoints": [1] * 51, "score": 1}]))
-    readers = (lambda: load(DataConfig(source="disk"), root), lambda: coco.validation(root),
+    readers = (lambda: from_disk(root), lambda: coco.validation(root),
                lambda: coco.score(truth(root), results))
     for read in readers:  # run and run --checkpoint, ceilings, score
         if severity == "error":
@@ -153,9 +149,9 @@ def test_the_person_category(root, name):
     boxes(lambda d: [a.update(category_id=number) for a in d])(root)
     if refusal:
         with pytest.raises(DataError, match=refusal):
-            load(DataConfig(source="disk"), root)
+            from_disk(root)
     else:
-        data = load(DataConfig(source="disk"), root)
+        data = from_disk(root)
         assert len(data.val.persons) == len(data.detections) == 5
 
 
@@ -166,8 +162,6 @@ DAMAGED = {
     "no list": (lambda r: edit(truth(r), lambda c: c.pop("images")), "no list 'images'"),
     "detector a dict": (lambda r: detector(r).write_text("{}"), "not a list of detections"),
     "detection without box": (boxes(lambda d: d[1].pop("bbox")), "bad detection"),
-    "other images": (boxes(lambda d: [e.update(image_id=77) for e in d]), "no usable detection: 0 of 5"),
-    "other categories": (boxes(lambda d: [e.update(category_id=3) for e in d]), "5 of other categories"),
     "nobody": (people(lambda p: p.clear()), "no person with a labelled keypoint"),
     "no images": (lambda r: shutil.rmtree(r / "coco" / "val2017"), str(Path("coco") / "images" / "val2017")),
     "no coco": (lambda r: (r / "coco").rename(r / "else"), "looked for"),
@@ -181,12 +175,25 @@ def test_damage_is_a_finding_and_a_refusal(root, name):
     change(root)
     assert any(text in f.what for f in check(root) if f.severity == "error"), check(root)
     with pytest.raises(DataError):
-        load(DataConfig(source="disk"), root)
+        from_disk(root)
+
+
+@pytest.mark.parametrize("change, text", [({"image_id": 77}, "0 of 5 detections used"),
+                                          ({"category_id": 3}, "5 of other categories")])
+def test_without_a_usable_detection_only_runs_on_detected_boxes_are_refused(root, change, text):
+    boxes(lambda d: [entry.update(change) for entry in d])(root)
+    assert text in problems(root)[0].what and problems(root)[0].severity == "error"
+    data, both = from_disk(root), EvalConfig(box_sources=("gt", "det"))
+    assert text in data.notes[0] and box_sources(EvalConfig(), data) == ["gt"]
+    with pytest.raises(DataError, match=text):
+        box_sources(both, data)
+    detector(root).unlink()
+    assert box_sources(both, from_disk(root)) == ["gt"], "without a file only ground-truth boxes are used"
 
 
 def test_used_and_total_are_said(root):
     boxes(lambda d: [d[0].update(category_id=3), d[1].update(image_id=2.0), d[2].update(image_id="99")])(root)
-    (note,) = load(DataConfig(source="disk"), root).notes
+    (note,) = from_disk(root).notes
     assert note.endswith("3 of 5 detections used (1 of other categories, 1 of images that are not in the annotation "
                          "file)")
 
@@ -200,7 +207,7 @@ def test_ids_and_paths_are_read_once_and_alike(root):
     (folder / "part").symlink_to(elsewhere)
     images(lambda c: [i.update(id=float(i["id"]), file_name=f"./part//{i['file_name']}") for i in c])(root)
     people(lambda p: [a.update(image_id=float(a["image_id"])) for a in p])(root)
-    data = load(DataConfig(source="disk"), root)
+    data = from_disk(root)
     assert problems(root) == [] and data.val.image_ids == [1, 2, 3] and len(data.detections) == 5
     assert all(type(p.image_id) is int and p.image_path.parent.name == "part" for p in data.val.persons)
 
@@ -238,14 +245,13 @@ def test_pictures_that_are_not_what_the_annotation_says(root, name):
     change(path)
     (found,) = problems(root)
     assert found.severity == RULES[rule][0] and RULES[rule][1] in found.what and path.name in found.what
-    person = next(p for p in load(DataConfig(source="disk"), root).val.persons if p.image_id == 1)
-    for reduction in (1, 2):
-        if refusal:
-            with pytest.raises(DataError, match=refusal) as error:
-                read_image(person.image_path, reduction, person.image_size)
-            assert path.name in str(error.value)
-        else:
-            assert read_image(person.image_path, reduction, person.image_size).shape[1] == 160 // reduction
+    person = next(p for p in from_disk(root).val.persons if p.image_id == 1)
+    if refusal:
+        with pytest.raises(DataError, match=refusal) as error:
+            read_image(person.image_path, person.image_size)
+        assert path.name in str(error.value)
+    else:
+        assert read_image(person.image_path, person.image_size).shape == (120, 160, 3)
 
 
 def test_sizes_from_headers_are_those_decoded(tmp_path):
@@ -259,15 +265,12 @@ def test_sizes_from_headers_are_those_decoded(tmp_path):
     assert image_facts(tmp_path / "a.png").whole and image_facts(tmp_path / "no.jpg") is None
 
 
-def test_no_detector_is_only_a_remark(root):
+def test_no_detector_no_folder_and_no_such_task(root):
     shutil.rmtree(root / "coco" / "person_detection_results")
     assert problems(root) == [] and "only ground-truth boxes" in check(root)[-1].what
-
-
-def test_no_folder_and_no_such_task(tmp_path):
-    assert check(tmp_path / "nowhere")[0].what == "no such folder"
+    assert check(root / "nowhere")[0].what == "no such folder"
     with pytest.raises(SpecError, match="did you mean 'mpii'"):
-        check(tmp_path, "mpi")
+        check(root, "mpi")
 
 
 def test_crowdpose(crowdpose_tree, tmp_path):  # noqa: F811

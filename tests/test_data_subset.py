@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import json
-
 import pytest
-from tiny import write_coco
+from tiny import edit, write_coco
 
 from flatpose.data import load_coco
 from flatpose.data.subset import make_subset
@@ -30,10 +28,13 @@ def test_a_larger_subset_contains_the_smaller_and_the_whole_is_the_limit(tmp_pat
     assert (len(large.train.image_ids), len(large.val.image_ids)) == (8, 5)
 
 
-def test_an_existing_folder_is_left_alone(tmp_path):
+def test_an_existing_folder_is_left_alone_and_nobody_to_train_on_is_refused(tmp_path):
     root = write_coco(tmp_path / "whole")
     with pytest.raises(DataError, match="exists already"):
         make_subset(root, root, {"train": 1, "val": 1})
+    edit(root / "coco" / "annotations" / "person_keypoints_train2017.json", lambda c: c.update(annotations=[]))
+    with pytest.raises(DataError, match="no person with a labelled keypoint"):
+        make_subset(root, tmp_path / "a", {"train": 1, "val": 1})
 
 
 def test_ids_written_as_floats_are_the_same_images(tmp_path):
@@ -41,23 +42,10 @@ def test_ids_written_as_floats_are_the_same_images(tmp_path):
     root = write_coco(tmp_path / "whole", images={"train": 8, "val": 5})
     plain = load_coco(make_subset(root, tmp_path / "a", {"train": 3, "val": 2}))
     for path in root.rglob("*.json"):
-        content = json.loads(path.read_text())
-        lists = (content["images"], content["annotations"]) if isinstance(content, dict) else (content,)
-        for entry in (e for part in lists for e in part):
-            entry.update({k: float(entry[k]) for k in ("id", "image_id") if k in entry})
-        path.write_text(json.dumps(content))
+        edit(path, lambda c: [entry.update({k: float(entry[k]) for k in ("id", "image_id") if k in entry}) for entry in
+                              (c["images"] + c["annotations"] if isinstance(c, dict) else c)])
     floats = load_coco(make_subset(root, tmp_path / "b", {"train": 3, "val": 2}))
     for name in ("train", "val"):
         a, b = getattr(plain, name), getattr(floats, name)
         assert a.image_ids == b.image_ids and len(a.persons) == len(b.persons) > 0
     assert len(plain.detections) == len(floats.detections) > 0
-
-
-def test_nobody_to_train_on_is_refused(tmp_path):
-    root = write_coco(tmp_path / "whole")
-    path = root / "coco" / "annotations" / "person_keypoints_train2017.json"
-    content = json.loads(path.read_text())
-    content["annotations"] = []
-    path.write_text(json.dumps(content))
-    with pytest.raises(DataError, match="no person with a labelled keypoint"):
-        make_subset(root, tmp_path / "a", {"train": 1, "val": 1})

@@ -50,21 +50,6 @@ def test_by_image_keeps_the_persons_of_an_image_together(data):
     assert [index for _, index in sampler] != order
 
 
-def test_a_reduced_image_gives_the_same_crop_and_keypoints(data, tmp_path):
-    wide = cv2.GaussianBlur(np.random.default_rng(0).integers(0, 256, (480, 640, 3)).astype(np.uint8), (0, 0), 9)
-    path = tmp_path / "wide.jpg"
-    cv2.imwrite(str(path), wide, [cv2.IMWRITE_JPEG_QUALITY, 98])
-    person = replace(data.train.persons[0], image_path=path, image_size=(640, 480),
-                     bbox_xywh=np.array([50.0, 40, 500, 400]), keypoints=data.train.persons[0].keypoints * 4)
-    full, reduced = (Crops([person], data.keypoint_set, (64, 64), udp=False, augment=RUN.augment,
-                           reduced_decode=choice) for choice in (False, True))
-    for epoch in range(8):
-        a, b = full[epoch, 0], reduced[epoch, 0]
-        assert np.array_equal(a["keypoints"], b["keypoints"])
-        assert np.abs(a["image"].astype(float) - b["image"]).mean() < 1.5
-    assert all(factor > 1 for _, factor in reduced.cache.images)
-
-
 def test_colour_tables_equal_the_arithmetic():
     pixels = np.random.default_rng(0).integers(0, 256, (40, 30, 3)).astype(np.uint8)
     for seed in range(20):

@@ -80,28 +80,29 @@ def test_coco_equals_pycocotools(coco, spread, tmp_path):
     assert benchmarks.get("coco").score(coco, Path(file)) == theirs
 
 
-def test_crowdpose_equals_xtcocotools(crowd, spread, tmp_path):
+def by_xtcocotools(crowd: Path, file: str) -> list[float]:
     pytest.importorskip("xtcocotools.cocoeval", exc_type=(ImportError, ValueError))
     from xtcocotools.coco import COCO
     from xtcocotools.cocoeval import COCOeval
 
+    truth = COCO(str(crowd))
+    truth.anno_file = [str(crowd), ""]
+    return run(COCOeval(truth, truth.loadRes(file), "keypoints_crowd", CROWD_SIGMAS, use_area=False))
+
+
+def by_faster_coco_eval(crowd: Path, file: str) -> list[float]:
+    from faster_coco_eval import COCO, COCOeval_faster
+
+    truth = COCO(str(crowd))
+    return run(COCOeval_faster(truth, truth.loadRes(file), "keypoints_crowd", kpt_oks_sigmas=CROWD_SIGMAS,
+                               use_area=False))
+
+
+@pytest.mark.parametrize("library", [by_xtcocotools, by_faster_coco_eval])
+def test_crowdpose_equals_both_libraries(crowd, spread, tmp_path, library):
     results = jittered(crowd, spread, seed=4)
     file = saved(tmp_path / "found.json", results)
     with contextlib.redirect_stdout(io.StringIO()):
-        truth = COCO(str(crowd))
-        truth.anno_file = [str(crowd), ""]
-        theirs = run(COCOeval(truth, truth.loadRes(file), "keypoints_crowd", CROWD_SIGMAS, use_area=False))
+        theirs = library(crowd, file)
     assert list(crowdpose_metrics(crowd, results).values()) == theirs
     assert benchmarks.get("crowdpose").score(crowd, Path(file)) == dict(zip(CROWD_STATS, theirs, strict=True))
-
-
-def test_crowdpose_equals_faster_coco_eval(crowd, spread, tmp_path):
-    from faster_coco_eval import COCO, COCOeval_faster
-
-    results = jittered(crowd, spread, seed=5)
-    file = saved(tmp_path / "found.json", results)
-    truth = COCO(str(crowd))
-    with contextlib.redirect_stdout(io.StringIO()):
-        theirs = run(COCOeval_faster(truth, truth.loadRes(file), "keypoints_crowd", kpt_oks_sigmas=CROWD_SIGMAS,
-                                     use_area=False))
-    assert list(crowdpose_metrics(crowd, results).values()) == theirs

@@ -5,22 +5,14 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from flatpose.geometry import (
-    box_to_center_scale,
-    invert_matrix,
-    transform_points,
-    warp_matrices,
-    warp_matrix,
-)
+from flatpose.geometry import box_to_center_scale, invert_matrix, transform_points, warp_matrices, warp_matrix
 
 SIZE = (192, 256)
 
 
 def test_box_gets_the_input_aspect_and_the_padding():
     center, scale = box_to_center_scale(np.array([10.0, 20.0, 100.0, 30.0]), SIZE)
-    assert center.tolist() == [60.0, 35.0]
-    assert scale[0] / scale[1] == pytest.approx(192 / 256)
-    assert scale[0] == pytest.approx(125.0)
+    assert center.tolist() == [60.0, 35.0] and scale == pytest.approx([125.0, 125.0 * 256 / 192])
 
 
 @pytest.mark.parametrize("udp", [False, True])
@@ -31,10 +23,9 @@ def test_unrotated_crop_maps_its_corners_to_the_input_corners(udp):
     np.testing.assert_allclose(corners, [[0, 0], last], atol=1e-9)
 
 
-@pytest.mark.parametrize("udp", [False, True])
 @pytest.mark.parametrize("rotation", [0.0, 37.0, -90.0])
-def test_inverse_undoes_the_warp(udp, rotation):
-    mat = warp_matrix(np.array([50.0, 60.0]), np.array([30.0, 40.0]), rotation, SIZE, udp=udp)
+def test_inverse_undoes_the_warp(rotation):
+    mat = warp_matrix(np.array([50.0, 60.0]), np.array([30.0, 40.0]), rotation, SIZE, udp=True)
     points = np.random.default_rng(0).uniform(-50, 200, (20, 2))
     np.testing.assert_allclose(transform_points(invert_matrix(mat), transform_points(mat, points)), points, atol=1e-8)
 

@@ -34,14 +34,11 @@ def written(folder: Path, content: object) -> Path:
     return path
 
 
-def test_names_become_indices(tmp_path):
+def test_names_become_indices_and_only_name_and_keypoints_are_needed(tmp_path):
     found = read_keypoint_set(written(tmp_path, SIX))
     assert found.flip_index.tolist() == [0, 1, 3, 2, 5, 4]
     assert found.skeleton == ((0, 1), (1, 2)) and found.lower_body == (2, 3, 4, 5)
     assert found.sigmas == tuple(SIX["sigmas"])
-
-
-def test_only_name_and_keypoints_are_needed(tmp_path):
     found = read_keypoint_set(written(tmp_path, {"name": "one", "keypoints": ["tip"]}))
     assert found.sigmas == (DEFAULT_SIGMA,) and found.flip_index.tolist() == [0]
 
@@ -69,14 +66,11 @@ def test_sides_in_names_without_flip_pairs_are_noticed(tmp_path, names, lost):
     ({"skelton": []}, "skeleton"),
 ])
 def test_what_is_wrong_is_named(tmp_path, change, message):
+    with pytest.raises(DataError, match="write"):
+        read_keypoint_set(tmp_path / "keypoints.json")
     with pytest.raises(DataError) as caught:
         read_keypoint_set(written(tmp_path, {**SIX, **change}))
     assert message in str(caught.value) and "keypoints.json" in str(caught.value)
-
-
-def test_a_missing_file_says_what_to_write(tmp_path):
-    with pytest.raises(DataError, match="write"):
-        read_keypoint_set(tmp_path / "keypoints.json")
 
 
 @pytest.fixture

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from scipy.io import loadmat
+from tiny import edit
 
 from flatpose import benchmarks
 from flatpose.config import EmbeddedConfig
@@ -17,7 +18,7 @@ from flatpose.data.mpii import Truth, person_box, read_truth
 from flatpose.errors import DataError
 from flatpose.geometry import box_to_center_scale
 from flatpose.keypoints import MPII16
-from flatpose.metrics import Predictions, mpii_metrics, mpii_results
+from flatpose.metrics import Predictions, mpii_metrics
 from flatpose.metrics.mpii import pckh
 
 MPII = benchmarks.get("mpii")
@@ -53,7 +54,7 @@ def test_a_case_by_hand():
     joints = np.full((2, 16, 2), 50.0)
     present = np.ones((2, 16), bool)
     present[1, 0] = False  # one right ankle is missing
-    truth = Truth(joints + 1, present, np.array([10.0, 10.0]))
+    truth = Truth(joints + 1, present, np.array([[[0, 0], [0, 10 / 0.6]]] * 2))
     guess = joints.copy()
     guess[0, 9] += [3, 4]  # head top off by 5: just inside
     guess[1, 9] += [0, 1]
@@ -102,7 +103,6 @@ def test_measure_needs_no_scores(embedded):
                     np.ones(len(people)))
     found = MPII.measure(p, data.val.annotation_file, keypoint_set=MPII16, image_ids=data.val.image_ids)
     assert found["predictions"] == len(people) and found["metrics"]["head"] == 1.0
-    assert len(mpii_results(p)[0]["keypoints"]) == 48
 
 
 def test_mmpose_names_load_the_same(embedded, tmp_path):
@@ -117,21 +117,13 @@ def test_mmpose_names_load_the_same(embedded, tmp_path):
     assert here.label.startswith("MPII subset (")
 
 
-def spoil(path: Path, change) -> None:
-    rows = json.loads(path.read_text())
-    change(rows)
-    path.write_text(json.dumps(rows))
-
-
 DAMAGE = {
-    "no mat": (lambda f: (f / "gt_valid.mat").unlink(), "no gt_valid.mat"),
-    "a row less": (lambda f: spoil(f / "valid.json", lambda r: r.pop()), "same split"),
-    "no centre": (lambda f: spoil(f / "train.json", lambda r: r[2].pop("center")), r"\[2\]: center must be"),
-    "15 joints": (lambda f: spoil(f / "train.json", lambda r: r[1]["joints"].pop()), r"\[1\]: joints must be"),
-    "path": (lambda f: spoil(f / "train.json", lambda r: r[0].update(image="../a.jpg")), "not a plain file name"),
-    "nobody visible": (lambda f: spoil(f / "train.json", lambda r: [e.update(joints_vis=[0] * 16) for e in r]),
+    "a row less": (lambda f: edit(f / "valid.json", lambda r: r.pop()), "same split"),
+    "no centre": (lambda f: edit(f / "train.json", lambda r: r[2].pop("center")), r"\[2\]: center must be"),
+    "15 joints": (lambda f: edit(f / "train.json", lambda r: r[1]["joints"].pop()), r"\[1\]: joints must be"),
+    "path": (lambda f: edit(f / "train.json", lambda r: r[0].update(image="../a.jpg")), "leaves the image folder"),
+    "nobody visible": (lambda f: edit(f / "train.json", lambda r: [e.update(joints_vis=[0] * 16) for e in r]),
                        "no person"),
-    "no images": (lambda f: (f.parent / "images").unlink(), "no train images"),
 }
 
 

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
-import io
 import json
-import sys
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -13,10 +10,10 @@ import numpy as np
 import pytest
 from scipy.io import savemat
 from test_metrics import as_result, person, write_truth
+from tiny import edit
 
 from flatpose import benchmarks
 from flatpose.errors import DataError
-from flatpose.harness.cli import main
 
 COCO_KEYS = {"AP", "AP50", "AP75", "AP_M", "AR", "AR50", "AR75", "AR_M"}
 COCO, CROWDPOSE, MPII, CUSTOM = map(benchmarks.get, ("coco", "crowdpose", "mpii", "custom"))
@@ -33,7 +30,7 @@ def coco(tmp_path) -> tuple[Path, Path]:
 
 
 @pytest.fixture
-def crowd(tmp_path) -> tuple[Path, Path]:
+def crowdpose(tmp_path) -> tuple[Path, Path]:
     """The same with 14 keypoints, crowdIndex and no area."""
     people = [person(1, 0), person(2, 20)]
     for p in people:
@@ -58,14 +55,8 @@ def mpii(tmp_path) -> tuple[Path, Path]:
                                         "headboxes_src": np.stack([np.zeros((2, 3)), np.full((2, 3), 40.0)])})
     found = [{"id": i, "keypoints": np.column_stack([j - 1, np.ones(16)]).ravel().tolist()}
              for i, j in enumerate(joints)]
-    (tmp_path / "found.json").write_text(json.dumps(found))
-    return tmp_path / "valid.json", tmp_path / "found.json"
-
-
-def edit(path: Path, change) -> None:
-    content = json.loads(path.read_text())
-    change(content)
-    path.write_text(json.dumps(content))
+    (tmp_path / "mpii_found.json").write_text(json.dumps(found))
+    return tmp_path / "valid.json", tmp_path / "mpii_found.json"
 
 
 def first(**fields):
@@ -94,7 +85,7 @@ def replaced(text: str):
     return lambda t, p: p.write_text(text)
 
 
-MALFORMED_COCO = {
+COCO_FILES = {
     "not JSON": (replaced("AP = 0.9"), ["found.json: not valid JSON"]),
     "no such file": (lambda t, p: p.unlink(), ["found.json: no such file"]),
     "an object": (replaced('{"annotations": []}'), ["an object, expected a list", "swapped?"]),
@@ -113,76 +104,36 @@ MALFORMED_COCO = {
     "CrowdPose's truth": (truth(lambda c: c["annotations"][0].update(keypoints=[1] * 42)),
                           ["do not have 17 keypoints", "annotations[0]", "--task"]),
 }
-MALFORMED_CROWD = {
+CROWDPOSE_FILES = {
     "no crowdIndex": (truth(lambda c: c["images"][2].pop("crowdIndex")), ["crowdIndex", "images[2]"]),
     "COCO's keypoints": (first(keypoints=[1.0] * 51), ["51 entries, expected 42 numbers", "17 keypoints"]),
 }
-MALFORMED_MPII = {
+MPII_FILES = {
     "row beyond the end": (first(id=3), ["[0].id: 3, expected a row of the annotation file, 0 to 2"]),
     "row twice": (first(id=1), ["[1].id: row 1 a second time"]),
     "row missing": (lambda t, p: edit(p, lambda c: c.pop(1)), ["no prediction for 1 of 3 rows, first 1"]),
     "COCO's keypoints": (first(keypoints=[1.0] * 51), ["51 entries, expected 48", "17 keypoints"]),
     "mat of another split": (truth(lambda c: c.pop()), ["gt_valid.mat: jnt_missing has shape (16, 3)", "same split"]),
 }
+MALFORMED = {"coco": COCO_FILES, "crowdpose": CROWDPOSE_FILES, "mpii": MPII_FILES}
 
 
-def refused(benchmark: benchmarks.Benchmark, files: tuple[Path, Path], change, words: list[str]) -> None:
-    """One short message that names what is wrong."""
+@pytest.mark.parametrize("task, name", [(task, name) for task, cases in MALFORMED.items() for name in cases])
+def test_a_malformed_file_is_one_short_message(request, task, name):
+    files, (change, words) = request.getfixturevalue(task), MALFORMED[task][name]
     change(*files)
     with pytest.raises(DataError) as caught:
-        benchmark.score(*files)
+        benchmarks.get(task).score(*files)
     message = str(caught.value)
     assert all(word in message for word in words), message
     assert message.count("\n") <= 1 and len(message) < 700
 
 
-def command(*arguments: object) -> SimpleNamespace:
-    """The command line in this process: exit code, standard output, standard error."""
-    out, said = io.StringIO(), io.StringIO()
-    with pytest.MonkeyPatch.context() as patch, contextlib.redirect_stdout(out), contextlib.redirect_stderr(said):
-        patch.setattr(sys, "argv", ["flatpose-exp", *map(str, arguments)])
-        try:
-            main()
-            code = 0
-        except SystemExit as stop:
-            code = stop.code
-    return SimpleNamespace(code=code or 0, out=out.getvalue(), err=said.getvalue())
-
-
-@pytest.mark.parametrize("name", MALFORMED_COCO)
-def test_malformed_coco(coco, name):
-    refused(COCO, coco, *MALFORMED_COCO[name])
-
-
-@pytest.mark.parametrize("name", MALFORMED_CROWD)
-def test_malformed_crowdpose(crowd, name):
-    refused(CROWDPOSE, crowd, *MALFORMED_CROWD[name])
-
-
-@pytest.mark.parametrize("name", MALFORMED_MPII)
-def test_malformed_mpii(mpii, name):
-    refused(MPII, mpii, *MALFORMED_MPII[name])
-
-
-def test_the_command_prints_one_json_document_and_exits_2_on_a_malformed_file(coco):
-    files = "--annotations", coco[0], "--predictions", coco[1]
-    good = command("score", "--task", "coco", *files)
-    assert good.code == 0 and json.loads(good.out)["AP"] == pytest.approx(1)
-    coco[1].write_text("[]")
-    bad = command("score", "--task", "coco", *files)
-    assert bad.code == 2 and bad.out == ""
-    assert command("score", "--task", "crowd-pose", *files).code == 2
-
-
-def test_good_files_of_each_task(coco, crowd):
+def test_good_files_of_each_task(coco, crowdpose, mpii):
     found = COCO.score(*coco)
     assert found.keys() == COCO_KEYS and found["AP"] == pytest.approx(1)
-    found = CROWDPOSE.score(*crowd)
+    found = CROWDPOSE.score(*crowdpose)
     assert found["AP"] == pytest.approx(1) and found["AP_easy"] == pytest.approx(1) and "AP_hard" not in found
-    json.dumps(found, allow_nan=False)
-
-
-def test_good_mpii(mpii):
     found = MPII.score(*mpii)
     assert found["PCKh@0.5"] == found["PCKh@0.1"] == found["ankle"] == 1.0
 
@@ -208,29 +159,14 @@ def test_ids_and_extra_fields_of_other_programs_are_fine(coco):
     assert COCO.score(*coco) == expected
 
 
-class Said:
-    """A reporter that keeps its messages."""
-
-    def __init__(self) -> None:
-        self.lines: list[str] = []
-
-    def message(self, text: str) -> None:
-        self.lines.append(text)
-
-
 def test_used_and_total_are_said_and_few_images_are_a_warning(coco):
     people = [person(i, 0) for i in range(1, 6)]
     write_truth(coco[0], people, images=5)
-    said = Said()
+    lines: list[str] = []
+    said = SimpleNamespace(message=lines.append)
     COCO.score(*coco, said)
-    assert said.lines[0].startswith("warning: 2 of 2 results used; they cover 2 of 5 images with persons")
+    assert lines[0].startswith("warning: 2 of 2 results used; they cover 2 of 5 images with persons")
     edit(coco[1], lambda c: c.extend({**as_result(p, 0.5), "category_id": 3} for p in people))
     edit(coco[1], lambda c: c.extend(as_result(p, 0.4) for p in people[2:]))
     COCO.score(*coco, said)
-    assert said.lines[1] == "5 of 10 results used (5 of other categories); they cover 5 of 5 images with persons"
-
-
-def test_real_predictions_of_mpii(shared_data):
-    folder = shared_data / "mpii"
-    found = MPII.score(folder / "annot" / "valid.json", folder / "predictions_of_a_real_method.json")
-    assert found["PCKh@0.5"] == pytest.approx(0.8234, abs=5e-5) and found["PCKh@0.1"] == pytest.approx(0.2897, abs=5e-5)
+    assert lines[1] == "5 of 10 results used (5 of other categories); they cover 5 of 5 images with persons"

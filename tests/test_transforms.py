@@ -12,7 +12,7 @@ from scipy.special import ndtr
 
 from flatpose.config import AugmentConfig
 from flatpose.data.instances import Person
-from flatpose.data.transforms import View, crop, crop_keypoints, plain_view, random_view, view_matrix
+from flatpose.data.transforms import crop, crop_keypoints, plain_view, random_view, view_matrix
 from flatpose.keypoints import COCO17
 
 SIZE = (96, 128)
@@ -46,25 +46,12 @@ def test_the_marked_pixel_moves_with_its_keypoint(udp, seed):
         assert np.abs(centroid - keypoints[name]).max() < 0.5
 
 
-def test_without_augmentation_the_box_centre_is_the_crop_centre():
-    who = person(np.full((17, 2), 50.0))
-    view = plain_view(who, SIZE)
-    assert view.center.tolist() == [100.0, 105.0] and not view.flip and view.rotation == 0
-
-
 def test_mirroring_swaps_weights_of_the_two_sides():
-    who = person(np.full((17, 2), 80.0))
-    visible = np.zeros(17)
-    visible[5] = 2
-    who = Person(1, who.image_path, 1, who.bbox_xywh, who.keypoints, visible, 9000.0)
-    view = View(*_view(who), flip=True)
+    who = person(np.full((17, 2), 80.0), visible=0)
+    who.keypoints_visible[5] = 2
+    view = replace(plain_view(who, SIZE), flip=True)
     _, weights = crop_keypoints(who, view, view_matrix(view, SIZE, udp=False), COCO17)
     assert weights.nonzero()[0].tolist() == [6]
-
-
-def _view(who: Person):
-    view = plain_view(who, SIZE)
-    return view.center, view.scale
 
 
 def test_zero_strength_changes_nothing():

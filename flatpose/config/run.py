@@ -41,8 +41,8 @@ class DataConfig:
     max_val_images: Optional[PositiveInt] = None
     by_image: bool = False
     """Train on the persons of one image one after the other: one decode, for data larger than memory."""
-    reduced_decode: bool = False
-    """While training, decode JPEGs at a half, quarter or eighth where the crop is that much larger than the input."""
+    reduced_decode: Literal[False] = False
+    """A retired option that records and checkpoints state."""
 
 
 @config

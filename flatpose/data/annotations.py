@@ -91,11 +91,12 @@ def examine(path: Path, keypoint_set: KeypointSet, *, scored: bool = True, crowd
     counted = [p for p in persons if not p["iscrowd"] and any(p["keypoints"][2::3])]
     if scored and counted and not any(p["num_keypoints"] for p in counted):
         broken.places["nobody counts"] = [f"annotations[{p['id'] - 1}]" for p in counted]
-    found = f"{len(content['images'])} images, {len(content['annotations'])} persons, {len(counted)} with keypoints"
-    nobody = [] if counted else [Finding("error", str(path), "no person with a labelled keypoint",
-                                         "is this the right annotation file?")]
-    return Annotations(path, images, persons, category, crowd), [Finding("ok", str(path), found), *broken.findings(),
-                                                                 *nobody]
+    what = f"{len(content['images'])} images, {len(content['annotations'])} persons, {len(counted)} with keypoints"
+    findings = [Finding("ok", str(path), what), *broken.findings()]
+    if not counted:
+        findings.append(Finding("error", str(path), "no person with a labelled keypoint",
+                                "is this the right annotation file?"))
+    return Annotations(path, images, persons, category, crowd), findings
 
 
 def read_lists(path: Path) -> dict[str, Any]:
@@ -211,12 +212,11 @@ class _PersonReader:
         region, flat = entry.get("iscrowd") or 0, entry.get("keypoints")
         if region == 1 and not are_numbers(flat, self.numbers):  # a crowd region is only ignored
             flat = [0] * self.numbers
-        wrong = [rule for rule, good in (("bad box", are_numbers(entry.get("bbox"), 4)),
-                                         ("keypoint count", are_numbers(flat, self.numbers)),
-                                         ("bad crowd", region in (0, 1))) if not good]
-        for rule in [*wrong, *(["id zero"] if own_id == 0 else [])]:
+        good = {"bad box": are_numbers(entry.get("bbox"), 4), "keypoint count": are_numbers(flat, self.numbers),
+                "bad crowd": region in (0, 1)}
+        for rule in [rule for rule in good if not good[rule]] + ["id zero"] * (own_id == 0):
             self.broken.add(rule, place)
-        if wrong:
+        if not all(good.values()):
             return None
         person = {"id": position + 1, "image_id": image_id, "category_id": self.category_id, "iscrowd": int(region),
                   "bbox": entry["bbox"], "keypoints": flat, "num_keypoints": sum(v > 0 for v in flat[2::3])}

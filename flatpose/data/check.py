@@ -15,24 +15,37 @@ from flatpose.data.detections import read_detections
 from flatpose.data.findings import Broken, Finding, checked
 from flatpose.data.images import image_facts
 from flatpose.data.layouts import Tree
-from flatpose.data.mpii import read_entries, read_truth, truth_path
+from flatpose.data.mpii import has_place, read_entries, read_truth, truth_path
 from flatpose.errors import DataError
 from flatpose.keypoints import KeypointSet
 
 
 def coco_tree(tree: Tree, keypoint_set: KeypointSet, *, crowd: bool) -> list[Finding]:
     """Both annotation files in COCO's form with their images, and the detector's file."""
-    out, truth = _present(tree), None
+    out = _present(tree)
+    truths: dict[str, Annotations] = {}
+
+    def annotations(split: str, path: Path, images: Path | None) -> list[Finding]:
+        truth, findings = examine(path, keypoint_set, scored=split == "val", crowd=crowd)
+        truths[split], broken = truth, Broken(str(path))
+        for image in truth.images.values() if images else ():
+            _image(images / image["file_name"], image["file_name"], (image["width"], image["height"]), broken)
+        return findings + broken.findings()
+
+    def detections(path: Path, truth: Annotations) -> list[Finding]:
+        _, note = read_detections(path, truth.images, Path(), len(keypoint_set), truth.category["id"])
+        return [Finding("ok", str(path), note)]
+
     for split, path in (("train", tree.train), ("val", tree.val)):
         images, found = _images(tree, split)
         out += found
         if path.is_file():
-            truth, found = _annotations(path, images, keypoint_set, scored=split == "val", crowd=crowd)
-            out += found
-    if tree.detector is None:
+            out += checked(str(path), lambda args=(split, path, images): annotations(*args))  # type: ignore[misc]
+    detector = tree.detector
+    if detector is None:
         return [*out, Finding("info", str((tree.folder / tree.layout.detections[0]).parent),
                               "no detector file: only ground-truth boxes can be used")]
-    return out + (_detections(tree.detector, truth, keypoint_set) if truth and tree.val.is_file() else [])
+    return out + (checked(str(detector), lambda: detections(detector, truths["val"])) if "val" in truths else [])
 
 
 def mpii_tree(tree: Tree) -> list[Finding]:
@@ -64,26 +77,9 @@ def _images(tree: Tree, split: str) -> tuple[Path | None, list[Finding]]:
         return None, [Finding("error", str(tree.folder), error.what, "unpack the images there, or link the folder")]
 
 
-def _annotations(path: Path, images: Path | None, keypoint_set: KeypointSet, *, scored: bool, crowd: bool
-                 ) -> tuple[Annotations | None, list[Finding]]:
-    """An annotation file and, where there is a folder of them, its images."""
-    truth: list[Annotations] = []
-
-    def look() -> list[Finding]:
-        found, findings = examine(path, keypoint_set, scored=scored, crowd=crowd)
-        truth.append(found)
-        broken = Broken(str(path))
-        for image in found.images.values() if images else ():
-            _image(images / image["file_name"], image["file_name"], (image["width"], image["height"]), broken)
-        return findings + broken.findings()
-
-    findings = checked(str(path), look)
-    return (truth[0] if truth else None), findings
-
-
 def _image(path: Path, name: str, size: tuple[int, int] | None, broken: Broken) -> None:
     """Whether an image file is there, whole, and of the annotated size."""
-    facts = image_facts(path) if path.is_file() else None
+    facts = image_facts(path)
     if not path.is_file():
         broken.add("image missing", name)
     elif facts is None or not facts.whole:
@@ -94,18 +90,13 @@ def _image(path: Path, name: str, size: tuple[int, int] | None, broken: Broken) 
         broken.add("image rotated", f"{name} (orientation {facts.orientation})")
 
 
-def _detections(path: Path, truth: Annotations, keypoint_set: KeypointSet) -> list[Finding]:
-    return checked(str(path), lambda: [Finding("ok", str(path), read_detections(
-        path, truth.images, Path(), len(keypoint_set), truth.category["id"])[1])])
-
-
 def _mpii_file(path: Path, images: Path | None) -> list[Finding]:
     entries, broken = read_entries(path), Broken(str(path))
     names = list(dict.fromkeys(e["image"] for e in entries))
     for name in names if images else ():
         _image(images / name, name, None, broken)
     for row, entry in enumerate(entries):
-        if entry["center"][0] == -1 or entry["scale"] <= 0 or not any(entry["joints_vis"]):
+        if not has_place(entry):
             broken.add("no place", f"row {row}")
     return [Finding("ok", str(path), f"{len(names)} images, {len(entries)} persons"), *broken.findings()]
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,13 +12,11 @@ import numpy as np
 import flatpose.data.mpii as mpii
 from flatpose.data.annotations import read_lists
 from flatpose.data.coco import AREA_SHARE
-from flatpose.data.images import ImageFacts, image_facts
+from flatpose.data.images import image_facts
 from flatpose.errors import DataError
 from flatpose.io import write_bytes, write_json
 from flatpose.keypoints import CROWDPOSE14, MPII16
 
-SHORT_NAMES = ("rank", "rkne", "rhip", "lhip", "lkne", "lank", "pelv", "thor", "neck", "head", "rwri", "relb", "rsho",
-               "lsho", "lelb", "lwri")
 HELD_OUT = 8
 
 
@@ -50,22 +47,28 @@ def convert_mpii(path: Path, out: Path, images: Path) -> Path:
     Raises:
         DataError: The source is missing or malformed, or is already in COCO's form.
     """
-    entries, heads = mpii.read_entries(path), _head_boxes(path)
-    names = sorted({e["image"] for e in entries})
-    ids = {name: i + 1 for i, name in enumerate(names)}
+    entries = mpii.read_entries(path)
+    truth = None if "train" in path.stem else mpii.read_truth(path)
+    sizes = None if truth is None else truth.head_size
+    ids = {name: i + 1 for i, name in enumerate(sorted({e["image"] for e in entries}))}
     persons = []
     for row, entry in enumerate(entries):
         visible = np.array(entry["joints_vis"]) > 0
         points = np.where(visible[:, None], np.array(entry["joints"], dtype=np.float64) - 1, 0.0)
         box = mpii.person_box(entry["center"], entry["scale"])
-        head = {} if heads is None else {
-            "head_box": [*(heads[row, 0] - 1).round(2).tolist(), *(heads[row, 1] - heads[row, 0]).round(2).tolist()],
-            "head_size": mpii.HEAD_SHARE * float(np.linalg.norm(heads[row, 1] - heads[row, 0]))}
-        persons.append({"id": row + 1, "row": row, "image_id": ids[entry["image"]], "category_id": 1, "iscrowd": 0,
-                        "bbox": box.round(2).tolist(), "area": round(float(box[2] * box[3]), 2),
-                        "keypoints": np.column_stack([points.round(4), 2 * visible]).ravel().tolist(),
-                        "num_keypoints": int(visible.sum()), **head})
-    pictures = [{"id": ids[name], "file_name": name, **_size(image_facts(images / name))} for name in names]
+        person = {"id": row + 1, "row": row, "image_id": ids[entry["image"]], "category_id": 1, "iscrowd": 0,
+                  "bbox": box.round(2).tolist(), "area": round(float(box[2] * box[3]), 2),
+                  "keypoints": np.column_stack([points.round(4), 2 * visible]).ravel().tolist(),
+                  "num_keypoints": int(visible.sum())}
+        if truth is not None and sizes is not None:
+            first, last = truth.heads[row]
+            person["head_box"] = [*(first - 1).round(2).tolist(), *(last - first).round(2).tolist()]
+            person["head_size"] = float(sizes[row])
+        persons.append(person)
+    pictures: list[dict[str, Any]] = [{"id": number, "file_name": name} for name, number in ids.items()]
+    for picture in pictures:  # MPII's files do not give the size of an image
+        if facts := image_facts(images / picture["file_name"]):
+            picture.update(width=facts.width, height=facts.height)
     target = out / f"mpii_{path.stem.removeprefix('mpii_')}.json"
     return _write(target, {"images": pictures, "annotations": persons, "categories": [MPII16.category()]}, path)
 
@@ -80,21 +83,6 @@ def _write(target: Path, content: Any, source: Path) -> Path:
     return target
 
 
-def _head_boxes(path: Path) -> np.ndarray | None:
-    """(N, 2, 2) corners, pixels counted from 1, from the .mat file beside a validation file; None for training."""
-    from scipy.io import loadmat
-
-    if "train" in path.stem:
-        return None
-    mpii.read_truth(path)  # says what is wrong with the .mat file, if anything
-    return loadmat(mpii.truth_path(path))["headboxes_src"].transpose(2, 0, 1).astype(np.float64)
-
-
-def _size(found: ImageFacts | None) -> dict[str, int]:
-    """Width and height, which MPII's files do not give; nothing where the image is missing."""
-    return {"width": found.width, "height": found.height} if found else {}
-
-
 def convert_official(path: Path, out: Path) -> list[Path]:
     """MPII's official .mat as annot/train.json, valid.json and gt_valid.mat, and both in COCO's form.
 
@@ -104,22 +92,24 @@ def convert_official(path: Path, out: Path) -> list[Path]:
     Raises:
         DataError: The file is damaged or of another form.
     """
-    people = list(_official_people(path))
-    held = [zlib.crc32(p["image"].encode()) % HELD_OUT == 0 for p in people]
-    written = []
-    for name, keep in (("train", False), ("valid", True)):
-        chosen = [p for p, h in zip(people, held, strict=True) if h is keep]
-        if not chosen:
-            raise DataError(f"no annotated person for {name}.json", where=str(path))
-        heads = np.array([p.pop("head") for p in chosen])
-        written.append(_write(out / "annot" / f"{name}.json", chosen, path))
-    write_bytes(out / "annot" / "gt_valid.mat", _gt_valid(chosen, heads))
+    parts: dict[str, list[dict[str, Any]]] = {"train": [], "valid": []}
+    heads: dict[str, list[Any]] = {"train": [], "valid": []}
+    for person, head in _official_people(path):
+        name = "train" if zlib.crc32(person["image"].encode()) % HELD_OUT else "valid"
+        parts[name].append(person)
+        heads[name].append(head)
+    empty = next((name for name, part in parts.items() if not part), None)
+    if empty:
+        raise DataError(f"no annotated person for {empty}.json", where=str(path))
+    joints, visible = (np.array([person[name] for person in parts["valid"]]) for name in ("joints", "joints_vis"))
+    written = [_write(out / "annot" / f"{name}.json", part, path) for name, part in parts.items()]
+    write_bytes(out / "annot" / "gt_valid.mat", mpii.Truth(joints, visible == 1, np.array(heads["valid"])).to_mat())
     images = path.parent / "images"
     return [*written, out / "annot" / "gt_valid.mat", *(convert_mpii(file, out, images) for file in written)]
 
 
-def _official_people(path: Path) -> Iterator[dict[str, Any]]:
-    """Persons of the training images with joints, centre, scale and head box, as rows of the HRNet form."""
+def _official_people(path: Path) -> Iterator[tuple[dict[str, Any], list[list[float]]]]:
+    """Rows of the HRNet form and head boxes (two corners) of the persons of the training images."""
     from scipy.io import loadmat
 
     try:
@@ -142,7 +132,7 @@ def _official_people(path: Path) -> Iterator[dict[str, Any]]:
             except (KeyError, IndexError, TypeError, ValueError, OverflowError) as error:
                 raise DataError(f"a person without an image or with a bad joint ({error})", where=str(path)) from None
             yield {"image": name, "center": [x, y], "scale": scale, "joints": joints.tolist(),
-                   "joints_vis": visible.tolist(), "head": [head[:2], head[2:]]}
+                   "joints_vis": visible.tolist()}, [head[:2], head[2:]]
 
 
 def _joints(points: list[dict[str, Any]]) -> tuple[np.ndarray, np.ndarray]:
@@ -159,15 +149,3 @@ def _joints(points: list[dict[str, Any]]) -> tuple[np.ndarray, np.ndarray]:
 def _each(value: Any) -> list[dict[str, Any]]:
     """A struct, a list of structs or nothing, as a list (MATLAB does not tell one from a list of one)."""
     return [v for v in ([value] if isinstance(value, dict) else np.atleast_1d(value)) if isinstance(v, dict)]
-
-
-def _gt_valid(rows: list[dict[str, Any]], boxes: np.ndarray) -> bytes:
-    from scipy.io import savemat
-
-    names = np.empty((1, 16), dtype=object)
-    names[0] = SHORT_NAMES
-    buffer = io.BytesIO()
-    savemat(buffer, {"dataset_joints": names, "headboxes_src": boxes.transpose(1, 2, 0),
-                     "jnt_missing": 1 - np.array([r["joints_vis"] for r in rows], dtype=np.uint8).T,
-                     "pos_gt_src": np.array([r["joints"] for r in rows], dtype=np.float64).transpose(1, 2, 0)})
-    return buffer.getvalue()

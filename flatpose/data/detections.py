@@ -17,6 +17,10 @@ from flatpose.io import read_json
 FORM = 'a detector\'s file is a list of {"image_id", "category_id", "bbox": [left, top, width, height], "score"}'
 
 
+class NoDetection(DataError):
+    """A well-formed file of which nothing can be used: other categories, other images."""
+
+
 def read_detections(path: Path, images: dict[int, dict[str, Any]], folder: Path, keypoints: int, category_id: int
                     ) -> tuple[list[Person], str]:
     """The person boxes of a results file, in file order, and how many of its entries they are.
@@ -30,7 +34,8 @@ def read_detections(path: Path, images: dict[int, dict[str, Any]], folder: Path,
         category_id: The person category of the annotation file.
 
     Raises:
-        DataError: An entry is malformed, or none can be used.
+        DataError: An entry is malformed.
+        NoDetection: None can be used.
     """
     entries = read_json(path)
     if not isinstance(entries, list):
@@ -55,7 +60,7 @@ def read_detections(path: Path, images: dict[int, dict[str, Any]], folder: Path,
             raise DataError(f"bad detection ({error!r})", where=f"{path}: [{position}]", hint=FORM) from None
     note = said(left_out, len(persons), "detections")
     if not persons:
-        raise DataError(f"no usable detection: {note}", where=str(path),
-                        hint=f"persons are category {category_id} in the annotation file, and its image ids are "
-                             f"{', '.join(map(str, list(images)[:3]))}, …")
+        raise NoDetection(f"no usable detection: {note}", where=str(path),
+                          hint=f"persons are category {category_id} in the annotation file, and its image ids are "
+                               f"{', '.join(map(str, list(images)[:3]))}, …")
     return persons, note

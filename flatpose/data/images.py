@@ -12,8 +12,6 @@ import numpy as np
 from flatpose.errors import DataError
 
 CACHE_BYTES = 1 << 30
-DECODE = {1: cv2.IMREAD_COLOR_RGB,  # the flags called REDUCED_COLOR mean BGR and exclude RGB; these are size alone
-          **{r: cv2.IMREAD_COLOR_RGB | getattr(cv2, f"IMREAD_REDUCED_GRAYSCALE_{r}") for r in (2, 4, 8)}}
 EXIF_ORIENTATION = 0x0112
 Size = tuple[int, int]
 
@@ -28,27 +26,25 @@ class ImageCache:
 
     def __init__(self, max_bytes: int = CACHE_BYTES) -> None:
         self.max_bytes, self.bytes = max_bytes, 0
-        self.images: dict[tuple[Path, int], np.ndarray] = {}
+        self.images: dict[Path, np.ndarray] = {}
 
-    def read(self, path: Path, reduction: int = 1, size: Size | None = None) -> np.ndarray:
+    def read(self, path: Path, size: Size | None = None) -> np.ndarray:
         """The image as :func:`read_image` gives it; raises its DataError."""
-        key = path, reduction
-        image = self.images.get(key)
+        image = self.images.get(path)
         if image is None:
-            image = read_image(path, reduction, size)
+            image = read_image(path, size)
             while self.images and self.bytes + image.nbytes > self.max_bytes:
                 self.bytes -= self.images.popitem()[1].nbytes
-            self.images[key] = image
+            self.images[path] = image
             self.bytes += image.nbytes
         return image
 
 
-def read_image(path: Path, reduction: int = 1, size: Size | None = None) -> np.ndarray:
+def read_image(path: Path, size: Size | None = None) -> np.ndarray:
     """Decode an image file, turned upright by its EXIF orientation.
 
     Args:
         path: JPEG, PNG or whatever else OpenCV decodes.
-        reduction: 1, 2, 4 or 8: decode at this fraction of the size, rounded up.
         size: Annotated width and height in pixels, which the file must have.
 
     Returns:
@@ -64,23 +60,20 @@ def read_image(path: Path, reduction: int = 1, size: Size | None = None) -> np.n
         raise DataError(f"image cannot be read ({reason})", where=str(path),
                         hint="flatpose-exp data check --data-root DIR lists every missing image") from None
     try:
-        image = cv2.imdecode(encoded, DECODE[reduction]) if encoded.size else None
+        image = cv2.imdecode(encoded, cv2.IMREAD_COLOR_RGB) if encoded.size else None
     except cv2.error as error:
-        raise DataError(f"image is refused by OpenCV ({_reason(error)})", where=str(path),
+        reason = str(error).strip().splitlines()[-1].split("error: ", 1)[-1][:200]
+        raise DataError(f"image is refused by OpenCV ({reason})", where=str(path),
                         hint="it claims to be huge, or is damaged: replace it") from None
     if image is None or _cut_off(encoded.tobytes()):
         raise DataError("image cannot be decoded", where=str(path), hint="replace the file; it may be cut off")
-    if size is not None and image.shape[1::-1] != tuple(-(-side // reduction) for side in size):
-        raise DataError(_other_size(path, size), where=str(path),
+    if size is not None and image.shape[1::-1] != size:
+        facts = image_facts(path)
+        rotated = f" (its EXIF orientation is {facts.orientation})" if facts and facts.orientation != 1 else ""
+        raise DataError(f"the image has {image.shape[1]} x {image.shape[0]} pixels{rotated}, the annotation file says "
+                        f"{size[0]} x {size[1]}", where=str(path),
                         hint="restore the original image; flatpose-exp data check lists every such file")
     return image
-
-
-def _other_size(path: Path, size: Size) -> str:
-    found = image_facts(path)
-    rotated = f" (its EXIF orientation is {found.orientation})" if found and found.orientation != 1 else ""
-    pixels = f"{found.width} x {found.height}" if found else "other"
-    return f"the image has {pixels} pixels{rotated}, the annotation file says {size[0]} x {size[1]}"
 
 
 @dataclass(frozen=True)
@@ -126,9 +119,3 @@ def _cut_off(content: bytes | mmap.mmap) -> bool:
         position += (1 if marker == 0xFF else 2) if alone else 2 + int.from_bytes(content[position + 2:position + 4],
                                                                                   "big")
     return True
-
-
-def _reason(error: cv2.error) -> str:
-    """The condition that OpenCV found broken, out of its long message."""
-    text = str(error).strip().splitlines()[-1]
-    return text.split("error: ", 1)[-1][:200]

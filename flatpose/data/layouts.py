@@ -8,35 +8,30 @@ from pathlib import Path
 from flatpose.errors import DataError
 
 CHECK = "flatpose-exp data check --data-root DIR lists what is expected where"
-MISSING_USE = {"train": "enough for `score` and `ceilings`, not for `run`", "val": "not enough for `run`"}
 
 
 @dataclass(frozen=True)
 class Layout:
-    """Relative paths at which a benchmark's files may lie, the usual one first.
-
-    Args:
-        folder: Folder of the benchmark below the data root; the root itself is tried as well.
-        annotations: (train, val) files.
-        images: Folders of images; ``{}`` stands for train or val.
-        detections: Glob patterns of a detector's results on val.
-        val_only: Further files that can be evaluated on without a training file.
-    """
+    """Relative paths at which a benchmark's files may lie, the usual one first."""
 
     folder: str
+    """Folder of the benchmark below the data root; the root itself is tried as well."""
     annotations: tuple[tuple[str, str], ...]
+    """(train, val) files."""
     images: tuple[str, ...]
+    """Folders of images; ``{}`` stands for train or val."""
     detections: tuple[str, ...] = ()
+    """Glob patterns of a detector's results on val."""
     val_only: tuple[str, ...] = ()
+    """Further files that can be evaluated on without a training file."""
 
     def closest(self, root: Path) -> Tree:
         """The first place with both annotation files, else with one; raises DataError when there is neither."""
         trees = [Tree(self, folder, *(folder / name for name in names))
                  for folder in (root / self.folder, root) for names in self.annotations]
-        for wanted in (2, 1):
-            for tree in trees:
-                if len(tree.present) == wanted:
-                    return tree
+        best = max(trees, key=lambda tree: len(tree.present))  # the first of equals
+        if best.present:
+            return best
         names = ", ".join(" with ".join(pair) for pair in self.annotations)
         raise DataError(f"no {self.folder} annotations: looked for {names} in {root / self.folder} and {root}",
                         hint=CHECK)
@@ -51,10 +46,9 @@ class Layout:
     def val_file(self, root: Path) -> Path:
         """The annotation file to evaluate on, wherever the rest is; raises DataError when there is none."""
         names = [*(val for _, val in self.annotations), *self.val_only]
-        for folder in (root / self.folder, root):
-            for name in names:
-                if (folder / name).is_file():
-                    return folder / name
+        found = [folder / name for folder in (root / self.folder, root) for name in names if (folder / name).is_file()]
+        if found:
+            return found[0]
         raise DataError(f"no {self.folder} annotations under {root}: looked for {', '.join(names)}", hint=CHECK)
 
 
@@ -77,9 +71,12 @@ class Tree:
         """What is missing where only one of the two files is there, and what the other is enough for."""
         if len(self.present) == 2:
             return None
-        name, lacking = ("train", self.train) if self.present == [self.val] else ("val", self.val)
+        if self.present == [self.val]:
+            lacking, use = self.train, "enough for `score` and `ceilings`, not for `run`"
+        else:
+            lacking, use = self.val, "not enough for `run`"
         there, not_there = (p.relative_to(self.folder) for p in (self.present[0], lacking))
-        return f"{there} found, {not_there} missing: {MISSING_USE[name]}"
+        return f"{there} found, {not_there} missing: {use}"
 
     def images(self, split: str) -> Path:
         """The folder with the images of a split; raises DataError saying where it was looked for."""

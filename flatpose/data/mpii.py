@@ -6,38 +6,59 @@ The validation part's .mat file beside them says which joints are missing and ho
 
 from __future__ import annotations
 
+import io
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from flatpose.data.annotations import LARGEST
+from flatpose.data.annotations import LARGEST, plain_name
 from flatpose.data.instances import Person, Split
 from flatpose.errors import DataError
 from flatpose.io import read_json
 
 HEAD_SHARE = 0.6
 """The head's size is this share of the diagonal of its box (SC_BIAS of the official evaluation)."""
+SHAPES: dict[str, tuple[int, ...]] = {"center": (2,), "scale": (), "joints": (16, 2), "joints_vis": (16,)}
+SHORT_NAMES = ("rank", "rkne", "rhip", "lhip", "lkne", "lank", "pelv", "thor", "neck", "head", "rwri", "relb", "rsho",
+               "lsho", "lelb", "lwri")
 
 
 @dataclass(frozen=True)
 class Truth:
-    """What PCKh is measured against.
+    """What PCKh is measured against; pixels count from 1.
 
     Args:
-        joints: (N, 16, 2) pixels counted from 1.
+        joints: (N, 16, 2) pixels.
         present: (N, 16) whether the joint is annotated.
-        head_size: (N,) pixels.
+        heads: (N, 2, 2) first and last corner of the head box.
     """
 
     joints: np.ndarray
     present: np.ndarray
-    head_size: np.ndarray
+    heads: np.ndarray
+
+    @property
+    def head_size(self) -> np.ndarray:
+        """(N,) pixels."""
+        return np.linalg.norm(self.heads[:, 1] - self.heads[:, 0], axis=1) * HEAD_SHARE
 
     def take(self, rows: np.ndarray) -> Truth:
         """The truth of these rows, in their order."""
-        return Truth(self.joints[rows], self.present[rows], self.head_size[rows])
+        return Truth(self.joints[rows], self.present[rows], self.heads[rows])
+
+    def to_mat(self) -> bytes:
+        """The content of a ``gt_valid.mat``; equal truth gives equal bytes."""
+        from scipy.io import savemat
+
+        names = np.empty((1, 16), dtype=object)
+        names[0] = SHORT_NAMES
+        buffer = io.BytesIO()
+        savemat(buffer, {"dataset_joints": names, "jnt_missing": (~self.present.T).astype(np.uint8),
+                         "pos_gt_src": self.joints.transpose(1, 2, 0), "headboxes_src": self.heads.transpose(1, 2, 0)})
+        # The first 116 bytes are free text, in which scipy writes the time of day.
+        return b"MATLAB 5.0 MAT-file, flatpose embedded data".ljust(116) + buffer.getvalue()[116:]
 
 
 def truth_path(annotation_file: Path) -> Path:
@@ -53,7 +74,7 @@ def truth_path(annotation_file: Path) -> Path:
 
 
 def read_truth(annotation_file: Path) -> Truth:
-    """Joints, missing joints and head sizes that go with an annotation file; raises DataError when they do not."""
+    """Joints, missing joints and head boxes that go with an annotation file; raises DataError when they do not."""
     from scipy.io import loadmat
 
     path = truth_path(annotation_file)
@@ -61,18 +82,18 @@ def read_truth(annotation_file: Path) -> Truth:
         content = loadmat(path)
     except Exception as error:  # scipy raises a different type for every way in which a file can be damaged
         raise DataError(f"not a MATLAB file that can be read ({error})", where=str(path)) from None
-    shapes = {"jnt_missing": (16,), "pos_gt_src": (16, 2), "headboxes_src": (2, 2)}
     rows = len(read_entries(annotation_file))
-    for name, shape in shapes.items():
+    for name, shape in {"jnt_missing": (16,), "pos_gt_src": (16, 2), "headboxes_src": (2, 2)}.items():
         found = np.shape(content.get(name))
         if found != (*shape, rows):
             raise DataError(f"{name} has shape {found}, expected {(*shape, rows)} for the {rows} persons of "
                             f"{annotation_file.name}", where=str(path), hint="are the two files of the same split?")
-    head = np.linalg.norm(content["headboxes_src"][1] - content["headboxes_src"][0].astype(np.float64), axis=0)
-    if not ((head > 0) & np.isfinite(head)).all():
-        raise DataError(f"the head box of row {int(np.argmin(head > 0))} has no size", where=str(path))
-    return Truth(content["pos_gt_src"].transpose(2, 0, 1).astype(np.float64), content["jnt_missing"].T == 0,
-                 head * HEAD_SHARE)
+    joints, heads = (content[name].transpose(2, 0, 1).astype(np.float64) for name in ("pos_gt_src", "headboxes_src"))
+    truth = Truth(joints, content["jnt_missing"].T == 0, heads)
+    good = (truth.head_size > 0) & np.isfinite(truth.head_size)
+    if not good.all():
+        raise DataError(f"the head box of row {int(np.argmin(good))} has no size", where=str(path))
+    return truth
 
 
 def read_entries(path: Path) -> list[dict[str, Any]]:
@@ -81,17 +102,18 @@ def read_entries(path: Path) -> list[dict[str, Any]]:
     if not isinstance(content, list) or not content:
         raise DataError("an MPII annotation file is a list of {image, center, scale, joints, joints_vis}",
                         where=str(path))
-    shapes = {"center": (2,), "scale": (), "joints": (16, 2), "joints_vis": (16,)}
     for position, entry in enumerate(content):
         where = f"{path}: [{position}]"
-        if not isinstance(entry, dict) or not isinstance(entry.get("image"), str):
-            raise DataError("no field 'image' with a file name", where=where)
-        if Path(entry["image"]).name != entry["image"] or not entry["image"].isprintable() or len(entry["image"]) > 250:
-            raise DataError(f"image {entry['image'][:40]!r} is not a plain file name", where=where)
-        for name, shape in shapes.items():
+        try:
+            if "/" in plain_name(entry["image"]):
+                raise ValueError(f"image {entry['image'][:40]!r} is not a plain file name")
+        except (KeyError, TypeError):
+            raise DataError("no field 'image' with a file name", where=where) from None
+        except ValueError as error:
+            raise DataError(str(error), where=where) from None
+        for name, shape in SHAPES.items():
             if not _are_numbers(entry.get(name), shape):
-                raise DataError(f"{name} must be {'a number' if not shape else f'numbers of shape {shape}'}",
-                                where=where)
+                raise DataError(f"{name} must be {f'numbers of shape {shape}' if shape else 'a number'}", where=where)
     return content
 
 
@@ -114,16 +136,20 @@ def load_split(path: Path, images: Path, head_size: np.ndarray | None = None) ->
     ids = {name: i + 1 for i, name in enumerate(sorted({e["image"] for e in entries}))}
     persons = []
     for row, entry in enumerate(entries):
-        joints, visible = np.array(entry["joints"], dtype=np.float64), np.array(entry["joints_vis"], dtype=np.float64)
-        if entry["center"][0] == -1 or entry["scale"] <= 0 or not visible.any():
-            continue
-        size = None if head_size is None else float(head_size[row])
-        box = person_box(entry["center"], entry["scale"])
-        persons.append(Person(ids[entry["image"]], images / entry["image"], row, box, joints - 1, 2.0 * (visible > 0),
-                              float(box[2] * box[3]), head_size=size))
+        if has_place(entry):
+            joints, visible = np.array(entry["joints"], dtype=np.float64), np.array(entry["joints_vis"])
+            box = person_box(entry["center"], entry["scale"])
+            persons.append(Person(ids[entry["image"]], images / entry["image"], row, box, joints - 1,
+                                  2.0 * (visible > 0), float(box[2] * box[3]),
+                                  head_size=None if head_size is None else float(head_size[row])))
     if not persons:
         raise DataError("no person with a centre, a scale and a visible joint", where=str(path))
     return Split(persons, path, sorted(ids.values()))
+
+
+def has_place(entry: dict[str, Any]) -> bool:
+    """Whether a row has a centre, a scale and a visible joint."""
+    return entry["center"][0] != -1 and entry["scale"] > 0 and any(entry["joints_vis"])
 
 
 def person_box(center: Any, scale: float) -> np.ndarray:

@@ -30,7 +30,7 @@ def coco_test_dev(results: list[dict[str, Any]] | Path, image_info: Path, out: P
         image_info: ``image_info_test-dev2017.json``: the images a result may belong to.
         out: Folder of the zip.
         name: The algorithm's name on the server: letters, digits, - and _.
-        any_list: Accept a list of another length than test-dev's, to try things out; the server would refuse the zip.
+        any_list: Accept a list of another length than test-dev's; the server would refuse the zip.
 
     Raises:
         DataError: The list is not test-dev's, or a result is malformed or of another image; the message names it.

@@ -8,7 +8,7 @@ import shutil
 from pathlib import Path
 
 from flatpose.benchmarks import COCO
-from flatpose.data.annotations import Annotations, id_or_none, read, read_lists, whole_id
+from flatpose.data.annotations import id_or_none, read, read_lists, whole_id
 from flatpose.data.detections import read_detections
 from flatpose.errors import DataError
 from flatpose.io import read_json, write_json
@@ -29,16 +29,16 @@ def make_subset(root: Path, target: Path, counts: dict[str, int]) -> Path:
         raise DataError("exists already", where=str(target), hint="give a folder that does not")
     parts = target.with_name(f"{target.name}.part")
     shutil.rmtree(parts, ignore_errors=True)
-    tree = COCO.layout.find(root)
+    folder, tree = parts / COCO.layout.folder, COCO.layout.find(root)
     splits = {"train": tree.train, "val": tree.val}
-    kept = {split: _cut_split(splits[split], tree.images(split), parts / "coco", split, count)
+    kept = {split: _cut_split(splits[split], tree.images(split), folder, split, count)
             for split, count in counts.items()}
     if tree.detector is not None:
         truth = read(tree.val, COCO17)  # refuses a malformed file:
         read_detections(tree.detector, truth.images, Path(), len(COCO17), truth.category["id"])
         boxes = [entry for entry in read_json(tree.detector) if id_or_none(entry.get("image_id")) in kept["val"]]
         if boxes:
-            write_json(_in(parts / "coco" / tree.detector.parent.name) / tree.detector.name, boxes)
+            write_json(folder / tree.detector.parent.name / tree.detector.name, boxes)
     parts.rename(target)
     return target
 
@@ -46,27 +46,23 @@ def make_subset(root: Path, target: Path, counts: dict[str, int]) -> Path:
 def _cut_split(path: Path, source: Path, target: Path, split: str, count: int) -> set[int]:
     """Annotations and images of one split; returns the ids of its images."""
     truth = read(path, COCO17, scored=split == "val")  # names are checked: none may leave the folder written to
-    chosen = _chosen(truth, count, labelled=split == "train")
-    for number in sorted(chosen):
+    ids = set(truth.images)
+    if split == "train":
+        ids &= {p["image_id"] for p in truth.persons if p["num_keypoints"] and not p["iscrowd"]}
+    chosen = set(sorted(ids, key=lambda i: hashlib.sha256(str(i).encode()).digest())[:count])
+    for number in chosen:
         name = truth.images[number]["file_name"]
         _link(source / name, target / f"{split}2017" / name)
     content = read_lists(path)
-    write_json(_in(target / "annotations") / f"person_keypoints_{split}2017.json",
+    write_json(target / "annotations" / f"person_keypoints_{split}2017.json",
                {**content, "images": [i for i in content["images"] if whole_id(i["id"]) in chosen],
                 "annotations": [a for a in content["annotations"] if id_or_none(a.get("image_id")) in chosen]})
     return chosen
 
 
-def _chosen(truth: Annotations, count: int, *, labelled: bool) -> set[int]:
-    ids = set(truth.images)
-    if labelled:
-        ids &= {p["image_id"] for p in truth.persons if p["num_keypoints"] and not p["iscrowd"]}
-    return set(sorted(ids, key=lambda i: hashlib.sha256(str(i).encode()).digest())[:count])
-
-
 def _link(source: Path, target: Path) -> None:
     """A hard link, which no later change of the tree's layout breaks; a copy on another file system."""
-    _in(target.parent)
+    target.parent.mkdir(parents=True, exist_ok=True)
     try:
         os.link(source, target)
     except FileNotFoundError:
@@ -74,8 +70,3 @@ def _link(source: Path, target: Path) -> None:
                         hint="flatpose-exp data check --data-root DIR lists every missing image") from None
     except OSError:
         shutil.copyfile(source, target)
-
-
-def _in(folder: Path) -> Path:
-    folder.mkdir(parents=True, exist_ok=True)
-    return folder

@@ -79,20 +79,6 @@ def crop(image: np.ndarray, mat: np.ndarray, image_size: tuple[int, int]) -> np.
     return cv2.warpAffine(image, mat, image_size, flags=cv2.INTER_LINEAR)
 
 
-def reduction(view: View, image_size: tuple[int, int]) -> int:
-    """1, 2, 4 or 8: the factor at which an image can be decoded without a crop pixel being larger than its own."""
-    zoom = float((view.scale / image_size).min())
-    return max(r for r in (1, 2, 4, 8) if r == 1 or r <= zoom)
-
-
-def from_reduced(mat: np.ndarray, reduction: int) -> np.ndarray:
-    """The 2x3 matrix for an image decoded at 1 / ``reduction``: pixel i lies at ``(i + 0.5) * reduction - 0.5``."""
-    if reduction == 1:
-        return mat
-    linear = mat[:, :2] * reduction
-    return np.concatenate([linear, mat[:, 2:] + mat[:, :2].sum(1, keepdims=True) * (reduction - 1) / 2], axis=1)
-
-
 def crop_keypoints(person: Person, view: View, mat: np.ndarray, keypoint_set: KeypointSet
                    ) -> tuple[np.ndarray, np.ndarray]:
     """Keypoints (K, 2) in crop pixels and weights (K,): 1 where labelled. Mirroring swaps left and right."""

@@ -80,7 +80,7 @@ def study_files(frames: Frames, reports: Path) -> dict[str, bytes]:
     stored = {name: studies.load(reports / "data" / f"{name}.json") for name in ("simulated_boxes", "readings_search")}
     simulated, search, found = stored["simulated_boxes"], stored["readings_search"], ceilings(reports)
     files: dict[str, bytes] = {}
-    if len(found):
+    if len(found) and found["x"].notna().any():  # the page is about codecs with cells
         printed = _printed(frames)
         files |= {"ceilings.md": pages.ceilings_page(found, printed).encode(), "ceilings.csv": _csv(found),
                   "ceilings.svg": plots.ceilings(tables.main_ceilings(found), printed)}

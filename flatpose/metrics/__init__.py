@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from flatpose.metrics.coco import coco_metrics
 from flatpose.metrics.crowdpose import crowdpose_metrics
-from flatpose.metrics.mpii import mpii_metrics, mpii_results
+from flatpose.metrics.mpii import mpii_metrics
 from flatpose.metrics.oks import Predictions, to_results
 
-__all__ = ["Predictions", "coco_metrics", "crowdpose_metrics", "mpii_metrics", "mpii_results", "to_results"]
+__all__ = ["Predictions", "coco_metrics", "crowdpose_metrics", "mpii_metrics", "to_results"]

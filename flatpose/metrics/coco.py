@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -21,14 +22,7 @@ Results = list[dict[str, Any]]
 
 def coco_metrics(annotation_file: Path, results: Results, *, keypoint_set: KeypointSet,
                  image_ids: list[int] | None = None) -> dict[str, float]:
-    """AP, AP50, AP75, AP_M, AP_L and the same for AR, in 0..1; a size without persons is left out.
-
-    Args:
-        annotation_file: Ground truth.
-        results: COCO results format, image ids all in the annotation file; may be empty.
-        keypoint_set: Gives the OKS sigmas.
-        image_ids: Evaluate these images only.
-    """
+    """:func:`summary` of :func:`evaluate`."""
     return summary(evaluate(annotation_file, results, keypoint_set, image_ids))
 
 
@@ -37,14 +31,14 @@ def evaluate(annotation_file: Path, results: Results, keypoint_set: KeypointSet,
     """pycocotools' evaluator after matching, silent.
 
     The truth is the checked file: the person category alone, ids counted from 1 (pycocotools takes 0 for "not
-    matched"), ``num_keypoints`` counted where the file does not have it.
+    matched"), ``num_keypoints`` counted where the file does not have it. ``results`` in COCO's format may be empty;
+    their image ids are all in the annotation file. With ``image_ids`` only these images are evaluated.
     """
     truth = read_truth(annotation_file, keypoint_set)
+    found = [{**entry, "category_id": truth.category["id"]} for entry in results]  # loadRes adds fields
     with contextlib.redirect_stdout(io.StringIO()):
-        known = _index(truth.dataset())
-        found = [{**entry, "category_id": truth.category["id"]} for entry in results]  # loadRes adds fields
-        evaluation = COCOeval(known, known.loadRes(found) if found else _index({**known.dataset, "annotations": []}),
-                              "keypoints")
+        known = indexed(COCO, truth.dataset())
+        evaluation = COCOeval(known, with_results(COCO, known, found), "keypoints")
         evaluation.params.kpt_oks_sigmas = np.array(keypoint_set.sigmas)
         if image_ids is not None:
             evaluation.params.imgIds = list(image_ids)
@@ -52,15 +46,21 @@ def evaluate(annotation_file: Path, results: Results, keypoint_set: KeypointSet,
     return evaluation
 
 
-def _index(dataset: dict[str, Any]) -> COCO:
-    coco = COCO()
-    coco.dataset = dataset
-    coco.createIndex()
-    return coco
+def indexed(coco: Any, dataset: dict[str, Any]) -> Any:
+    """A data set in the COCO class of pycocotools or of a library derived from it."""
+    index = coco()
+    index.dataset = dataset
+    index.createIndex()
+    return index
+
+
+def with_results(coco: Any, known: Any, found: Results) -> Any:
+    """Results as ``loadRes`` makes them, which cannot make an empty set."""
+    return known.loadRes(found) if found else indexed(coco, {**known.dataset, "annotations": []})
 
 
 def summary(evaluation: COCOeval) -> dict[str, float]:
-    """The ten numbers of a matched evaluation; sizes without persons are left out."""
+    """AP, AP50, AP75, AP_M, AP_L and the same for AR, in 0..1; a size without persons is left out."""
     with contextlib.redirect_stdout(io.StringIO()):
         evaluation.accumulate()
         evaluation.summarize()
@@ -74,45 +74,45 @@ def interval(evaluation: COCOeval, *, samples: int = 200, seed: int = 0) -> dict
     Empty when no image has a person to find.
     """
     matches = Matches.of(evaluation)
-    rng = np.random.default_rng(seed)
-    images = len(matches.persons)
-    values = [matches.average_precision(np.bincount(rng.integers(0, images, images), minlength=images))
-              for _ in range(samples)] if matches.persons.any() else []
-    if not values:
+    if not matches.persons.any():
         return {}
+    rng, images = np.random.default_rng(seed), len(matches.persons)
+    values = [matches.average_precision(np.bincount(rng.integers(0, images, images), minlength=images))
+              for _ in range(samples)]
     low, high = np.nanpercentile(values, [2.5, 97.5])
     return {"AP": [float(low), float(high)]}
 
 
+@dataclass(frozen=True)
 class Matches:
     """Matches of all images (area "all"), best score first, with the image that each belongs to.
 
     Args:
         image: (D,) position of the detection's image.
-        matched: (T, D) whether it found a person, at each OKS threshold.
-        counted: (T, D) whether it counts at all (not if it matched a person to be ignored).
+        true: (T, D) whether it found a person, at each OKS threshold.
+        false: (T, D) whether it found none. Neither is set where it matched a person to be ignored.
         persons: (I,) number of persons to find per image.
     """
 
-    def __init__(self, image: np.ndarray, matched: np.ndarray, counted: np.ndarray, persons: np.ndarray) -> None:
-        self.image, self.persons = image, persons
-        self.true, self.false = matched & counted, ~matched & counted
+    image: np.ndarray
+    true: np.ndarray
+    false: np.ndarray
+    persons: np.ndarray
 
     @classmethod
     def of(cls, evaluation: COCOeval) -> Matches:
         """From pycocotools' ``evalImgs``, whose first entries, one per image, are those of area "all"."""
-        thresholds, images = len(evaluation.params.iouThrs), len(evaluation.params.imgIds)
-        found = [(i, e) for i, e in enumerate(evaluation.evalImgs[:images]) if e is not None]
-        persons = np.zeros(images, dtype=np.int64)
-        for i, entry in found:
-            persons[i] = np.count_nonzero(np.asarray(entry["gtIgnore"]) == 0)
-        scores = np.concatenate([np.zeros(0), *(e["dtScores"] for _, e in found)])
-        image = np.repeat([i for i, _ in found], [len(e["dtScores"]) for _, e in found]).astype(np.int64)
-        empty = np.zeros((thresholds, 0))
-        matched = np.concatenate([empty, *(e["dtMatches"] for _, e in found)], axis=1) > 0
-        ignored = np.concatenate([empty, *(e["dtIgnore"] for _, e in found)], axis=1) > 0
+        entries = evaluation.evalImgs[:len(evaluation.params.imgIds)]
+        persons = np.array([np.count_nonzero(np.asarray(e["gtIgnore"]) == 0) if e else 0 for e in entries])
+        found = [e for e in entries if e]
+        counts = [len(e["dtScores"]) if e else 0 for e in entries]
+        empty = np.zeros((len(evaluation.params.iouThrs), 0))
+        scores = np.concatenate([np.zeros(0), *(e["dtScores"] for e in found)])
+        matched, ignored = (np.concatenate([empty, *(e[name] for e in found)], axis=1) > 0
+                            for name in ("dtMatches", "dtIgnore"))
         order = np.argsort(-scores, kind="mergesort")
-        return cls(image[order], matched[:, order], ~ignored[:, order], persons)
+        image = np.repeat(np.arange(len(entries)), counts)
+        return cls(image[order], (matched & ~ignored)[:, order], (~matched & ~ignored)[:, order], persons)
 
     def average_precision(self, times: np.ndarray) -> float:
         """COCO's 101-point AP when image i occurs ``times[i]`` times; NaN without persons."""

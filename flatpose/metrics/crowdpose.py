@@ -11,7 +11,7 @@ import numpy as np
 
 from flatpose.data.annotations import read_truth
 from flatpose.keypoints import CROWDPOSE14, KeypointSet
-from flatpose.metrics.coco import Results
+from flatpose.metrics.coco import Results, indexed, with_results
 
 STATS = ("AP", "AP50", "AP75", "AR", "AR50", "AR75", "AP_easy", "AP_medium", "AP_hard")
 
@@ -21,13 +21,8 @@ def crowdpose_metrics(annotation_file: Path, results: Results, *, keypoint_set: 
     """AP, AP50, AP75, the same for AR, and AP of easy, medium and hard images (by their crowdIndex), in 0..1.
 
     Without ``area`` in the files, a person's scale is 0.53 times the box area. The evaluators round the three
-    difficulty APs to four decimals; a difficulty without persons is left out.
-
-    Args:
-        annotation_file: Official form: every image has ``crowdIndex``.
-        results: COCO results format; may be empty. Keypoint scores are not read: every result counts.
-        keypoint_set: Gives the OKS sigmas.
-        image_ids: Evaluate these images only.
+    difficulty APs to four decimals; a difficulty without persons is left out. ``results`` in COCO's format may be
+    empty; their keypoint scores are not read: every result counts. With ``image_ids`` only these images are evaluated.
     """
     truth = read_truth(annotation_file, keypoint_set, crowd=True)
     dataset = truth.dataset(image_ids)
@@ -62,18 +57,16 @@ def xt_evaluation(truth: dict[str, Any], entries: Results, sigmas: np.ndarray) -
     from xtcocotools.coco import COCO
     from xtcocotools.cocoeval import COCOeval
 
-    known = COCO("-", ann_data=truth)
-    found = known.loadRes(entries) if entries else _no_results(COCO, known)
+    def by_difficulty(_: Any, *limits: float) -> tuple[list[int], ...]:
+        ranges = np.searchsorted(limits, [image["crowdIndex"] for image in truth["images"]], side="right")
+        return tuple([image["id"] for image, r in zip(truth["images"], ranges, strict=True) if r == k]
+                     for k in range(3))
+
+    known = indexed(COCO, truth)
     known.anno_file = ["", ""]
-    evaluation = COCOeval(known, found, "keypoints_crowd", sigmas, use_area=False)
-    evaluation.split = lambda _, first, second: _by_difficulty(truth["images"], (first, second))
+    evaluation = COCOeval(known, with_results(COCO, known, entries), "keypoints_crowd", sigmas, use_area=False)
+    evaluation.split = by_difficulty
     return evaluation
-
-
-def _by_difficulty(images: list[dict[str, Any]], limits: tuple[float, float]) -> tuple[list[int], ...]:
-    """Ids of the images in the three ranges of crowdIndex: easy, medium, hard."""
-    ranges = np.searchsorted(limits, [image["crowdIndex"] for image in images], side="right")
-    return tuple([image["id"] for image, r in zip(images, ranges, strict=True) if r == k] for k in range(3))
 
 
 def faster_evaluation(truth: dict[str, Any], entries: Results, sigmas: np.ndarray) -> Any:
@@ -81,13 +74,5 @@ def faster_evaluation(truth: dict[str, Any], entries: Results, sigmas: np.ndarra
     from faster_coco_eval import COCO, COCOeval_faster
 
     known = COCO(truth)
-    found = known.loadRes(entries) if entries else _no_results(COCO, known)
-    return COCOeval_faster(known, found, "keypoints_crowd", kpt_oks_sigmas=sigmas, use_area=False)
-
-
-def _no_results(coco: Any, known: Any) -> Any:
-    """An index without results, which ``loadRes`` cannot make."""
-    empty = coco()
-    empty.dataset = {"images": known.dataset["images"], "categories": known.dataset["categories"], "annotations": []}
-    empty.createIndex()
-    return empty
+    return COCOeval_faster(known, with_results(COCO, known, entries), "keypoints_crowd", kpt_oks_sigmas=sigmas,
+                           use_area=False)

@@ -9,7 +9,6 @@ import numpy as np
 
 from flatpose.data.mpii import Truth, read_truth
 from flatpose.keypoints import MPII16
-from flatpose.metrics.oks import Predictions
 
 GROUPS = {"head": ("head_top",), **{part: (f"left_{part}", f"right_{part}") for part in
                                     ("shoulder", "elbow", "wrist", "hip", "knee", "ankle")}}
@@ -18,14 +17,11 @@ NOT_COUNTED = ("pelvis", "thorax")
 
 
 def mpii_metrics(annotation_file: Path, results: list[dict[str, Any]]) -> dict[str, float]:
-    """PCKh@0.5, PCKh@0.1 and PCKh@0.5 of the joint groups, in 0..1.
-
-    PCKh@0.1 is at exactly 0.1 as in mmpose; HRNet's tool prints the value at 0.11 under that name.
+    """:func:`pckh` of results [{"id": row of the file, "keypoints": [x, y, score] * 16}], 0-based pixels.
 
     Args:
         annotation_file: ``valid.json`` or ``mpii_val.json`` with its .mat file beside it.
-        results: [{"id": row of the file, "keypoints": [x, y, score] * 16}], 0-based pixels; rows that are not
-            there are not counted.
+        results: Rows that are not there are not counted.
 
     Raises:
         DataError: The .mat file is missing or is not what goes with the annotation file.
@@ -35,15 +31,15 @@ def mpii_metrics(annotation_file: Path, results: list[dict[str, Any]]) -> dict[s
     return pckh(points, read_truth(annotation_file).take(rows))
 
 
-def mpii_results(predictions: Predictions) -> list[dict[str, Any]]:
-    """The form ``mpii_metrics`` takes; ``person_id`` is the row of the annotation file."""
-    triples = np.concatenate([predictions.keypoints, predictions.scores[..., None]], axis=-1)
-    return [{"id": int(row), "keypoints": values.ravel().tolist()}
-            for row, values in zip(predictions.person_id, triples, strict=True)]
-
-
 def pckh(keypoints: np.ndarray, truth: Truth) -> dict[str, float]:
-    """The numbers of ``mpii_metrics`` for keypoints (N, 16, 2), 0-based pixels. A joint nobody has is left out."""
+    """PCKh@0.5, PCKh@0.1 and PCKh@0.5 of the joint groups, in 0..1; a joint that nobody has is left out.
+
+    PCKh@0.1 is at exactly 0.1 as in mmpose; HRNet's tool prints the value at 0.11 under that name.
+
+    Args:
+        keypoints: (N, 16, 2) pixels counted from 0.
+        truth: Of the same N persons.
+    """
     # The files count pixels from 1; the predictions move, as in the reference, so that rounding is the same.
     error = np.linalg.norm(keypoints + 1.0 - truth.joints, axis=-1) / truth.head_size[:, None]
     found = {limit: (error <= limit) & truth.present for limit in (0.5, 0.1)}

@@ -85,27 +85,18 @@ def to_results(predictions: Predictions, *, sigmas: np.ndarray, rescore: Rescore
         Dicts of the COCO results format, and the rule in words for the tables.
     """
     scores = person_scores(predictions, rescore, score_threshold)
+    suppress = {"oks": oks_nms, "soft_oks": soft_oks_nms}.get(nms)
     order, results = np.argsort(predictions.image_id, kind="stable"), []
     ids, starts = np.unique(predictions.image_id[order], return_index=True)
     for image_id, members in zip(ids.tolist(), np.split(order, starts[1:]), strict=False):
-        for i in members[_survivors(predictions, members, scores[members], nms, nms_threshold, sigmas)]:
+        if suppress and len(members) > 1:
+            similarity = oks_matrix(predictions.keypoints[members], predictions.area[members], sigmas)
+            members = members[suppress(similarity, scores[members], nms_threshold)]
+        for i in members:
             triples = np.concatenate([predictions.keypoints[i], predictions.scores[i][:, None]], axis=1)
             results.append({"image_id": int(image_id), "category_id": 1, "keypoints": triples.ravel().tolist(),
                             "score": float(scores[i])})
-    return results, _rule(rescore, score_threshold, nms, nms_threshold)
-
-
-def _survivors(predictions: Predictions, members: np.ndarray, scores: np.ndarray, nms: Nms, threshold: float,
-               sigmas: np.ndarray) -> list[int]:
-    """Positions within ``members`` (the predictions of one image) that suppression leaves."""
-    if nms == "none" or len(members) == 1:
-        return list(range(len(members)))
-    similarity = oks_matrix(predictions.keypoints[members], predictions.area[members], sigmas)
-    return (oks_nms if nms == "oks" else soft_oks_nms)(similarity, scores, threshold)
-
-
-def _rule(rescore: Rescore, threshold: float, nms: Nms, nms_threshold: float) -> str:
-    mean = f"mean keypoint score > {threshold:g}"
-    score = {"box": "box score", "keypoint": mean, "box_keypoint": f"box score x {mean}"}[rescore]
-    return score + {"none": ", no NMS", "oks": f", OKS-NMS {nms_threshold:g}",
-                    "soft_oks": f", soft OKS-NMS {nms_threshold:g}"}[nms]
+    mean = f"mean keypoint score > {score_threshold:g}"
+    rule = {"box": "box score", "keypoint": mean, "box_keypoint": f"box score x {mean}"}[rescore]
+    return results, rule + {"none": ", no NMS", "oks": f", OKS-NMS {nms_threshold:g}",
+                            "soft_oks": f", soft OKS-NMS {nms_threshold:g}"}[nms]

@@ -7,7 +7,7 @@ from collections.abc import Container
 from pathlib import Path
 from typing import Any
 
-from flatpose.data.annotations import Annotations, whole_id
+from flatpose.data.annotations import Annotations, are_numbers, whole_id
 from flatpose.data.findings import said
 from flatpose.errors import DataError
 from flatpose.io import read_json
@@ -31,14 +31,12 @@ def read_results(path: Path, truth: Annotations, keypoint_set: KeypointSet) -> t
     Raises:
         DataError: The file is malformed, an image is unknown, or no result can be used.
     """
-    category, found, left_out = truth.category["id"], Results(), Counter[str]()
-    for position, item in enumerate(_items(path, COCO_FORM)):
-        entry = coco_result(item, f"{path}: [{position}]", truth.images, len(keypoint_set))
-        if entry["category_id"] == category:
-            found.append(entry)
-        else:
-            left_out["of other categories"] += 1
-    note = said(left_out, len(found), "results")
+    category = truth.category["id"]
+    entries = [coco_result(item, f"{path}: [{position}]", truth.images, len(keypoint_set))
+               for position, item in enumerate(_items(path, COCO_FORM))]
+    found = [entry for entry in entries if entry["category_id"] == category]
+    others = Counter({"of other categories": len(entries) - len(found)})
+    note = said(+others, len(found), "results")
     if not found:
         raise DataError(f"no usable result: {note}", where=str(path),
                         hint=f"persons are category {category} ({truth.category.get('name')}) in {truth.path.name}")
@@ -53,50 +51,44 @@ def read_results(path: Path, truth: Annotations, keypoint_set: KeypointSet) -> t
 
 def coco_result(item: Any, where: str, images: Container[int], keypoints: int) -> dict[str, Any]:
     """One result of COCO's form, checked, with ids as ints and only the fields that evaluators and servers read."""
-    if not isinstance(item, dict):
-        raise DataError(f"{show(item)}, expected an object", where=where, hint=COCO_FORM)
-    for name in ("image_id", "category_id", "keypoints", "score"):
-        if name not in item:
-            raise DataError(f"no field {name!r}", where=where, hint=COCO_FORM)
+    _check_fields(item, ("image_id", "category_id", "keypoints", "score"), where, COCO_FORM)
     entry = {name: _id(item[name], f"{where}.{name}") for name in ("image_id", "category_id")}
     if entry["image_id"] not in images:
         raise DataError(f"{show(item['image_id'])} is not among the images of the list", where=f"{where}.image_id",
                         hint="were these predictions made on another split?")
     check_keypoints(item["keypoints"], keypoints, f"{where}.keypoints")
-    if not finite(item["score"]):
+    if not are_numbers([item["score"]], 1, LARGEST):
         raise DataError(f"{show(item['score'])}, expected a finite number", where=f"{where}.score")
     box = item.get("bbox")
-    if box and not (isinstance(box, list) and len(box) == 4 and all(map(finite, box))):
+    if box and not are_numbers(box, 4, LARGEST):
         raise DataError("expected four finite numbers: left, top, width, height", where=f"{where}.bbox")
     return {**entry, "keypoints": item["keypoints"], "score": item["score"], **({"bbox": box} if box else {})}
 
 
 def read_mpii_results(path: Path, rows: int) -> Results:
     """Results in MPII's form: one for each of ``rows`` rows; raises DataError otherwise."""
-    found, seen = _items(path, MPII_FORM), set[int]()
-    for position, item in enumerate(found):
+    found: dict[int, dict[str, Any]] = {}
+    for position, item in enumerate(_items(path, MPII_FORM)):
         where = f"{path}: [{position}]"
-        if not isinstance(item, dict):
-            raise DataError(f"{show(item)}, expected an object", where=where, hint=MPII_FORM)
-        for name in ("id", "keypoints"):
-            if name not in item:
-                raise DataError(f"no field {name!r}", where=where, hint=MPII_FORM)
+        _check_fields(item, ("id", "keypoints"), where, MPII_FORM)
         row = _id(item["id"], f"{where}.id")
         if not 0 <= row < rows:
             raise DataError(f"{row}, expected a row of the annotation file, 0 to {rows - 1}", where=f"{where}.id")
-        if row in seen:
+        if row in found:
             raise DataError(f"row {row} a second time, expected one prediction for each row", where=f"{where}.id")
-        seen.add(row)
         check_keypoints(item["keypoints"], 16, f"{where}.keypoints")
-    if len(seen) < rows:
-        missing = [row for row in range(rows) if row not in seen]
+        found[row] = {**item, "id": row}
+    missing = [row for row in range(rows) if row not in found]
+    if missing:
         raise DataError(f"no prediction for {len(missing)} of {rows} rows, first {missing[0]}", where=str(path),
                         hint="PCKh is over all persons; a missing one would count as if it did not exist")
-    return [{**item, "id": whole_id(item["id"])} for item in found]
+    return list(found.values())
 
 
 def check_keypoints(values: Any, count: int, where: str) -> None:
     """Three finite numbers for each of ``count`` keypoints in one flat list; raises DataError."""
+    if are_numbers(values, 3 * count, LARGEST):
+        return
     expected = f"expected {3 * count} numbers (x, y, score of {count} keypoints)"
     if not isinstance(values, list):
         raise DataError(f"{show(values)}, {expected}", where=where)
@@ -105,9 +97,8 @@ def check_keypoints(values: Any, count: int, where: str) -> None:
                  count: "one list per keypoint? write all numbers in one flat list"}
         other = f"{len(values) / 3:g} keypoints: is this a file of another benchmark? see --task"
         raise DataError(f"{len(values)} entries, {expected}", where=where, hint=hints.get(len(values), other))
-    if not all(map(finite, values)):
-        bad = next(i for i, value in enumerate(values) if not finite(value))
-        raise DataError(f"{show(values[bad])}, expected a finite number", where=f"{where}[{bad}]")
+    bad = next(i for i, value in enumerate(values) if not are_numbers([value], 1, LARGEST))
+    raise DataError(f"{show(values[bad])}, expected a finite number", where=f"{where}[{bad}]")
 
 
 def _items(path: Path, form: str) -> list[Any]:
@@ -120,16 +111,19 @@ def _items(path: Path, form: str) -> list[Any]:
     return found
 
 
+def _check_fields(item: Any, names: tuple[str, ...], where: str, form: str) -> None:
+    if not isinstance(item, dict):
+        raise DataError(f"{show(item)}, expected an object", where=where, hint=form)
+    lacking = next((name for name in names if name not in item), None)
+    if lacking:
+        raise DataError(f"no field {lacking!r}", where=where, hint=form)
+
+
 def _id(value: Any, where: str) -> int:
     try:
         return whole_id(value)
     except ValueError:
         raise DataError(f"{show(value)}, expected a whole number", where=where) from None
-
-
-def finite(value: Any) -> bool:
-    """Whether this is a number that evaluators can compute with (True is not, nor one that they cannot square)."""
-    return type(value) in (int, float) and abs(value) <= LARGEST
 
 
 def show(value: Any) -> str:

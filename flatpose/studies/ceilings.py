@@ -43,7 +43,7 @@ class Ceiling:
     """What is varied: cells of the map, bins per pixel, or the width of SimCC's label."""
     codec: CodecConfig
     image_size: tuple[PositiveInt, PositiveInt]
-    tasks: tuple[str, ...] = ("coco",)
+    tasks: tuple[str, ...] = (benchmarks.COCO.name,)
     x: Optional[float] = None
     """Pixels per cell, bins per pixel, or sigma in pixels; None for a codec that has no cells."""
 

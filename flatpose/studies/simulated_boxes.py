@@ -101,10 +101,11 @@ def measure(data_root: Path, reporter: Reporter = SILENT) -> pd.DataFrame:
     Raises:
         DataError: The tree is incomplete, or has no detector file.
     """
-    benchmark = benchmarks.get("coco")
+    benchmark = benchmarks.COCO
     data = benchmark.load(data_root)
-    if data.detector_file is None:
-        raise DataError("no detector file", where=str(data_root), hint="docs/evaluation.md says where it belongs")
+    if data.detector_file is None or not data.detections:
+        raise DataError("no detector file with usable boxes", where=str(data_root),
+                        hint="docs/evaluation.md says where it belongs")
     sources = {"gt": data.val.persons, "det": data.detections}
     shown = {name: targets(persons, data) for name, persons in sources.items()}
     conditions = {"data": data.label, "data_id": data.data_id, "detector_file": data.detector_file.name,

@@ -1,13 +1,11 @@
-"""The embedded data set on disk: made on first use, resumed after a kill, checked by hash when it is used again."""
+"""The embedded data set on disk: made on first use, checked by sizes and hashes when it is used again."""
 
 from __future__ import annotations
 
 import contextlib
 import hashlib
-import json
 import multiprocessing
 import os
-import shutil
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
@@ -20,19 +18,17 @@ import cv2
 from filelock import FileLock, Timeout
 
 from flatpose.config import EmbeddedConfig
-from flatpose.data.synthetic.formats import LAYOUTS, Layout
+from flatpose.data.synthetic.formats import LAYOUTS, Layout, Records
 from flatpose.data.synthetic.scene import SPLITS, VERSION, render
 from flatpose.errors import DataError
 from flatpose.io import read_json, write_bytes, write_json
 from flatpose.progress import SILENT, Reporter
 
 Task = Literal["coco", "crowdpose", "mpii"]
-Records = list[dict[str, Any]]
-Chunk = tuple[str, int, int]
-"""Split, first image and end of a unit of work."""
+Record = dict[str, Any]
 _CHUNK = 25
+"""Images that a worker renders at a time."""
 _MANIFEST = "manifest.json"
-_PARTIAL = ".partial"
 
 
 def root_folder(config: EmbeddedConfig, cache_dir: Path | None = None, *, task: Task = "coco") -> Path:
@@ -49,7 +45,7 @@ def existing(config: EmbeddedConfig, cache_dir: Path | None = None, *, task: Tas
 
 
 def ensure(config: EmbeddedConfig, cache_dir: Path | None = None, *, task: Task = "coco", workers: int | None = None,
-           reporter: Reporter = SILENT, verify: bool = False) -> Path:
+           reporter: Reporter = SILENT) -> Path:
     """The root folder of the data set, which is made first when it is missing, unfinished or damaged.
 
     Args:
@@ -58,13 +54,12 @@ def ensure(config: EmbeddedConfig, cache_dir: Path | None = None, *, task: Task 
         task: Layout and keypoints; CrowdPose images show more people, closer together.
         workers: Processes that render; default one per core.
         reporter: Shows the progress.
-        verify: Hash the images as well; by default only their sizes are compared.
 
     Raises:
         DataError: The cache folder cannot be written.
     """
     root = root_folder(config, cache_dir, task=task)
-    if problem(root, verify=verify) is None:
+    if problem(root) is None:
         return root
     if getattr(multiprocessing.current_process(), "_inheriting", False):
         # A worker is importing a script without a main guard. It must fail here, not wait for the lock of its parent.
@@ -72,13 +67,12 @@ def ensure(config: EmbeddedConfig, cache_dir: Path | None = None, *, task: Task 
     try:
         root.mkdir(parents=True, exist_ok=True)
         with _lock(root, reporter):
-            damage = problem(root, verify=verify)
+            damage = problem(root)
             if damage is None:
                 return root
             if (root / _MANIFEST).is_file():
                 reporter.message(f"the embedded data in {root} are damaged ({damage}); making them again")
                 (root / _MANIFEST).unlink()
-                shutil.rmtree(root / _PARTIAL, ignore_errors=True)
             _make(root, config, LAYOUTS[task], workers or os.cpu_count() or 1, reporter)
     except OSError as error:
         raise DataError(f"cannot write the embedded data ({error.strerror})", where=str(root),
@@ -86,15 +80,12 @@ def ensure(config: EmbeddedConfig, cache_dir: Path | None = None, *, task: Task 
     return root
 
 
-def problem(root: Path, *, verify: bool = False) -> str | None:
-    """What is wrong with a data set, or None, from the sizes of all files and the hashes of all but the images.
-
-    ``verify`` hashes the images as well.
-    """
+def problem(root: Path) -> str | None:
+    """What is wrong with a data set, or None, from the sizes of all files and the hashes of all but the images."""
     try:
         for name, (size, digest) in read_json(root / _MANIFEST)["files"].items():
-            path, hashed = root / name, verify or not name.endswith(".jpg")
-            if path.stat().st_size != size or (hashed and _sha256(path.read_bytes()) != digest):
+            path = root / name
+            if path.stat().st_size != size or (not name.endswith(".jpg") and _sha256(path.read_bytes()) != digest):
                 return f"{name} has changed"
     except OSError as error:
         return f"{Path(error.filename or '').name} is missing"
@@ -104,18 +95,17 @@ def problem(root: Path, *, verify: bool = False) -> str | None:
 
 
 def _make(root: Path, config: EmbeddedConfig, layout: Layout, workers: int, reporter: Reporter) -> None:
-    """Render what is missing, then write the annotations, and the manifest last."""
-    for folder in (*layout.folder.values(), _PARTIAL):
+    """Render the images, then write the annotations, and the manifest last: without it the data set does not exist."""
+    for folder in layout.folder.values():
         (root / folder).mkdir(parents=True, exist_ok=True)
     sizes = {"train": config.train_images, "val": config.val_images}
-    chunks = [(split, first, min(first + _CHUNK, sizes[split]))
-              for split in SPLITS for first in range(0, sizes[split], _CHUNK)]
-    job = partial(_render_chunk, root, config, layout)
+    images = [(split, index) for split in SPLITS for index in range(sizes[split])]
     records: dict[str, Records] = {split: [] for split in SPLITS}
-    reporter.start("embedded data", sum(sizes.values()))
-    for chunk, made in zip(chunks, _rendered(job, chunks, workers), strict=True):
-        records[chunk[0]] += made
-        reporter.advance(len(made))
+    reporter.start("embedded data", len(images))
+    for (split, _), record in zip(images, _rendered(partial(_store, root, config, layout), images, workers),
+                                  strict=True):
+        records[split].append(record)
+        reporter.advance()
     reporter.finish()
     files = {record["file"]: (record["bytes"], record["sha256"]) for split in SPLITS for record in records[split]}
     for name, content in layout.files(records, config.seed).items():
@@ -123,48 +113,32 @@ def _make(root: Path, config: EmbeddedConfig, layout: Layout, workers: int, repo
         files[name] = (len(content), _sha256(content))
     manifest = {"version": VERSION, "config": asdict(config), "opencv": cv2.__version__, "files": files}
     write_json(root / _MANIFEST, manifest)
-    shutil.rmtree(root / _PARTIAL, ignore_errors=True)
 
 
-def _rendered(job: Callable[[Chunk], Records], chunks: list[Chunk], workers: int) -> Iterator[Records]:
-    """The records of every chunk, in order."""
+def _rendered(job: Callable[[tuple[str, int]], Record], images: list[tuple[str, int]], workers: int
+              ) -> Iterator[Record]:
+    """The record of every image, in order."""
     done = 0
-    if workers > 1 and len(chunks) > 2:
+    if workers > 1 and len(images) > 2 * _CHUNK:
         context = multiprocessing.get_context("spawn")
         with (contextlib.suppress(BrokenProcessPool),
-              ProcessPoolExecutor(min(workers, len(chunks)), context, cv2.setNumThreads, (1,)) as pool):
-            for records in pool.map(job, chunks):
+              ProcessPoolExecutor(workers, context, cv2.setNumThreads, (1,)) as pool):
+            for record in pool.map(job, images, chunksize=_CHUNK):
                 done += 1
-                yield records
+                yield record
     # One worker, little work, or a main module that cannot be imported again (an interactive session).
-    yield from map(job, chunks[done:])
+    yield from map(job, images[done:])
 
 
-def _render_chunk(root: Path, config: EmbeddedConfig, layout: Layout, chunk: Chunk) -> Records:
-    """Render and store the images of a chunk, unless its journal says that they exist; the journal is written last."""
-    split, first, end = chunk
-    journal = root / _PARTIAL / f"{split}-{first:06d}.json"
-    with contextlib.suppress(OSError, ValueError):
-        records = json.loads(journal.read_bytes())
-        if all((root / record["file"]).stat().st_size == record["bytes"] for record in records):
-            return records
-    records = [_store(root, config, layout, split, index) for index in range(first, end)]
-    write_json(journal, records, indent=None)
-    return records
-
-
-def _store(root: Path, config: EmbeddedConfig, layout: Layout, split: str, index: int) -> dict[str, Any]:
-    """Write one image and return its record."""
+def _store(root: Path, config: EmbeddedConfig, layout: Layout, image: tuple[str, int]) -> Record:
+    """Write one image, given by split and index, and return its record."""
+    split, index = image
     picture = render(index, split, config.seed, layout.levels[config.level])
     done, encoded = cv2.imencode(".jpg", picture.image[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, picture.quality])
     if not done:
         raise DataError("OpenCV cannot write JPEG files", hint="reinstall opencv-python-headless")
-    content = encoded.tobytes()
-    name = f"{layout.folder[split]}/{layout.image_name(split, index)}"
-    # Renamed into place, but not synchronised one by one: sizes and hashes show what a crash has lost.
-    temporary = root / _PARTIAL / f"{split}-{index}.jpg"
-    temporary.write_bytes(content)
-    os.replace(temporary, root / name)
+    content, name = encoded.tobytes(), f"{layout.folder[split]}/{layout.image_name(split, index)}"
+    (root / name).write_bytes(content)
     height, width = picture.image.shape[:2]
     return {"file": name, "width": width, "height": height, "bytes": len(content), "sha256": _sha256(content),
             "truths": [asdict(truth) for truth in picture.truths]}

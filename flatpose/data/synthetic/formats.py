@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -11,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+import flatpose.data.mpii as mpii
 from flatpose.data.synthetic.detector import detections
 from flatpose.data.synthetic.levels import CROWDED, LEVELS, Level
 from flatpose.data.synthetic.scene import SPLITS, VERSION
@@ -19,9 +19,6 @@ from flatpose.keypoints import COCO17, CROWDPOSE14, MPII16, KeypointSet
 
 Records = list[dict[str, Any]]
 """Per image: ``width``, ``height`` and ``truths``, a list of ``scene.Truth`` as dicts."""
-_ALIASES = {"upper_neck": "neck"}
-_MPII_SHORT = ("rank", "rkne", "rhip", "lhip", "lkne", "lank", "pelv", "thor", "neck", "head", "rwri", "relb", "rsho",
-               "lsho", "lelb", "lwri")
 
 
 @dataclass(frozen=True)
@@ -47,14 +44,14 @@ class Layout:
         return f"{self.first_id[split] + index:0{self.digits}d}.jpg"
 
 
-def _select(keypoint_set: KeypointSet) -> list[int]:
-    return [LABELLED.index(_ALIASES.get(name, name)) for name in keypoint_set.names]
+def _joints(truth: dict[str, Any], keypoint_set: KeypointSet) -> list[list[float]]:
+    """x, y, visibility of the joints of a benchmark; MPII calls the neck upper_neck."""
+    return [truth["joints"][LABELLED.index(name.removeprefix("upper_"))] for name in keypoint_set.names]
 
 
 def annotation(truth: dict[str, Any], keypoint_set: KeypointSet, image_id: int, person_id: int) -> dict[str, Any]:
     """One person in COCO's form with the keypoints of ``keypoint_set``."""
-    joints = [truth["joints"][i] for i in _select(keypoint_set)]
-    keypoints = [value for x, y, visible in joints for value in (x, y, int(visible))]
+    keypoints = [value for x, y, visible in _joints(truth, keypoint_set) for value in (x, y, int(visible))]
     return {"id": person_id, "image_id": image_id, "category_id": 1, "iscrowd": 0, "bbox": truth["bbox"],
             "area": truth["area"], "keypoints": keypoints, "num_keypoints": sum(v > 0 for v in keypoints[2::3])}
 
@@ -68,10 +65,9 @@ def _coco_like(layout: Layout, records: Records, split: str, seed: int, keypoint
                        "height": record["height"]})
         for truth in record["truths"]:
             annotations.append(annotation(truth, keypoint_set, image_id, len(annotations) + 1))
-    category = {"id": 1, "name": "person", "supercategory": "person", "keypoints": list(keypoint_set.names),
-                "skeleton": [[a + 1, b + 1] for a, b in keypoint_set.skeleton]}
     info = {"description": "flatpose embedded data: generated people", "version": VERSION, "seed": seed, "split": split}
-    return {"info": info, "licenses": [], "images": images, "annotations": annotations, "categories": [category]}
+    return {"info": info, "licenses": [], "images": images, "annotations": annotations,
+            "categories": [keypoint_set.category()]}
 
 
 def _with_people(content: dict[str, Any]) -> list[tuple[dict[str, Any], list[dict[str, Any]]]]:
@@ -121,20 +117,26 @@ def crowd_index(people: list[dict[str, Any]]) -> float:
 
 def _mpii_files(records: dict[str, Records], seed: int) -> dict[str, bytes]:
     """HRNet's ``annot`` folder, and the ``gt_valid.mat`` that the official metric reads."""
-    out, valid = {}, []
-    for split, name in (("train", "train"), ("val", "valid")):
-        rows = []
-        for index, record in enumerate(records[split]):
-            for truth in record["truths"]:
-                joints = np.array(truth["joints"])[_select(MPII16)]
-                joints[joints[:, 2] > 0, :2] += 1
-                if (joints[:, 2] > 0).sum() >= 6 and (joints[8:10, 2] > 0).all():
-                    rows.append(_mpii_row(MPII.image_name(split, index), joints, truth["height"], name == "valid"))
-                    if name == "valid":
-                        valid.append((joints, np.array(truth["head"]).reshape(2, 2) + 1))
-        out[f"mpii/annot/{name}.json"] = _json(rows)
-    out["mpii/annot/gt_valid.mat"] = _gt_valid(valid)
-    return out
+    train, _, _ = _mpii_people(records["train"], "train")
+    rows, joints, heads = _mpii_people(records["val"], "val")
+    triples = np.array(joints).reshape(-1, 16, 3)
+    truth = mpii.Truth(triples[..., :2], triples[..., 2] > 0, np.array(heads).reshape(-1, 2, 2))
+    return {"mpii/annot/train.json": _json(train), "mpii/annot/valid.json": _json(rows),
+            "mpii/annot/gt_valid.mat": truth.to_mat()}
+
+
+def _mpii_people(records: Records, split: str) -> tuple[list[dict[str, Any]], list[NDArray], list[NDArray]]:
+    """Rows of HRNet's form, joints (16, 3) and head boxes (2, 2) of people with a head and six joints, from pixel 1."""
+    rows, all_joints, heads = [], [], []
+    for index, record in enumerate(records):
+        for truth in record["truths"]:
+            joints = np.array(_joints(truth, MPII16))
+            joints[joints[:, 2] > 0, :2] += 1
+            if (joints[:, 2] > 0).sum() >= 6 and (joints[8:10, 2] > 0).all():
+                rows.append(_mpii_row(MPII.image_name(split, index), joints, truth["height"], split == "val"))
+                all_joints.append(joints)
+                heads.append(np.array(truth["head"]).reshape(2, 2) + 1)
+    return rows, all_joints, heads
 
 
 def _mpii_row(image: str, joints: NDArray, height: float, valid: bool) -> dict[str, Any]:
@@ -146,20 +148,6 @@ def _mpii_row(image: str, joints: NDArray, height: float, valid: bool) -> dict[s
     center = (shown.min(axis=0) + shown.max(axis=0)) / 2 - [0, 15 * height / 200]
     return {"image": image, "center": center.round(2).tolist(), "scale": round(height / 200, 6),
             "joints": joints[:, :2].round(2).tolist(), "joints_vis": (joints[:, 2] > valid).astype(int).tolist()}
-
-
-def _gt_valid(people: list[tuple[NDArray, NDArray]]) -> bytes:
-    from scipy.io import savemat
-
-    joints = np.stack([p[0] for p in people], axis=-1) if people else np.zeros((16, 3, 0))
-    heads = np.stack([p[1] for p in people], axis=-1) if people else np.zeros((2, 2, 0))
-    names = np.empty((1, 16), dtype=object)
-    names[0] = _MPII_SHORT
-    buffer = io.BytesIO()
-    savemat(buffer, {"dataset_joints": names, "jnt_missing": (joints[:, 2] == 0).astype(np.uint8),
-                     "pos_gt_src": joints[:, :2], "headboxes_src": heads})
-    # The first 116 bytes are free text, in which scipy writes the time of day.
-    return b"MATLAB 5.0 MAT-file, flatpose embedded data".ljust(116) + buffer.getvalue()[116:]
 
 
 def _json(value: Any) -> bytes:
