@@ -36,9 +36,10 @@ from flatpose.data.loader import Crops, ImageCache
 from flatpose.evaluate import evaluate
 from flatpose.io import write_bytes, write_json
 from flatpose.losses import Loss, all_keypoints, joints_mse, simcc_kl
-from flatpose.models.backbones import Start, start_file
-from flatpose.models.heads import SimCCHead, deconv_stack, heatmap_conv
-from flatpose.models.hrnet import build_trunk, trunk_stride
+from flatpose.models.backbones import start_file
+from flatpose.models.heads import build_head, deconv_stack, heatmap_conv
+from flatpose.models.hrnet import Trunk, build_trunk
+from flatpose.models.setting import Setting, Start
 from flatpose.models.vit import SMALL_VIT, ViTTrunk
 from flatpose.progress import SILENT, Reporter
 from flatpose.train import Trainer, build_accelerator
@@ -57,20 +58,16 @@ CACHE_BYTES = 4 << 30  # every decoded image
 class TwoHeads(nn.Module):
     """One trunk under both paradigms: heatmaps of stride 8 (a finer trunk's own), and SimCC on the trunk's own map."""
 
-    def __init__(self, backbone: str, start: Start, num_keypoints: int) -> None:
+    def __init__(self, backbone: str, setting: Setting) -> None:
         super().__init__()
-        if backbone in SMALL_VIT:
-            self.trunk: nn.Module = ViTTrunk(backbone, start, IMAGE_SIZE)
-            channels, stride = self.trunk.channels, self.trunk.stride
-        else:
-            self.trunk, channels = build_trunk(backbone, start)
-            stride = trunk_stride(backbone)
+        self.trunk: Trunk | ViTTrunk = (ViTTrunk(backbone, setting) if backbone in SMALL_VIT
+                                        else build_trunk(backbone, setting.start))
+        channels, stride = self.trunk.channels, self.trunk.stride
         steps = max(0, (stride // HEATMAP_STRIDE).bit_length() - 1)
         self.heatmap_stride = stride >> steps
         self.deconvs, fine = deconv_stack(channels, steps, 48)
-        self.heatmap = heatmap_conv(fine, num_keypoints)
-        cells = (IMAGE_SIZE[0] // stride) * (IMAGE_SIZE[1] // stride)
-        self.simcc = SimCCHead(channels, cells, num_keypoints, IMAGE_SIZE, SIMCC.split_ratio)
+        self.heatmap = heatmap_conv(fine, setting.num_keypoints)
+        self.simcc = build_head(setting, channels, stride)
 
     def forward(self, images: Tensor) -> Outputs:
         """heatmap, simcc_x and simcc_y of the same features."""
@@ -111,7 +108,7 @@ def pretrain(backbone: str, work_dir: Path, target: Path, *, start: Start = Fals
     data = load(DataConfig(embedded=embedded), None, reporter=reporter)
     accelerator, _ = build_accelerator(recipe)
     set_seed(0)
-    model = TwoHeads(backbone, start, len(data.keypoint_set))
+    model = TwoHeads(backbone, Setting(SIMCC, IMAGE_SIZE, len(data.keypoint_set), start))
     heatmap = HeatmapCodecConfig(stride=model.heatmap_stride)
     heads: dict[str, CodecConfig] = {"heatmap": heatmap, "simcc": SIMCC}
     codecs = TwoCodecs(HeatmapCodec(heatmap, IMAGE_SIZE, len(data.keypoint_set)),

@@ -15,15 +15,13 @@ from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
-from timm.layers import DropPath, SqueezeExcite
+from timm.layers import DropPath, LayerNorm2d, SqueezeExcite
 from torch import Tensor, nn
 
-from flatpose.config import CodecConfig
-from flatpose.config.vit_peers import GatedUniPoseConfig
+from flatpose.config import GatedUniPoseConfig
 from flatpose.errors import SpecError, nearest
-from flatpose.models.backbones import Start
 from flatpose.models.heads import heatmap_conv
-from flatpose.models.hrnet import check_heatmap
+from flatpose.models.setting import Setting
 
 LARGE, SMALL = 13, 3
 LAYER_SCALE = 1e-6
@@ -80,17 +78,9 @@ class UniRepBlock(nn.Module):
         return x + self.drop_path(self.scale * self.feed_forward(self.se(self.norm(self.spatial(x)))))
 
 
-class ChannelNorm(nn.LayerNorm):
-    """Layer normalisation over the channels of a map (B, C, h, w)."""
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Each cell normalised by itself."""
-        return super().forward(x.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
-
-
 def _down(in_channels: int, out_channels: int, stride: int = 2) -> nn.Sequential:
     return nn.Sequential(nn.Conv2d(in_channels, out_channels, 3, stride=stride, padding=1),
-                         ChannelNorm(out_channels, eps=1e-6))
+                         LayerNorm2d(out_channels, eps=1e-6))
 
 
 def _trunk(layout: Trunk, drop_path: float) -> nn.ModuleList:
@@ -157,13 +147,13 @@ class GatedUniPose(nn.Module):
         return {"heatmap": self.head(x)}
 
 
-def build(config: GatedUniPoseConfig, codec: CodecConfig, image_size: tuple[int, int], num_keypoints: int,
-          start: Start) -> GatedUniPose:
+def build(config: GatedUniPoseConfig, setting: Setting) -> GatedUniPose:
     """Our reading of GatedUniPose for a heatmap codec of its stem's stride; raises SpecError for anything else."""
     if config.backbone not in TRUNKS:
         raise SpecError(f"no UniRepLKNet called {config.backbone!r}", where="model.backbone",
                         hint=nearest(config.backbone, TRUNKS))
-    check_heatmap(codec, TRUNKS[config.backbone].stride, "GatedUniPose")
-    if start:
+    layout = TRUNKS[config.backbone]
+    setting.require("heatmap", "GatedUniPose", layout.stride)
+    if setting.start:
         raise SpecError("no weights for this reading are public", where="model.pretrained", hint="set it to False")
-    return GatedUniPose(TRUNKS[config.backbone], config.drop_path, config.embed_dim, num_keypoints)
+    return GatedUniPose(layout, config.drop_path, config.embed_dim, setting.num_keypoints)

@@ -19,12 +19,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from flatpose.config import CodecConfig
-from flatpose.config.vit_peers import SHaRPoseConfig
-from flatpose.models.backbones import Start
-from flatpose.models.hrnet import check_heatmap
+from flatpose.config import SHaRPoseConfig
+from flatpose.models.setting import Setting
 from flatpose.models.transformer import init_linear
-from flatpose.models.vit import build_vit, grid_of, patch_size, pretrained_vit, resized_position
+from flatpose.models.vit import build_vit, patch_size, resized_position
 
 NORM_EPS = 1e-5
 ATTENTION_MEMORY = 0.99  # of the running mean over blocks
@@ -126,14 +124,11 @@ class SHaRPose(nn.Module):
         """Parameters beside biases and norms that weight decay spares."""
         return {"positions.0", "positions.1", "keypoint_tokens", "quality_token"}
 
-    def load_pretrained(self, state: dict[str, Tensor]) -> None:
-        """Start from a plain ViT's state dict; the class token and its position are dropped."""
-        self.patches.load_state_dict(_below(state, "patch_embed.proj."))
-        self.blocks.load_state_dict(_below(state, "blocks."))
-        self.norm.load_state_dict(_below(state, "norm."))
-        with torch.no_grad():
-            for factor, position in enumerate(self.positions, start=1):
-                position.copy_(resized_position(state["pos_embed"], (factor * self.grid[0], factor * self.grid[1]))[1])
+    @torch.no_grad()
+    def start_positions(self, code: Tensor) -> None:
+        """Start both position codes from that of a pretrained ViT, whose class slot is dropped."""
+        for factor, position in enumerate(self.positions, start=1):
+            position.copy_(resized_position(code, (factor * self.grid[0], factor * self.grid[1]))[1])
 
 
 def _with_attention(block: Any, tokens: Tensor) -> tuple[Tensor, Tensor]:
@@ -152,10 +147,6 @@ def _pick(tokens: Tensor, index: Tensor) -> Tensor:
     return tokens.gather(1, index[..., None].expand(-1, -1, tokens.shape[-1]))
 
 
-def _below(state: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
-    return {key.removeprefix(prefix): value for key, value in state.items() if key.startswith(prefix)}
-
-
 def _head(dim: int, cells: int) -> nn.Sequential:
     """From token to flattened heatmap; a token narrower than a quarter of the map gets a hidden layer of half its size.
 
@@ -167,17 +158,14 @@ def _head(dim: int, cells: int) -> nn.Sequential:
                          nn.Linear(cells // 2, cells))
 
 
-def build(config: SHaRPoseConfig, codec: CodecConfig, image_size: tuple[int, int], num_keypoints: int,
-          start: Start) -> SHaRPose:
+def build(config: SHaRPoseConfig, setting: Setting) -> SHaRPose:
     """SHaRPose; raises SpecError unless the codec makes heatmaps of a quarter of a patch and the size fits."""
     patch = patch_size(config.backbone)
-    stride = patch // 4
-    check_heatmap(codec, stride, "SHaRPose")
-    grid = grid_of(image_size, 2 * patch)
-    vit = build_vit(config.backbone, image_size, num_heads=config.num_heads, drop_path=config.drop_path,
-                    norm_eps=NORM_EPS, position=False)
-    map_size = (image_size[1] // stride, image_size[0] // stride)
-    model = SHaRPose(vit, grid, map_size, num_keypoints, config.alpha, config.threshold)
-    if start:
-        model.load_pretrained(pretrained_vit(config.backbone, start))
+    setting.require("heatmap", "SHaRPose", patch // 4)
+    grid, map_size = setting.grid(2 * patch), setting.grid(patch // 4)
+    vit, code = build_vit(config.backbone, setting, num_heads=config.num_heads, drop_path=config.drop_path,
+                          norm_eps=NORM_EPS, position=False)
+    model = SHaRPose(vit, grid, map_size, setting.num_keypoints, config.alpha, config.threshold)
+    if code is not None:
+        model.start_positions(code)
     return model

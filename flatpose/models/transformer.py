@@ -35,10 +35,6 @@ class Attention(nn.Module):
     """Multi-head attention with an optional additive bias (eq. 10), written out so that every matmul is counted.
 
     A forward hook on ``softmax`` sees the attention weights (B, heads, Q, L).
-
-    Args:
-        dim: D.
-        num_heads: N_h.
     """
 
     def __init__(self, dim: int, num_heads: int) -> None:
@@ -79,12 +75,7 @@ class FeedForward(nn.Module):
 
 
 class CoarseBlock(nn.Module):
-    """One block of the global encoding stage: attention with its bias, then feed-forward.
-
-    Args:
-        style: Widths, norm placement and regularisation.
-        semantic_bias: ICA's bias; None is standard attention (Table 5 row 6).
-    """
+    """One block of the global encoding stage; ``semantic_bias`` is ICA's, or None (Table 5 row 6)."""
 
     def __init__(self, style: Style, semantic_bias: SemanticBias | None) -> None:
         super().__init__()
