@@ -7,31 +7,16 @@ curve (the head of Li et al., SimCC, ECCV 2022).
 
 from __future__ import annotations
 
-from torch import Tensor, nn
-
 from flatpose.config import BaselineConfig
-from flatpose.models.heads import build_head, deconv_stack
+from flatpose.models.heads import PoseNet, build_head, deconv_stack
 from flatpose.models.hrnet import build_trunk, trunk_stride
 from flatpose.models.setting import Setting
 
 
-class Baseline(nn.Module):
-    """Backbone, deconvolutions, head."""
-
-    def __init__(self, backbone: nn.Module, deconvs: nn.Sequential, head: nn.Module) -> None:
-        super().__init__()
-        self.backbone, self.deconvs, self.head = backbone, deconvs, head
-
-    def forward(self, images: Tensor) -> dict[str, Tensor]:
-        """(B, 3, H, W) normalised -> heatmap, or simcc_x and simcc_y, or coords."""
-        output = self.head(self.deconvs(self.backbone(images)))
-        return output if isinstance(output, dict) else {"heatmap": output}
-
-
-def build(config: BaselineConfig, setting: Setting) -> Baseline:
+def build(config: BaselineConfig, setting: Setting) -> PoseNet:
     """The network of a BaselineConfig; raises SpecError when head, stride and codec do not fit together."""
     stride = trunk_stride(config.backbone) >> config.num_deconvs
     setting.require(config.head, f"head {config.head!r} after {config.num_deconvs} deconvolutions", stride)
     backbone = build_trunk(config.backbone, setting.start)
     deconvs, channels = deconv_stack(backbone.channels, config.num_deconvs, config.deconv_dim)
-    return Baseline(backbone, deconvs, build_head(setting, channels, stride))
+    return PoseNet(backbone=backbone, deconvs=deconvs, head=build_head(setting, channels, stride))

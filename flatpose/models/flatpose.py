@@ -20,9 +20,9 @@ from flatpose.models.heads import build_head, deconv_stack
 from flatpose.models.hrnet import Trunk, build_trunk, trunk_stride
 from flatpose.models.ica import SemanticBias
 from flatpose.models.position import sine_position_2d
-from flatpose.models.refinement import RefineBlock, salience_head
+from flatpose.models.refinement import RefineBlock
 from flatpose.models.setting import Setting
-from flatpose.models.transformer import CoarseBlock, Style, init_linear
+from flatpose.models.transformer import CoarseBlock, init_linear
 
 
 class FlatPose(nn.Module):
@@ -73,19 +73,13 @@ class FlatPose(nn.Module):
                 module.literal = literal
 
 
-def _style(config: FlatPoseConfig) -> Style:
-    readings = config.readings
-    return Style(dim=config.embed_dim, num_heads=config.num_heads, mlp_ratio=readings.mlp_ratio, norm=readings.norm,
-                 activation=readings.activation, dropout=readings.dropout, drop_path=readings.drop_path)
-
-
 def _coarse_block(config: FlatPoseConfig) -> CoarseBlock:
     bias, readings = None, config.readings
     if config.ica:
         bias = SemanticBias(config.embed_dim, config.num_heads, coord_dim=config.coord_dim,
                             grid_size=config.bias_grid_size, grid_dim=config.bias_dim, hidden=config.bias_hidden,
                             learnable_gamma=readings.gamma == "learnable", align_corners=readings.align_corners)
-    block = CoarseBlock(_style(config), bias)
+    block = CoarseBlock(config, bias)
     block.attention.apply(init_linear)
     block.feed_forward.apply(init_linear)
     return block
@@ -93,21 +87,13 @@ def _coarse_block(config: FlatPoseConfig) -> CoarseBlock:
 
 def _refine_blocks(config: FlatPoseConfig, num_tokens: int, num_keypoints: int) -> list[RefineBlock]:
     """M blocks, or one that is passed M times (reading R9): listed twice, its weights could not be saved."""
-    readings = config.readings
     top_k = num_tokens if config.top_k == "full" else config.top_k
     if top_k > num_tokens:
         raise SpecError(f"top_k {top_k} exceeds the {num_tokens} tokens of this input", where="model.top_k",
                         hint=f'at most {num_tokens}, or "full"')
-
-    def block() -> RefineBlock:
-        head = salience_head(readings.salience_head, config.embed_dim, num_keypoints)
-        if readings.salience == "none":
-            head.requires_grad_(False)  # no gradient reaches it; otherwise DDP reports unused parameters
-        return RefineBlock(_style(config), top_k, head, readings.salience,
-                           readings.refine_ffn == "all").apply(init_linear)
-
     blocks = config.num_refine_blocks
-    return [block() for _ in range(min(1, blocks) if readings.share_refine else blocks)]
+    return [RefineBlock(config, top_k, num_keypoints)
+            for _ in range(min(1, blocks) if config.readings.share_refine else blocks)]
 
 
 def build(config: FlatPoseConfig, setting: Setting) -> FlatPose:

@@ -28,7 +28,7 @@ LAYER_SCALE = 1e-6
 
 
 @dataclass(frozen=True)
-class Trunk:
+class Layout:
     """Channels and kernel sizes of the blocks of each stage; the stem's stride, which is the finest map's."""
 
     widths: tuple[int, ...]
@@ -37,10 +37,10 @@ class Trunk:
 
 
 TRUNKS = {
-    "unireplknet_s": Trunk((96, 192, 384, 768),
-                           ((SMALL,) * 3, (LARGE,) * 3, (LARGE, SMALL, SMALL) * 9, (LARGE,) * 3)),
+    "unireplknet_s": Layout((96, 192, 384, 768),
+                            ((SMALL,) * 3, (LARGE,) * 3, (LARGE, SMALL, SMALL) * 9, (LARGE,) * 3)),
     # For CPU minutes: at 128x96 as many cells as at 256x192.
-    "unireplknet_quick": Trunk((16, 32, 64, 128), ((SMALL,), (LARGE,), (LARGE, SMALL), (LARGE,)), stride=2),
+    "unireplknet_quick": Layout((16, 32, 64, 128), ((SMALL,), (LARGE,), (LARGE, SMALL), (LARGE,)), stride=2),
 }
 
 
@@ -83,7 +83,7 @@ def _down(in_channels: int, out_channels: int, stride: int = 2) -> nn.Sequential
                          LayerNorm2d(out_channels, eps=1e-6))
 
 
-def _trunk(layout: Trunk, drop_path: float) -> nn.ModuleList:
+def _trunk(layout: Layout, drop_path: float) -> nn.ModuleList:
     """Four stages at 1, 2, 4 and 8 times the stem's stride, each beginning with its downsampling."""
     rates = iter(torch.linspace(0, drop_path, sum(map(len, layout.kernels)), device="cpu").tolist())
     stages, channels = [], 3
@@ -126,7 +126,7 @@ class DySample(nn.Module):
 class GatedUniPose(nn.Module):
     """Trunk, top-down path of three DySample steps, heatmaps."""
 
-    def __init__(self, layout: Trunk, drop_path: float, dim: int, num_keypoints: int) -> None:
+    def __init__(self, layout: Layout, drop_path: float, dim: int, num_keypoints: int) -> None:
         super().__init__()
         self.stages = _trunk(layout, drop_path)
         self.lateral = nn.ModuleList(nn.Conv2d(width, dim, 1) for width in layout.widths)

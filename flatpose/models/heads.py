@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
+
 import torch
 from torch import Tensor, nn
 
@@ -85,14 +87,13 @@ def build_head(setting: Setting, channels: int, stride: int, maps_per_keypoint: 
     return RegressionHead(channels, setting.num_keypoints)
 
 
-class TrunkAndHead(nn.Module):
-    """A network that is nothing but its trunk and its head."""
+class PoseNet(nn.Sequential):
+    """Named parts that run one after the other: a trunk, perhaps deconvolutions, a head."""
 
-    def __init__(self, trunk: nn.Module, head: nn.Module) -> None:
-        super().__init__()
-        self.trunk, self.head = trunk, head
+    def __init__(self, **parts: nn.Module) -> None:
+        super().__init__(OrderedDict(parts))
 
     def forward(self, images: Tensor) -> dict[str, Tensor]:
-        """(B, 3, H, W) normalised -> heatmap (B, K, H / stride, W / stride), or logits simcc_x and simcc_y."""
-        output = self.head(self.trunk(images))
+        """(B, 3, H, W) normalised -> heatmap (B, K, H / stride, W / stride), or simcc_x and simcc_y, or coords."""
+        output = super().forward(images)
         return output if isinstance(output, dict) else {"heatmap": output}

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from flatpose.config import HRNetConfig
 from flatpose.errors import SpecError, nearest
 from flatpose.models.backbones import OUTPUT_STRIDE_16, Backbone, create_timm, load_start
-from flatpose.models.heads import TrunkAndHead, build_head
+from flatpose.models.heads import PoseNet, build_head
 from flatpose.models.setting import Setting, Start
 
 
@@ -57,17 +57,17 @@ class HRNetTrunk(nn.Module):
     def __init__(self, name: str, start: Start, *, stages: int = 4, all_branches: bool = False) -> None:
         super().__init__()
         net = _create(name, start)
-        if stages == 3:
-            del net.transition3, net.stage4
         last = list(net.stage4 if stages == 4 else net.stage3)[-1]
-        widths = list(last.num_in_chs)
+        widths = tuple(last.num_in_chs)
         if not all_branches:
             last.fuse_layers = nn.ModuleList([last.fuse_layers[0]])
             widths = widths[:1]
+        if stages == 3:
+            net.transition3, net.stage4 = nn.ModuleList(nn.Identity() for _ in widths), nn.Identity()
         if isinstance(start, str) or name in SMALL_HRNET:
             load_start(net, name, start)
-        self.net, self.stages, self.widths = net, stages, tuple(widths)
-        self.channels, self.stride = self.widths[0], trunk_stride(name)
+        self.net, self.widths = net, widths
+        self.channels, self.stride = widths[0], trunk_stride(name)
 
     def forward(self, images: Tensor) -> Tensor:
         """The finest branch."""
@@ -75,18 +75,7 @@ class HRNetTrunk(nn.Module):
 
     def maps(self, images: Tensor) -> list[Tensor]:
         """The outputs of the last fusion, finest first: one map, or all of them with ``all_branches``."""
-        net = self.net
-        x = net.act1(net.bn1(net.conv1(images)))
-        x = net.act2(net.bn2(net.conv2(x)))
-        x = net.layer1(x)
-        maps = net.stage2([transition(x) for transition in net.transition1])
-        maps = net.stage3(_widen(net.transition2, maps))
-        return maps if self.stages == 3 else net.stage4(_widen(net.transition3, maps))
-
-
-def _widen(transitions: nn.ModuleList, maps: list[Tensor]) -> list[Tensor]:
-    """Inputs of the next stage: the branches as they are, and a new one made from the coarsest."""
-    return [maps[i] if isinstance(t, nn.Identity) else t(maps[-1]) for i, t in enumerate(transitions)]
+        return self.net(images)[1:]  # timm's first feature is the stem
 
 
 def _create(name: str, start: Start) -> Any:
@@ -124,8 +113,8 @@ def build_trunk(name: str, start: Start, *, drop_path: float = 0.0, pyramid: boo
     return Backbone(name, start, drop_path, levels=4 if pyramid else 1)
 
 
-def build(config: HRNetConfig, setting: Setting) -> TrunkAndHead:
+def build(config: HRNetConfig, setting: Setting) -> PoseNet:
     """HRNet for a heatmap codec of its trunk's stride; raises SpecError for another codec."""
     setting.require("heatmap", "HRNet", trunk_stride(config.backbone))
     trunk = HRNetTrunk(config.backbone, setting.start)
-    return TrunkAndHead(trunk, build_head(setting, trunk.channels, trunk.stride))
+    return PoseNet(trunk=trunk, head=build_head(setting, trunk.channels, trunk.stride))

@@ -52,9 +52,8 @@ def build(config: SARConfig, setting: Setting) -> SAR:
     """SAR for its own codec at the stride of its map; raises SpecError for another."""
     deconvs = 0 if is_hrnet(config.backbone) else 3
     setting.require("sar", "SAR", trunk_stride(config.backbone) >> deconvs)
-    trunk: nn.Module = build_trunk(config.backbone, setting.start)
-    channels = trunk.channels
-    if deconvs:
-        upsampling, channels = deconv_stack(channels, deconvs, config.deconv_dim)
-        trunk = nn.Sequential(trunk, upsampling)
-    return SAR(trunk, channels, setting.num_keypoints)
+    trunk = build_trunk(config.backbone, setting.start)
+    if not deconvs:
+        return SAR(trunk, trunk.channels, setting.num_keypoints)
+    upsampling, channels = deconv_stack(trunk.channels, deconvs, config.deconv_dim)
+    return SAR(nn.Sequential(trunk, upsampling), channels, setting.num_keypoints)

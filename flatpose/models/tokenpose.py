@@ -26,14 +26,7 @@ _Norm = partial(nn.LayerNorm, eps=1e-5)
 
 
 class TokenPose(nn.Module):
-    """Trunk, tokens, transformer, MLP head.
-
-    Args:
-        config: Variant.
-        trunk: Images to the stride-4 map.
-        map_size: Its (height, width); also the heatmap's.
-        num_keypoints: K.
-    """
+    """Trunk, tokens, transformer, MLP head; ``map_size`` (height, width) is the trunk's map's and the heatmap's."""
 
     def __init__(self, config: TokenPoseConfig, trunk: HRNetTrunk, map_size: tuple[int, int],
                  num_keypoints: int) -> None:
@@ -90,10 +83,11 @@ def build(config: TokenPoseConfig, setting: Setting) -> TokenPose:
     stride = trunk_stride(config.backbone)
     setting.require("heatmap", "TokenPose", stride)
     height, width = setting.grid(stride)
-    for count, parts, what, field in (
-            (width, config.patch_size[0], "columns", "patch_size"), (height, config.patch_size[1], "rows", "patch_size"),
-            (config.depth, config.groups, "blocks", "groups"),
-            (config.embed_dim, config.num_heads, "channels", "num_heads")):
+    patch_width, patch_height = config.patch_size
+    for count, parts, what, field in ((width, patch_width, "columns", "patch_size"),
+                                      (height, patch_height, "rows", "patch_size"),
+                                      (config.depth, config.groups, "blocks", "groups"),
+                                      (config.embed_dim, config.num_heads, "channels", "num_heads")):
         if count % parts:
             raise SpecError(f"{count} {what} are not a multiple of {parts}", where=f"model.{field}")
     return TokenPose(config, HRNetTrunk(config.backbone, setting.start, stages=3), (height, width),
