@@ -16,7 +16,7 @@ from flatpose.models.setting import Setting
 def build(config: BaselineConfig, setting: Setting) -> PoseNet:
     """The network of a BaselineConfig; raises SpecError when head, stride and codec do not fit together."""
     stride = trunk_stride(config.backbone) >> config.num_deconvs
-    setting.require(config.head, f"head {config.head!r} after {config.num_deconvs} deconvolutions", stride)
+    setting.require(config.head, f"head {config.head!r}", stride)
     backbone = build_trunk(config.backbone, setting.start)
     deconvs, channels = deconv_stack(backbone.channels, config.num_deconvs, config.deconv_dim)
     return PoseNet(backbone=backbone, deconvs=deconvs, head=build_head(setting, channels, stride))
