@@ -29,31 +29,24 @@ ATTENTION_MEMORY = 0.99  # of the running mean over blocks
 
 
 class SHaRPose(nn.Module):
-    """Both stages.
+    """Both stages on timm's VisionTransformer, whose patch convolution, blocks and norm are used."""
 
-    Args:
-        vit: timm's VisionTransformer; its patch convolution, blocks and norm are used.
-        grid: Cells (height, width) of the coarse stage; the fine one has twice as many each way.
-        map_size: Heatmap (height, width).
-        num_keypoints: K.
-        alpha: Share of the cells that are refined.
-        threshold: Quality from which on the coarse answer stays, in evaluation; None refines everybody.
-    """
-
-    def __init__(self, vit: Any, grid: tuple[int, int], map_size: tuple[int, int], num_keypoints: int, alpha: float,
-                 threshold: float | None) -> None:
+    def __init__(self, config: SHaRPoseConfig, setting: Setting, vit: Any) -> None:
         super().__init__()
-        dim, cells = vit.embed_dim, grid[0] * grid[1]
-        self.grid, self.map_size, self.num_keypoints, self.threshold = grid, map_size, num_keypoints, threshold
-        self.num_refined = math.ceil(alpha * cells)
+        patch = patch_size(config.backbone)
+        self.grid = setting.grid(2 * patch)  # cells of the coarse stage; the fine one has twice as many each way
+        self.map_size = setting.grid(patch // 4)
+        self.num_keypoints, self.threshold = setting.num_keypoints, config.threshold
+        dim, cells = vit.embed_dim, self.grid[0] * self.grid[1]
+        self.num_refined = math.ceil(config.alpha * cells)
         self.patches, self.blocks, self.norm = vit.patch_embed.proj, vit.blocks, vit.norm
         self.positions = nn.ParameterList([torch.zeros(1, cells, dim), torch.zeros(1, 4 * cells, dim)])
-        self.keypoint_tokens = nn.Parameter(torch.zeros(1, num_keypoints, dim))
+        self.keypoint_tokens = nn.Parameter(torch.zeros(1, self.num_keypoints, dim))
         self.quality_token = nn.Parameter(torch.zeros(1, 1, dim))
         self.reuse = nn.Sequential(nn.LayerNorm(dim), nn.Linear(dim, 4 * dim), nn.GELU(), nn.Linear(4 * dim, dim))
         self.quality = nn.Sequential(nn.LayerNorm(dim), nn.Linear(dim, dim), nn.GELU(), nn.Linear(dim, dim), nn.GELU(),
                                      nn.Linear(dim, 1), nn.GELU())
-        self.head = _head(dim, map_size[0] * map_size[1])
+        self.head = _head(dim, self.map_size[0] * self.map_size[1])
         for part in (self.reuse, self.quality, self.head):
             part.apply(init_linear)
 
@@ -160,12 +153,11 @@ def _head(dim: int, cells: int) -> nn.Sequential:
 
 def build(config: SHaRPoseConfig, setting: Setting) -> SHaRPose:
     """SHaRPose; raises SpecError unless the codec makes heatmaps of a quarter of a patch and the size fits."""
-    patch = patch_size(config.backbone)
-    setting.require("heatmap", "SHaRPose", patch // 4)
-    grid, map_size = setting.grid(2 * patch), setting.grid(patch // 4)
+    setting.require("heatmap", "SHaRPose", patch_size(config.backbone) // 4)
+    setting.grid(2 * patch_size(config.backbone))
     vit, code = build_vit(config.backbone, setting, num_heads=config.num_heads, drop_path=config.drop_path,
                           norm_eps=NORM_EPS, position=False)
-    model = SHaRPose(vit, grid, map_size, setting.num_keypoints, config.alpha, config.threshold)
+    model = SHaRPose(config, setting, vit)
     if code is not None:
         model.start_positions(code)
     return model

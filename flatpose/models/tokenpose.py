@@ -26,16 +26,15 @@ _Norm = partial(nn.LayerNorm, eps=1e-5)
 
 
 class TokenPose(nn.Module):
-    """Trunk, tokens, transformer, MLP head; ``map_size`` (height, width) is the trunk's map's and the heatmap's."""
+    """Trunk, tokens, transformer, MLP head."""
 
-    def __init__(self, config: TokenPoseConfig, trunk: HRNetTrunk, map_size: tuple[int, int],
-                 num_keypoints: int) -> None:
+    def __init__(self, config: TokenPoseConfig, setting: Setting, trunk: HRNetTrunk) -> None:
         super().__init__()
-        dim, (patch_w, patch_h) = config.embed_dim, config.patch_size
-        self.num_keypoints, self.map_size, self.patch_size = num_keypoints, map_size, config.patch_size
+        dim, (patch_w, patch_h), map_size = config.embed_dim, config.patch_size, setting.grid(trunk.stride)
+        self.num_keypoints, self.map_size, self.patch_size = setting.num_keypoints, map_size, config.patch_size
         self.trunk = trunk
         self.to_tokens = nn.Linear(patch_w * patch_h * trunk.channels, dim)
-        self.keypoint_tokens = nn.Parameter(torch.empty(1, num_keypoints, dim))
+        self.keypoint_tokens = nn.Parameter(torch.empty(1, self.num_keypoints, dim))
         position = sine_position_2d(map_size[0] // patch_h, map_size[1] // patch_w, dim)
         # A parameter as in the official code, where checkpoints hold it and published sizes count it; never trained.
         self.position = nn.Parameter(position[None], requires_grad=False)
@@ -90,5 +89,4 @@ def build(config: TokenPoseConfig, setting: Setting) -> TokenPose:
                                       (config.embed_dim, config.num_heads, "channels", "num_heads")):
         if count % parts:
             raise SpecError(f"{count} {what} are not a multiple of {parts}", where=f"model.{field}")
-    return TokenPose(config, HRNetTrunk(config.backbone, setting.start, stages=3), (height, width),
-                     setting.num_keypoints)
+    return TokenPose(config, setting, HRNetTrunk(config.backbone, setting.start, stages=3))

@@ -53,11 +53,15 @@ def build_vit(name: str, setting: Setting, *, num_heads: int, drop_path: float, 
         "img_size": setting.image_size[::-1], "class_token": False, "global_pool": "", "num_classes": 0,
         "num_heads": num_heads, "drop_path_rate": drop_path, "norm_layer": partial(nn.LayerNorm, eps=norm_eps),
         "pos_embed": "learn" if position else "none"}
-    width = _width(name)
-    if width % num_heads:
-        raise SpecError(f"{width} channels cannot be split into {num_heads} heads", where="model.num_heads")
-    small = SMALL_VIT.get(name)
-    net = VisionTransformer(**small, **options) if small else create_timm(name, False, **options)
+    if not (name in SMALL_VIT or (name.startswith("vit_") and timm.is_model(name))):
+        known = [*timm.list_models("vit_*_patch16_224"), *SMALL_VIT]
+        raise SpecError(f"timm has no plain ViT {name!r}", where="model.backbone", hint=nearest(name, known))
+    try:
+        small = SMALL_VIT.get(name)
+        net = VisionTransformer(**small, **options) if small else create_timm(name, False, **options)
+    except AssertionError:  # timm's, without a message for the user
+        raise SpecError(f"the channels of {name} cannot be split into {num_heads} heads",
+                        where="model.num_heads") from None
     if not setting.start:
         return net, None
     state = _start_state(name, setting.start)
@@ -86,15 +90,6 @@ class ViTTrunk(nn.Module):
     def forward(self, images: Tensor) -> Tensor:
         """The tokens after the last norm, as a map."""
         return self.net.forward_features(images).transpose(1, 2).unflatten(2, self.grid)
-
-
-def _width(name: str) -> int:
-    if name in SMALL_VIT:
-        return SMALL_VIT[name]["embed_dim"]
-    if not (name.startswith("vit_") and timm.is_model(name)):
-        known = [*timm.list_models("vit_*_patch16_224"), *SMALL_VIT]
-        raise SpecError(f"timm has no plain ViT {name!r}", where="model.backbone", hint=nearest(name, known))
-    return {"tiny": 192, "small": 384, "base": 768, "large": 1024, "huge": 1280}[name.split("_")[1]]
 
 
 def _start_state(name: str, start: Start) -> dict[str, Tensor]:
