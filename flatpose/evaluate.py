@@ -41,6 +41,14 @@ def evaluate(run: RunConfig, data: PoseData, codec: Codec, networks: dict[str, n
     return results
 
 
+def main_metric(network: nn.Module, *, run: RunConfig, data: PoseData, codec: Codec, accelerator: Accelerator,
+                reporter: Reporter) -> float:
+    """The benchmark's main metric (0 to 1) of one network on the first box source."""
+    persons, _ = boxes(data, run.eval.box_sources[0])
+    predictions = predict(network, codec, persons, data, run, accelerator, reporter)
+    return float(score(predictions, data, run.eval, run.codec)["metrics"][benchmarks.get(data.task).main_metric])
+
+
 def boxes(data: PoseData, source: str) -> tuple[list[Person], str]:
     """The persons to run on, and the box source's name for the tables: ``gt`` or ``det:<file>``."""
     if source == "gt":

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 import torch.nn.functional as F
@@ -168,14 +169,13 @@ def heatmap_oks(heatmap: Tensor, label: Tensor, weights: Tensor, sigmas: Sequenc
 
 
 def _kl(loss: LossConfig, keypoints: KeypointSet) -> Loss:
-    return Loss(lambda outputs, targets: simcc_kl(outputs, targets, beta=loss.beta, target_softmax=loss.target_softmax,
-                                                  summed_persons=loss.summed_persons), all_keypoints)
+    return Loss(partial(simcc_kl, beta=loss.beta, target_softmax=loss.target_softmax,
+                        summed_persons=loss.summed_persons), all_keypoints)
 
 
 def _two_stage(loss: LossConfig, keypoints: KeypointSet) -> Loss:
-    return Loss(lambda outputs, targets: two_stage_mse(outputs, targets, sigmas=keypoints.sigmas,
-                                                       quality_weight=loss.quality_weight,
-                                                       quality_start=loss.quality_start), two_stage_counts)
+    return Loss(partial(two_stage_mse, sigmas=keypoints.sigmas, quality_weight=loss.quality_weight,
+                        quality_start=loss.quality_start), two_stage_counts)
 
 
 LOSSES: dict[str, tuple[Callable[[LossConfig, KeypointSet], Loss], str]] = {

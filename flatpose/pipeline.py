@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import sys
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,18 +14,17 @@ from accelerate import Accelerator
 from accelerate.utils import set_seed
 from torch import nn
 
-from flatpose import benchmarks
 from flatpose.ceiling import ceiling
-from flatpose.codecs import Codec, build_codec
+from flatpose.codecs import build_codec
 from flatpose.complexity import measure
 from flatpose.config import AugmentConfig, RunConfig, TrainConfig
 from flatpose.data import PoseData, find_root, load
 from flatpose.data.loader import Crops, normalise
-from flatpose.evaluate import box_sources, evaluate
+from flatpose.evaluate import box_sources, evaluate, main_metric
 from flatpose.losses import build_loss
 from flatpose.models import build_model
 from flatpose.progress import Reporter
-from flatpose.train import Judge, Trained, Trainer, build_accelerator, save_weights, step_batch
+from flatpose.train import Trained, Trainer, build_accelerator, save_weights, step_batch
 
 WEIGHTS = "weights.safetensors"
 CALIBRATION_CROPS, CALIBRATION_BATCH = 256, 64
@@ -61,10 +61,10 @@ def execute(run: RunConfig, *, seed: int, data_root: Path | None, work_dir: Path
     batch = _batch_facts(run.train, len(crops), accelerator)
     if batch["processes"] > 1 or batch["effective_batch"] != run.train.batch_size:
         reporter.message(_in_words(batch))
-    judge = _judge(run, data, codec, accelerator, reporter) if run.train.eval_every else None
+    judge = partial(main_metric, run=run, data=data, codec=codec, accelerator=accelerator, reporter=reporter)
     trained = Trainer(run.train, crops, codec, loss, model, accelerator, work_dir, seed, reporter, judge).run()
     if accelerator.is_main_process:
-        save_weights(work_dir / WEIGHTS, next(iter(trained.networks.values())))
+        save_weights(work_dir / WEIGHTS, trained.best)
     results = evaluate(run, data, codec, trained.networks, accelerator, reporter)
     return {"data": _data_facts(data, run),
             "train": {**batch, **_train_facts(run.train, trained, accelerator, precision_reason)},
@@ -111,18 +111,6 @@ def _ceiling(run: RunConfig, data: PoseData) -> dict[str, Any]:
     return {"kind": "ceiling", "weights": None, "box_source": "gt", "flip_test": False,
             "score_rule": "ground truth encoded and decoded", "metrics": ceiling(run.codec, run.image_size, data),
             "images": len(data.val.image_ids), "predictions": len(data.val.persons)}
-
-
-def _judge(run: RunConfig, data: PoseData, codec: Codec, accelerator: Accelerator, reporter: Reporter) -> Judge:
-    """Evaluation while training: the first box source alone."""
-    first = replace(run, eval=replace(run.eval, box_sources=run.eval.box_sources[:1]))
-
-    def judge(networks: dict[str, nn.Module]) -> float:
-        best = dict(list(networks.items())[:1])
-        (result,) = evaluate(first, data, codec, best, accelerator, reporter)
-        return float(result["metrics"][benchmarks.get(data.task).main_metric])
-
-    return judge
 
 
 def _data_facts(data: PoseData, run: RunConfig) -> dict[str, Any]:

@@ -14,12 +14,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from accelerate import Accelerator
 from accelerate.utils import set_seed
 from safetensors.torch import save
 from torch import Tensor, nn
 
-from flatpose.codecs import HeatmapCodec, Outputs, SimCCCodec
+from flatpose.codecs import Codec, Outputs, build_codec
 from flatpose.config import (
     AugmentConfig,
     CodecConfig,
@@ -31,14 +30,15 @@ from flatpose.config import (
     SimCCCodecConfig,
     TrainConfig,
 )
-from flatpose.data import PoseData, load
+from flatpose.data import load
 from flatpose.data.loader import Crops, ImageCache
-from flatpose.evaluate import evaluate
+from flatpose.evaluate import main_metric
 from flatpose.io import write_bytes, write_json
 from flatpose.losses import Loss, all_keypoints, joints_mse, simcc_kl
-from flatpose.models.backbones import Start, start_file
-from flatpose.models.heads import SimCCHead, deconv_stack, heatmap_conv
-from flatpose.models.hrnet import build_trunk, trunk_stride
+from flatpose.models.backbones import start_file
+from flatpose.models.heads import build_head, deconv_stack, heatmap_conv
+from flatpose.models.hrnet import Trunk, build_trunk
+from flatpose.models.setting import Setting, Start
 from flatpose.models.vit import SMALL_VIT, ViTTrunk
 from flatpose.progress import SILENT, Reporter
 from flatpose.train import Trainer, build_accelerator
@@ -49,6 +49,7 @@ TRAIN = TrainConfig(epochs=12, batch_size=32, lr=2e-3, warmup_epochs=0.2, ema_de
                     precision="no", eval_every=1)
 AUGMENT = AugmentConfig(rotation=20.0, scale=0.2, half_body=0.1, brightness=0.2)
 SIMCC = SimCCCodecConfig(split_ratio=4.0, sigma=6.0)
+STRAIGHT = EvalConfig(flip_test=False)
 HEATMAP_STRIDE, HEATMAP_CELLS = 8, (IMAGE_SIZE[0] // 8) * (IMAGE_SIZE[1] // 8)
 TRUNK = "trunk.net."
 CACHE_BYTES = 4 << 30  # every decoded image
@@ -57,20 +58,16 @@ CACHE_BYTES = 4 << 30  # every decoded image
 class TwoHeads(nn.Module):
     """One trunk under both paradigms: heatmaps of stride 8 (a finer trunk's own), and SimCC on the trunk's own map."""
 
-    def __init__(self, backbone: str, start: Start, num_keypoints: int) -> None:
+    def __init__(self, backbone: str, setting: Setting) -> None:
         super().__init__()
-        if backbone in SMALL_VIT:
-            self.trunk: nn.Module = ViTTrunk(backbone, start, IMAGE_SIZE)
-            channels, stride = self.trunk.channels, self.trunk.stride
-        else:
-            self.trunk, channels = build_trunk(backbone, start)
-            stride = trunk_stride(backbone)
+        self.trunk: Trunk | ViTTrunk = (ViTTrunk(backbone, setting) if backbone in SMALL_VIT
+                                        else build_trunk(backbone, setting.start))
+        channels, stride = self.trunk.channels, self.trunk.stride
         steps = max(0, (stride // HEATMAP_STRIDE).bit_length() - 1)
         self.heatmap_stride = stride >> steps
         self.deconvs, fine = deconv_stack(channels, steps, 48)
-        self.heatmap = heatmap_conv(fine, num_keypoints)
-        cells = (IMAGE_SIZE[0] // stride) * (IMAGE_SIZE[1] // stride)
-        self.simcc = SimCCHead(channels, cells, num_keypoints, IMAGE_SIZE, SIMCC.split_ratio)
+        self.heatmap = heatmap_conv(fine, setting.num_keypoints)
+        self.simcc = build_head(setting, channels, stride)
 
     def forward(self, images: Tensor) -> Outputs:
         """heatmap, simcc_x and simcc_y of the same features."""
@@ -81,12 +78,13 @@ class TwoHeads(nn.Module):
 class TwoCodecs:
     """Targets of both paradigms; their keypoint weights differ at most in a cell along the border."""
 
-    def __init__(self, heatmap: HeatmapCodec, simcc: SimCCCodec) -> None:
-        self.heatmap, self.simcc = heatmap, simcc
+    def __init__(self, codecs: dict[str, Codec]) -> None:
+        self.codecs = codecs
 
     def encode(self, keypoints: Tensor, weights: Tensor) -> Outputs:
-        """The union of both codecs' targets."""
-        return {**self.heatmap.encode(keypoints, weights), **self.simcc.encode(keypoints, weights)}
+        """The union of the codecs' targets."""
+        encoded = (codec.encode(keypoints, weights) for codec in self.codecs.values())
+        return {name: target for targets in encoded for name, target in targets.items()}
 
 
 def both_losses(outputs: Outputs, targets: Outputs) -> tuple[Tensor]:
@@ -103,7 +101,7 @@ def pretrain(backbone: str, work_dir: Path, target: Path, *, start: Start = Fals
         backbone: A small backbone, or any name that ``build_trunk`` knows.
         work_dir: Checkpoints, the log and the best weights.
         target: The safetensors file; it holds the trunk in half precision, under the names of timm's network.
-        start: Where the trunk itself starts: False (random), True (timm's weights) or a file.
+        start: Where the trunk itself starts.
         embedded: Images to train and to validate on.
         recipe: Optimiser and schedule; ``eval_every=1`` gives the card its curve.
         reporter: Told about progress.
@@ -111,23 +109,25 @@ def pretrain(backbone: str, work_dir: Path, target: Path, *, start: Start = Fals
     data = load(DataConfig(embedded=embedded), None, reporter=reporter)
     accelerator, _ = build_accelerator(recipe)
     set_seed(0)
-    model = TwoHeads(backbone, start, len(data.keypoint_set))
-    heatmap = HeatmapCodecConfig(stride=model.heatmap_stride)
-    heads: dict[str, CodecConfig] = {"heatmap": heatmap, "simcc": SIMCC}
-    codecs = TwoCodecs(HeatmapCodec(heatmap, IMAGE_SIZE, len(data.keypoint_set)),
-                       SimCCCodec(SIMCC, IMAGE_SIZE, len(data.keypoint_set)))
+    model = TwoHeads(backbone, Setting(SIMCC, IMAGE_SIZE, len(data.keypoint_set), start))
+    heads: dict[str, CodecConfig] = {"heatmap": HeatmapCodecConfig(stride=model.heatmap_stride), "simcc": SIMCC}
+    codecs = {name: build_codec(config, IMAGE_SIZE, len(data.keypoint_set)) for name, config in heads.items()}
     crops = Crops(data.train.persons, data.keypoint_set, IMAGE_SIZE, udp=False, augment=AUGMENT)
     crops.cache = ImageCache(CACHE_BYTES)
 
-    def mean_ap(networks: dict[str, nn.Module]) -> float:
-        best = dict(list(networks.items())[:1])
-        return sum(_ap(heads, codecs, best, data, accelerator, reporter).values()) / len(heads)
+    def validation_ap(network: nn.Module) -> dict[str, float]:
+        """AP of each head on the validation images: true boxes, no flip test."""
+        return {name: main_metric(network, run=RunConfig(image_size=IMAGE_SIZE, codec=config, eval=STRAIGHT), data=data,
+                                  codec=codecs[name], accelerator=accelerator, reporter=reporter)
+                for name, config in heads.items()}
+
+    def judge(network: nn.Module) -> float:
+        return sum(validation_ap(network).values()) / len(heads)
 
     loss = Loss(both_losses, all_keypoints)
-    trained = Trainer(recipe, crops, codecs, loss, model, accelerator, work_dir, 0, reporter, mean_ap).run()
-    best = dict(list(trained.networks.items())[:1])
+    trained = Trainer(recipe, crops, TwoCodecs(codecs), loss, model, accelerator, work_dir, 0, reporter, judge).run()
     state = {name.removeprefix(TRUNK): value.half() if value.is_floating_point() else value
-             for name, value in next(iter(best.values())).state_dict().items() if name.startswith(TRUNK)}
+             for name, value in trained.best.state_dict().items() if name.startswith(TRUNK)}
     write_bytes(target, save({name: value.contiguous() for name, value in state.items()}))
     write_json(target.with_suffix(".json"), {
         "command": " ".join(["python -m flatpose.pretrain", *sys.argv[1:]]), "start": start,
@@ -136,19 +136,8 @@ def pretrain(backbone: str, work_dir: Path, target: Path, *, start: Start = Fals
         "seconds": round(sum(row["seconds"] for row in trained.log)),
         "train_loss": [round(row["loss"], 5) for row in trained.log],
         "validation_mean_ap": [round(row["metric"], 4) for row in trained.log if "metric" in row],
-        "validation_ap": _ap(heads, codecs, best, data, accelerator, reporter)})
+        "validation_ap": {name: round(value, 4) for name, value in validation_ap(trained.best).items()}})
     return target
-
-
-def _ap(heads: dict[str, CodecConfig], codecs: TwoCodecs, networks: dict[str, nn.Module], data: PoseData,
-        accelerator: Accelerator, reporter: Reporter) -> dict[str, float]:
-    """AP of each head on the validation images: true boxes, no flip test."""
-    found = {}
-    for name, config in heads.items():
-        run = RunConfig(image_size=IMAGE_SIZE, codec=config, eval=EvalConfig(flip_test=False))
-        (result,) = evaluate(run, data, getattr(codecs, name), networks, accelerator, reporter)
-        found[name] = round(float(result["metrics"]["AP"]), 4)
-    return found
 
 
 def main(arguments: list[str] | None = None) -> None:

@@ -35,8 +35,8 @@ CHECKPOINT_SECONDS = 20.0  # short epochs are cheaper to repeat than to save
 SHORT_EPOCH_SECONDS = 5.0  # a stop request waits for the end of an epoch that takes less
 BEST = "best.safetensors"
 Batch = dict[str, Tensor]
-Judge = Callable[[dict[str, nn.Module]], float]
-"""The main metric of the first of some networks, higher is better."""
+Judge = Callable[[nn.Module], float]
+"""The main metric of a network, higher is better."""
 
 
 @dataclass(frozen=True)
@@ -47,6 +47,11 @@ class Trained:
     ema: nn.Module | None
     ema_decay: float | None
     log: list[LogRow]
+
+    @property
+    def best(self) -> nn.Module:
+        """The averaged network, or the raw one where there is no average."""
+        return self.model if self.ema is None else self.ema
 
     @property
     def networks(self) -> dict[str, nn.Module]:
@@ -144,7 +149,7 @@ class Trainer:
         accelerator: From :func:`build_accelerator`.
         work_dir: Checkpoints and log.
         seed: Of the order of persons.
-        reporter: Told about progress.
+        reporter: Shows the progress.
         judge: Called every ``config.eval_every`` epochs and after the last one; the weights with its highest value
             are kept as ``best.safetensors``.
 
@@ -288,11 +293,11 @@ class Trainer:
     def _evaluate(self, judge: Judge) -> None:
         """Add the metric to the epoch's row, and keep the weights when no epoch before was as good."""
         self._share_buffers()
-        networks = self._trained().networks
+        network = self._trained().best
         before = [row["metric"] for row in self.log[:-1] if "metric" in row]
-        self.log[-1]["metric"] = found = judge(networks)
+        self.log[-1]["metric"] = found = judge(network)
         if self.accelerator.is_main_process and found > max(before, default=-math.inf):
-            save_weights(self.work_dir / BEST, next(iter(networks.values())))
+            save_weights(self.work_dir / BEST, network)
         self._show_progress()
 
     def _trained(self) -> Trained:

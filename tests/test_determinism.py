@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 from accelerate import Accelerator
+from test_train import fit
 from tiny import write_coco
 from torch import Tensor
 from torch.utils.data import DataLoader
@@ -18,11 +19,8 @@ from flatpose.config import BaselineConfig, EvalConfig, HeatmapCodecConfig, RunC
 from flatpose.data import PoseData, load_coco
 from flatpose.data.loader import Crops, EpochSampler
 from flatpose.evaluate import predict
-from flatpose.keypoints import COCO17
-from flatpose.losses import build_loss
 from flatpose.models import build_model
 from flatpose.progress import SILENT
-from flatpose.train import Trainer, build_accelerator
 
 RUN = RunConfig(image_size=(64, 64), codec=HeatmapCodecConfig(stride=32), eval=EvalConfig(batch_size=4),
                 model=BaselineConfig(backbone="resnet_quick", pretrained=False, num_deconvs=0),
@@ -45,17 +43,9 @@ def crops(data: PoseData) -> Crops:
     return Crops(data.train.persons, data.keypoint_set, RUN.image_size, udp=False, augment=RUN.augment, seed=3)
 
 
-def network() -> torch.nn.Module:
-    torch.manual_seed(0)
-    return build_model(RUN.model, RUN.codec, RUN.image_size, 17)
-
-
 def weights(data: PoseData, folder: Path) -> dict[str, Tensor]:
     """Of a short training with the current number of threads."""
-    accelerator, _ = build_accelerator(RUN.train)
-    codec, loss = build_codec(RUN.codec, RUN.image_size, 17), build_loss(RUN.loss, RUN.codec, COCO17)
-    trained = Trainer(RUN.train, crops(data), codec, loss, network(), accelerator, folder, 0).run()
-    return trained.model.state_dict()
+    return fit(RUN, crops(data), folder).model.state_dict()
 
 
 def test_batches_are_equal_to_the_bit_for_any_number_of_workers(data):
@@ -87,7 +77,9 @@ def test_another_number_of_threads_gives_nearly_the_same(data, tmp_path, threads
 
 def test_another_evaluation_batch_gives_nearly_the_same(data):
     """Convolutions of another batch size may add up in another order."""
-    model, codec = network(), build_codec(RUN.codec, RUN.image_size, 17)
+    torch.manual_seed(0)
+    model = build_model(RUN.model, RUN.codec, RUN.image_size, 17)
+    codec = build_codec(RUN.codec, RUN.image_size, 17)
     found = [predict(model, codec, data.val.persons, data, replace(RUN, eval=EvalConfig(batch_size=size)),
                      Accelerator(cpu=True), SILENT) for size in (1, 4)]
     assert found[0].scores == pytest.approx(found[1].scores, abs=1e-5)

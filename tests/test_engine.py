@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 from dataclasses import replace
-from pathlib import Path
 
 import cv2
 import numpy as np
@@ -14,18 +13,15 @@ from safetensors.torch import load_file
 from test_train import RUN, fit
 from tiny import write_coco
 
-import flatpose.train
-from flatpose.codecs import build_codec
 from flatpose.config import AugmentConfig, BaselineConfig, LossConfig, RegressionCodecConfig, TrainConfig
 from flatpose.data import load_coco, transforms
 from flatpose.data.loader import IMAGENET_MEAN, IMAGENET_STD, Crops, EpochSampler, normalise
 from flatpose.errors import RunError, SpecError
-from flatpose.keypoints import COCO17
-from flatpose.losses import Loss, all_keypoints, build_loss
+from flatpose.losses import Loss, all_keypoints
 from flatpose.models import build_model
 from flatpose.models.backbones import Backbone
 from flatpose.optim import build_optimizer
-from flatpose.train import BEST, Trainer, build_accelerator, step_batch
+from flatpose.train import BEST, step_batch
 from flatpose.training_log import TRACKERS
 
 
@@ -71,25 +67,15 @@ def test_normalise_is_its_formula_to_the_bit():
     assert torch.equal(normalise(images), expected.permute(0, 3, 1, 2))
 
 
-def judged(crops: Crops, folder: Path, answers: list[float]) -> tuple[list[dict], flatpose.train.Trained]:
-    """Train with a judge that gives these answers and keeps what it was shown."""
-    config, shown, given = replace(RUN.train, eval_every=1), [], iter(answers)
-
-    def judge(networks: dict[str, torch.nn.Module]) -> float:
-        name, network = next(iter(networks.items()))
-        assert name == "ema"
-        shown.append({key: value.clone() for key, value in network.state_dict().items()})
-        return next(given)
-
-    torch.manual_seed(0)
-    model = build_model(RUN.model, RUN.codec, RUN.image_size, 17)
-    codec, loss = build_codec(RUN.codec, RUN.image_size, 17), build_loss(RUN.loss, RUN.codec, COCO17)
-    accelerator, _ = build_accelerator(config)
-    return shown, Trainer(config, crops, codec, loss, model, accelerator, folder, 0, judge=judge).run()
-
-
 def test_the_best_weights_are_kept(data, tmp_path):
-    shown, trained = judged(crops_of(data), tmp_path, [0.1, 0.5, 0.3])
+    shown, answers = [], iter([0.1, 0.5, 0.3])
+
+    def judge(network: torch.nn.Module) -> float:
+        shown.append({key: value.clone() for key, value in network.state_dict().items()})
+        return next(answers)
+
+    run = replace(RUN, train=replace(RUN.train, eval_every=1))
+    trained = fit(run, crops_of(data), tmp_path, judge=judge)
     best = load_file(tmp_path / BEST)
     assert all(torch.equal(best[name], value) for name, value in shown[1].items())
     assert not all(torch.equal(best[name], value) for name, value in shown[2].items())

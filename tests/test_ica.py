@@ -8,9 +8,11 @@ import pytest
 import torch
 
 from flatpose.complexity import table6
+from flatpose.config import FlatPoseConfig
 from flatpose.models.ica import SemanticBias
-from flatpose.models.transformer import Attention, CoarseBlock, Style
+from flatpose.models.transformer import Attention, CoarseBlock
 
+SMALL = FlatPoseConfig(embed_dim=64)
 TOLERANCE = {torch.float32: 1e-5, torch.float64: 1e-12}
 
 
@@ -89,7 +91,7 @@ def test_zero_grid_and_mlp_is_plain_attention() -> None:
     bias = SemanticBias(64, 8)
     for parameter in (bias.grid, *bias.mlp.parameters()):
         torch.nn.init.zeros_(parameter)
-    block = CoarseBlock(Style(dim=64), bias).eval()
+    block = CoarseBlock(SMALL, bias).eval()
     tokens = torch.randn(2, 12, 64)
     with_ica = block(tokens)
     block.semantic_bias = None
@@ -98,7 +100,7 @@ def test_zero_grid_and_mlp_is_plain_attention() -> None:
 
 def test_permuting_tokens_permutes_the_block() -> None:
     torch.manual_seed(0)
-    block = CoarseBlock(Style(dim=64), make()).double()
+    block = CoarseBlock(SMALL, make()).double()
     tokens, order = harsh_tokens(), torch.randperm(13)
     torch.testing.assert_close(block(tokens)[:, order], block(tokens[:, order]))
 
@@ -121,7 +123,7 @@ def test_bf16_autocast_keeps_the_bias_in_float32() -> None:
     with torch.autocast("cpu", torch.bfloat16):
         out = bias(tokens)
         half = bias(tokens.bfloat16())
-        block = CoarseBlock(Style(dim=64), bias)
+        block = CoarseBlock(SMALL, bias)
         block(tokens).float().mean().backward()
     assert out.dtype == half.dtype == torch.float32
     torch.testing.assert_close(out, exact)
@@ -148,4 +150,4 @@ def test_compiled_form_gives_the_same_values_and_gradients() -> None:
 
 def test_table6_needs_ica() -> None:
     with pytest.raises(ValueError, match="standard attention"):
-        table6(CoarseBlock(Style(), None))
+        table6(CoarseBlock(SMALL, None))

@@ -100,9 +100,11 @@ def test_the_gradients_of_two_halves_add_up_to_that_of_the_batch(kind):
         torch.testing.assert_close(two, one, rtol=1e-6, atol=1e-9)
 
 
-def test_a_loss_that_does_not_fit_the_codec_is_refused():
-    with pytest.raises(SpecError, match="needs codec 'simcc'"):
-        build_loss(LossConfig(kind="kl"), HeatmapCodecConfig(), COCO17)
+@pytest.mark.parametrize(("kind", "codec"), [("kl", HeatmapCodecConfig()), ("sar", HeatmapCodecConfig()),
+                                             ("multi_mse", SimCCCodecConfig()), ("mse", SARCodecConfig())])
+def test_a_loss_that_does_not_fit_the_codec_is_refused(kind, codec):
+    with pytest.raises(SpecError, match="needs codec"):
+        build_loss(LossConfig(kind=kind), codec, COCO17)
 
 
 def quality_error(sigmas: list[float]) -> float:

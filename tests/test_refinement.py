@@ -5,15 +5,14 @@ from __future__ import annotations
 import pytest
 import torch
 
-from flatpose.models.refinement import RefineBlock, salience_head
-from flatpose.models.transformer import Style
-
-STYLE = Style(dim=32, num_heads=4)
+from flatpose.config import FlatPoseConfig, FlatPoseReadings
+from flatpose.models.refinement import RefineBlock
 
 
-def make(top_k=4, salience="none", ffn_on_all=False, head="linear", style=STYLE) -> RefineBlock:
+def make(top_k=4, salience="none", refine_ffn="selected", **readings) -> RefineBlock:
     torch.manual_seed(0)
-    return RefineBlock(style, top_k, salience_head(head, style.dim, 17), salience, ffn_on_all)
+    chosen = FlatPoseReadings(salience=salience, refine_ffn=refine_ffn, **readings)
+    return RefineBlock(FlatPoseConfig(embed_dim=32, num_heads=4, readings=chosen), top_k, num_keypoints=17)
 
 
 def context(length=12) -> torch.Tensor:
@@ -34,9 +33,9 @@ def test_only_the_top_k_tokens_change() -> None:
 
 
 @pytest.mark.parametrize("norm", ["pre", "post"])
-@pytest.mark.parametrize("ffn_on_all", [False, True])
-def test_k_full_is_cross_attention_over_all_tokens(ffn_on_all, norm) -> None:
-    block, tokens = make(top_k=12, ffn_on_all=ffn_on_all, style=Style(dim=32, num_heads=4, norm=norm)), context()
+@pytest.mark.parametrize("refine_ffn", ["selected", "all"])
+def test_k_full_is_cross_attention_over_all_tokens(refine_ffn, norm) -> None:
+    block, tokens = make(top_k=12, refine_ffn=refine_ffn, norm=norm), context()
     if norm == "pre":
         full = block.feed_forward(tokens + block.attention(block.norm(tokens), block.norm(tokens)))
     else:
@@ -45,22 +44,22 @@ def test_k_full_is_cross_attention_over_all_tokens(ffn_on_all, norm) -> None:
 
 
 def test_feed_forward_on_all_reaches_the_tokens_that_were_not_selected() -> None:
-    block, tokens = make(ffn_on_all=True), context()
+    block, tokens = make(refine_ffn="all"), context()
     updated = block(tokens)
     rest = torch.ones(3, 12, dtype=torch.bool).scatter(1, selection(block, tokens), False)
     torch.testing.assert_close(updated[rest], block.feed_forward(tokens)[rest])
 
 
-@pytest.mark.parametrize("ffn_on_all", [False, True])
-def test_permuting_tokens_permutes_the_block(ffn_on_all) -> None:
-    block, tokens, order = make(ffn_on_all=ffn_on_all, salience="gate"), context(), torch.randperm(12)
+@pytest.mark.parametrize("refine_ffn", ["selected", "all"])
+def test_permuting_tokens_permutes_the_block(refine_ffn) -> None:
+    block, tokens, order = make(refine_ffn=refine_ffn, salience="gate"), context(), torch.randperm(12)
     torch.testing.assert_close(block(tokens)[:, order], block(tokens[:, order]))
 
 
 @pytest.mark.parametrize(("salience", "trained"), [("none", False), ("gate", True), ("straight_through", True)])
 @pytest.mark.parametrize("head", ["linear", "mlp", "per_keypoint"])
 def test_gradient_of_the_salience_head(salience, trained, head) -> None:
-    block = make(salience=salience, head=head)
+    block = make(salience=salience, salience_head=head)
     block(context()).square().mean().backward()
     grads = [p.grad for p in block.salience_head.parameters()]
     assert all((g is not None and g.abs().sum() > 0) == trained for g in grads)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from test_peers_cnn import compare  # noqa: F401
+from test_peers import compare  # noqa: F401
 from tiny import write_coco
 from typer.testing import CliRunner, Result
 

@@ -24,7 +24,7 @@ from flatpose.losses import Loss, all_keypoints, build_loss
 from flatpose.models import build_model
 from flatpose.optim import build_optimizer, build_scheduler
 from flatpose.progress import SILENT, Relay, Reporter
-from flatpose.train import MovingAverage, Trained, Trainer, build_accelerator, step_batch
+from flatpose.train import Judge, MovingAverage, Trained, Trainer, build_accelerator, step_batch
 
 RUN = RunConfig(
     image_size=(64, 64), codec=HeatmapCodecConfig(stride=16),
@@ -44,14 +44,14 @@ def crops(tmp_path_factory: pytest.TempPathFactory) -> Crops:
     return Crops(data.train.persons, data.keypoint_set, RUN.image_size, udp=False, augment=RUN.augment)
 
 
-def fit(run: RunConfig, crops: Crops, work_dir: Path, loss: Loss | None = None, reporter: Reporter = SILENT
-        ) -> Trained:
+def fit(run: RunConfig, crops: Crops, work_dir: Path, loss: Loss | None = None, reporter: Reporter = SILENT,
+        judge: Judge | None = None) -> Trained:
     torch.manual_seed(0)
     model = build_model(run.model, run.codec, run.image_size, 17)
     accelerator, _ = build_accelerator(run.train)
     codec = build_codec(run.codec, run.image_size, 17)
     loss = loss or build_loss(run.loss, run.codec, COCO17)
-    return Trainer(run.train, crops, codec, loss, model, accelerator, work_dir, 0, reporter).run()
+    return Trainer(run.train, crops, codec, loss, model, accelerator, work_dir, 0, reporter, judge).run()
 
 
 def same(a: Trained, b: Trained) -> bool:

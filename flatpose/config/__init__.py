@@ -1,6 +1,5 @@
 """What a run is: pure, validated data. Imports no torch, so that specs load at once."""
 
-from flatpose.config.cnn_peers import HRNetConfig, RTMPoseConfig, SARConfig, SimCCConfig, SRPoseConfig
 from flatpose.config.codec import (
     CodecConfig,
     HeatmapCodecConfig,
@@ -8,7 +7,21 @@ from flatpose.config.codec import (
     SARCodecConfig,
     SimCCCodecConfig,
 )
-from flatpose.config.model import BaselineConfig, FlatPoseConfig, FlatPoseReadings, ModelConfig
+from flatpose.config.model import (
+    BaselineConfig,
+    FlatPoseConfig,
+    FlatPoseReadings,
+    GatedUniPoseConfig,
+    HRNetConfig,
+    ModelConfig,
+    RTMPoseConfig,
+    SARConfig,
+    SHaRPoseConfig,
+    SimCCConfig,
+    SRPoseConfig,
+    TokenPoseConfig,
+    ViTPoseConfig,
+)
 from flatpose.config.run import (
     AugmentConfig,
     BoxSource,
@@ -23,7 +36,6 @@ from flatpose.config.run import (
     spec_hash,
     to_dict,
 )
-from flatpose.config.vit_peers import GatedUniPoseConfig, SHaRPoseConfig, TokenPoseConfig, ViTPoseConfig
 
 __all__ = [
     "AugmentConfig", "BaselineConfig", "BoxSource", "CodecConfig", "DataConfig", "EmbeddedConfig", "EvalConfig",

@@ -16,9 +16,17 @@ def config(cls: type) -> type:
     return _dataclass(frozen=True, kw_only=True, config=options)(cls)
 
 
-Weights = Optional[str]
-"""Field of a model: a file of start weights for its backbone, in place of those that ``pretrained`` asks for.
+@config
+class BackboneConfig:
+    """What every network on a published backbone has."""
 
-A path, relative ones below the data root, to a state dict of timm's network, or torchvision's for a MobileNetV2. The
-statistics of batch normalisation are estimated anew from training crops.
-"""
+    kind: str
+    backbone: str
+    """timm's name, with the tag of the weights to start from where there are several; or a small one of ours."""
+    pretrained: bool = True
+    weights: Optional[str] = None
+    """A file of start weights for the backbone, in place of those that ``pretrained`` asks for.
+
+    A path, relative ones below the data root, to a state dict of timm's network, or torchvision's for a MobileNetV2.
+    The statistics of batch normalisation are estimated anew from training crops.
+    """

@@ -38,6 +38,7 @@ def build_model(config: ModelConfig, codec: CodecConfig, image_size: tuple[int, 
         tokenpose,
         vitpose,
     )
+    from flatpose.models.setting import Setting
 
     builders = {
         "baseline": baseline.build, "flatpose": flatpose.build, "hrnet": hrnet.build, "simcc": simcc.build,
@@ -45,4 +46,5 @@ def build_model(config: ModelConfig, codec: CodecConfig, image_size: tuple[int, 
         "vitpose": vitpose.build, "sharpose": sharpose.build, "gatedunipose": gatedunipose.build,
     }
     start = getattr(config, "weights", None) or config.pretrained if pretrained is None else pretrained
-    return builders[config.kind](config, codec, image_size, num_keypoints, start)  # type: ignore[operator]
+    setting = Setting(codec, image_size, num_keypoints, start)
+    return builders[config.kind](config, setting)  # type: ignore[operator]

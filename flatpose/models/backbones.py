@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pickle
 from pathlib import Path
-from typing import Any, Union
+from typing import Any
 
 import timm
 import torch
@@ -13,9 +13,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from flatpose.errors import RunError, SpecError, nearest
-
-Start = Union[bool, str]
-"""Where weights start: False at random, True from those published under the network's name, a str from that file."""
+from flatpose.models.setting import Start
 
 SMALL_BACKBONES: dict[str, tuple[str, dict[str, Any]]] = {
     "resnet_quick": ("test_resnet", {"channels": (16, 32, 96, 192), "stem_width": 8, "avg_down": False}),
@@ -33,39 +31,38 @@ WEIGHTS = Path(__file__).parent / "weights"
 
 
 class Backbone(nn.Module):
-    """The last feature map of a timm network: (B, 3, H, W) -> (B, channels, H / 32, W / 32), or / 16."""
+    """A timm network as feature extractor: normalised images (B, 3, H, W) -> (B, channels, H / stride, W / stride).
 
-    def __init__(self, name: str, start: Start, drop_path: float = 0.0) -> None:
+    Args:
+        name: timm's name or a small one, with ``_os16`` for output stride 16 instead of 32.
+        start: Where its weights start.
+        drop_path: Stochastic depth of the last block.
+        levels: Feature maps that :meth:`maps` gives: the coarsest alone, or all four (strides 4, 8, 16, 32).
+    """
+
+    def __init__(self, name: str, start: Start, drop_path: float = 0.0, levels: int = 1) -> None:
         super().__init__()
-        self.net = _create(name, start, drop_path)
-        self.channels: int = self.net.feature_info.channels()[-1]
+        self.net = _create(name, start, drop_path, levels)
+        self.widths: tuple[int, ...] = tuple(self.net.feature_info.channels())
+        self.channels, self.stride = self.widths[-1], 16 if name.endswith(OUTPUT_STRIDE_16) else 32
 
     def forward(self, images: Tensor) -> Tensor:
-        """Normalised images to the coarsest features."""
-        return self.net(images)[-1]
+        """The coarsest features."""
+        return self.maps(images)[-1]
 
-
-class Pyramid(nn.Module):
-    """The last four feature maps of a timm network, strides 4, 8, 16 and 32 (16 again at output stride 16)."""
-
-    def __init__(self, name: str, start: Start) -> None:
-        super().__init__()
-        self.net = _create(name, start, 0.0, out_indices=(-4, -3, -2, -1))
-        self.channels: list[int] = self.net.feature_info.channels()
-
-    def forward(self, images: Tensor) -> list[Tensor]:
-        """(B, 3, H, W) -> four maps, finest first."""
+    def maps(self, images: Tensor) -> list[Tensor]:
+        """All levels, finest first."""
         return self.net(images)
 
 
-def _create(name: str, start: Start, drop_path: float, *, out_indices: tuple[int, ...] = (-1,)) -> nn.Module:
+def _create(name: str, start: Start, drop_path: float, levels: int) -> Any:
     """A convolutional timm network as feature extractor.
 
     Raises:
         SpecError: timm has no such model.
         RunError: The start weights are missing or do not fit.
     """
-    options: dict[str, Any] = {"features_only": True, "out_indices": out_indices}
+    options: dict[str, Any] = {"features_only": True, "out_indices": range(-levels, 0)}
     if drop_path:
         options["drop_path_rate"] = drop_path
     base = name.removesuffix(OUTPUT_STRIDE_16)

@@ -7,51 +7,16 @@ curve (the head of Li et al., SimCC, ECCV 2022).
 
 from __future__ import annotations
 
-from torch import Tensor, nn
-
-from flatpose.config import BaselineConfig, CodecConfig, HeatmapCodecConfig, SimCCCodecConfig
-from flatpose.errors import SpecError
-from flatpose.models.backbones import Start
-from flatpose.models.heads import RegressionHead, SimCCHead, deconv_stack, heatmap_conv
+from flatpose.config import BaselineConfig
+from flatpose.models.heads import PoseNet, build_head, deconv_stack
 from flatpose.models.hrnet import build_trunk, trunk_stride
+from flatpose.models.setting import Setting
 
 
-class Baseline(nn.Module):
-    """Backbone, deconvolutions, head."""
-
-    def __init__(self, backbone: nn.Module, deconvs: nn.Sequential, head: nn.Module) -> None:
-        super().__init__()
-        self.backbone, self.deconvs, self.head = backbone, deconvs, head
-
-    def forward(self, images: Tensor) -> dict[str, Tensor]:
-        """(B, 3, H, W) normalised -> heatmap, or simcc_x and simcc_y, or coords."""
-        output = self.head(self.deconvs(self.backbone(images)))
-        return output if isinstance(output, dict) else {"heatmap": output}
-
-
-def build(config: BaselineConfig, codec: CodecConfig, image_size: tuple[int, int], num_keypoints: int,
-          start: Start) -> Baseline:
+def build(config: BaselineConfig, setting: Setting) -> PoseNet:
     """The network of a BaselineConfig; raises SpecError when head, stride and codec do not fit together."""
     stride = trunk_stride(config.backbone) >> config.num_deconvs
-    _check(config, codec, stride)
-    backbone, channels = build_trunk(config.backbone, start)
-    deconvs, channels = deconv_stack(channels, config.num_deconvs, config.deconv_dim)
-    return Baseline(backbone, deconvs, _head(config, codec, channels, stride, image_size, num_keypoints))
-
-
-def _head(config: BaselineConfig, codec: CodecConfig, channels: int, stride: int,
-          image_size: tuple[int, int], num_keypoints: int) -> nn.Module:
-    if config.head == "heatmap":
-        return heatmap_conv(channels, num_keypoints)
-    if isinstance(codec, SimCCCodecConfig):
-        cells = (image_size[0] // stride) * (image_size[1] // stride)
-        return SimCCHead(channels, cells, num_keypoints, image_size, codec.split_ratio)
-    return RegressionHead(channels, num_keypoints)
-
-
-def _check(config: BaselineConfig, codec: CodecConfig, stride: int) -> None:
-    if codec.kind != config.head:
-        raise SpecError(f"head {config.head!r} needs codec {config.head!r}, not {codec.kind!r}", where="model.head")
-    if isinstance(codec, HeatmapCodecConfig) and codec.stride != stride:
-        raise SpecError(f"{config.num_deconvs} deconvolutions give stride {stride}, the codec says {codec.stride}",
-                        where="codec.stride", hint=f"set codec.stride={stride}")
+    setting.require(config.head, f"head {config.head!r}", stride)
+    backbone = build_trunk(config.backbone, setting.start)
+    deconvs, channels = deconv_stack(backbone.channels, config.num_deconvs, config.deconv_dim)
+    return PoseNet(backbone=backbone, deconvs=deconvs, head=build_head(setting, channels, stride))

@@ -14,15 +14,15 @@ from __future__ import annotations
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from flatpose.config import CodecConfig, FlatPoseConfig
+from flatpose.config import FlatPoseConfig
 from flatpose.errors import SpecError
-from flatpose.models.backbones import Start
-from flatpose.models.heads import RegressionHead, SimCCHead, deconv_stack
-from flatpose.models.hrnet import build_trunk, trunk_stride
+from flatpose.models.heads import build_head, deconv_stack
+from flatpose.models.hrnet import Trunk, build_trunk, trunk_stride
 from flatpose.models.ica import SemanticBias
 from flatpose.models.position import sine_position_2d
-from flatpose.models.refinement import RefineBlock, salience_head
-from flatpose.models.transformer import CoarseBlock, Style, init_linear
+from flatpose.models.refinement import RefineBlock
+from flatpose.models.setting import Setting
+from flatpose.models.transformer import CoarseBlock, init_linear
 
 
 class FlatPose(nn.Module):
@@ -30,26 +30,23 @@ class FlatPose(nn.Module):
 
     Args:
         config: Variant and readings.
-        backbone: Images to a stride-32 map.
-        channels: Channels C of that map.
-        grid: Tokens (width, height) = (W_f, H_f).
+        setting: Input size and number of keypoints.
+        backbone: Images to a map of C channels.
         head: Feature map (B, D, h, w) to the output dictionary.
-        num_keypoints: For the per-keypoint salience reading.
     """
 
-    def __init__(self, config: FlatPoseConfig, backbone: nn.Module, channels: int, grid: tuple[int, int],
-                 head: nn.Module, num_keypoints: int) -> None:
+    def __init__(self, config: FlatPoseConfig, setting: Setting, backbone: Trunk, head: nn.Module) -> None:
         super().__init__()
-        dim = config.embed_dim
+        dim, grid = config.embed_dim, setting.grid(backbone.stride)
         self.backbone = backbone
-        self.project = nn.Conv2d(channels, dim, 3, padding=1)
-        self.register_buffer("position", sine_position_2d(grid[1], grid[0], dim), persistent=False)
+        self.project = nn.Conv2d(backbone.channels, dim, 3, padding=1)
+        self.register_buffer("position", sine_position_2d(*grid, dim), persistent=False)
         self.coarse = nn.ModuleList(_coarse_block(config) for _ in range(config.num_coarse_blocks))
-        self.refine = nn.ModuleList(_refine_blocks(config, grid[0] * grid[1], num_keypoints))
+        self.refine = nn.ModuleList(_refine_blocks(config, grid[0] * grid[1], setting.num_keypoints))
         self.rounds = config.num_refine_blocks if config.readings.share_refine else 1
         self.norm = nn.LayerNorm(dim)
         self.deconvs, _ = deconv_stack(dim, config.num_deconvs, config.deconv_dim)
-        self.pool_to = (grid[1], grid[0]) if config.num_deconvs and config.readings.classifier == "pooled" else None
+        self.pool_to = grid if config.num_deconvs and config.readings.classifier == "pooled" else None
         self.head = head
 
     def forward(self, images: Tensor) -> dict[str, Tensor]:
@@ -66,13 +63,8 @@ class FlatPose(nn.Module):
         for _ in range(self.rounds):
             for block in self.refine:
                 tokens = block(tokens)
-        features = self.norm(tokens).transpose(1, 2).unflatten(2, (height, width))
-        return self.head(self._upsampled(features))
-
-    def _upsampled(self, features: Tensor) -> Tensor:
-        """Table 5 row 4: deconvolutions; "pooled" brings the finer map back to the size the classifiers expect."""
-        features = self.deconvs(features)
-        return features if self.pool_to is None else F.adaptive_avg_pool2d(features, self.pool_to)
+        features = self.deconvs(self.norm(tokens).transpose(1, 2).unflatten(2, (height, width)))  # Table 5 row 4
+        return self.head(features if self.pool_to is None else F.adaptive_avg_pool2d(features, self.pool_to))
 
     def use_literal_ica(self, literal: bool = True) -> None:
         """Compute the bias by Algorithm 1 as printed: same values, more work. For counting and comparing cost."""
@@ -81,19 +73,13 @@ class FlatPose(nn.Module):
                 module.literal = literal
 
 
-def _style(config: FlatPoseConfig) -> Style:
-    readings = config.readings
-    return Style(dim=config.embed_dim, num_heads=config.num_heads, mlp_ratio=readings.mlp_ratio, norm=readings.norm,
-                 activation=readings.activation, dropout=readings.dropout, drop_path=readings.drop_path)
-
-
 def _coarse_block(config: FlatPoseConfig) -> CoarseBlock:
     bias, readings = None, config.readings
     if config.ica:
         bias = SemanticBias(config.embed_dim, config.num_heads, coord_dim=config.coord_dim,
                             grid_size=config.bias_grid_size, grid_dim=config.bias_dim, hidden=config.bias_hidden,
                             learnable_gamma=readings.gamma == "learnable", align_corners=readings.align_corners)
-    block = CoarseBlock(_style(config), bias)
+    block = CoarseBlock(config, bias)
     block.attention.apply(init_linear)
     block.feed_forward.apply(init_linear)
     return block
@@ -101,43 +87,26 @@ def _coarse_block(config: FlatPoseConfig) -> CoarseBlock:
 
 def _refine_blocks(config: FlatPoseConfig, num_tokens: int, num_keypoints: int) -> list[RefineBlock]:
     """M blocks, or one that is passed M times (reading R9): listed twice, its weights could not be saved."""
-    readings = config.readings
     top_k = num_tokens if config.top_k == "full" else config.top_k
     if top_k > num_tokens:
         raise SpecError(f"top_k {top_k} exceeds the {num_tokens} tokens of this input", where="model.top_k",
                         hint=f'at most {num_tokens}, or "full"')
-
-    def block() -> RefineBlock:
-        head = salience_head(readings.salience_head, config.embed_dim, num_keypoints)
-        if readings.salience == "none":
-            head.requires_grad_(False)  # no gradient reaches it; otherwise DDP reports unused parameters
-        return RefineBlock(_style(config), top_k, head, readings.salience,
-                           readings.refine_ffn == "all").apply(init_linear)
-
     blocks = config.num_refine_blocks
-    return [block() for _ in range(min(1, blocks) if readings.share_refine else blocks)]
+    return [RefineBlock(config, top_k, num_keypoints)
+            for _ in range(min(1, blocks) if config.readings.share_refine else blocks)]
 
 
-def build(config: FlatPoseConfig, codec: CodecConfig, image_size: tuple[int, int], num_keypoints: int,
-          start: Start) -> FlatPose:
-    """The network of a FlatPoseConfig for inputs of ``image_size`` (width, height).
+def build(config: FlatPoseConfig, setting: Setting) -> FlatPose:
+    """The network of a FlatPoseConfig.
 
     Raises:
-        SpecError: Head and codec do not fit, the size is no multiple of the backbone's stride, or top_k is larger than
-            the number of tokens.
+        SpecError: Head and codec do not fit, the size is not a multiple of the backbone's stride, or top_k is larger
+            than the number of tokens.
     """
-    if codec.kind != config.head:
-        raise SpecError(f"head {config.head!r} needs codec {config.head!r}, not {codec.kind!r}", where="model.head")
+    setting.require(config.head, f"head {config.head!r}")
     stride = trunk_stride(config.backbone)
-    if image_size[0] % stride or image_size[1] % stride:
-        raise SpecError(f"image_size {image_size} is not a multiple of {stride}", where="image_size")
-    grid = (image_size[0] // stride, image_size[1] // stride)
-    backbone, channels = build_trunk(config.backbone, start, drop_path=config.readings.drop_path)
-    channels_out = config.deconv_dim if config.num_deconvs else config.embed_dim
-    if codec.kind == "simcc":
-        scale = 1 << config.num_deconvs if config.readings.classifier == "wide" else 1
-        head: nn.Module = SimCCHead(channels_out, grid[0] * grid[1] * scale**2, num_keypoints, image_size,
-                                    codec.split_ratio)
-    else:
-        head = RegressionHead(channels_out, num_keypoints)
-    return FlatPose(config, backbone, channels, grid, head, num_keypoints)
+    setting.grid(stride)
+    backbone = build_trunk(config.backbone, setting.start, drop_path=config.readings.drop_path)
+    channels = config.deconv_dim if config.num_deconvs else config.embed_dim
+    finer = config.num_deconvs if config.readings.classifier == "wide" else 0
+    return FlatPose(config, setting, backbone, build_head(setting, channels, stride >> finer))

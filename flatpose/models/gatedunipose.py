@@ -15,22 +15,20 @@ from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
-from timm.layers import DropPath, SqueezeExcite
+from timm.layers import DropPath, LayerNorm2d, SqueezeExcite
 from torch import Tensor, nn
 
-from flatpose.config import CodecConfig
-from flatpose.config.vit_peers import GatedUniPoseConfig
+from flatpose.config import GatedUniPoseConfig
 from flatpose.errors import SpecError, nearest
-from flatpose.models.backbones import Start
 from flatpose.models.heads import heatmap_conv
-from flatpose.models.hrnet import check_heatmap
+from flatpose.models.setting import Setting
 
 LARGE, SMALL = 13, 3
 LAYER_SCALE = 1e-6
 
 
 @dataclass(frozen=True)
-class Trunk:
+class Layout:
     """Channels and kernel sizes of the blocks of each stage; the stem's stride, which is the finest map's."""
 
     widths: tuple[int, ...]
@@ -39,10 +37,10 @@ class Trunk:
 
 
 TRUNKS = {
-    "unireplknet_s": Trunk((96, 192, 384, 768),
-                           ((SMALL,) * 3, (LARGE,) * 3, (LARGE, SMALL, SMALL) * 9, (LARGE,) * 3)),
+    "unireplknet_s": Layout((96, 192, 384, 768),
+                            ((SMALL,) * 3, (LARGE,) * 3, (LARGE, SMALL, SMALL) * 9, (LARGE,) * 3)),
     # For CPU minutes: at 128x96 as many cells as at 256x192.
-    "unireplknet_quick": Trunk((16, 32, 64, 128), ((SMALL,), (LARGE,), (LARGE, SMALL), (LARGE,)), stride=2),
+    "unireplknet_quick": Layout((16, 32, 64, 128), ((SMALL,), (LARGE,), (LARGE, SMALL), (LARGE,)), stride=2),
 }
 
 
@@ -80,20 +78,12 @@ class UniRepBlock(nn.Module):
         return x + self.drop_path(self.scale * self.feed_forward(self.se(self.norm(self.spatial(x)))))
 
 
-class ChannelNorm(nn.LayerNorm):
-    """Layer normalisation over the channels of a map (B, C, h, w)."""
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Each cell normalised by itself."""
-        return super().forward(x.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
-
-
 def _down(in_channels: int, out_channels: int, stride: int = 2) -> nn.Sequential:
     return nn.Sequential(nn.Conv2d(in_channels, out_channels, 3, stride=stride, padding=1),
-                         ChannelNorm(out_channels, eps=1e-6))
+                         LayerNorm2d(out_channels, eps=1e-6))
 
 
-def _trunk(layout: Trunk, drop_path: float) -> nn.ModuleList:
+def _trunk(layout: Layout, drop_path: float) -> nn.ModuleList:
     """Four stages at 1, 2, 4 and 8 times the stem's stride, each beginning with its downsampling."""
     rates = iter(torch.linspace(0, drop_path, sum(map(len, layout.kernels)), device="cpu").tolist())
     stages, channels = [], 3
@@ -136,7 +126,7 @@ class DySample(nn.Module):
 class GatedUniPose(nn.Module):
     """Trunk, top-down path of three DySample steps, heatmaps."""
 
-    def __init__(self, layout: Trunk, drop_path: float, dim: int, num_keypoints: int) -> None:
+    def __init__(self, layout: Layout, drop_path: float, dim: int, num_keypoints: int) -> None:
         super().__init__()
         self.stages = _trunk(layout, drop_path)
         self.lateral = nn.ModuleList(nn.Conv2d(width, dim, 1) for width in layout.widths)
@@ -157,13 +147,13 @@ class GatedUniPose(nn.Module):
         return {"heatmap": self.head(x)}
 
 
-def build(config: GatedUniPoseConfig, codec: CodecConfig, image_size: tuple[int, int], num_keypoints: int,
-          start: Start) -> GatedUniPose:
+def build(config: GatedUniPoseConfig, setting: Setting) -> GatedUniPose:
     """Our reading of GatedUniPose for a heatmap codec of its stem's stride; raises SpecError for anything else."""
     if config.backbone not in TRUNKS:
         raise SpecError(f"no UniRepLKNet called {config.backbone!r}", where="model.backbone",
                         hint=nearest(config.backbone, TRUNKS))
-    check_heatmap(codec, TRUNKS[config.backbone].stride, "GatedUniPose")
-    if start:
+    layout = TRUNKS[config.backbone]
+    setting.require("heatmap", "GatedUniPose", layout.stride)
+    if setting.start:
         raise SpecError("no weights for this reading are public", where="model.pretrained", hint="set it to False")
-    return GatedUniPose(TRUNKS[config.backbone], config.drop_path, config.embed_dim, num_keypoints)
+    return GatedUniPose(layout, config.drop_path, config.embed_dim, setting.num_keypoints)

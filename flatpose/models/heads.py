@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
+
 import torch
 from torch import Tensor, nn
 
-from flatpose.codecs.simcc import simcc_bins
+from flatpose.models.setting import Setting
 
 
 def deconv_stack(in_channels: int, num_deconvs: int, dim: int = 256) -> tuple[nn.Sequential, int]:
@@ -22,14 +24,14 @@ def deconv_stack(in_channels: int, num_deconvs: int, dim: int = 256) -> tuple[nn
     return stack, dim if num_deconvs else in_channels
 
 
-def heatmap_conv(in_channels: int, num_keypoints: int) -> nn.Conv2d:
-    """1x1 convolution to one map per keypoint, N(0, 0.001) as in SimpleBaseline."""
-    return init_conv(nn.Conv2d(in_channels, num_keypoints, 1), 0.001)
+def heatmap_conv(in_channels: int, num_keypoints: int, bias: float = 0.0) -> nn.Conv2d:
+    """1x1 convolution to one map per keypoint, initialised as in SimpleBaseline."""
+    return init_conv(nn.Conv2d(in_channels, num_keypoints, 1), bias)
 
 
-def init_conv(conv: nn.Conv2d, std: float, bias: float = 0.0) -> nn.Conv2d:
-    """The same convolution with weights N(0, std) and a constant bias."""
-    nn.init.normal_(conv.weight, std=std)
+def init_conv(conv: nn.Conv2d, bias: float = 0.0) -> nn.Conv2d:
+    """The same convolution with weights N(0, 0.001) and a constant bias."""
+    nn.init.normal_(conv.weight, std=0.001)
     if conv.bias is not None:
         nn.init.constant_(conv.bias, bias)
     return conv
@@ -42,19 +44,16 @@ class SimCCHead(nn.Module):
         in_channels: Channels of the feature map.
         cells: Number of cells h * w of the feature map.
         num_keypoints: K.
-        image_size: Input (width, height).
-        split_ratio: Bins per pixel.
+        bins: Bins over x and over y.
         maps_per_keypoint: Maps that are flattened together for one keypoint.
     """
 
-    def __init__(self, in_channels: int, cells: int, num_keypoints: int, image_size: tuple[int, int],
-                 split_ratio: float, maps_per_keypoint: int = 1) -> None:
+    def __init__(self, in_channels: int, cells: int, num_keypoints: int, bins: tuple[int, int],
+                 maps_per_keypoint: int = 1) -> None:
         super().__init__()
-        bins_x, bins_y = simcc_bins(image_size, split_ratio)
         self.num_keypoints = num_keypoints
         self.to_maps = nn.Conv2d(in_channels, num_keypoints * maps_per_keypoint, 1)
-        self.cls_x = nn.Linear(maps_per_keypoint * cells, bins_x)
-        self.cls_y = nn.Linear(maps_per_keypoint * cells, bins_y)
+        self.cls_x, self.cls_y = (nn.Linear(maps_per_keypoint * cells, count) for count in bins)
 
     def forward(self, features: Tensor) -> dict[str, Tensor]:
         """(B, C, h, w) -> logits simcc_x (B, K, Wx) and simcc_y (B, K, Wy)."""
@@ -69,12 +68,32 @@ class RegressionHead(nn.Module):
         super().__init__()
         self.mlp = nn.Sequential(nn.Linear(in_channels, hidden), nn.ReLU(inplace=True),
                                  nn.Linear(hidden, 2 * num_keypoints))
-        self.num_keypoints = num_keypoints
         # The initial prediction is the middle of the crop.
         nn.init.constant_(self.mlp[-1].bias, 0.5)
         nn.init.normal_(self.mlp[-1].weight, std=0.01)
 
     def forward(self, features: Tensor) -> dict[str, Tensor]:
         """(B, C, h, w) -> coords (B, K, 2)."""
-        coords = self.mlp(torch.mean(features, dim=(2, 3)))
-        return {"coords": coords.view(-1, self.num_keypoints, 2)}
+        return {"coords": self.mlp(torch.mean(features, dim=(2, 3))).unflatten(1, (-1, 2))}
+
+
+def build_head(setting: Setting, channels: int, stride: int, maps_per_keypoint: int = 1) -> nn.Module:
+    """The head that the codec asks for, on features of that stride: heatmap, SimCC or regression."""
+    if setting.codec.kind == "heatmap":
+        return heatmap_conv(channels, setting.num_keypoints)
+    if setting.codec.kind == "simcc":
+        height, width = setting.grid(stride)
+        return SimCCHead(channels, height * width, setting.num_keypoints, setting.bins(), maps_per_keypoint)
+    return RegressionHead(channels, setting.num_keypoints)
+
+
+class PoseNet(nn.Sequential):
+    """Named parts that run one after the other: a trunk, perhaps deconvolutions, a head."""
+
+    def __init__(self, **parts: nn.Module) -> None:
+        super().__init__(OrderedDict(parts))
+
+    def forward(self, images: Tensor) -> dict[str, Tensor]:
+        """(B, 3, H, W) normalised -> heatmap (B, K, H / stride, W / stride), or simcc_x and simcc_y, or coords."""
+        output = super().forward(images)
+        return output if isinstance(output, dict) else {"heatmap": output}

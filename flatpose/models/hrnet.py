@@ -8,17 +8,17 @@ layers do not exist (28.5 M parameters instead of 29.3 M for W32).
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Union
 
 import timm
 from timm.models.hrnet import HighResolutionNetFeatures
 from torch import Tensor, nn
 
-from flatpose.config import CodecConfig, HeatmapCodecConfig
-from flatpose.config.cnn_peers import HRNetConfig
+from flatpose.config import HRNetConfig
 from flatpose.errors import SpecError, nearest
-from flatpose.models.backbones import OUTPUT_STRIDE_16, Backbone, Start, create_timm, load_start
-from flatpose.models.heads import heatmap_conv
+from flatpose.models.backbones import OUTPUT_STRIDE_16, Backbone, create_timm, load_start
+from flatpose.models.heads import PoseNet, build_head
+from flatpose.models.setting import Setting, Start
 
 
 def _small_stage(channels: tuple[int, ...]) -> dict[str, object]:
@@ -46,44 +46,36 @@ class HRNetTrunk(nn.Module):
         name: timm's name ("hrnet_w32", "hrnet_w48") or "hrnet_quick".
         start: Where the weights start: False, True (timm's ImageNet weights) or a file.
         stages: 4, or 3 to stop before the stride-32 branch appears (TokenPose).
-        all_branches: Keep the last fusion whole, so that :meth:`branches` gives every scale (SRPose).
+        all_branches: Keep the last fusion whole, so that :meth:`maps` gives every scale (SRPose).
 
     Attributes:
-        channels: Channels of each branch that :meth:`branches` returns, finest first.
+        channels: Channels of the finest branch, which :meth:`forward` returns.
+        widths: Channels of each branch that :meth:`maps` returns, finest first.
+        stride: Input pixels per cell of the finest branch.
     """
 
     def __init__(self, name: str, start: Start, *, stages: int = 4, all_branches: bool = False) -> None:
         super().__init__()
         net = _create(name, start)
-        if stages == 3:
-            del net.transition3, net.stage4
         last = list(net.stage4 if stages == 4 else net.stage3)[-1]
-        widths = list(last.num_in_chs)
+        widths = tuple(last.num_in_chs)
         if not all_branches:
             last.fuse_layers = nn.ModuleList([last.fuse_layers[0]])
             widths = widths[:1]
+        if stages == 3:
+            net.transition3, net.stage4 = nn.ModuleList(nn.Identity() for _ in widths), nn.Identity()
         if isinstance(start, str) or name in SMALL_HRNET:
             load_start(net, name, start)
-        self.net, self.stages, self.channels = net, stages, tuple(widths)
+        self.net, self.widths = net, widths
+        self.channels, self.stride = widths[0], trunk_stride(name)
 
     def forward(self, images: Tensor) -> Tensor:
         """The finest branch."""
-        return self.branches(images)[0]
+        return self.maps(images)[0]
 
-    def branches(self, images: Tensor) -> list[Tensor]:
+    def maps(self, images: Tensor) -> list[Tensor]:
         """The outputs of the last fusion, finest first: one map, or all of them with ``all_branches``."""
-        net = self.net
-        x = net.act1(net.bn1(net.conv1(images)))
-        x = net.act2(net.bn2(net.conv2(x)))
-        x = net.layer1(x)
-        maps = net.stage2([transition(x) for transition in net.transition1])
-        maps = net.stage3(_widen(net.transition2, maps))
-        return maps if self.stages == 3 else net.stage4(_widen(net.transition3, maps))
-
-
-def _widen(transitions: nn.ModuleList, maps: list[Tensor]) -> list[Tensor]:
-    """Inputs of the next stage: the branches as they are, and a new one made from the coarsest."""
-    return [maps[i] if isinstance(t, nn.Identity) else t(maps[-1]) for i, t in enumerate(transitions)]
+        return self.net(images)[1:]  # timm's first feature is the stem
 
 
 def _create(name: str, start: Start) -> Any:
@@ -98,6 +90,10 @@ def _create(name: str, start: Start) -> Any:
     return create_timm(name, start is True, features_only=True, feature_location="")
 
 
+Trunk = Union[Backbone, HRNetTrunk]
+"""Both have ``channels`` and ``stride`` of the one map they give, and ``widths`` and ``maps`` of all of them."""
+
+
 def trunk_stride(name: str) -> int:
     """The output stride of the trunk that :func:`build_trunk` makes."""
     if is_hrnet(name):
@@ -105,41 +101,20 @@ def trunk_stride(name: str) -> int:
     return 16 if name.endswith(OUTPUT_STRIDE_16) else 32
 
 
-def build_trunk(name: str, start: Start, *, drop_path: float = 0.0) -> tuple[nn.Module, int]:
-    """The trunk called ``name`` (an HRNet, or a convolutional timm network) and its channels.
+def build_trunk(name: str, start: Start, *, drop_path: float = 0.0, pyramid: bool = False) -> Trunk:
+    """The trunk called ``name`` (an HRNet, or a convolutional timm network); four maps with ``pyramid``.
 
     Raises:
         SpecError: timm has no such network.
         RunError: The start weights are missing or do not fit.
     """
     if is_hrnet(name):
-        hrnet = HRNetTrunk(name, start)
-        return hrnet, hrnet.channels[0]
-    backbone = Backbone(name, start, drop_path)
-    return backbone, backbone.channels
+        return HRNetTrunk(name, start, all_branches=pyramid)
+    return Backbone(name, start, drop_path, levels=4 if pyramid else 1)
 
 
-def check_heatmap(codec: CodecConfig, stride: int, system: str) -> None:
-    """Raise SpecError unless the codec makes heatmaps of that stride, the one that ``system`` gives."""
-    if not isinstance(codec, HeatmapCodecConfig) or codec.stride != stride:
-        raise SpecError(f"{system} gives heatmaps of stride {stride} here", where="codec",
-                        hint=f"use HeatmapCodecConfig(stride={stride})")
-
-
-class HRNet(nn.Module):
-    """Trunk and heatmap head."""
-
-    def __init__(self, trunk: HRNetTrunk, num_keypoints: int) -> None:
-        super().__init__()
-        self.trunk, self.head = trunk, heatmap_conv(trunk.channels[0], num_keypoints)
-
-    def forward(self, images: Tensor) -> dict[str, Tensor]:
-        """(B, 3, H, W) normalised -> heatmap (B, K, H / stride, W / stride)."""
-        return {"heatmap": self.head(self.trunk(images))}
-
-
-def build(config: HRNetConfig, codec: CodecConfig, image_size: tuple[int, int], num_keypoints: int,
-          start: Start) -> HRNet:
+def build(config: HRNetConfig, setting: Setting) -> PoseNet:
     """HRNet for a heatmap codec of its trunk's stride; raises SpecError for another codec."""
-    check_heatmap(codec, trunk_stride(config.backbone), "HRNet")
-    return HRNet(HRNetTrunk(config.backbone, start), num_keypoints)
+    setting.require("heatmap", "HRNet", trunk_stride(config.backbone))
+    trunk = HRNetTrunk(config.backbone, setting.start)
+    return PoseNet(trunk=trunk, head=build_head(setting, trunk.channels, trunk.stride))

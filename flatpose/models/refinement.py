@@ -12,47 +12,40 @@ overwrite those tokens. Two readings decide what that means:
 
 from __future__ import annotations
 
-from typing import Literal
-
 import torch
 from torch import Tensor, nn
 
-from flatpose.models.transformer import Attention, FeedForward, Style
+from flatpose.config import FlatPoseConfig
+from flatpose.models.transformer import Attention, FeedForward, branch_drop, init_linear
 
-SalienceTraining = Literal["none", "gate", "straight_through"]
 
-
-def salience_head(kind: Literal["linear", "mlp", "per_keypoint"], dim: int, num_keypoints: int) -> nn.Module:
+def salience_head(config: FlatPoseConfig, num_keypoints: int) -> nn.Module:
     """Tokens (B, L, D) -> scores (B, L, 1 or K): reading R7, the form of the paper's "Salience Head"."""
+    dim, kind = config.embed_dim, config.readings.salience_head
     if kind == "mlp":
         return nn.Sequential(nn.Linear(dim, dim // 4), nn.GELU(), nn.Linear(dim // 4, 1))
     return nn.Linear(dim, num_keypoints if kind == "per_keypoint" else 1)
 
 
 class RefineBlock(nn.Module):
-    """One select-attend-update iteration.
+    """One select-attend-update iteration on the ``top_k`` most salient tokens (the paper's K), best first.
 
-    A forward hook on ``salience_head`` sees the scores (B, L, n); a token's salience is the largest of its n, and the
-    ``top_k`` most salient are selected, best first.
-
-    Args:
-        style: Widths, norm placement and regularisation.
-        top_k: Tokens selected (the paper's K); the number of tokens for "full".
-        head: Scores of the tokens (B, L, n).
-        salience: How the head is trained.
-        ffn_on_all: Whether the feed-forward acts on the whole context.
+    A forward hook on ``salience_head`` sees the scores (B, L, n); a token's salience is the largest of its n.
     """
 
-    def __init__(self, style: Style, top_k: int, head: nn.Module, salience: SalienceTraining,
-                 ffn_on_all: bool) -> None:
+    def __init__(self, config: FlatPoseConfig, top_k: int, num_keypoints: int) -> None:
         super().__init__()
-        self.top_k, self.salience, self.ffn_on_all = top_k, salience, ffn_on_all
-        self.salience_head = head
-        self.pre_norm = style.norm == "pre"
-        self.norm = nn.LayerNorm(style.dim)
-        self.attention = Attention(style.dim, style.num_heads)
-        self.drop = style.drop()
-        self.feed_forward = FeedForward(style)
+        dim, readings = config.embed_dim, config.readings
+        self.top_k, self.salience, self.ffn_on_all = top_k, readings.salience, readings.refine_ffn == "all"
+        self.salience_head = salience_head(config, num_keypoints)
+        if self.salience == "none":
+            self.salience_head.requires_grad_(False)  # no gradient reaches it, and DDP reports unused parameters
+        self.pre_norm = readings.norm == "pre"
+        self.norm = nn.LayerNorm(dim)
+        self.attention = Attention(dim, config.num_heads)
+        self.drop = branch_drop(readings)
+        self.feed_forward = FeedForward(config)
+        self.apply(init_linear)
 
     def forward(self, context: Tensor) -> Tensor:
         """X_context (B, L, D) -> the updated context (B, L, D)."""

@@ -14,13 +14,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from flatpose.codecs.simcc import simcc_bins
-from flatpose.config import CodecConfig, SimCCCodecConfig
-from flatpose.config.cnn_peers import RTMPoseConfig
-from flatpose.errors import SpecError
-from flatpose.models.backbones import Start
+from flatpose.config import RTMPoseConfig
 from flatpose.models.heads import init_conv
-from flatpose.models.hrnet import build_trunk, trunk_stride
+from flatpose.models.hrnet import Trunk, build_trunk
+from flatpose.models.setting import Setting
 
 
 class ScaleNorm(nn.Module):
@@ -67,17 +64,15 @@ class GatedAttentionUnit(nn.Module):
 class RTMPose(nn.Module):
     """Backbone, keypoint tokens, gated attention unit, classifiers."""
 
-    def __init__(self, backbone: nn.Module, channels: int, cells: int, num_keypoints: int, bins: tuple[int, int],
-                 config: RTMPoseConfig) -> None:
+    def __init__(self, config: RTMPoseConfig, setting: Setting, backbone: Trunk) -> None:
         super().__init__()
-        dim = config.hidden_dim
+        dim, (height, width) = config.hidden_dim, setting.grid(backbone.stride)
         self.backbone = backbone
-        self.to_maps = init_conv(nn.Conv2d(channels, num_keypoints, 7, padding=3), 0.001)
-        self.norm = ScaleNorm(cells)
-        self.to_tokens = nn.Linear(cells, dim, bias=False)
+        self.to_maps = init_conv(nn.Conv2d(backbone.channels, setting.num_keypoints, 7, padding=3))
+        self.norm = ScaleNorm(height * width)
+        self.to_tokens = nn.Linear(height * width, dim, bias=False)
         self.gau = GatedAttentionUnit(dim, config.expansion * dim, config.key_dim)
-        self.cls_x = nn.Linear(dim, bins[0], bias=False)
-        self.cls_y = nn.Linear(dim, bins[1], bias=False)
+        self.cls_x, self.cls_y = (nn.Linear(dim, count, bias=False) for count in setting.bins())
         for linear in (self.to_tokens, self.gau.to_uvz, self.gau.out, self.cls_x, self.cls_y):
             nn.init.normal_(linear.weight, std=0.01)
 
@@ -88,12 +83,7 @@ class RTMPose(nn.Module):
         return {"simcc_x": self.cls_x(tokens), "simcc_y": self.cls_y(tokens)}
 
 
-def build(config: RTMPoseConfig, codec: CodecConfig, image_size: tuple[int, int], num_keypoints: int,
-          start: Start) -> RTMPose:
+def build(config: RTMPoseConfig, setting: Setting) -> RTMPose:
     """RTMPose for one input size; raises SpecError for a codec other than SimCC's."""
-    if not isinstance(codec, SimCCCodecConfig):
-        raise SpecError("RTMPose classifies coordinates", where="codec", hint="use SimCCCodecConfig")
-    backbone, channels = build_trunk(config.backbone, start)
-    stride = trunk_stride(config.backbone)
-    cells = (image_size[0] // stride) * (image_size[1] // stride)
-    return RTMPose(backbone, channels, cells, num_keypoints, simcc_bins(image_size, codec.split_ratio), config)
+    setting.require("simcc", "RTMPose")
+    return RTMPose(config, setting, build_trunk(config.backbone, setting.start))

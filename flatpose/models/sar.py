@@ -12,12 +12,10 @@ import math
 import torch
 from torch import Tensor, nn
 
-from flatpose.config import CodecConfig, SARCodecConfig
-from flatpose.config.cnn_peers import SARConfig
-from flatpose.errors import SpecError
-from flatpose.models.backbones import Start
-from flatpose.models.heads import deconv_stack, init_conv
+from flatpose.config import SARConfig
+from flatpose.models.heads import deconv_stack, heatmap_conv
 from flatpose.models.hrnet import build_trunk, is_hrnet, trunk_stride
+from flatpose.models.setting import Setting
 
 PRIOR = 0.01  # initial probability of a cell, so that the many empty cells do not dominate the first steps
 
@@ -29,9 +27,9 @@ class SAR(nn.Module):
         super().__init__()
         self.trunk = trunk
         rare = math.log(PRIOR / (1 - PRIOR))
-        self.logit = init_conv(nn.Conv2d(channels, num_keypoints, 1), 0.001, bias=rare)
-        self.offset = init_conv(nn.Conv2d(channels, 2 * num_keypoints, 1), 0.001)
-        self.heatmap = init_conv(nn.Conv2d(channels, num_keypoints, 1), 0.001, bias=rare)
+        self.logit = heatmap_conv(channels, num_keypoints, bias=rare)
+        self.offset = heatmap_conv(channels, 2 * num_keypoints)
+        self.heatmap = heatmap_conv(channels, num_keypoints, bias=rare)
 
     def forward(self, images: Tensor) -> dict[str, Tensor]:
         """(B, 3, H, W) -> logit (B, K, h, w) in 0..1, keypoint (B, K, 2, h, w) over the input size, heatmap logits.
@@ -46,22 +44,16 @@ class SAR(nn.Module):
 
 def _cell_locations(like: Tensor) -> Tensor:
     """(2, h, w): column / w and row / h of every cell."""
-    height, width = like.shape[-2:]
-    x = torch.arange(width, device=like.device, dtype=like.dtype) / width
-    y = torch.arange(height, device=like.device, dtype=like.dtype) / height
-    return torch.stack([x.expand(height, width), y[:, None].expand(height, width)])
+    y, x = (torch.arange(size, device=like.device, dtype=like.dtype) / size for size in like.shape[-2:])
+    return torch.stack(torch.meshgrid(x, y, indexing="xy"))
 
 
-def build(config: SARConfig, codec: CodecConfig, image_size: tuple[int, int], num_keypoints: int,
-          start: Start) -> SAR:
+def build(config: SARConfig, setting: Setting) -> SAR:
     """SAR for its own codec at the stride of its map; raises SpecError for another."""
     deconvs = 0 if is_hrnet(config.backbone) else 3
-    stride = trunk_stride(config.backbone) >> deconvs
-    if not isinstance(codec, SARCodecConfig) or codec.stride != stride:
-        raise SpecError(f"SAR regresses from every cell of a stride-{stride} map here", where="codec",
-                        hint=f"use SARCodecConfig(stride={stride})")
-    trunk, channels = build_trunk(config.backbone, start)
-    if deconvs:
-        upsampling, channels = deconv_stack(channels, deconvs, config.deconv_dim)
-        trunk = nn.Sequential(trunk, upsampling)
-    return SAR(trunk, channels, num_keypoints)
+    setting.require("sar", "SAR", trunk_stride(config.backbone) >> deconvs)
+    trunk = build_trunk(config.backbone, setting.start)
+    if not deconvs:
+        return SAR(trunk, trunk.channels, setting.num_keypoints)
+    upsampling, channels = deconv_stack(trunk.channels, deconvs, config.deconv_dim)
+    return SAR(nn.Sequential(trunk, upsampling), channels, setting.num_keypoints)

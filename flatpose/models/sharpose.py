@@ -19,43 +19,34 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from flatpose.config import CodecConfig
-from flatpose.config.vit_peers import SHaRPoseConfig
-from flatpose.models.backbones import Start
-from flatpose.models.hrnet import check_heatmap
+from flatpose.config import SHaRPoseConfig
+from flatpose.models.setting import Setting
 from flatpose.models.transformer import init_linear
-from flatpose.models.vit import build_vit, grid_of, patch_size, pretrained_vit, resized_position
+from flatpose.models.vit import build_vit, patch_size, resized_position
 
 NORM_EPS = 1e-5
 ATTENTION_MEMORY = 0.99  # of the running mean over blocks
 
 
 class SHaRPose(nn.Module):
-    """Both stages.
+    """Both stages on timm's VisionTransformer, whose patch convolution, blocks and norm are used."""
 
-    Args:
-        vit: timm's VisionTransformer; its patch convolution, blocks and norm are used.
-        grid: Cells (height, width) of the coarse stage; the fine one has twice as many each way.
-        map_size: Heatmap (height, width).
-        num_keypoints: K.
-        alpha: Share of the cells that are refined.
-        threshold: Quality from which on the coarse answer stays, in evaluation; None refines everybody.
-    """
-
-    def __init__(self, vit: Any, grid: tuple[int, int], map_size: tuple[int, int], num_keypoints: int, alpha: float,
-                 threshold: float | None) -> None:
+    def __init__(self, config: SHaRPoseConfig, setting: Setting, vit: Any) -> None:
         super().__init__()
-        dim, cells = vit.embed_dim, grid[0] * grid[1]
-        self.grid, self.map_size, self.num_keypoints, self.threshold = grid, map_size, num_keypoints, threshold
-        self.num_refined = math.ceil(alpha * cells)
+        patch = patch_size(config.backbone)
+        self.grid = setting.grid(2 * patch)  # cells of the coarse stage; the fine one has twice as many each way
+        self.map_size = setting.grid(patch // 4)
+        self.num_keypoints, self.threshold = setting.num_keypoints, config.threshold
+        dim, cells = vit.embed_dim, self.grid[0] * self.grid[1]
+        self.num_refined = math.ceil(config.alpha * cells)
         self.patches, self.blocks, self.norm = vit.patch_embed.proj, vit.blocks, vit.norm
         self.positions = nn.ParameterList([torch.zeros(1, cells, dim), torch.zeros(1, 4 * cells, dim)])
-        self.keypoint_tokens = nn.Parameter(torch.zeros(1, num_keypoints, dim))
+        self.keypoint_tokens = nn.Parameter(torch.zeros(1, self.num_keypoints, dim))
         self.quality_token = nn.Parameter(torch.zeros(1, 1, dim))
         self.reuse = nn.Sequential(nn.LayerNorm(dim), nn.Linear(dim, 4 * dim), nn.GELU(), nn.Linear(4 * dim, dim))
         self.quality = nn.Sequential(nn.LayerNorm(dim), nn.Linear(dim, dim), nn.GELU(), nn.Linear(dim, dim), nn.GELU(),
                                      nn.Linear(dim, 1), nn.GELU())
-        self.head = _head(dim, map_size[0] * map_size[1])
+        self.head = _head(dim, self.map_size[0] * self.map_size[1])
         for part in (self.reuse, self.quality, self.head):
             part.apply(init_linear)
 
@@ -126,14 +117,11 @@ class SHaRPose(nn.Module):
         """Parameters beside biases and norms that weight decay spares."""
         return {"positions.0", "positions.1", "keypoint_tokens", "quality_token"}
 
-    def load_pretrained(self, state: dict[str, Tensor]) -> None:
-        """Start from a plain ViT's state dict; the class token and its position are dropped."""
-        self.patches.load_state_dict(_below(state, "patch_embed.proj."))
-        self.blocks.load_state_dict(_below(state, "blocks."))
-        self.norm.load_state_dict(_below(state, "norm."))
-        with torch.no_grad():
-            for factor, position in enumerate(self.positions, start=1):
-                position.copy_(resized_position(state["pos_embed"], (factor * self.grid[0], factor * self.grid[1]))[1])
+    @torch.no_grad()
+    def start_positions(self, code: Tensor) -> None:
+        """Start both position codes from that of a pretrained ViT, whose class slot is dropped."""
+        for factor, position in enumerate(self.positions, start=1):
+            position.copy_(resized_position(code, (factor * self.grid[0], factor * self.grid[1]))[1])
 
 
 def _with_attention(block: Any, tokens: Tensor) -> tuple[Tensor, Tensor]:
@@ -152,10 +140,6 @@ def _pick(tokens: Tensor, index: Tensor) -> Tensor:
     return tokens.gather(1, index[..., None].expand(-1, -1, tokens.shape[-1]))
 
 
-def _below(state: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
-    return {key.removeprefix(prefix): value for key, value in state.items() if key.startswith(prefix)}
-
-
 def _head(dim: int, cells: int) -> nn.Sequential:
     """From token to flattened heatmap; a token narrower than a quarter of the map gets a hidden layer of half its size.
 
@@ -167,17 +151,13 @@ def _head(dim: int, cells: int) -> nn.Sequential:
                          nn.Linear(cells // 2, cells))
 
 
-def build(config: SHaRPoseConfig, codec: CodecConfig, image_size: tuple[int, int], num_keypoints: int,
-          start: Start) -> SHaRPose:
+def build(config: SHaRPoseConfig, setting: Setting) -> SHaRPose:
     """SHaRPose; raises SpecError unless the codec makes heatmaps of a quarter of a patch and the size fits."""
-    patch = patch_size(config.backbone)
-    stride = patch // 4
-    check_heatmap(codec, stride, "SHaRPose")
-    grid = grid_of(image_size, 2 * patch)
-    vit = build_vit(config.backbone, image_size, num_heads=config.num_heads, drop_path=config.drop_path,
-                    norm_eps=NORM_EPS, position=False)
-    map_size = (image_size[1] // stride, image_size[0] // stride)
-    model = SHaRPose(vit, grid, map_size, num_keypoints, config.alpha, config.threshold)
-    if start:
-        model.load_pretrained(pretrained_vit(config.backbone, start))
+    setting.require("heatmap", "SHaRPose", patch_size(config.backbone) // 4)
+    setting.grid(2 * patch_size(config.backbone))
+    vit, code = build_vit(config.backbone, setting, num_heads=config.num_heads, drop_path=config.drop_path,
+                          norm_eps=NORM_EPS, position=False)
+    model = SHaRPose(config, setting, vit)
+    if code is not None:
+        model.start_positions(code)
     return model

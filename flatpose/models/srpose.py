@@ -12,12 +12,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from flatpose.config import CodecConfig, HeatmapCodecConfig
-from flatpose.config.cnn_peers import SRPoseConfig
-from flatpose.errors import SpecError
-from flatpose.models.backbones import Pyramid, Start
+from flatpose.config import SRPoseConfig
 from flatpose.models.heads import init_conv
-from flatpose.models.hrnet import HRNetTrunk, is_hrnet
+from flatpose.models.hrnet import Trunk, build_trunk
+from flatpose.models.setting import Setting
 
 WIDTHS = (256, 128, 64, 32)  # decoder channels, coarsest level first
 EMBEDDINGS = (16, 8, 4, 4)  # channels per keypoint inside a super-resolution head
@@ -56,25 +54,19 @@ class SuperResolution(nn.Sequential):
         embedding, kernel, upscale = EMBEDDINGS[level], KERNELS[level], UPSCALES[level]
         to_pixels = nn.Conv2d(embedding * num_keypoints, upscale**2 * num_keypoints, kernel, padding=kernel // 2,
                               groups=num_keypoints)
-        super().__init__(nn.Conv2d(channels, embedding * num_keypoints, 1), nn.ReLU(), init_conv(to_pixels, 0.001),
+        super().__init__(nn.Conv2d(channels, embedding * num_keypoints, 1), nn.ReLU(), init_conv(to_pixels),
                          nn.PixelShuffle(upscale))
 
 
 class SRPose(nn.Module):
-    """Pyramid, decoder and super-resolution heads.
-
-    Args:
-        trunk: Images to the maps of strides 4, 8, 16, 32, in this order.
-        channels: Their channels.
-        num_keypoints: K.
-    """
+    """Trunk with all its maps (strides 4, 8, 16 and 32), decoder and super-resolution heads."""
 
     training_only = ("heads.0.", "heads.1.", "heads.2.")
     """Prefixes of parameters that inference does not use (0.3 M): not part of a count."""
 
-    def __init__(self, trunk: nn.Module, channels: tuple[int, ...], num_keypoints: int) -> None:
+    def __init__(self, trunk: Trunk, num_keypoints: int) -> None:
         super().__init__()
-        steps = range(1, len(WIDTHS))
+        steps, channels = range(1, len(WIDTHS)), trunk.widths
         self.trunk = trunk
         self.coarse_heatmap = nn.Conv2d(channels[-1], num_keypoints, 1)
         self.fuse_heatmap = nn.Conv2d(num_keypoints, WIDTHS[0], 1)
@@ -86,7 +78,7 @@ class SRPose(nn.Module):
 
     def forward(self, images: Tensor) -> dict[str, Tensor]:
         """(B, 3, H, W) -> heatmap (B, K, H, W); while training also heatmap_level0..2 and heatmap_coarse."""
-        maps = self.trunk(images)[::-1]
+        maps = self.trunk.maps(images)[::-1]
         coarse = F.relu(self.coarse_heatmap(maps[0]))
         features = [self.lateral[0](maps[0]) + F.relu(self.fuse_heatmap(coarse))]
         for i, carry in enumerate(self.carry):
@@ -100,22 +92,7 @@ class SRPose(nn.Module):
         return outputs
 
 
-class _HRNetPyramid(HRNetTrunk):
-    """HRNet with its last fusion whole: all four branches."""
-
-    def __init__(self, name: str, start: Start) -> None:
-        super().__init__(name, start, all_branches=True)
-
-    def forward(self, images: Tensor) -> list[Tensor]:  # type: ignore[override]
-        return self.branches(images)
-
-
-def build(config: SRPoseConfig, codec: CodecConfig, image_size: tuple[int, int], num_keypoints: int,
-          start: Start) -> SRPose:
+def build(config: SRPoseConfig, setting: Setting) -> SRPose:
     """SRPose for a heatmap codec of stride 1; raises SpecError for another."""
-    if not isinstance(codec, HeatmapCodecConfig) or codec.stride != 1:
-        raise SpecError("SRPose gives heatmaps at the resolution of the input", where="codec",
-                        hint="use HeatmapCodecConfig(stride=1, sigma=8)")
-    pyramid = _HRNetPyramid if is_hrnet(config.backbone) else Pyramid
-    trunk = pyramid(config.backbone, start)
-    return SRPose(trunk, tuple(trunk.channels), num_keypoints)
+    setting.require("heatmap", "SRPose", 1)
+    return SRPose(build_trunk(config.backbone, setting.start, pyramid=True), setting.num_keypoints)

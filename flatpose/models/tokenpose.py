@@ -15,37 +15,27 @@ import torch.nn.functional as F
 from timm.models.vision_transformer import Block
 from torch import Tensor, nn
 
-from flatpose.config import CodecConfig
-from flatpose.config.vit_peers import TokenPoseConfig
+from flatpose.config import TokenPoseConfig
 from flatpose.errors import SpecError
-from flatpose.models.backbones import Start
-from flatpose.models.hrnet import HRNetTrunk, check_heatmap, trunk_stride
+from flatpose.models.hrnet import HRNetTrunk, trunk_stride
 from flatpose.models.position import sine_position_2d
+from flatpose.models.setting import Setting
 from flatpose.models.transformer import init_linear
 
 _Norm = partial(nn.LayerNorm, eps=1e-5)
 
 
 class TokenPose(nn.Module):
-    """Trunk, tokens, transformer, MLP head.
+    """Trunk, tokens, transformer, MLP head."""
 
-    Args:
-        config: Variant.
-        trunk: Images to the stride-4 map.
-        channels: Channels of that map.
-        map_size: Its (width, height); also the heatmap's.
-        num_keypoints: K.
-    """
-
-    def __init__(self, config: TokenPoseConfig, trunk: nn.Module, channels: int, map_size: tuple[int, int],
-                 num_keypoints: int) -> None:
+    def __init__(self, config: TokenPoseConfig, setting: Setting, trunk: HRNetTrunk) -> None:
         super().__init__()
-        dim, (patch_w, patch_h) = config.embed_dim, config.patch_size
-        self.num_keypoints, self.map_size, self.patch_size = num_keypoints, map_size, config.patch_size
+        dim, (patch_w, patch_h), map_size = config.embed_dim, config.patch_size, setting.grid(trunk.stride)
+        self.num_keypoints, self.map_size, self.patch_size = setting.num_keypoints, map_size, config.patch_size
         self.trunk = trunk
-        self.to_tokens = nn.Linear(patch_w * patch_h * channels, dim)
-        self.keypoint_tokens = nn.Parameter(torch.empty(1, num_keypoints, dim))
-        position = sine_position_2d(map_size[1] // patch_h, map_size[0] // patch_w, dim)
+        self.to_tokens = nn.Linear(patch_w * patch_h * trunk.channels, dim)
+        self.keypoint_tokens = nn.Parameter(torch.empty(1, self.num_keypoints, dim))
+        position = sine_position_2d(map_size[0] // patch_h, map_size[1] // patch_w, dim)
         # A parameter as in the official code, where checkpoints hold it and published sizes count it; never trained.
         self.position = nn.Parameter(position[None], requires_grad=False)
         self.groups = nn.ModuleList(
@@ -66,7 +56,7 @@ class TokenPose(nn.Module):
             for index, block in enumerate(group.children()):
                 tokens = block(tokens + position if index else tokens)
             answers.append(tokens[:, :self.num_keypoints])
-        return {"heatmap": self.head(torch.cat(answers, dim=-1)).unflatten(2, self.map_size[::-1])}
+        return {"heatmap": self.head(torch.cat(answers, dim=-1)).unflatten(2, self.map_size)}
 
     def _patches(self, features: Tensor) -> Tensor:
         """(B, C, h, w) -> (B, patches, patch height * patch width * C)."""
@@ -83,23 +73,20 @@ def _head(dim: int, hidden: int | None, cells: int) -> nn.Sequential:
     return nn.Sequential(*first, nn.LayerNorm(width), nn.Linear(width, cells))
 
 
-def build(config: TokenPoseConfig, codec: CodecConfig, image_size: tuple[int, int], num_keypoints: int,
-          start: Start) -> TokenPose:
+def build(config: TokenPoseConfig, setting: Setting) -> TokenPose:
     """TokenPose for a heatmap codec of its trunk's stride.
 
     Raises:
         SpecError: Another codec, or blocks, heads or patches that do not divide evenly.
     """
     stride = trunk_stride(config.backbone)
-    check_heatmap(codec, stride, "TokenPose")
-    map_size = (image_size[0] // stride, image_size[1] // stride)
-    for size, patch in zip(map_size, config.patch_size, strict=True):
-        if size % patch:
-            raise SpecError(f"{size} cells are no multiple of a patch of {patch}", where="model.patch_size")
-    if config.depth % config.groups:
-        raise SpecError(f"{config.depth} blocks cannot be split into {config.groups} groups", where="model.groups")
-    if config.embed_dim % config.num_heads:
-        raise SpecError(f"{config.embed_dim} channels cannot be split into {config.num_heads} heads",
-                        where="model.num_heads")
-    trunk = HRNetTrunk(config.backbone, start, stages=3)
-    return TokenPose(config, trunk, trunk.channels[0], map_size, num_keypoints)
+    setting.require("heatmap", "TokenPose", stride)
+    height, width = setting.grid(stride)
+    patch_width, patch_height = config.patch_size
+    for count, parts, what, field in ((width, patch_width, "columns", "patch_size"),
+                                      (height, patch_height, "rows", "patch_size"),
+                                      (config.depth, config.groups, "blocks", "groups"),
+                                      (config.embed_dim, config.num_heads, "channels", "num_heads")):
+        if count % parts:
+            raise SpecError(f"{count} {what} are not a multiple of {parts}", where=f"model.{field}")
+    return TokenPose(config, setting, HRNetTrunk(config.backbone, setting.start, stages=3))

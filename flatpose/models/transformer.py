@@ -1,44 +1,26 @@
 """Attention and transformer blocks; the coarse block with Implicit Coordinate Attention (section 3.2, eq. 10).
 
-What the paper does not say is in ``Style`` (reading R4); every projection has a bias.
+What the paper does not say is in ``FlatPoseReadings`` (reading R4); every projection has a bias.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal
-
 from timm.layers import DropPath
 from torch import Tensor, nn
 
+from flatpose.config import FlatPoseConfig, FlatPoseReadings
 from flatpose.models.ica import SemanticBias
 
 
-@dataclass(frozen=True)
-class Style:
-    """What all blocks of a network share."""
-
-    dim: int = 256
-    num_heads: int = 8
-    mlp_ratio: float = 4.0
-    norm: Literal["pre", "post"] = "pre"
-    activation: Literal["gelu", "relu"] = "gelu"
-    dropout: float = 0.0
-    drop_path: float = 0.0
-
-    def drop(self) -> nn.Module:
-        """What a branch passes before it joins the residual stream."""
-        return nn.Sequential(nn.Dropout(self.dropout), DropPath(self.drop_path))
+def branch_drop(readings: FlatPoseReadings) -> nn.Module:
+    """What a branch passes before it joins the residual stream."""
+    return nn.Sequential(nn.Dropout(readings.dropout), DropPath(readings.drop_path))
 
 
 class Attention(nn.Module):
     """Multi-head attention with an optional additive bias (eq. 10), written out so that every matmul is counted.
 
     A forward hook on ``softmax`` sees the attention weights (B, heads, Q, L).
-
-    Args:
-        dim: D.
-        num_heads: N_h.
     """
 
     def __init__(self, dim: int, num_heads: int) -> None:
@@ -65,13 +47,14 @@ class Attention(nn.Module):
 class FeedForward(nn.Module):
     """The second half of a block with its residual: x + f(norm(x)), or norm(x + f(x)) for post-norm."""
 
-    def __init__(self, style: Style) -> None:
+    def __init__(self, config: FlatPoseConfig) -> None:
         super().__init__()
-        hidden = int(style.dim * style.mlp_ratio)
-        self.pre_norm = style.norm == "pre"
-        self.norm = nn.LayerNorm(style.dim)
-        activation = nn.GELU() if style.activation == "gelu" else nn.ReLU()
-        self.mlp = nn.Sequential(nn.Linear(style.dim, hidden), activation, nn.Linear(hidden, style.dim), style.drop())
+        dim, readings = config.embed_dim, config.readings
+        hidden = int(dim * readings.mlp_ratio)
+        self.pre_norm = readings.norm == "pre"
+        self.norm = nn.LayerNorm(dim)
+        activation = nn.GELU() if readings.activation == "gelu" else nn.ReLU()
+        self.mlp = nn.Sequential(nn.Linear(dim, hidden), activation, nn.Linear(hidden, dim), branch_drop(readings))
 
     def forward(self, tokens: Tensor) -> Tensor:
         """(B, L, D) -> (B, L, D)."""
@@ -79,21 +62,16 @@ class FeedForward(nn.Module):
 
 
 class CoarseBlock(nn.Module):
-    """One block of the global encoding stage: attention with its bias, then feed-forward.
+    """One block of the global encoding stage; ``semantic_bias`` is ICA's, or None (Table 5 row 6)."""
 
-    Args:
-        style: Widths, norm placement and regularisation.
-        semantic_bias: ICA's bias; None is standard attention (Table 5 row 6).
-    """
-
-    def __init__(self, style: Style, semantic_bias: SemanticBias | None) -> None:
+    def __init__(self, config: FlatPoseConfig, semantic_bias: SemanticBias | None) -> None:
         super().__init__()
-        self.pre_norm = style.norm == "pre"
-        self.norm = nn.LayerNorm(style.dim)
-        self.attention = Attention(style.dim, style.num_heads)
+        self.pre_norm = config.readings.norm == "pre"
+        self.norm = nn.LayerNorm(config.embed_dim)
+        self.attention = Attention(config.embed_dim, config.num_heads)
         self.semantic_bias = semantic_bias
-        self.drop = style.drop()
-        self.feed_forward = FeedForward(style)
+        self.drop = branch_drop(config.readings)
+        self.feed_forward = FeedForward(config)
 
     def forward(self, tokens: Tensor) -> Tensor:
         """(B, L, D) -> (B, L, D)."""

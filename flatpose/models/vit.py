@@ -17,7 +17,8 @@ from timm.models.vision_transformer import VisionTransformer
 from torch import Tensor, nn
 
 from flatpose.errors import SpecError, nearest
-from flatpose.models.backbones import Start, create_timm, fitted, start_state
+from flatpose.models.backbones import create_timm, fitted, start_state
+from flatpose.models.setting import Setting, Start
 
 PATCH_PADDING = (2, 2)  # ViTPose reads its patches with two pixels of padding
 SMALL_VIT: dict[str, dict[str, Any]] = {"vit_quick": {"embed_dim": 96, "depth": 4, "patch_size": 8}}
@@ -29,72 +30,70 @@ def patch_size(name: str) -> int:
     return SMALL_VIT[name]["patch_size"] if name in SMALL_VIT else 16
 
 
-def build_vit(name: str, image_size: tuple[int, int], *, num_heads: int, drop_path: float, norm_eps: float,
-              position: bool = True) -> Any:
-    """timm's plain ViT without class token, for inputs of ``image_size`` (width, height).
+def build_vit(name: str, setting: Setting, *, num_heads: int, drop_path: float, norm_eps: float,
+              position: bool = True) -> tuple[Any, Tensor | None]:
+    """timm's plain ViT without class token for inputs of the setting's size, with its start weights.
 
-    ``position=False`` leaves the position code to the caller.
+    Args:
+        name: timm's name, or a small one.
+        setting: Gives the input size and where the weights start.
+        num_heads: Heads of every block.
+        drop_path: Stochastic depth of the last block.
+        norm_eps: Epsilon of the layer norms.
+        position: Whether the network has a position code (True) or leaves it to the caller.
+
+    Returns:
+        The network, and the position code of the start weights for their own input size (None without weights).
 
     Raises:
-        SpecError: There is no such network, or its width is no multiple of ``num_heads``.
+        SpecError: There is no such network, or its width is not a multiple of ``num_heads``.
+        RunError: The start weights are missing or do not fit.
     """
     options: dict[str, Any] = {
-        "img_size": image_size[::-1], "class_token": False, "global_pool": "", "num_classes": 0,
+        "img_size": setting.image_size[::-1], "class_token": False, "global_pool": "", "num_classes": 0,
         "num_heads": num_heads, "drop_path_rate": drop_path, "norm_layer": partial(nn.LayerNorm, eps=norm_eps),
         "pos_embed": "learn" if position else "none"}
-    width = _width(name)
-    if width % num_heads:
-        raise SpecError(f"{width} channels cannot be split into {num_heads} heads", where="model.num_heads")
-    if name in SMALL_VIT:
-        return VisionTransformer(**SMALL_VIT[name], **options)
-    return create_timm(name, False, **options)
+    if not (name in SMALL_VIT or (name.startswith("vit_") and timm.is_model(name))):
+        known = [*timm.list_models("vit_*_patch16_224"), *SMALL_VIT]
+        raise SpecError(f"timm has no plain ViT {name!r}", where="model.backbone", hint=nearest(name, known))
+    try:
+        small = SMALL_VIT.get(name)
+        net = VisionTransformer(**small, **options) if small else create_timm(name, False, **options)
+    except AssertionError:  # timm's, without a message for the user
+        raise SpecError(f"the channels of {name} cannot be split into {num_heads} heads",
+                        where="model.num_heads") from None
+    if not setting.start:
+        return net, None
+    state = _start_state(name, setting.start)
+    code = state["pos_embed"]
+    if position:
+        slot, patches = resized_position(code, setting.grid(patch_size(name)))
+        state["pos_embed"] = patches + slot
+    net.load_state_dict(fitted(state, net.state_dict(), where="model.backbone"))
+    return net, code
 
 
 class ViTTrunk(nn.Module):
     """A ViT as ViTPose has it: normalised images (B, 3, H, W) -> features (B, channels, H / stride, W / stride).
 
-    Args:
-        name: timm's name, or a small one.
-        start: Where its weights start.
-        image_size: Input (width, height).
-        num_heads: Heads of every block.
-        drop_path: Stochastic depth of the last block.
+    The arguments are those of :func:`build_vit`.
     """
 
-    def __init__(self, name: str, start: Start, image_size: tuple[int, int], *, num_heads: int = 4,
-                 drop_path: float = 0.0) -> None:
+    def __init__(self, name: str, setting: Setting, *, num_heads: int = 4, drop_path: float = 0.0) -> None:
         super().__init__()
         self.stride = patch_size(name)
-        self.grid = grid_of(image_size, self.stride)
-        self.net = build_vit(name, image_size, num_heads=num_heads, drop_path=drop_path, norm_eps=1e-6)
+        self.grid = setting.grid(self.stride)
+        self.net, _ = build_vit(name, setting, num_heads=num_heads, drop_path=drop_path, norm_eps=1e-6)
         self.net.patch_embed.proj.padding = PATCH_PADDING
         self.channels: int = self.net.embed_dim
-        if start:
-            state = pretrained_vit(name, start)
-            slot, patches = resized_position(state["pos_embed"], self.grid)
-            state["pos_embed"] = patches + slot
-            self.net.load_state_dict(fitted(state, self.net.state_dict(), where="model.backbone"))
 
     def forward(self, images: Tensor) -> Tensor:
         """The tokens after the last norm, as a map."""
         return self.net.forward_features(images).transpose(1, 2).unflatten(2, self.grid)
 
 
-def _width(name: str) -> int:
-    if name in SMALL_VIT:
-        return SMALL_VIT[name]["embed_dim"]
-    if not (name.startswith("vit_") and timm.is_model(name)):
-        known = [*timm.list_models("vit_*_patch16_224"), *SMALL_VIT]
-        raise SpecError(f"timm has no plain ViT {name!r}", where="model.backbone", hint=nearest(name, known))
-    return {"tiny": 192, "small": 384, "base": 768, "large": 1024, "huge": 1280}[name.split("_")[1]]
-
-
-def pretrained_vit(name: str, start: Start) -> dict[str, Tensor]:
-    """State dict to start from, with the position code of its own input size: timm's (class token included) or a file.
-
-    Raises:
-        RunError: The weights are neither on disk nor to be downloaded.
-    """
+def _start_state(name: str, start: Start) -> dict[str, Tensor]:
+    """A file's tensors, or timm's, whose position code has a slot for the class token."""
     if isinstance(start, str) or name in SMALL_VIT:
         return start_state(name, start)
     return create_timm(name, True, num_classes=0).state_dict()
@@ -115,11 +114,3 @@ def resized_position(code: Tensor, grid: tuple[int, int]) -> tuple[Tensor, Tenso
         slot, patches, rows = torch.zeros_like(code[:, :1]), code, isqrt(code.shape[1] * 4 // 3)
     maps = patches.transpose(1, 2).unflatten(2, (rows, -1))
     return slot, F.interpolate(maps, grid, mode="bicubic").flatten(2).transpose(1, 2)
-
-
-def grid_of(image_size: tuple[int, int], patch: int) -> tuple[int, int]:
-    """Patches (height, width) of an input (width, height); raises SpecError when a side is no multiple of a patch."""
-    width, height = image_size
-    if width % patch or height % patch:
-        raise SpecError(f"input {width}x{height} is no multiple of {patch} pixels", where="image_size")
-    return height // patch, width // patch

@@ -11,34 +11,24 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from flatpose.config import CodecConfig
-from flatpose.config.vit_peers import ViTPoseConfig
-from flatpose.models.backbones import Start
+from flatpose.config import ViTPoseConfig
 from flatpose.models.heads import deconv_stack, heatmap_conv
-from flatpose.models.hrnet import check_heatmap
+from flatpose.models.setting import Setting
 from flatpose.models.vit import ViTTrunk, patch_size
 
 
 class ViTPose(nn.Module):
-    """Transformer, two deconvolutions, 1x1 convolution.
+    """Transformer, two deconvolutions of ``deconv_dim`` channels, 1x1 convolution."""
 
-    Args:
-        backbone: timm's VisionTransformer without class token.
-        grid: Its patches (height, width).
-        deconv_dim: Channels of the decoder.
-        num_keypoints: K.
-    """
-
-    def __init__(self, backbone: Any, grid: tuple[int, int], deconv_dim: int, num_keypoints: int) -> None:
+    def __init__(self, trunk: ViTTrunk, deconv_dim: int, num_keypoints: int) -> None:
         super().__init__()
-        self.backbone, self.grid = backbone, grid
-        self.deconvs, channels = deconv_stack(backbone.embed_dim, 2, deconv_dim)
+        self.backbone, self.grid = trunk.net, trunk.grid
+        self.deconvs, channels = deconv_stack(trunk.channels, 2, deconv_dim)
         self.head = heatmap_conv(channels, num_keypoints)
 
     def forward(self, images: Tensor) -> dict[str, Tensor]:
         """(B, 3, H, W) normalised -> heatmap (B, K, 4h, 4w) of h x w patches."""
-        tokens = self.backbone.forward_features(images)
-        features = tokens.transpose(1, 2).unflatten(2, self.grid)
+        features = self.backbone.forward_features(images).transpose(1, 2).unflatten(2, self.grid)
         return {"heatmap": self.head(self.deconvs(features))}
 
     def group_matcher(self, coarse: bool = False) -> dict[str, Any]:
@@ -50,9 +40,8 @@ class ViTPose(nn.Module):
         return {"backbone.pos_embed"}
 
 
-def build(config: ViTPoseConfig, codec: CodecConfig, image_size: tuple[int, int], num_keypoints: int,
-          start: Start) -> ViTPose:
+def build(config: ViTPoseConfig, setting: Setting) -> ViTPose:
     """ViTPose for a heatmap codec of a quarter of a patch; raises SpecError for another or a size that does not fit."""
-    check_heatmap(codec, patch_size(config.backbone) // 4, "ViTPose")
-    trunk = ViTTrunk(config.backbone, start, image_size, num_heads=config.num_heads, drop_path=config.drop_path)
-    return ViTPose(trunk.net, trunk.grid, config.deconv_dim, num_keypoints)
+    setting.require("heatmap", "ViTPose", patch_size(config.backbone) // 4)
+    trunk = ViTTrunk(config.backbone, setting, num_heads=config.num_heads, drop_path=config.drop_path)
+    return ViTPose(trunk, config.deconv_dim, setting.num_keypoints)
