@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.utils.data import default_collate
 
 from flatpose.checkpoints import load_into
 from flatpose.codecs import build_codec
@@ -67,6 +68,10 @@ class Sight:
         """Columns and rows of tokens."""
         return self.size[0] // self.stride, self.size[1] // self.stride
 
+    def on_grid(self, values: Tensor) -> np.ndarray:
+        """Values (L,) of the tokens as a map (rows, columns)."""
+        return values.reshape(self.grid[::-1]).numpy()
+
     def blocks(self, name: str) -> list[Tensor]:
         """An inner tensor per block; raises SpecError when the network has no such thing."""
         if not self.inner.get(name):
@@ -112,21 +117,20 @@ def look(network: Network, persons: list[Person], data: PoseData) -> Sight:
     Raises:
         DataError: The weights are of another network.
     """
-    run = network.run
-    module = build_model(run.model, run.codec, run.image_size, len(data.keypoint_set), pretrained=False).eval()
+    run, count = network.run, len(data.keypoint_set)
+    module = build_model(run.model, run.codec, run.image_size, count, pretrained=False).eval()
     try:
         load_into(module, run.model, network.weights)
     except FlatPoseError as error:
         raise DataError(f"not the weights of row {network.row} ({error.what})", where=str(network.weights),
                         hint="flatpose-exp run ID --rerun all trains it again") from None
     crops = Crops(persons, data.keypoint_set, run.image_size, udp=run.codec.udp)
-    items: list[dict[str, Any]] = [crops[0, i] for i in range(len(crops))]
-    images = np.stack([item["image"] for item in items])
+    batch = default_collate([crops[0, i] for i in range(len(crops))])
     inner = watch(module)
-    outputs = module(normalise(torch.from_numpy(images)))
-    decoded = build_codec(run.codec, run.image_size, len(data.keypoint_set)).decode(outputs)[0].float()
-    return Sight(network, images, torch.from_numpy(np.stack([i["keypoints"] for i in items])).float(),
-                 torch.from_numpy(np.stack([i["weights"] for i in items])) > 0, decoded, outputs, inner)
+    outputs = module(normalise(batch["image"]))
+    decoded = build_codec(run.codec, run.image_size, count).decode(outputs)[0].float()
+    return Sight(network, batch["image"].numpy(), batch["keypoints"].float(), batch["weights"] > 0, decoded, outputs,
+                 inner)
 
 
 def watch(module: nn.Module) -> dict[str, list[Tensor]]:
