@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from pycocotools.mask import iou
 
 from flatpose import NUMERICS, benchmarks
 from flatpose.data.instances import Person, PoseData
@@ -30,39 +31,31 @@ METRICS = ("AP", "AP50", "AR")
 
 @dataclass(frozen=True)
 class Network:
-    """A simulated network.
-
-    Args:
-        spread: Median error of a person's keypoints, in units of the OKS scale (1 gives an OKS of about 0.5).
-        tail: Standard deviation of the logarithm of that error over persons.
-        knowledge: Share of the error that the keypoint scores know about; the rest is as large and unrelated.
-    """
+    """A simulated network."""
 
     spread: float
+    """Median error of a person's keypoints, in units of the OKS scale (1 gives an OKS of about 0.5)."""
     tail: float
+    """Standard deviation of the logarithm of that error over persons."""
     knowledge: float
+    """Share of the error that the keypoint scores know about; the rest is as large and unrelated."""
 
 
 def targets(persons: Sequence[Person], data: PoseData) -> list[Person | None]:
     """The annotated person with keypoints whom each box shows, or None."""
     truth = benchmarks.get(data.task).truth(data.val.annotation_file, data.keypoint_set)
     known = {p.person_id: p for p in data.val.persons}
-    boxes: dict[int, list[tuple[np.ndarray, int]]] = {}
+    annotated: dict[int, list[dict[str, Any]]] = {}
     for entry in truth.persons:
-        boxes.setdefault(entry["image_id"], []).append((np.array(entry["bbox"], dtype=np.float64), entry["id"]))
+        annotated.setdefault(entry["image_id"], []).append(entry)
     found: list[Person | None] = []
     for person in persons:
-        overlaps = [(overlap(person.bbox_xywh, box), name) for box, name in boxes.get(person.image_id, [])]
-        best, name = max(overlaps, default=(0.0, 0))
-        found.append(known.get(person.person_id) or (known.get(name) if best > MIN_IOU else None))
+        entries = annotated.get(person.image_id, [])
+        boxes = np.array([entry["bbox"] for entry in entries], dtype=np.float64).reshape(-1, 4)
+        overlaps = iou(person.bbox_xywh[None].astype(np.float64), boxes, [0] * len(boxes)) if entries else np.zeros((1, 1))
+        shown = known.get(entries[overlaps.argmax()]["id"]) if overlaps.max() > MIN_IOU else None
+        found.append(known.get(person.person_id) or shown)
     return found
-
-
-def overlap(a: np.ndarray, b: np.ndarray) -> float:
-    """Intersection over union of two boxes (left, top, width, height)."""
-    size = np.minimum(a[:2] + a[2:], b[:2] + b[2:]) - np.maximum(a[:2], b[:2])
-    shared = float(np.prod(np.maximum(size, 0.0)))
-    return shared / (float(a[2] * a[3] + b[2] * b[3]) - shared + 1e-9)
 
 
 def predict(network: Network, persons: Sequence[Person], shown: Sequence[Person | None], data: PoseData,
@@ -107,13 +100,11 @@ def measure(data_root: Path, reporter: Reporter = SILENT) -> pd.DataFrame:
         raise DataError("no detector file", where=str(data_root), hint="docs/evaluation.md says where it belongs")
     sources = {"gt": data.val.persons, "det": data.detections}
     shown = {name: targets(persons, data) for name, persons in sources.items()}
-    conditions = {"data": data.label, "data_id": data.data_id, "detector_file": data.detector_file.name,
-                  "numerics": NUMERICS}
     networks = [Network(*values) for values in itertools.product(SPREADS, TAILS, KNOWLEDGE)]
     lines: list[dict[str, Any]] = []
     reporter.start("simulated boxes", len(networks))
     for network in networks:
-        line = {**vars(network), **conditions}
+        line = dict(vars(network))
         for name, persons in sources.items():
             found = benchmark.measure(predict(network, persons, shown[name], data), data.val.annotation_file,
                                       keypoint_set=data.keypoint_set, image_ids=data.val.image_ids)["metrics"]
@@ -121,4 +112,5 @@ def measure(data_root: Path, reporter: Reporter = SILENT) -> pd.DataFrame:
         lines.append(line)
         reporter.advance()
     reporter.finish()
-    return pd.DataFrame(lines)
+    return pd.DataFrame(lines).assign(data=data.label, data_id=data.data_id, detector_file=data.detector_file.name,
+                                      numerics=NUMERICS)
