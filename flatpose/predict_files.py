@@ -123,21 +123,17 @@ class Job:
         """One mp4 per video, upright, at the rate of the frames used; a frame is named STEM_000001.jpg."""
         writer: cv2.VideoWriter | None = None
         self.folder.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(dir=self.folder, suffix=".mp4")
-        os.close(handle)
-        try:
+        with tempfile.TemporaryDirectory(dir=self.folder) as scratch:
+            unfinished = str(Path(scratch, "video.mp4"))
             for number, rate, frame in frames(path, self.every):
                 name = f"{path.stem}_{number:06d}.jpg"
                 picture = self._picture(frame, path.resolve().parent / name, name, frame=True)
                 size = picture.shape[1::-1]
-                writer = writer or cv2.VideoWriter(temporary, cv2.VideoWriter.fourcc(*"mp4v"), rate / self.every, size)
+                writer = writer or cv2.VideoWriter(unfinished, cv2.VideoWriter.fourcc(*"mp4v"), rate / self.every, size)
                 writer.write(picture[..., ::-1])
             if writer is not None:
                 writer.release()
-            os.chmod(temporary, 0o644)
-            os.replace(temporary, self.folder / f"{path.stem}.mp4")
-        finally:
-            Path(temporary).unlink(missing_ok=True)
+            os.replace(unfinished, self.folder / f"{path.stem}.mp4")
 
     def _picture(self, image: NDArray[np.uint8], path: Path, target: str, *, frame: bool = False
                  ) -> NDArray[np.uint8]:

@@ -38,7 +38,7 @@ class Fit:
         return ", ".join(filter(None, (f"{self.naming} names", "BGR input" if self.bgr else "", self.taken)))
 
     def differences(self, model: nn.Module) -> dict[str, list[str]]:
-        """Entries that differ from the network's by name or shape, by kind of difference; batch counters are ignored."""
+        """Entries that differ from the network's, by kind of difference; batch counters are ignored."""
         expected, found = _without_counters(model.state_dict()), _without_counters(self.state)
         return {"missing": sorted(expected.keys() - found.keys()),
                 "another shape": [f"{key} {tuple(found[key].shape)} in the file, {tuple(expected[key].shape)} in the "
@@ -52,16 +52,20 @@ def _without_counters(state: Mapping[str, Tensor]) -> State:
 
 
 def _report(differences: dict[str, list[str]], entries: int) -> str:
-    """One line per kind of difference with its first names; unknown names have the nearest missing one."""
+    """One line per kind of difference with its first names; the unknown ones have the nearest missing name."""
     lines = []
     for kind, names in differences.items():
         shown = list(names)
         if kind == "unknown":
-            near = [get_close_matches(key, differences["missing"][:2000], n=1) for key in names[:SHOWN]]
-            shown[:SHOWN] = [f"{key} (near: {close[0]})" if close else key for key, close in zip(names, near)]
+            shown[:SHOWN] = [_with_nearest(name, differences["missing"]) for name in names[:SHOWN]]
         if names:
             lines.append(f"  {kind} ({len(names)} of {entries}): {some(shown)}")
     return "\n".join(lines)
+
+
+def _with_nearest(name: str, missing: list[str]) -> str:
+    close = get_close_matches(name, missing[:2000], n=1)
+    return f"{name} (near: {close[0]})" if close else name
 
 
 def convert(config: ModelConfig, content: Mapping[str, Any]) -> State:

@@ -24,7 +24,7 @@ ZOOM = 3  # skeletons are drawn on enlarged pixels, so that their lines are thin
 
 
 def grid(rows: Sequence[str], columns: Sequence[str], size: tuple[int, int]) -> tuple[Figure, np.ndarray]:
-    """A figure and its axes (rows, columns): panels of images of ``size`` (width, height), with row and column texts."""
+    """A figure and its axes (rows, columns) for images of ``size`` (width, height), with row and column texts."""
     total = LABEL + len(columns) * PANEL, TITLE + len(rows) * PANEL * size[1] / size[0]
     figure = Figure(figsize=total, facecolor=CARD, dpi=DPI)
     FigureCanvasAgg(figure)
@@ -62,8 +62,9 @@ def show_pose(axes: Any, pixels: np.ndarray, keypoints: np.ndarray, visible: np.
               note: str = "") -> None:
     """An image with the skeleton of a person's keypoints (K, 2), and ``note`` in the corner."""
     height, width = pixels.shape[:2]
-    picture = draw_poses(cv2.resize(pixels, None, fx=ZOOM, fy=ZOOM).astype(np.uint8),
-                         ((keypoints + 0.5) * ZOOM - 0.5)[None], visible[None].astype(float), keypoint_set, threshold=0.5)
+    enlarged = cv2.resize(pixels, None, fx=ZOOM, fy=ZOOM).astype(np.uint8)
+    points, scores = (keypoints + 0.5) * ZOOM - 0.5, visible.astype(float)
+    picture = draw_poses(enlarged, points[None], scores[None], keypoint_set, threshold=0.5)
     axes.imshow(picture, extent=(-0.5, width - 0.5, height - 0.5, -0.5))
     axes.autoscale(False)
     if note:
@@ -71,7 +72,8 @@ def show_pose(axes: Any, pixels: np.ndarray, keypoints: np.ndarray, visible: np.
                   bbox={"facecolor": CARD, "alpha": 0.8, "linewidth": 0, "pad": 1.0})
 
 
-def overlay(axes: Any, values: np.ndarray, pitch: tuple[float, float], *, centred: bool = False, **colours: Any) -> None:
+def overlay(axes: Any, values: np.ndarray, pitch: tuple[float, float], *, centred: bool = False, **colours: Any
+            ) -> None:
     """A map (h, w) over an image, one cell every ``pitch`` (x, y) pixels.
 
     The first cell begins at the image's corner; ``centred``: it lies around pixel (0, 0). ``colours`` are imshow's.

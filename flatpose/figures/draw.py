@@ -61,19 +61,25 @@ def _rows(kind: Kind, sights: Sequence[Sight], persons: list[Person], data: Pose
     return [row for sight in sights for row in make(sight)]
 
 
+def _token_row(label: str, sight: Sight, values: Tensor, framed: Tensor, colour: str, texts: Sequence[str] = ("",),
+               **colours: Any) -> Row:
+    """Values (N, L) of the tokens over the pale crops, with ``framed`` (N, tokens) in frames of one colour."""
+
+    def fill(axes: Any, person: int) -> None:
+        show(axes, sight.crops[person], grey=True)
+        overlay(axes, values[person].reshape(sight.grid[::-1]).numpy(), (sight.stride, sight.stride), **colours)
+        for token, text in zip(framed[person].tolist(), texts, strict=True):
+            cell(axes, token, sight.grid[0], sight.stride, colour, text)
+
+    return label, fill
+
+
 def _tokens(sight: Sight) -> list[Row]:
     """Fig. 3: every token coloured by its salience, the selected ones framed and numbered by rank (eq. 11)."""
-
-    def row(salience: Tensor, selected: Tensor) -> Callable[[Any, int], None]:
-        def fill(axes: Any, person: int) -> None:
-            show(axes, sight.crops[person], grey=True)
-            overlay(axes, sight.on_grid(salience[person]), (sight.stride, sight.stride))
-            for rank, token in enumerate(selected[person].tolist()):
-                cell(axes, token, sight.grid[0], sight.stride, TRUTH, str(rank + 1))
-        return fill
-
     blocks = zip(sight.blocks("salience"), sight.blocks("selected"), strict=True)
-    return [(f"{sight.network.label}\niteration {m + 1}", row(*block)) for m, block in enumerate(blocks)]
+    return [_token_row(f"{sight.network.label}\niteration {m + 1}", sight, salience, selected, TRUTH,
+                       [str(rank + 1) for rank in range(selected.shape[1])])
+            for m, (salience, selected) in enumerate(blocks)]
 
 
 def _query(sight: Sight) -> Tensor:
@@ -86,25 +92,20 @@ def _query(sight: Sight) -> Tensor:
 
 def _attention(sight: Sight) -> list[Row]:
     """Fig. 4: the query token's attention in every coarse block, and ICA's bias around its mean (eqs. 9 and 10)."""
-    attention, query = sight.blocks("attention"), _query(sight)
-
-    def row(what: str, block: int, maps: Tensor, diverging: bool) -> Row:
-        values = maps.mean(1)[torch.arange(len(query)), query]  # mean over heads
-        if diverging:
-            values = values - values.mean(1, keepdim=True)  # softmax ignores a constant
+    query, rows = _query(sight), []
+    person = torch.arange(len(query))
+    for i, maps in enumerate(sight.blocks("attention")):
+        values = maps.mean(1)[person, query]  # mean over heads
+        limit = values.max().item()
+        rows.append(_token_row(f"{sight.network.label}\nattention, block {i + 1}\n(0 to {limit:.2f})", sight, values,
+                               query[:, None], MIDDLE, vmin=0, vmax=limit))
+    for i, maps in enumerate(sight.inner["attn_bias"]):
+        values = maps.mean(1)[person, query]
+        values = values - values.mean(1, keepdim=True)  # softmax ignores a constant
         limit = values.abs().max().item()
-        extent = f"±{limit:.2g} around its mean" if diverging else f"0 to {limit:.2f}"
-        colours = {"cmap": "RdBu_r", "vmin": -limit, "vmax": limit} if diverging else {"vmin": 0, "vmax": limit}
-
-        def fill(axes: Any, person: int) -> None:
-            show(axes, sight.crops[person], grey=True)
-            overlay(axes, sight.on_grid(values[person]), (sight.stride, sight.stride), **colours)
-            cell(axes, int(query[person]), sight.grid[0], sight.stride, INK if diverging else MIDDLE)
-
-        return f"{sight.network.label}\n{what}, block {block + 1}\n({extent})", fill
-
-    return [row("attention", i, maps, False) for i, maps in enumerate(attention)] + [
-        row("ICA bias", i, maps, True) for i, maps in enumerate(sight.inner["attn_bias"])]
+        rows.append(_token_row(f"{sight.network.label}\nICA bias, block {i + 1}\n(±{limit:.2g} around its mean)", sight,
+                               values, query[:, None], INK, cmap="RdBu_r", vmin=-limit, vmax=limit))
+    return rows
 
 
 def _heatmaps(sight: Sight, chosen: Tensor) -> Row:

@@ -51,9 +51,10 @@ def targets(persons: Sequence[Person], data: PoseData) -> list[Person | None]:
     found: list[Person | None] = []
     for person in persons:
         entries = annotated.get(person.image_id, [])
-        boxes = np.array([entry["bbox"] for entry in entries], dtype=np.float64).reshape(-1, 4)
-        overlaps = iou(person.bbox_xywh[None].astype(np.float64), boxes, [0] * len(boxes)) if entries else np.zeros((1, 1))
-        shown = known.get(entries[overlaps.argmax()]["id"]) if overlaps.max() > MIN_IOU else None
+        shown = None
+        if entries:
+            overlaps = iou([person.bbox_xywh.tolist()], [entry["bbox"] for entry in entries], [0] * len(entries))[0]
+            shown = known.get(entries[overlaps.argmax()]["id"]) if overlaps.max() > MIN_IOU else None
         found.append(known.get(person.person_id) or shown)
     return found
 
@@ -87,12 +88,8 @@ def _draw(rng: np.random.Generator, network: Network) -> float:
 def measure(data_root: Path, reporter: Reporter = SILENT) -> pd.DataFrame:
     """Every simulated network on both sets of boxes of a COCO tree with a detector file (two minutes on one core).
 
-    Returns:
-        One line per network: spread, tail, knowledge, AP, AP50 and AR in 0..1 with ground-truth boxes (AP_gt, …) and
-        with the detector's (AP_det, …), data, data_id, detector_file, numerics.
-
-    Raises:
-        DataError: The tree is incomplete, or has no detector file.
+    One line per network: spread, tail, knowledge, AP, AP50 and AR in 0..1 with ground-truth boxes (AP_gt, …) and with
+    the detector's (AP_det, …), data, data_id, detector_file, numerics. DataError where the tree is incomplete.
     """
     benchmark = benchmarks.get("coco")
     data = benchmark.load(data_root)
