@@ -76,8 +76,8 @@ def measure(model: nn.Module, image_size: tuple[int, int]) -> Cost:
             if hasattr(model, "use_literal_ica"):
                 model.use_literal_ica(True)
                 gflops, uncounted = _fvcore(model, images)
-            with FlopCounterMode(display=False) as counter, _HRNetTool(model) as hrnet_tool:
-                model(images)
+            with FlopCounterMode(display=False) as counter:
+                by_hrnet_tool = _hrnet_tool(model, images)
     finally:
         if hasattr(model, "use_literal_ica"):
             model.use_literal_ica(False)
@@ -89,7 +89,7 @@ def measure(model: nn.Module, image_size: tuple[int, int]) -> Cost:
     return Cost(
         params_m=sum(used.values()) / 1e6,
         params_leaf_m=sum(size for key, size in used.items() if key in leaves) / 1e6,
-        gflops=gflops, gflops_executed=executed, gflops_hrnet_tool=hrnet_tool.total / 2**30,
+        gflops=gflops, gflops_executed=executed, gflops_hrnet_tool=by_hrnet_tool / 2**30,  # as the tool divides
         gflops_torch=counter.get_total_flops() / 2e9, uncounted=uncounted,
     )
 
@@ -114,32 +114,26 @@ def _attention_products(inputs: list[Any], outputs: list[Any]) -> int:
     return prod(query) * key[-2] + prod(query[:-1]) * key[-2] * value[-1]
 
 
-class _HRNetTool:
-    """HRNet's summary tool: counts modules named *Conv* and nn.Linear only while the ``with`` block runs the network.
+def _hrnet_tool(model: nn.Module, images: Tensor) -> int:
+    """Multiply-adds by HRNet's summary tool, which counts modules named *Conv* and nn.Linear only.
 
     Transposed convolutions are priced at their output size, and a linear layer multiplies its output size by
-    ``input.size(1)``, which for tokens (B, N, C) is N and not C. Attention, norms and resizing are free. The tool
-    divides by 2^30.
+    ``input.size(1)``, which for tokens (B, N, C) is N and not C. Attention, norms and resizing are free.
     """
+    counts: list[int] = []
 
-    def __init__(self, model: nn.Module) -> None:
-        self.model, self.total = model, 0
+    def count(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
+        linear = isinstance(module, nn.Linear)
+        counts.append(output.numel() * inputs[0].shape[1] if linear else module.weight.numel() * prod(output.shape[2:]))
 
-    def _count(self, module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
-        if isinstance(module, nn.Linear):
-            self.total += output.numel() * inputs[0].shape[1]
-        else:
-            self.total += module.weight.numel() * prod(output.shape[2:])
-
-    def __enter__(self) -> _HRNetTool:
-        counted = [m for m in self.model.modules() if isinstance(m, nn.Linear)
-                   or ("Conv" in type(m).__name__ and isinstance(getattr(m, "weight", None), Tensor))]
-        self.handles = [module.register_forward_hook(self._count) for module in counted]
-        return self
-
-    def __exit__(self, *exc: object) -> None:
-        for handle in self.handles:
+    handles = [module.register_forward_hook(count) for module in model.modules() if isinstance(module, nn.Linear)
+               or ("Conv" in type(module).__name__ and isinstance(getattr(module, "weight", None), Tensor))]
+    try:
+        model(images)
+    finally:
+        for handle in handles:
             handle.remove()
+    return sum(counts)
 
 
 class ShapesOnly(TorchDispatchMode):

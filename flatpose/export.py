@@ -19,15 +19,14 @@ from flatpose.errors import FlatPoseError
 from flatpose.io import write_bytes, write_json
 from flatpose.predict import perfect_score
 
-INPUT = "crops"
-BATCHES = (1, 3)
+INPUT, BATCHES = "crops", (1, 3)
 Answer = Callable[[Tensor], list[np.ndarray]]
 
 
 class Exported(nn.Module):
     """Crops (B, H, W, 3) uint8 RGB -> keypoints (B, K, 2) in crop pixels, scores (B, K) in 0..1, network outputs.
 
-    Normalisation and decoding are part of the graph, so that a runtime needs to know neither.
+    Normalisation and decoding are part of the graph. ``names`` are those of the outputs, known after a first call.
     """
 
     mean: Tensor
@@ -41,10 +40,10 @@ class Exported(nn.Module):
         self.names: list[str] = []
 
     def forward(self, crops: Tensor) -> tuple[Tensor, ...]:
-        """Keypoints, scores, then the outputs in the order of ``names``."""
+        """Keypoints, scores, then the outputs of the network."""
         images = ((crops.float() - self.mean) / self.std).permute(0, 3, 1, 2)
         outputs = {k: v for k, v in self.network(images).items() if isinstance(v, Tensor)}
-        self.names = list(outputs)
+        self.names = ["keypoints", "scores", *outputs]
         keypoints, scores = self.codec.decode(outputs)
         return keypoints, (scores / self.perfect).clamp(0, 1), *outputs.values()
 
@@ -59,7 +58,7 @@ def export(checkpoint: Checkpoint, path: Path) -> dict[str, Any]:
     if write is None:
         raise FlatPoseError(f"no export to {path.suffix or 'a file without ending'}", where=str(path),
                             hint=".onnx or .pt2")
-    missing = [n for n in ("onnx", "onnxscript", "onnxruntime") if importlib.util.find_spec(n) is None]
+    missing = [name for name in ("onnx", "onnxscript", "onnxruntime") if importlib.util.find_spec(name) is None]
     if missing and write is _onnx:
         raise FlatPoseError(f"{', '.join(missing)} not installed", where="export",
                             hint="pip install 'flatpose-exp[onnx]', or -o model.pt2")
@@ -73,11 +72,12 @@ def export(checkpoint: Checkpoint, path: Path) -> dict[str, Any]:
         except FlatPoseError:
             raise
         except Exception as error:  # the exporters have dozens of error classes of their own
-            raise FlatPoseError(f"{run.model.kind} cannot be exported ({type(error).__name__}: {_first(error)})",
+            first = next(iter(str(error).strip().splitlines()), "")[:200]
+            raise FlatPoseError(f"{run.model.kind} cannot be exported ({type(error).__name__}: {first})",
                                 where=str(path), hint="--debug shows the traceback") from error
         parity = {"batches": list(BATCHES), **_compare(module, answer, crops)}
     facts = {"kind": run.model.kind, "codec": run.codec.kind, "image_size": list(run.image_size), "udp": run.codec.udp,
-             "padding": 1.25, "input": INPUT, "outputs": ["keypoints", "scores", *module.names],
+             "padding": 1.25, "input": INPUT, "outputs": module.names,
              "keypoints": list(checkpoint.keypoint_set.names), "torch": torch.__version__,
              "skeleton": [list(pair) for pair in checkpoint.keypoint_set.skeleton], "parity": parity}
     write_json(path.with_name(path.name + ".json"), facts)
@@ -94,9 +94,8 @@ def _crops(image_size: tuple[int, int], batch: int) -> Tensor:
 def _onnx(module: Exported, crops: Tensor, path: Path) -> Answer:
     import onnxruntime
 
-    names = ["keypoints", "scores", *module.names]
     program = torch.onnx.export(_program(module, crops), dynamo=True, verbose=False, input_names=[INPUT],
-                                output_names=names)
+                                output_names=module.names)
     assert program is not None  # only the old exporter returns None
     content = program.model_proto.SerializeToString()
     options = onnxruntime.SessionOptions()
@@ -107,7 +106,7 @@ def _onnx(module: Exported, crops: Tensor, path: Path) -> Answer:
         raise FlatPoseError(f"the exporter fixed the batch size at {batch}; no file was written", where=str(path),
                             hint="-o model.pt2 uses torch.export, which says where")
     write_bytes(path, content)
-    return lambda batch: list(session.run(names, {INPUT: batch.numpy()}))
+    return lambda batch: list(session.run(module.names, {INPUT: batch.numpy()}))
 
 
 def _torch(module: Exported, crops: Tensor, path: Path) -> Answer:
@@ -129,14 +128,10 @@ def _program(module: Exported, crops: Tensor) -> torch.export.ExportedProgram:
 
 def _compare(module: Exported, answer: Answer, crops: Tensor) -> dict[str, float]:
     """Largest differences over all batch sizes: of the network's outputs, of scores and of keypoints in crop pixels."""
-    worst = {"max_abs_difference": 0.0, "max_score_difference": 0.0, "max_keypoint_difference_px": 0.0}
+    apart = []
     for size in BATCHES:
-        ours, theirs = [value.numpy() for value in module(crops[:size])], answer(crops[:size])
-        apart = [float(np.abs(a - b).max()) for a, b in zip(ours, theirs, strict=True)]
-        for key, value in zip(worst, (max(apart[2:]), apart[1], apart[0]), strict=True):
-            worst[key] = max(worst[key], value)
-    return worst
-
-
-def _first(error: BaseException) -> str:
-    return next((line.strip()[:200] for line in str(error).splitlines() if line.strip()), "")
+        answers = zip(module(crops[:size]), answer(crops[:size]), strict=True)
+        keypoints, scores, *outputs = (float(np.abs(ours.numpy() - theirs).max()) for ours, theirs in answers)
+        apart.append((max(outputs), scores, keypoints))
+    names = "max_abs_difference", "max_score_difference", "max_keypoint_difference_px"
+    return {name: max(values) for name, values in zip(names, zip(*apart, strict=True), strict=True)}

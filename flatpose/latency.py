@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from statistics import median
+from itertools import accumulate
 from typing import Any
 
+import numpy as np
 import timm
 import torch
 from torch import nn
@@ -25,7 +26,7 @@ Pass = Callable[[], object]
 
 def forward_pass(model: nn.Module, image_size: tuple[int, int], *, batch: int, compiled: bool = False) -> Pass:
     """A forward pass of ``batch`` random images (width, height), on the GPU where there is one."""
-    device = _device()
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     width, height = image_size
     images = torch.randn(batch, 3, height, width, device=device)
     model = model.to(device).eval()
@@ -47,35 +48,25 @@ def reference_pass(*, batch: int, compiled: bool = False) -> Pass:
 
 
 def time_beside(run: Pass, rivals: Mapping[str, Pass], *, repeats: int = 5) -> dict[str, Any]:
-    """Median time of ``run`` and its ratios to passes that are timed in turn with it, and the memory it holds.
+    """Median time of ``run`` and its ratios to ``rivals`` timed in turn with it, and the memory it holds.
 
-    Args:
-        run: What is timed.
-        rivals: Name -> another pass.
-        repeats: Turns, after one to warm up.
+    After one turn to warm up there are ``repeats``.
 
     Returns:
         "ms", "peak_memory_mb", "device", "threads", and per rival "NAME_ms", "ratio_NAME" (the median over turns) and
         "range_NAME" (lowest and highest ratio).
     """
-    passes = {"": run, **rivals}
-    for each in passes.values():
+    passes = [run, *rivals.values()]
+    for each in passes:
         each()
-    turns = [{name: _seconds(each) for name, each in passes.items()} for _ in range(repeats)]
-    ratios = {name: [turn[""] / turn[name] for turn in turns] for name in rivals}
-    return {"ms": _milliseconds(turns, ""), "device": _device_name(), "threads": torch.get_num_threads(),
-            "peak_memory_mb": peak_memory_mb(run),
-            **{f"{name}_ms": _milliseconds(turns, name) for name in rivals},
-            **{f"ratio_{name}": median(found) for name, found in ratios.items()},
-            **{f"range_{name}": [min(found), max(found)] for name, found in ratios.items()}}
-
-
-def _milliseconds(turns: list[dict[str, float]], name: str) -> float:
-    return 1e3 * median(turn[name] for turn in turns)
-
-
-def _device() -> torch.device:
-    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    seconds = np.array([[_seconds(each) for each in passes] for _ in range(repeats)])
+    ratios, milliseconds = seconds[:, :1] / seconds, 1e3 * np.median(seconds, axis=0)
+    found = {"ms": float(milliseconds[0]), "threads": torch.get_num_threads(), "peak_memory_mb": peak_memory_mb(run),
+             "device": torch.cuda.get_device_name() if torch.cuda.is_available() else "CPU"}
+    for i, name in enumerate(rivals, start=1):
+        found |= {f"{name}_ms": float(milliseconds[i]), f"ratio_{name}": float(np.median(ratios[:, i])),
+                  f"range_{name}": [float(ratios[:, i].min()), float(ratios[:, i].max())]}
+    return found
 
 
 def _seconds(run: Pass) -> float:
@@ -84,10 +75,6 @@ def _seconds(run: Pass) -> float:
     if torch.cuda.is_available():
         torch.cuda.synchronize()
     return time.perf_counter() - start
-
-
-def _device_name() -> str:
-    return torch.cuda.get_device_name() if torch.cuda.is_available() else "CPU"
 
 
 def peak_memory_mb(run: Pass) -> float:
@@ -101,9 +88,6 @@ def peak_memory_mb(run: Pass) -> float:
         return (torch.cuda.max_memory_allocated() - before) / 2**20
     with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as record:
         run()
-    held = peak = 0
     changes = [e for e in record.profiler.kineto_results.events() if e.name() == "[memory]"]
-    for change in sorted(changes, key=lambda e: e.start_ns()):
-        held += change.nbytes()
-        peak = max(peak, held)
-    return peak / 2**20
+    sizes = [change.nbytes() for change in sorted(changes, key=lambda e: e.start_ns())]
+    return max(0, *accumulate(sizes)) / 2**20

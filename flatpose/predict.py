@@ -24,12 +24,7 @@ Array = NDArray[np.floating]
 
 
 class Pose:
-    """Keypoints of persons in pictures.
-
-    Args:
-        checkpoint: Network, keypoint set and codec.
-        device: Where the network runs; None is a GPU if there is one.
-    """
+    """Keypoints of persons in pictures, by the network of a checkpoint. ``device``: None is a GPU if there is one."""
 
     def __init__(self, checkpoint: Checkpoint, *, device: str | None = None) -> None:
         self.checkpoint = checkpoint
@@ -42,8 +37,7 @@ class Pose:
              device: str | None = None) -> Pose:
         """From a packed folder, a run's folder or a published file of ``system``; None is the bundled network.
 
-        Raises:
-            FlatPoseError: It is missing, damaged, unsafe to read or does not describe itself.
+        Raises FlatPoseError where it is missing, damaged, unsafe to read or does not describe itself.
         """
         return cls(load_checkpoint(path, system=system), device=device)
 
@@ -54,11 +48,7 @@ class Pose:
         return save_checkpoint(self.checkpoint, Path(folder))
 
     def to(self, device: str) -> Pose:
-        """Move the network; returns itself.
-
-        Raises:
-            FlatPoseError: There is no such device.
-        """
+        """Move the network; returns itself. Raises FlatPoseError where there is no such device."""
         try:
             self.device = torch.device(device)
             self.network = self.checkpoint.network.to(self.device).eval()

@@ -19,7 +19,6 @@ from flatpose.data.images import read_image
 from flatpose.errors import DataError
 from flatpose.geometry import box_to_center_scale
 from flatpose.io import write_bytes, write_json
-from flatpose.keypoints import KeypointSet
 from flatpose.metrics import Predictions
 from flatpose.metrics.oks import oks_matrix, oks_nms, person_scores, soft_oks_nms
 from flatpose.predict import Pose
@@ -62,25 +61,19 @@ def find_inputs(given: Sequence[str]) -> list[Path]:
 
 @dataclass
 class Job:
-    """What is done with every picture, and what has been found so far.
-
-    Args:
-        pose: The network.
-        folder: Receives pictures, videos, predictions.json (COCO results) and images.json.
-        boxes: A file of boxes, or what finds them in a picture.
-        flip_test: Average with the answers on mirrored crops.
-        batch_size: Crops in one forward pass.
-        threshold: Keypoints whose score (0..1) is below are not drawn.
-        every: Use every so many frames of a video.
-    """
+    """What is done with every picture, and what has been found so far."""
 
     pose: Pose
     folder: Path
+    """Receives pictures, videos, predictions.json (COCO results) and images.json."""
     boxes: BoxFile | Found = whole_image
+    """A file of boxes, or what finds them in a picture."""
     flip_test: bool = False
     batch_size: int = 32
     threshold: float = 0.3
+    """Keypoints whose score (0..1) is below are not drawn."""
     every: int = 1
+    """Use every so many frames of a video."""
     images: dict[str, dict[str, Any]] = field(default_factory=dict)
     results: list[dict[str, Any]] = field(default_factory=list)
     left_out: list[DataError] = field(default_factory=list)
@@ -106,8 +99,10 @@ class Job:
         if isinstance(self.boxes, BoxFile) and not self.boxes.used:
             raise DataError(f"has boxes for none of the {len(self.images)} pictures", where=str(self.boxes.path),
                             hint="its image ids or file names must be those of the pictures")
-        write_json(self.folder / LISTING, {"images": list(self.images.values()),
-                                           "categories": [_category(self.pose.keypoint_set)]})
+        known = self.pose.keypoint_set
+        category = {"id": 1, "name": "person", "keypoints": list(known.names),
+                    "skeleton": [[a + 1, b + 1] for a, b in known.skeleton]}
+        write_json(self.folder / LISTING, {"images": list(self.images.values()), "categories": [category]})
         write_json(self.folder / RESULTS, self.results)
         return self
 
@@ -115,8 +110,9 @@ class Job:
         target = f"{path.stem}.jpg"
         if target in self.images:
             raise DataError("two pictures of this name", where=str(path), hint="predict each folder into its own -o")
-        size = self.boxes.size(str(path.resolve())) if isinstance(self.boxes, BoxFile) else None
-        picture = self._picture(read_image(path, size=size), path.resolve(), target)
+        path = path.resolve()
+        size = self.boxes.size(str(path)) if isinstance(self.boxes, BoxFile) else None
+        picture = self._picture(read_image(path, size=size), path, target)
         good, content = cv2.imencode(".jpg", picture[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 92])
         if not good:
             raise DataError(f"a picture of {picture.shape[1]}x{picture.shape[0]} cannot be written as JPEG",
@@ -127,21 +123,17 @@ class Job:
         """One mp4 per video, upright, at the rate of the frames used; a frame is named STEM_000001.jpg."""
         writer: cv2.VideoWriter | None = None
         self.folder.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(dir=self.folder, suffix=".mp4")
-        os.close(handle)
-        try:
+        with tempfile.TemporaryDirectory(dir=self.folder) as scratch:
+            unfinished = str(Path(scratch, "video.mp4"))
             for number, rate, frame in frames(path, self.every):
                 name = f"{path.stem}_{number:06d}.jpg"
                 picture = self._picture(frame, path.resolve().parent / name, name, frame=True)
                 size = picture.shape[1::-1]
-                writer = writer or cv2.VideoWriter(temporary, cv2.VideoWriter.fourcc(*"mp4v"), rate / self.every, size)
+                writer = writer or cv2.VideoWriter(unfinished, cv2.VideoWriter.fourcc(*"mp4v"), rate / self.every, size)
                 writer.write(picture[..., ::-1])
             if writer is not None:
                 writer.release()
-            os.chmod(temporary, 0o644)
-            os.replace(temporary, self.folder / f"{path.stem}.mp4")
-        finally:
-            Path(temporary).unlink(missing_ok=True)
+            os.replace(unfinished, self.folder / f"{path.stem}.mp4")
 
     def _picture(self, image: NDArray[np.uint8], path: Path, target: str, *, frame: bool = False
                  ) -> NDArray[np.uint8]:
@@ -150,13 +142,13 @@ class Job:
             number_of(path.stem), *self.boxes(image))
         taken = {entry["id"] for entry in self.images.values()}
         number = known if isinstance(known, int) and known not in taken else max(taken, default=0) + 1
-        height, width = image.shape[:2]
         keypoints, raw = self.pose.raw(image, boxes, flip_test=self.flip_test, batch_size=self.batch_size)
         persons, kept = self._persons(keypoints, raw, boxes, scores)
         confidence = self.pose.relative(raw)
         if self.pose.checkpoint.run.eval.rescore != "box":
             persons = self.pose.relative(persons)
-        self.images[target] = {"id": number, "file_name": path.name, "width": width, "height": height}
+        self.images[target] = {"id": number, "file_name": path.name, "width": image.shape[1],
+                               "height": image.shape[0]}
         for i in kept:
             triples = np.column_stack([keypoints[i].round(2), confidence[i].round(4)])
             self.results.append({"image_id": number, "category_id": 1, "bbox": boxes[i].round(2).tolist(),
@@ -186,20 +178,13 @@ def frames(path: Path, every: int = 1) -> Iterator[tuple[int, float, NDArray[np.
     video, number = cv2.VideoCapture(str(path)), 0
     video.set(cv2.CAP_PROP_ORIENTATION_AUTO, 1)
     rate = video.get(cv2.CAP_PROP_FPS)
+    rate = rate if 0 < rate < 1000 else 25.0
     try:
-        while True:
-            good, image = video.read()
-            if not good:
-                break
+        while (frame := video.read())[0]:
             number += 1
             if (number - 1) % every == 0:
-                yield number, rate if 0 < rate < 1000 else 25.0, cv2.cvtColor(image, cv2.COLOR_BGR2RGB)  # type: ignore
+                yield number, rate, np.ascontiguousarray(frame[1][..., ::-1])
     finally:
         video.release()
     if not number:
         raise DataError("no frame of this video can be decoded", where=str(path), hint="convert it to H.264 in .mp4")
-
-
-def _category(keypoint_set: KeypointSet) -> dict[str, Any]:
-    return {"id": 1, "name": "person", "keypoints": list(keypoint_set.names),
-            "skeleton": [[a + 1, b + 1] for a, b in keypoint_set.skeleton]}

@@ -6,6 +6,7 @@ import contextlib
 import io
 from dataclasses import replace
 from pathlib import Path
+from unittest.mock import Mock
 
 import numpy as np
 import pandas as pd
@@ -37,32 +38,13 @@ def test_the_grid_covers_every_codec_map_and_input_size():
         assert found >= {(series, cells) for series in codecs for cells in (64, 32, 16, 8)}
 
 
-class Log:
-    """A reporter that keeps what it is told."""
-
-    def __init__(self) -> None:
-        self.messages: list[str] = []
-        self.total = self.done = 0
-
-    def start(self, task: str, total: int) -> None:
-        self.total = total
-
-    def advance(self, n: int = 1, **info: float | str) -> None:
-        self.done += n
-
-    def finish(self) -> None: ...
-
-    def message(self, text: str) -> None:
-        self.messages.append(text)
-
-
 @pytest.fixture(scope="module")
 def root(tmp_path_factory) -> Path:
     return write_coco(tmp_path_factory.mktemp("data"))
 
 
 def test_measuring_continues_where_it_was_interrupted(root, tmp_path):
-    path, log = tmp_path / "ceilings.json", Log()
+    path, log = tmp_path / "ceilings.json", Mock()
 
     def interrupted(found: pd.DataFrame) -> None:
         studies.store(found, path)
@@ -71,10 +53,12 @@ def test_measuring_continues_where_it_was_interrupted(root, tmp_path):
 
     with pytest.raises(KeyboardInterrupt):
         ceilings.measure(FEW, root, jobs=1, reporter=log, save=interrupted)
-    assert len(log.messages) == 1 and "crowdpose" in log.messages[0]
-    kept, again = studies.load(path), Log()
+    log.message.assert_called_once()
+    assert "crowdpose" in log.message.call_args.args[0]
+    kept, again = studies.load(path), Mock()
     found = ceilings.measure(FEW, root, known=kept, jobs=1, reporter=again, save=lambda f: studies.store(f, path))
-    assert len(kept) == 2 and again.total == again.done == len(FEW) - 2
+    again.start.assert_called_once_with("ceilings", len(FEW) - 2)
+    assert len(kept) == 2 and again.advance.call_count == len(FEW) - 2
     pd.testing.assert_frame_equal(studies.load(path), found, check_dtype=False)
     assert list(found["id"]) == [row.id for row in FEW] and set(found["task"]) == {"coco"}
     perfect, coarse = found[found["series"] == "regression"].iloc[0], found[found["x"] == 32].iloc[0]
@@ -87,9 +71,9 @@ def test_lines_of_other_conditions_are_measured_again(root, monkeypatch):
     known = ceilings.measure([row], root, jobs=1)
 
     def remeasured(row: ceilings.Ceiling) -> int:
-        log = Log()
+        log = Mock()
         ceilings.measure([row], root, known=known, jobs=1, reporter=log)
-        return log.total
+        return log.advance.call_count
 
     assert remeasured(row) == 0
     assert remeasured(replace(row, codec=replace(row.codec, sigma=1.0))) == 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import subprocess
 import sys
@@ -16,12 +17,15 @@ from flatpose import benchmarks
 from flatpose.checkpoints.described import Checkpoint, load_checkpoint, save_checkpoint
 from flatpose.config import RunConfig
 from flatpose.errors import FlatPoseError
+from flatpose.export import export
 from flatpose.harness import catalog
 from flatpose.harness.spec import at_profile
 from flatpose.models import build_model
 from flatpose.predict import Pose
 
 ROOT = Path(__file__).parents[1]
+HAS_ONNX = all(importlib.util.find_spec(name) for name in ("onnx", "onnxscript", "onnxruntime"))
+needs_onnx = pytest.mark.skipif(not HAS_ONNX, reason="needs the extra onnx")
 
 
 def reduced() -> dict[str, RunConfig]:
@@ -48,13 +52,10 @@ def test_every_system_has_a_reduced_member():
     assert set(reduced()) == {row.run.model.kind for name in catalog.ids() for row in catalog.load(name).rows}
 
 
+@needs_onnx
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", sorted(reduced()))
 def test_onnx_of_every_system(kind, tmp_path):
-    pytest.importorskip("onnxruntime")
-    pytest.importorskip("onnxscript")
-    from flatpose.export import export
-
     save_checkpoint(untrained(reduced()[kind]), tmp_path)
     facts = export(load_checkpoint(tmp_path), tmp_path / "model.onnx")
     assert facts["parity"]["batches"] == [1, 3]
@@ -62,11 +63,8 @@ def test_onnx_of_every_system(kind, tmp_path):
     assert facts["parity"]["max_keypoint_difference_px"] < 0.5
 
 
+@needs_onnx
 def test_onnx_and_the_example_without_torch(tmp_path):
-    pytest.importorskip("onnxruntime")
-    pytest.importorskip("onnxscript")
-    from flatpose.export import export
-
     path = tmp_path / "pose.onnx"
     facts = export(load_checkpoint(), path)
     assert json.loads((tmp_path / "pose.onnx.json").read_text()) == facts
@@ -88,33 +86,25 @@ def test_onnx_and_the_example_without_torch(tmp_path):
 
 
 def test_torch_export(tmp_path):
-    from flatpose.export import export
-
     facts = export(load_checkpoint(), tmp_path / "pose.pt2")
     assert facts["parity"]["max_abs_difference"] < 1e-4 and facts["parity"]["max_keypoint_difference_px"] < 0.01
 
 
 def test_a_wrong_ending_and_a_missing_package(tmp_path, monkeypatch):
-    from flatpose import export as module
-
     with pytest.raises(FlatPoseError, match=r"no export to \.txt"):
-        module.export(load_checkpoint(), tmp_path / "pose.txt")
-    monkeypatch.setattr(module.importlib.util, "find_spec", lambda name: None)
+        export(load_checkpoint(), tmp_path / "pose.txt")
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     with pytest.raises(FlatPoseError, match="onnx, onnxscript, onnxruntime not installed"):
-        module.export(load_checkpoint(), tmp_path / "pose.onnx")
+        export(load_checkpoint(), tmp_path / "pose.onnx")
     assert list(tmp_path.iterdir()) == []
 
 
+@needs_onnx
 @pytest.mark.slow
 @pytest.mark.parametrize("pack, system", [("simplebaseline_r50_256x192", "simplebaseline_r50"),
                                           ("rtmpose_m_256x192", "rtmpose_m"), ("vitpose_s_256x192", "vitpose_s")])
 def test_a_published_file_is_packed_predicts_and_is_exported(pack, system, shared, shared_data, tmp_path):
     """One network and one answer on real pictures: as loaded, as packed, and in ONNX Runtime; the first is fed BGR."""
-    pytest.importorskip("onnxruntime")
-    pytest.importorskip("onnxscript")
-    import onnxruntime
-
-    from flatpose.export import export
     from flatpose.harness.networks import resolve_network
 
     sys.path.insert(0, str(shared / "peers"))
@@ -134,6 +124,7 @@ def test_a_published_file_is_packed_predicts_and_is_exported(pack, system, share
     assert facts["parity"]["max_keypoint_difference_px"] < 0.5
     sys.path.insert(0, str(ROOT / "examples"))
     import onnx_pose
+    import onnxruntime
 
     session = onnxruntime.InferenceSession(str(tmp_path / "pose.onnx"), providers=["CPUExecutionProvider"])
     for path, (keypoints, scores) in zip(images, before, strict=True):

@@ -19,13 +19,6 @@ def data(tmp_path):
     return load_coco(write_coco(tmp_path))
 
 
-def test_overlap_by_hand():
-    a = np.array([0.0, 0.0, 10.0, 10.0])
-    assert simulated.overlap(a, a) == pytest.approx(1)
-    assert simulated.overlap(a, np.array([5.0, 0.0, 10.0, 10.0])) == pytest.approx(1 / 3)
-    assert simulated.overlap(a, np.array([20.0, 20.0, 5.0, 5.0])) == 0
-
-
 def test_every_box_shows_its_person_and_far_boxes_nobody(data):
     found = simulated.targets(data.val.persons, data)
     assert [p.person_id for p in found] == [p.person_id for p in data.val.persons]

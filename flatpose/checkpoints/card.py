@@ -20,8 +20,8 @@ def model_card(facts: dict[str, Any]) -> str:
         source = (f"{data.get('label', 'unknown data')}, profile `{run['profile']}`, seed {record.get('seed', '?')}, "
                   f"{train.get('epochs', '?')} epochs; `{made.get('command', '?')}` at "
                   f"{made.get('git_sha', 'an unknown commit')}, {made.get('ended', '')}")
-    counts = f"""- **Cost** {cost['params_m']:.2f} M parameters, {cost['gflops']:.3f} G multiply-adds per forward pass
-""" if cost else ""
+    counts = (f"- **Cost** {cost['params_m']:.2f} M parameters, {cost['gflops']:.3f} G multiply-adds per forward pass\n"
+              if cost else "")
     trained = [r for r in record.get("results") or [] if r.get("kind") == "trained"]
     lines = [{"boxes": r["box_source"], "flip test": "yes" if r["flip_test"] else "no",
               **{f"{name} × 100": 100 * r["metrics"][name] for name in METRICS if name in r["metrics"]},

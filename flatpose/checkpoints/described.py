@@ -81,54 +81,53 @@ def save_checkpoint(checkpoint: Checkpoint, folder: Path, *, half: bool = False)
     are small, and variances may lie outside the range of 16.
     """
     facts = json.loads(json.dumps(checkpoint.describe(HALF if half else FULL), allow_nan=False))
-    state = {name: _stored(value, half) for name, value in checkpoint.network.state_dict().items()}
+    state = {name: value.detach().cpu().contiguous() for name, value in checkpoint.network.state_dict().items()}
+    if half:
+        state = {name: value.half() if _fits_half(value) else value for name, value in state.items()}
     write_bytes(folder / WEIGHTS, save(state, {"format": "pt", "flatpose": json.dumps(facts, sort_keys=True)}))
     write_json(folder / CONFIG, facts)
     write_text(folder / CARD, model_card(facts))
     return [folder / WEIGHTS, folder / CONFIG, folder / CARD]
 
 
-def _stored(value: Tensor, half: bool) -> Tensor:
-    value = value.detach().cpu().contiguous()
-    fits = value.is_floating_point() and value.ndim > 1 and value.numel() and value.abs().max() < HALF_MAX
-    return value.half() if half and fits else value
+def _fits_half(value: Tensor) -> bool:
+    return value.is_floating_point() and value.ndim > 1 and value.numel() > 0 and bool(value.abs().max() < HALF_MAX)
 
 
 def load_checkpoint(path: Path | str | None = None, *, system: RunConfig | None = None,
                     keypoint_set: KeypointSet | None = None) -> Checkpoint:
     """A packed folder or its file, the folder of a finished run, or a published file; None is the bundled network.
 
-    Args:
-        path: What to load.
-        system: Network, codec and input size to load the weights into; a published file needs it.
-        keypoint_set: Of that network; None is that of the system's benchmark.
+    A published file needs its ``system``: network, codec and input size, with ``keypoint_set`` or else that of the
+    system's benchmark.
 
     Raises:
         FlatPoseError: It is missing, damaged, unsafe to read, or its weights do not fit the network.
     """
     file = BUNDLED if path is None else Path(path)
+    known: Description | None = None
     if (file / RECORD).is_file():
-        known: Description | None = _of_run(file)
-        file = file / RUN_WEIGHTS
-    else:
-        file = file / WEIGHTS if file.is_dir() else file
-        known = None
+        known, file = _of_run(file), file / RUN_WEIGHTS
+    elif file.is_dir():
+        file = file / WEIGHTS
     weights = read_weights(file)  # a pickle that holds more than tensors is refused here
     known = known or _inside(file)
-    if known is None and system is None:
-        raise FlatPoseError("weights without a description of network, keypoints and codec", where=str(file),
-                            hint=f"--system NAME for a published file; {PACK}")
-    if known is not None and system is None:
-        run, keypoints, record = known.run, known.keypoint_set, known.record
+    if system is not None:
+        run, keypoints = system, keypoint_set or benchmarks.get(system.data.task).keypoints()
+    elif known is not None:
+        run, keypoints = known.run, known.keypoint_set
         _refuse_giant(run, len(keypoints), sum(value.numel() for value in weights.state.values()), file)
     else:
-        assert system is not None
-        run, keypoints = system, keypoint_set or benchmarks.get(system.data.task).keypoints()
+        raise FlatPoseError("weights without a description of network, keypoints and codec", where=str(file),
+                            hint=f"--system NAME for a published file; {PACK}")
     network = build_model(run.model, run.codec, run.image_size, len(keypoints), pretrained=False)
     fit = load_into(network, run.model, file, weights)
     if known is not None and known.bgr:
         feed_bgr(network)
-    if system is not None:
+    if system is None:
+        assert known is not None
+        record = known.record
+    else:
         digest = hashlib.sha256(file.read_bytes()).hexdigest()
         record = {"checkpoint": {"file": file.name, "sha256": digest, "names": fit.note}}
     return Checkpoint(run, keypoints, network.eval(), record, fit.bgr or (known is not None and known.bgr))

@@ -52,7 +52,9 @@ def load_file(path: Path | str) -> dict[str, Any]:
     if not path.is_file():
         raise FlatPoseError("no such file", where=str(path), hint="give the path of a .pth or .safetensors file")
     try:
-        content = load_safetensors(path) if path.suffix == ".safetensors" else _load_torch(path)
+        with torch.serialization.safe_globals(NUMPY_DATA):
+            content = load_safetensors(path) if path.suffix == ".safetensors" else torch.load(
+                path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         raise FlatPoseError(f"not loaded: the file holds more than tensors ({_reason(error)})", where=str(path),
                             hint=RESAVE) from None
@@ -71,11 +73,6 @@ def read_weights(path: Path) -> Weights:
         return unwrap(content)
     except FlatPoseError as error:
         raise FlatPoseError(error.what, where=str(path), hint=error.hint) from None
-
-
-def _load_torch(path: Path) -> Any:
-    with torch.serialization.safe_globals(NUMPY_DATA):
-        return torch.load(path, map_location="cpu", weights_only=True)
 
 
 def _reason(error: Exception) -> str:

@@ -22,53 +22,50 @@ from flatpose.errors import FlatPoseError
 
 @dataclass(frozen=True)
 class Fit:
-    """A state dict under one naming, compared with a network by name and shape.
+    """A state dict under one naming: "our own", "official" or "mmpose".
 
-    ``naming`` is "our own", "official" or "mmpose"; ``bgr`` says that the weights expect BGR images.
+    ``bgr`` says that the weights expect BGR images, ``taken`` which of several weights of the file these are.
     """
 
     naming: str
     state: State
     bgr: bool = False
     taken: str = ""
-    missing: tuple[str, ...] = ()
-    unknown: tuple[str, ...] = ()
-    reshaped: tuple[str, ...] = ()
-
-    @property
-    def problems(self) -> int:
-        """How many entries differ."""
-        return len(self.missing) + len(self.unknown) + len(self.reshaped)
 
     @property
     def note(self) -> str:
         """What was recognised, as a record stores it: "official names, BGR input"."""
         return ", ".join(filter(None, (f"{self.naming} names", "BGR input" if self.bgr else "", self.taken)))
 
-    def compared(self, model: nn.Module) -> Fit:
-        """The same with its differences from the network; batch counters are ignored."""
+    def differences(self, model: nn.Module) -> dict[str, list[str]]:
+        """Entries that differ from the network's, by kind of difference; batch counters are ignored."""
         expected, found = _without_counters(model.state_dict()), _without_counters(self.state)
-        reshaped = [f"{key} {tuple(found[key].shape)} in the file, {tuple(expected[key].shape)} in the network"
-                    for key in sorted(expected.keys() & found.keys()) if found[key].shape != expected[key].shape]
-        return replace(self, missing=tuple(sorted(expected.keys() - found.keys())), reshaped=tuple(reshaped),
-                       unknown=tuple(sorted(found.keys() - expected.keys())))
-
-    def report(self) -> str:
-        """The first few of each kind of difference, one line per kind."""
-        near = [_with_nearest(key, self.missing) for key in self.unknown[:SHOWN]]
-        parts = (("missing", list(self.missing)), ("another shape", list(self.reshaped)),
-                 ("unknown", near + list(self.unknown[SHOWN:])))
-        return "\n".join(f"  {title} ({len(names)} of {len(self.state)}): {some(names)}"
-                         for title, names in parts if names)
+        return {"missing": sorted(expected.keys() - found.keys()),
+                "another shape": [f"{key} {tuple(found[key].shape)} in the file, {tuple(expected[key].shape)} in the "
+                                  "network" for key in sorted(expected.keys() & found.keys())
+                                  if found[key].shape != expected[key].shape],
+                "unknown": sorted(found.keys() - expected.keys())}
 
 
 def _without_counters(state: Mapping[str, Tensor]) -> State:
     return {key: value for key, value in state.items() if not key.endswith("num_batches_tracked")}
 
 
-def _with_nearest(key: str, missing: tuple[str, ...]) -> str:
-    close = get_close_matches(key, missing[:2000], n=1)
-    return f"{key} (near: {close[0]})" if close else key
+def _report(differences: dict[str, list[str]], entries: int) -> str:
+    """One line per kind of difference with its first names; the unknown ones have the nearest missing name."""
+    lines = []
+    for kind, names in differences.items():
+        shown = list(names)
+        if kind == "unknown":
+            shown[:SHOWN] = [_with_nearest(name, differences["missing"]) for name in names[:SHOWN]]
+        if names:
+            lines.append(f"  {kind} ({len(names)} of {entries}): {some(shown)}")
+    return "\n".join(lines)
+
+
+def _with_nearest(name: str, missing: list[str]) -> str:
+    close = get_close_matches(name, missing[:2000], n=1)
+    return f"{name} (near: {close[0]})" if close else name
 
 
 def convert(config: ModelConfig, content: Mapping[str, Any]) -> State:
@@ -95,18 +92,19 @@ def load_into(model: nn.Module, config: ModelConfig, path: Path, weights: Weight
             naming that fits best.
     """
     found = weights or read_weights(path)
-    fits = [Fit("our own", found.state)]
+    fits = [Fit("our own", found.state, taken=found.taken)]
     with suppress(FlatPoseError):  # there may be no published naming to compare with
-        fits.append(_published(config, found.state)[0])
-    best = min((fit.compared(model) for fit in fits), key=lambda fit: fit.problems)
-    if best.problems:
+        fits.append(replace(_published(config, found.state)[0], taken=found.taken))
+    compared = [(fit, fit.differences(model)) for fit in fits]
+    best, differences = min(compared, key=lambda pair: sum(map(len, pair[1].values())))
+    if any(differences.values()):
         raise FlatPoseError(f"the weights do not fit model {config.kind!r} under {best.naming} names, which fit best\n"
-                            f"{best.report()}", where=str(path),
+                            f"{_report(differences, len(best.state))}", where=str(path),
                             hint="is it of another system, input size or number of keypoints?")
     model.load_state_dict(best.state, strict=False)  # only batch counters may be absent
     if best.bgr:
         feed_bgr(model)
-    return replace(best, taken=found.taken)
+    return best
 
 
 def _published(config: ModelConfig, state: State) -> tuple[Fit, list[str]]:

@@ -12,6 +12,7 @@ from flatpose.models.hrnet import is_hrnet
 
 Rules = tuple[tuple[str, str], ...]
 
+HEATMAP: Rules = ((r"final_layer\.", "head."),)
 SIMCC: Rules = (
     (r"(deconv_head\.)?final_layer\.", "head.to_maps."),
     (r"mlp_head_x\.", "head.cls_x."),
@@ -86,10 +87,8 @@ FIXED = {"srpose": SRPOSE, "rtmpose": RTMPOSE, "tokenpose": TOKENPOSE, "vitpose"
 
 def published_names(config: ModelConfig) -> Rules:
     """The naming rules of a system; raises FlatPoseError when no published checkpoint has this network."""
-    if isinstance(config, HRNetConfig):
-        return (r"final_layer\.", "head."), (r"", "trunk.net.")
-    if isinstance(config, SimCCConfig):
-        return *SIMCC, (r"", "trunk.net.")
+    if isinstance(config, (HRNetConfig, SimCCConfig)):
+        return *(SIMCC if isinstance(config, SimCCConfig) else HEATMAP), (r"", "trunk.net.")
     if isinstance(config, SARConfig):
         trunk = "trunk.net." if is_hrnet(config.backbone) else "trunk.0.net."
         return (r"deconv_layers\.", "trunk.1."), (r"(logit|offset|heatmap)_conv\.", r"\1."), (r"", trunk)
@@ -97,7 +96,7 @@ def published_names(config: ModelConfig) -> Rules:
         if config.head == "regression" or not config.backbone.startswith("resnet"):
             raise FlatPoseError("no published checkpoint has this backbone and head", where="model",
                                 hint="those of SimpleBaseline and SimCC have a ResNet and heatmaps or SimCC vectors")
-        head: Rules = SIMCC if config.head == "simcc" else ((r"final_layer\.", "head."),)
+        head = SIMCC if config.head == "simcc" else HEATMAP
         return (r"(deconv_head\.)?deconv_layers\.", "deconvs."), *head, (r"", "backbone.net.")
     if config.kind not in FIXED:
         raise FlatPoseError(f"no published checkpoint format is known for model {config.kind!r}",

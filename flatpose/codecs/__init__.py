@@ -16,8 +16,5 @@ CODECS: dict[str, type[Codec]] = {"heatmap": HeatmapCodec, "simcc": SimCCCodec, 
 
 
 def build_codec(config: CodecConfig, image_size: tuple[int, int], num_keypoints: int) -> Codec:
-    """The codec of a configuration for one input size (width, height).
-
-    Raises SpecError where the prescribed ``flip_shift`` does not fit the resolution.
-    """
+    """The codec for one input size (width, height); SpecError where a prescribed ``flip_shift`` does not fit it."""
     return CODECS[config.kind](config, image_size, num_keypoints)

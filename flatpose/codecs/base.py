@@ -33,7 +33,7 @@ class Codec(ABC):
 
     @abstractmethod
     def encode(self, keypoints: Tensor, weights: Tensor) -> Outputs:
-        """Training targets for keypoints (B, K, 2) in crop pixels, with the final ``weights`` (B, K) among them."""
+        """As an :class:`Encoder`."""
 
     @abstractmethod
     def decode(self, outputs: Outputs) -> tuple[Tensor, Tensor]:
@@ -69,8 +69,7 @@ class Codec(ABC):
     def expected_position(self, outputs: Outputs) -> Tensor:
         """Mean position (B, K, 2) in crop pixels under the predicted distribution, differentiable for a loss.
 
-        Raises:
-            SpecError: The codec predicts no distribution over positions.
+        Raises SpecError where the codec predicts no distribution over positions.
         """
         raise SpecError(f"codec {self.config.kind!r} predicts no distribution over positions", where="codec.kind",
                         hint="use codec 'heatmap' or 'simcc'")
@@ -82,16 +81,11 @@ def overlaps(first: Tensor, last: Tensor, size: tuple[int, int]) -> Tensor:
 
 
 def mirror_shift(prescribed: int | None, size: int, bins: int, bins_per_pixel: float) -> float:
-    """Bins by which a mirrored and reversed axis lies left of the original one.
+    """Bins by which a mirrored and reversed axis lies left of the original one: as authors prescribe it, or exactly.
 
     Bin i stands for pixel ``i / bins_per_pixel``, and pixel x of the mirror image is pixel ``size - 1 - x``. Reversing
-    the axis maps bin i to ``bins - 1 - i`` instead of ``(size - 1) * bins_per_pixel - i``.
-
-    Args:
-        prescribed: The shift that the authors of a system use, or None for the exact one.
-
-    Raises:
-        SpecError: The prescribed shift is more than a bin off: the averaged peak would be more than half a bin off.
+    the axis maps bin i to ``bins - 1 - i`` instead of ``(size - 1) * bins_per_pixel - i``. SpecError where the
+    prescribed shift is more than a bin off: the averaged peak would be more than half a bin off.
     """
     exact = round((size - 1) * bins_per_pixel - (bins - 1), 9)
     if prescribed is None:

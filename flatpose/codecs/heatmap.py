@@ -29,7 +29,8 @@ class HeatmapCodec(Codec):
         cells_per_pixel = (cells - 1) / (width - 1) if config.udp else cells / width
         self.shift = mirror_shift(config.flip_shift, width, cells, cells_per_pixel)
 
-    def _pixels_per_cell(self, like: Tensor) -> Tensor:
+    def pixels_per_cell(self, like: Tensor) -> Tensor:
+        """(2,) crop pixels from one cell to the next, in x and y."""
         size, cells = torch.tensor(self.image_size), torch.tensor(self.cells)
         ratio = (size - 1) / (cells - 1).clamp(min=1) if self.config.udp else size / cells
         return ratio.to(like)
@@ -40,7 +41,7 @@ class HeatmapCodec(Codec):
         As in HRNet and mmpose, the nearest cell is ``int(centre + 0.5)``, which truncates towards zero, and a keypoint
         has weight 0 when the patch of three sigma around that cell lies outside the map.
         """
-        centre = keypoints / self._pixels_per_cell(keypoints)
+        centre = keypoints / self.pixels_per_cell(keypoints)
         rows, columns = self._factors(centre)
         peak, radius = torch.trunc(centre + 0.5), 3 * self.config.sigma
         inside = overlaps((peak - radius).trunc(), (peak + radius + 1).trunc(), self.cells)
@@ -72,7 +73,7 @@ class HeatmapCodec(Codec):
         """
         if self.config.decode == "expectation" or self.config.upsample > 1:
             return super().round_trip(keypoints)
-        rows, columns = self._factors(keypoints / self._pixels_per_cell(keypoints))
+        rows, columns = self._factors(keypoints / self.pixels_per_cell(keypoints))
         cell = torch.stack([columns.flatten(2).argmax(-1), rows.flatten(2).argmax(-1)], dim=-1)
         return self._refined(cell, rows, columns)
 
@@ -109,7 +110,7 @@ class HeatmapCodec(Codec):
         """Cells of the enlarged map to crop pixels; its cell j lies at (j + 0.5) / upsample - 0.5 of the network's."""
         factor = self.config.upsample
         cell = position if factor == 1 else (position + 0.5) / factor - 0.5
-        return cell * self._pixels_per_cell(cell)
+        return cell * self.pixels_per_cell(cell)
 
     def flip(self, outputs: Outputs, flip_index: Tensor) -> Outputs:
         """Mirror the map back and move it by the mirror shift (right in plain geometry, not at all in UDP's)."""

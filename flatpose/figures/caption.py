@@ -67,28 +67,27 @@ def read_drawing(path: Path) -> Drawing:
 
 
 def page(experiment: Any, drawing: Drawing | None) -> str:
-    """The page of a figure as markdown.
-
-    Args:
-        experiment: A ``flatpose.harness.spec.Experiment`` with a picture: id, title, source, question, notes.
-        drawing: None when it has not been drawn yet.
-    """
-    head = [f"# {experiment.id}: {experiment.title}", f"{experiment.question} ({experiment.source})"]
+    """The page of a figure (a ``flatpose.harness.spec.Experiment`` with a picture) as markdown; None: not drawn yet."""
     run = f"flatpose-exp run {experiment.id}"
+    head = f"# {experiment.id}: {experiment.title}\n\n{experiment.question} ({experiment.source})"
     if drawing is None:
-        return "\n\n".join([*head, f"Nothing has been drawn yet: `{run}` trains the networks and draws."]) + "\n"
-    persons = ", ".join(map(str, drawing.images))
+        return f"{head}\n\nNothing has been drawn yet: `{run}` trains the networks and draws.\n"
     seeds = ",".join(str(seed) for seed in sorted({n.seed for n in drawing.networks}))
     shown = [f"{n.label} {n.metric} {'?' if n.value is None else f'{n.value:.1f}'}" for n in drawing.networks]
-    facts = [
-        f"Networks (profile `{drawing.profile}`, seed {seeds}, ground-truth boxes): {'; '.join(shown)}",
-        f"Data: {drawing.data}. Persons evenly spaced over the {drawing.val_persons} of the validation split (images "
-        f"{persons}), not chosen; no flip test",
-        f"Drawn {drawing.ended[:10]} by git `{str(drawing.git_sha)[:10]}`, numerics {drawing.numerics}"
-        f"{'' if drawing.numerics == NUMERICS else ' (stale: the core has changed since)'}; picture sha256 "
-        f"`{drawing.sha256[:16]}`"]
-    notes = ["## Notes", "\n".join(f"- {note}" for note in experiment.notes)] if experiment.notes else []
-    return "\n\n".join([*head, f"![{experiment.title}]({drawing.file})", f"*{experiment.picture.caption}*",
-                        "\n".join(f"- {fact}." for fact in facts), *notes,
-                        f"`{run} --profile {drawing.profile} --seeds {seeds}` trains what is missing and draws; with "
-                        "`--data-root DIR` it draws your own images below runs/."]) + "\n"
+    stale = "" if drawing.numerics == NUMERICS else " (stale: the core has changed since)"
+    notes = "## Notes\n\n" + "\n".join(f"- {note}" for note in experiment.notes) + "\n\n" if experiment.notes else ""
+    return f"""{head}
+
+![{experiment.title}]({drawing.file})
+
+*{experiment.picture.caption}*
+
+- Networks (profile `{drawing.profile}`, seed {seeds}, ground-truth boxes): {"; ".join(shown)}.
+- Data: {drawing.data}. Persons evenly spaced over the {drawing.val_persons} of the validation split (images \
+{", ".join(map(str, drawing.images))}), not chosen; no flip test.
+- Drawn {drawing.ended[:10]} by git `{str(drawing.git_sha)[:10]}`, numerics {drawing.numerics}{stale}; picture sha256 \
+`{drawing.sha256[:16]}`.
+
+{notes}`{run} --profile {drawing.profile} --seeds {seeds}` trains what is missing and draws; with `--data-root DIR` it \
+draws your own images below runs/.
+"""

@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Literal
+from typing import Any, Literal
 
+import matplotlib
 import numpy as np
 import torch
 from torch import Tensor
 
-from flatpose.codecs.simcc import simcc_bins
+from flatpose.codecs import HeatmapCodec
 from flatpose.config import HeatmapCodecConfig, SimCCCodecConfig
 from flatpose.data.instances import Person, PoseData
 from flatpose.errors import SpecError
-from flatpose.figures.canvas import INK, MIDDLE, TRUTH, Canvas, cell, marks, overlay, show, skeleton
+from flatpose.figures.canvas import INK, MIDDLE, TRUTH, cell, grid, marks, overlay, png, show, show_pose
 from flatpose.figures.sight import Network, Sight, look, shown_persons
 from flatpose.geometry import box_to_center_scale
 
 Kind = Literal["tokens", "attention", "heatmaps", "poses"]
-Row = tuple[str, Callable[[object, int], None]]
+Row = tuple[str, Callable[[Any, int], None]]
 """Label of a row, and what fills the panel of one person (axes, number of the person)."""
 
 
@@ -31,22 +32,24 @@ def draw(kind: Kind, networks: Sequence[Network], data: PoseData, persons: int) 
     """
     shown = shown_persons(data, persons)
     sights = [look(network, shown, data) for network in networks]
+    first = sights[0]
     names = [f"image {p.image_id}" for p in shown]
     if kind == "heatmaps":
-        chosen = [data.keypoint_set.names[k].replace("_", " ") for k in sights[0].extremity().tolist()]
+        chosen = [data.keypoint_set.names[k].replace("_", " ") for k in first.extremity().tolist()]
         names = [f"{name}\n{keypoint}" for name, keypoint in zip(names, chosen, strict=True)]
     rows = _rows(kind, sights, shown, data)  # before anything is drawn: a network may have nothing of the kind
     head = "annotation,\nquery token framed" if kind == "attention" else "annotation"
-    canvas = Canvas([head, *(label for label, _ in rows)], names, sights[0].size)
-    for person, axes in enumerate(canvas.axes[0]):
-        show(axes, sights[0].crops[person])
-        skeleton(axes, sights[0].keypoints[person].numpy(), sights[0].labelled[person].numpy(), data.keypoint_set)
-        if kind == "attention":
-            cell(axes, int(_query(sights[0])[person]), sights[0].grid, sights[0].stride, MIDDLE)
-    for panels, (_, fill) in zip(canvas.axes[1:], rows, strict=True):
-        for person, axes in enumerate(panels):
-            fill(axes, person)
-    return canvas.png(), shown
+    with matplotlib.rc_context(matplotlib.rcParamsDefault):
+        figure, panels = grid([head, *(label for label, _ in rows)], names, first.size)
+        for person, axes in enumerate(panels[0]):
+            show_pose(axes, first.crops[person], first.keypoints[person].numpy(), first.labelled[person].numpy(),
+                      data.keypoint_set)
+            if kind == "attention":
+                cell(axes, int(_query(first)[person]), first.grid[0], first.stride, MIDDLE)
+        for line, (_, fill) in zip(panels[1:], rows, strict=True):
+            for person, axes in enumerate(line):
+                fill(axes, person)
+        return png(figure), shown
 
 
 def _rows(kind: Kind, sights: Sequence[Sight], persons: list[Person], data: PoseData) -> list[Row]:
@@ -58,20 +61,25 @@ def _rows(kind: Kind, sights: Sequence[Sight], persons: list[Person], data: Pose
     return [row for sight in sights for row in make(sight)]
 
 
+def _token_row(label: str, sight: Sight, values: Tensor, framed: Tensor, colour: str, texts: Sequence[str] = ("",),
+               **colours: Any) -> Row:
+    """Values (N, L) of the tokens over the pale crops, with ``framed`` (N, tokens) in frames of one colour."""
+
+    def fill(axes: Any, person: int) -> None:
+        show(axes, sight.crops[person], grey=True)
+        overlay(axes, values[person].reshape(sight.grid[::-1]).numpy(), (sight.stride, sight.stride), **colours)
+        for token, text in zip(framed[person].tolist(), texts, strict=True):
+            cell(axes, token, sight.grid[0], sight.stride, colour, text)
+
+    return label, fill
+
+
 def _tokens(sight: Sight) -> list[Row]:
     """Fig. 3: every token coloured by its salience, the selected ones framed and numbered by rank (eq. 11)."""
-    columns, rows = sight.grid
-
-    def row(salience: Tensor, selected: Tensor) -> Callable[[object, int], None]:
-        def fill(axes: object, person: int) -> None:
-            show(axes, sight.crops[person], grey=True)
-            overlay(axes, salience[person].reshape(rows, columns).numpy(), sight.size)
-            for rank, token in enumerate(selected[person].tolist()):
-                cell(axes, token, sight.grid, sight.stride, TRUTH, str(rank + 1))
-        return fill
-
     blocks = zip(sight.blocks("salience"), sight.blocks("selected"), strict=True)
-    return [(f"{sight.network.label}\niteration {m + 1}", row(*block)) for m, block in enumerate(blocks)]
+    return [_token_row(f"{sight.network.label}\niteration {m + 1}", sight, salience, selected, TRUTH,
+                       [str(rank + 1) for rank in range(selected.shape[1])])
+            for m, (salience, selected) in enumerate(blocks)]
 
 
 def _query(sight: Sight) -> Tensor:
@@ -84,26 +92,20 @@ def _query(sight: Sight) -> Tensor:
 
 def _attention(sight: Sight) -> list[Row]:
     """Fig. 4: the query token's attention in every coarse block, and ICA's bias around its mean (eqs. 9 and 10)."""
-    attention = sight.blocks("attention")
-    query, (columns, rows) = _query(sight), sight.grid
-
-    def row(what: str, block: int, maps: Tensor, diverging: bool) -> Row:
-        values = maps.mean(1)[torch.arange(len(query)), query]  # mean over heads
-        if diverging:
-            values = values - values.mean(1, keepdim=True)  # softmax ignores a constant
+    query, rows = _query(sight), []
+    person = torch.arange(len(query))
+    for i, maps in enumerate(sight.blocks("attention")):
+        values = maps.mean(1)[person, query]  # mean over heads
+        limit = values.max().item()
+        rows.append(_token_row(f"{sight.network.label}\nattention, block {i + 1}\n(0 to {limit:.2f})", sight, values,
+                               query[:, None], MIDDLE, vmin=0, vmax=limit))
+    for i, maps in enumerate(sight.inner["attn_bias"]):
+        values = maps.mean(1)[person, query]
+        values = values - values.mean(1, keepdim=True)  # softmax ignores a constant
         limit = values.abs().max().item()
-        extent = f"±{limit:.2g} around its mean" if diverging else f"0 to {limit:.2f}"
-
-        def fill(axes: object, person: int) -> None:
-            show(axes, sight.crops[person], grey=True)
-            overlay(axes, values[person].reshape(rows, columns).numpy(), sight.size, diverging=diverging,
-                    low=-limit if diverging else 0, high=limit)
-            cell(axes, int(query[person]), sight.grid, sight.stride, INK if diverging else MIDDLE)
-
-        return f"{sight.network.label}\n{what}, block {block + 1}\n({extent})", fill
-
-    return [row("attention", i, maps, False) for i, maps in enumerate(attention)] + [
-        row("ICA bias", i, maps, True) for i, maps in enumerate(sight.inner["attn_bias"])]
+        rows.append(_token_row(f"{sight.network.label}\nICA bias, block {i + 1}\n(±{limit:.2g} around its mean)", sight,
+                               values, query[:, None], INK, cmap="RdBu_r", vmin=-limit, vmax=limit))
+    return rows
 
 
 def _heatmaps(sight: Sight, chosen: Tensor) -> Row:
@@ -112,9 +114,9 @@ def _heatmaps(sight: Sight, chosen: Tensor) -> Row:
     maps = map_of(sight)[person, chosen]
     points, truth = sight.decoded[person, chosen], sight.keypoints[person, chosen]
 
-    def fill(axes: object, number: int) -> None:
+    def fill(axes: Any, number: int) -> None:
         show(axes, sight.crops[number], grey=True)
-        overlay(axes, maps[number].numpy(), sight.size, pitch=pitch(sight.network), low=0)
+        overlay(axes, maps[number].numpy(), pitch(sight.network), centred=True, vmin=0)
         marks(axes, truth[number].tolist(), points[number].tolist())
 
     return sight.network.label, fill
@@ -138,25 +140,22 @@ def map_of(sight: Sight) -> Tensor:
 
 def pitch(network: Network) -> tuple[float, float]:
     """Crop pixels per column and row of the map; cell i stands for pixel i * pitch."""
-    codec, (width, height) = network.run.codec, network.run.image_size
+    codec = network.run.codec
     if isinstance(codec, SimCCCodecConfig):
-        bins = simcc_bins((width, height), codec.split_ratio)
-        return width / bins[0], height / bins[1]
+        return 1 / codec.split_ratio, 1 / codec.split_ratio
     assert isinstance(codec, HeatmapCodecConfig)
-    cells = width // codec.stride, height // codec.stride
-    if codec.udp:
-        return (width - 1) / max(cells[0] - 1, 1), (height - 1) / max(cells[1] - 1, 1)
-    return width / cells[0], height / cells[1]
+    x, y = HeatmapCodec(codec, network.run.image_size, 1).pixels_per_cell(torch.zeros(())).tolist()
+    return x, y
 
 
 def _poses(sight: Sight, persons: list[Person], data: PoseData) -> Row:
     """Fig. 6: every predicted keypoint whatever its score, with the person's OKS in the corner."""
     similarity = oks(sight, persons, data)
 
-    def fill(axes: object, person: int) -> None:
-        show(axes, sight.crops[person])
+    def fill(axes: Any, person: int) -> None:
         points = sight.decoded[person].numpy()
-        skeleton(axes, points, np.ones(len(points), bool), data.keypoint_set, note=f"{similarity[person]:.2f}")
+        show_pose(axes, sight.crops[person], points, np.ones(len(points)), data.keypoint_set,
+                  note=f"{similarity[person]:.2f}")
 
     return sight.network.label, fill
 

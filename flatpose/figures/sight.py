@@ -11,14 +11,14 @@ from typing import Any, TypeVar
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.utils.data import default_collate
 
-from flatpose.checkpoints import load_into
+from flatpose.checkpoints.described import load_checkpoint
 from flatpose.codecs import build_codec
 from flatpose.config import RunConfig
 from flatpose.data.instances import Person, PoseData
 from flatpose.data.loader import Crops, normalise
 from flatpose.errors import DataError, FlatPoseError, SpecError
-from flatpose.models import build_model
 
 ENOUGH = 10
 """Labelled keypoints of a person that is worth showing."""
@@ -93,11 +93,7 @@ def spread(items: Sequence[T], count: int) -> list[T]:
 
 
 def shown_persons(data: PoseData, count: int) -> list[Person]:
-    """The persons of a picture, evenly spaced over those with many labelled keypoints.
-
-    Raises:
-        DataError: Nobody is labelled.
-    """
+    """Persons evenly spaced over those with many labelled keypoints; raises DataError where nobody is labelled."""
     labelled = [p for p in data.val.persons if p.keypoints_visible.any()]
     clear = [p for p in labelled if (p.keypoints_visible > 0).sum() >= ENOUGH] or labelled
     if not clear:
@@ -109,24 +105,21 @@ def shown_persons(data: PoseData, count: int) -> list[Person]:
 def look(network: Network, persons: list[Person], data: PoseData) -> Sight:
     """What a network answers about persons in their ground-truth boxes, without flip test.
 
-    Raises:
-        DataError: The weights are of another network.
+    Raises DataError where the weights are of another network.
     """
     run = network.run
-    module = build_model(run.model, run.codec, run.image_size, len(data.keypoint_set), pretrained=False).eval()
     try:
-        load_into(module, run.model, network.weights)
+        module = load_checkpoint(network.weights, system=run, keypoint_set=data.keypoint_set).network
     except FlatPoseError as error:
         raise DataError(f"not the weights of row {network.row} ({error.what})", where=str(network.weights),
                         hint="flatpose-exp run ID --rerun all trains it again") from None
     crops = Crops(persons, data.keypoint_set, run.image_size, udp=run.codec.udp)
-    items: list[dict[str, Any]] = [crops[0, i] for i in range(len(crops))]
-    images = np.stack([item["image"] for item in items])
+    batch = default_collate([crops[0, i] for i in range(len(crops))])
     inner = watch(module)
-    outputs = module(normalise(torch.from_numpy(images)))
+    outputs = module(normalise(batch["image"]))
     decoded = build_codec(run.codec, run.image_size, len(data.keypoint_set)).decode(outputs)[0].float()
-    return Sight(network, images, torch.from_numpy(np.stack([i["keypoints"] for i in items])).float(),
-                 torch.from_numpy(np.stack([i["weights"] for i in items])) > 0, decoded, outputs, inner)
+    return Sight(network, batch["image"].numpy(), batch["keypoints"].float(), batch["weights"] > 0, decoded, outputs,
+                 inner)
 
 
 def watch(module: nn.Module) -> dict[str, list[Tensor]]:

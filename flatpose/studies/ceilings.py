@@ -50,15 +50,11 @@ class Ceiling:
 
 def measure(rows: Sequence[Ceiling], data_root: Path, *, known: pd.DataFrame | None = None, jobs: int | None = None,
             reporter: Reporter = SILENT, save: Callable[[pd.DataFrame], None] | None = None) -> pd.DataFrame:
-    """Metrics of every row on each benchmark of its ``tasks`` that lies below ``data_root``.
+    """Metrics of every row on each benchmark of its ``tasks`` whose annotations lie below ``data_root``.
 
-    Args:
-        rows: What to measure.
-        data_root: Holds the annotation files.
-        known: Lines of an earlier call; those measured under the same conditions are kept.
-        jobs: Processes, of one thread each (default: one per core).
-        reporter: Told of progress, and of the benchmarks that are left out.
-        save: Called with all lines so far whenever one is added, so that an interrupted measurement can go on.
+    Lines of an earlier call (``known``) are kept where they were measured under the same conditions. ``save`` is called
+    with all lines so far whenever one is added, so that an interrupted measurement can go on. ``jobs``: processes of
+    one thread each (default: one per core).
 
     Returns:
         One line per row and benchmark: task, id, series, part, image_size [width, height], x, data, data_id, numerics,
@@ -70,7 +66,12 @@ def measure(rows: Sequence[Ceiling], data_root: Path, *, known: pd.DataFrame | N
         DataError: No benchmark has annotations below ``data_root``.
     """
     tasks = dict.fromkeys(task for row in rows for task in row.tasks)
-    data = {task: found for task in tasks if (found := _validation(task, data_root, reporter))}
+    data: dict[str, PoseData] = {}
+    for task in tasks:
+        try:
+            data[task] = _data(task, data_root)
+        except DataError as error:
+            reporter.message(f"left out: {error.what}")
     if not data:
         raise DataError(f"no annotations of {', '.join(tasks)}", where=str(data_root), hint="flatpose-exp data check")
     cells = {(row.id, task): row for row in rows for task in row.tasks if task in data}
@@ -91,14 +92,6 @@ def measure(rows: Sequence[Ceiling], data_root: Path, *, known: pd.DataFrame | N
 def _frame(lines: list[Line]) -> pd.DataFrame:
     """With a column x, which no line has when no codec has cells."""
     return pd.DataFrame([{"x": None, **line} for line in lines]).astype({"x": float})
-
-
-def _validation(task: str, root: Path, reporter: Reporter) -> PoseData | None:
-    try:
-        return _data(task, root)
-    except DataError as error:
-        reporter.message(f"left out: {error.what}")
-        return None
 
 
 @cache
@@ -124,7 +117,7 @@ def _holds(line: Line, conditions: Line) -> bool:
 def _measured(todo: list[Cell], jobs: int) -> Iterator[tuple[Ceiling, str, Line]]:
     """Each cell as it is finished."""
     if jobs == 1 or len(todo) < 2:
-        yield from ((row, task, _line(row, task, root)) for row, task, root in todo)
+        yield from ((*cell[:2], _line(*cell)) for cell in todo)
         return
     with ProcessPoolExecutor(jobs, multiprocessing.get_context("spawn"), _one_thread) as pool:
         running = {pool.submit(_line, *cell): cell for cell in todo}
@@ -147,10 +140,9 @@ def _line(row: Ceiling, task: str, root: Path) -> Line:
     data = _data(task, root)
     found = round_trip(row.codec, row.image_size, data.val.persons)
     result = evaluate(found, data)
-    low, high = result.get("bootstrap", {}).get("AP", (None, None))
+    interval = dict(zip(("AP_low", "AP_high"), result.get("bootstrap", {}).get("AP", ()), strict=False))
     error, outside = errors(data.val.persons, found.keypoints, row.image_size, udp=row.codec.udp)
-    return {**result["metrics"], **({} if low is None else {"AP_low": low, "AP_high": high}), "error_px": error,
-            "outside": outside}
+    return {**result["metrics"], **interval, "error_px": error, "outside": outside}
 
 
 def errors(persons: list[Person], keypoints: np.ndarray, image_size: tuple[int, int], *, udp: bool

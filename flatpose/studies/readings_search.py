@@ -76,8 +76,6 @@ CASES = (
 
 CELLS = [{"row": case.row, "quantity": name, "published": getattr(case, name)}
          for case in CASES for name in ("params_m", "gflops")]
-
-
 DEPARTURES: dict[str, str] = {
     "ffn_all": "feed-forward of the refine block on all tokens (model.readings.refine_ffn)",
     "block_all": "whole refine block computed on all tokens, K of them written back",
@@ -111,7 +109,7 @@ EXCLUSIVE = ({"ffn_all", "block_all"}, {"salience_mlp", "salience_per_keypoint",
              {"split_1.5", "split_3"})
 """Of each of these at most one can be made."""
 Text = frozenset[str]
-"""A reading of everything that changes a count: the departures from the literal text."""
+"""The departures from the literal text that a count is made with."""
 
 
 @dataclass
@@ -121,15 +119,13 @@ class Tally:
     params: float = 0
     macs: float = 0
 
-    def linear(self, inputs: int, outputs: int, uses: float, *, bias: bool = True, weights: bool = True) -> None:
-        """A linear layer applied ``uses`` times; ``weights`` False when its parameters were counted before."""
-        self.params += weights * (inputs + bias) * outputs
-        self.macs += inputs * outputs * uses
-
-    def free(self, params: int = 0, macs: float = 0) -> None:
-        """Anything else."""
+    def add(self, params: int = 0, macs: float = 0) -> None:
         self.params += params
         self.macs += macs
+
+    def linear(self, inputs: int, outputs: int, uses: float, *, bias: bool = True, weights: bool = True) -> None:
+        """A linear layer applied ``uses`` times; ``weights`` False when its parameters were counted before."""
+        self.add(weights * (inputs + bias) * outputs, inputs * outputs * uses)
 
 
 def count(case: Case, text: Text) -> Tally:
@@ -137,9 +133,9 @@ def count(case: Case, text: Text) -> Tally:
     trunk, (width, height) = TRUNKS[case.backbone], case.image_size
     tokens, total = width * height // 1024, Tally()
     per_pixel = trunk.matmuls_per_pixel if "matmuls_only" in text else trunk.macs_per_pixel
-    total.free(trunk.params, per_pixel * width * height)
+    total.add(trunk.params, per_pixel * width * height)
     total.linear(9 * trunk.channels, DIM, tokens, bias="projection_norm" not in text)
-    total.free(2 * DIM * ("projection_norm" in text) + tokens * DIM * ("learned_position" in text))
+    total.add(2 * DIM * ("projection_norm" in text) + tokens * DIM * ("learned_position" in text))
     for index in range(case.coarse):
         _coarse(total, case, text, tokens, first=index == 0)
     for index in range(case.refine):
@@ -152,25 +148,25 @@ def count(case: Case, text: Text) -> Tally:
 
 def _norm(total: Tally, text: Text, tokens: int, weights: bool = True) -> None:
     # fvcore counts five operations per element.
-    total.free(2 * DIM * weights, 5 * DIM * tokens * ("matmuls_only" not in text))
+    total.add(2 * DIM * weights, 5 * DIM * tokens * ("matmuls_only" not in text))
 
 
 def _coarse(total: Tally, case: Case, text: Text, tokens: int, first: bool) -> None:
     _norm(total, text, tokens)
     bias = ("ica_no_bias" if case.ica else "standard_no_bias") not in text
     total.linear(DIM, 4 * DIM, tokens, bias=bias)  # q, k, v and output
-    total.free(macs=2 * tokens**2 * DIM)
+    total.add(macs=2 * tokens**2 * DIM)
     if case.ica:
         pairs = tokens * (tokens - 1) / 2 + 1 if "each_pair_once" in text else tokens**2
         total.linear(DIM, DIM, tokens, bias="coordinate_bias" in text)  # four projections to D / 4
-        total.free(("gamma" in text) + 64 * 16**2 * (first or "shared_grid" not in text),
+        total.add(("gamma" in text) + 64 * 16**2 * (first or "shared_grid" not in text),
                    4 * 64 * pairs * ("matmuls_only" not in text))
         own = first or "shared_interpolator" not in text
         total.linear(66, 128, pairs, weights=own)
         total.linear(128, HEADS, pairs, weights=own)
     elif "relative_table" in text:
         width, height = (side // 32 for side in case.image_size)
-        total.free((2 * width - 1) * (2 * height - 1) * HEADS)
+        total.add((2 * width - 1) * (2 * height - 1) * HEADS)
     _feed_forward(total, text, tokens)
 
 
@@ -192,13 +188,13 @@ def _refine(total: Tally, case: Case, text: Text, tokens: int, weights: bool) ->
     if "query_self_attention" in text:
         _norm(total, text, queries, weights)
         total.linear(DIM, 4 * DIM, queries, bias=bias, weights=weights)
-        total.free(macs=2 * queries**2 * DIM)
+        total.add(macs=2 * queries**2 * DIM)
     _norm(total, text, tokens, weights)
     if "query_norm" in text:
         _norm(total, text, queries, weights)
     total.linear(DIM, 2 * DIM, queries, bias=bias, weights=weights)  # q and output
     total.linear(DIM, 2 * DIM, tokens, bias=bias, weights=weights)  # k and v
-    total.free(macs=2 * queries * tokens * DIM)
+    total.add(macs=2 * queries * tokens * DIM)
     _feed_forward(total, text, tokens if text & {"ffn_all", "block_all"} else queries, weights)
 
 
@@ -212,7 +208,7 @@ def _head(total: Tally, case: Case, text: Text, tokens: int) -> None:
     if case.upsampled:
         for doubling in range(3):
             total.linear(16 * DIM, DIM, tokens * 4**doubling, bias=False)
-            total.free(2 * DIM, 2 * DIM * tokens * 4 ** (doubling + 1) * ("matmuls_only" not in text))
+            total.add(2 * DIM, 2 * DIM * tokens * 4 ** (doubling + 1) * ("matmuls_only" not in text))
         cells = 64 * tokens if "wide_classifier" in text else tokens
     total.linear(DIM, KEYPOINTS, cells)
     ratio = 1.5 if "split_1.5" in text else 3.0 if "split_3" in text else 2.0
@@ -227,16 +223,14 @@ def in_print(value: float, text: Text) -> float:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What one set of departures gives in the 24 cells, in the order of CELLS."""
+    """What one set of departures gives in the 24 cells of CELLS; ``printed``: a value prints the paper's digits."""
 
     departures: tuple[str, ...]
     values: tuple[float, ...]
     printed: tuple[bool, ...]
-    """Whether the value prints the paper's digits."""
 
     @property
     def hits(self) -> int:
-        """Cells that print the paper's digits."""
         return sum(self.printed)
 
 

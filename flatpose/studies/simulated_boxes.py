@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from pycocotools.mask import iou
 
 from flatpose import NUMERICS, benchmarks
 from flatpose.data.instances import Person, PoseData
@@ -30,39 +31,32 @@ METRICS = ("AP", "AP50", "AR")
 
 @dataclass(frozen=True)
 class Network:
-    """A simulated network.
-
-    Args:
-        spread: Median error of a person's keypoints, in units of the OKS scale (1 gives an OKS of about 0.5).
-        tail: Standard deviation of the logarithm of that error over persons.
-        knowledge: Share of the error that the keypoint scores know about; the rest is as large and unrelated.
-    """
+    """A simulated network."""
 
     spread: float
+    """Median error of a person's keypoints, in units of the OKS scale (1 gives an OKS of about 0.5)."""
     tail: float
+    """Standard deviation of the logarithm of that error over persons."""
     knowledge: float
+    """Share of the error that the keypoint scores know about; the rest is as large and unrelated."""
 
 
 def targets(persons: Sequence[Person], data: PoseData) -> list[Person | None]:
     """The annotated person with keypoints whom each box shows, or None."""
     truth = benchmarks.get(data.task).truth(data.val.annotation_file, data.keypoint_set)
     known = {p.person_id: p for p in data.val.persons}
-    boxes: dict[int, list[tuple[np.ndarray, int]]] = {}
+    annotated: dict[int, list[dict[str, Any]]] = {}
     for entry in truth.persons:
-        boxes.setdefault(entry["image_id"], []).append((np.array(entry["bbox"], dtype=np.float64), entry["id"]))
+        annotated.setdefault(entry["image_id"], []).append(entry)
     found: list[Person | None] = []
     for person in persons:
-        overlaps = [(overlap(person.bbox_xywh, box), name) for box, name in boxes.get(person.image_id, [])]
-        best, name = max(overlaps, default=(0.0, 0))
-        found.append(known.get(person.person_id) or (known.get(name) if best > MIN_IOU else None))
+        entries = annotated.get(person.image_id, [])
+        shown = None
+        if entries:
+            overlaps = iou([person.bbox_xywh.tolist()], [entry["bbox"] for entry in entries], [0] * len(entries))[0]
+            shown = known.get(entries[overlaps.argmax()]["id"]) if overlaps.max() > MIN_IOU else None
+        found.append(known.get(person.person_id) or shown)
     return found
-
-
-def overlap(a: np.ndarray, b: np.ndarray) -> float:
-    """Intersection over union of two boxes (left, top, width, height)."""
-    size = np.minimum(a[:2] + a[2:], b[:2] + b[2:]) - np.maximum(a[:2], b[:2])
-    shared = float(np.prod(np.maximum(size, 0.0)))
-    return shared / (float(a[2] * a[3] + b[2] * b[3]) - shared + 1e-9)
 
 
 def predict(network: Network, persons: Sequence[Person], shown: Sequence[Person | None], data: PoseData,
@@ -94,12 +88,8 @@ def _draw(rng: np.random.Generator, network: Network) -> float:
 def measure(data_root: Path, reporter: Reporter = SILENT) -> pd.DataFrame:
     """Every simulated network on both sets of boxes of a COCO tree with a detector file (two minutes on one core).
 
-    Returns:
-        One line per network: spread, tail, knowledge, AP, AP50 and AR in 0..1 with ground-truth boxes (AP_gt, …) and
-        with the detector's (AP_det, …), data, data_id, detector_file, numerics.
-
-    Raises:
-        DataError: The tree is incomplete, or has no detector file.
+    One line per network: spread, tail, knowledge, AP, AP50 and AR in 0..1 with ground-truth boxes (AP_gt, …) and with
+    the detector's (AP_det, …), data, data_id, detector_file, numerics. DataError where the tree is incomplete.
     """
     benchmark = benchmarks.COCO
     data = benchmark.load(data_root)
@@ -108,13 +98,11 @@ def measure(data_root: Path, reporter: Reporter = SILENT) -> pd.DataFrame:
                         hint="docs/evaluation.md says where it belongs")
     sources = {"gt": data.val.persons, "det": data.detections}
     shown = {name: targets(persons, data) for name, persons in sources.items()}
-    conditions = {"data": data.label, "data_id": data.data_id, "detector_file": data.detector_file.name,
-                  "numerics": NUMERICS}
     networks = [Network(*values) for values in itertools.product(SPREADS, TAILS, KNOWLEDGE)]
     lines: list[dict[str, Any]] = []
     reporter.start("simulated boxes", len(networks))
     for network in networks:
-        line = {**vars(network), **conditions}
+        line = dict(vars(network))
         for name, persons in sources.items():
             found = benchmark.measure(predict(network, persons, shown[name], data), data.val.annotation_file,
                                       keypoint_set=data.keypoint_set, image_ids=data.val.image_ids)["metrics"]
@@ -122,4 +110,5 @@ def measure(data_root: Path, reporter: Reporter = SILENT) -> pd.DataFrame:
         lines.append(line)
         reporter.advance()
     reporter.finish()
-    return pd.DataFrame(lines)
+    return pd.DataFrame(lines).assign(data=data.label, data_id=data.data_id, detector_file=data.detector_file.name,
+                                      numerics=NUMERICS)
