@@ -103,6 +103,16 @@ def lines(axes: Axes, points: pd.DataFrame, style: Mapping[str, tuple[str, str]]
                       elinewidth=1.2, **look)
 
 
+def hollow(axes: Axes, points: pd.DataFrame, style: Mapping[str, tuple[str, str]]) -> None:
+    """Published values, each with its number."""
+    for row in points.itertuples():
+        colour, marker = style[row.series]
+        axes.plot(row.x, 100 * row.mean, marker, color=colour, markersize=8, markerfacecolor=CARD, markeredgewidth=1.8,
+                  zorder=4)
+        axes.annotate(f"{100 * row.mean:.1f}", (row.x, 100 * row.mean), xytext=(8, 5), fontsize=9, color=colour,
+                      textcoords="offset points")
+
+
 def grid_axes(axes: Axes, points: pd.DataFrame, style: Mapping[str, tuple[str, str]], over_maps: bool,
                log2: bool = True, top: float = 104) -> None:
     """One tick per x, and the names of the curves at their right ends; curves that end alike share a label."""

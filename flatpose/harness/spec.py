@@ -164,8 +164,6 @@ class Experiment:
     figure: Optional[Figure] = None
     picture: Optional[Picture] = None
     """The answer is a picture drawn from the rows' networks, and a table measured on them, not their metric."""
-    headline: Literal["measured", "boxes"] = "measured"
-    """The table that answers the question: the metrics, or ground-truth against detector boxes."""
     tradeoff: bool = False
     """Also draw accuracy against cost, one point per row (flatpose.harness.tradeoff)."""
     notes: tuple[str, ...] = ()
