@@ -17,7 +17,7 @@ import pandas as pd
 
 from flatpose import studies
 from flatpose.harness import catalog, compare, frame, stats
-from flatpose.harness.formula import COSTS, Cell, Claim, Interval, cells, evaluate
+from flatpose.harness.formula import COSTS, Cell, Claim, bounds, cells, evaluate
 from flatpose.harness.frame import Frames
 from flatpose.harness.spec import Published, Row
 from flatpose.harness.tables import boxes, csv, document, folded, markdown, number
@@ -69,7 +69,7 @@ class Judged:
     def cells(self) -> list[str]:
         """A line of a table, under COLUMNS."""
         claim, said, here = self.claim, self.published, self.ours
-        digits = max(2, len((claim.prints or "").partition(".")[2]))
+        digits = max(2, claim.digits)
         value = number(here.value, 1 if claim.kind == "metric" else digits)
         value += "" if here.half_width is None else f" ± {number(here.half_width)}"
         where = f"{here.setting}, n = {here.n}" if here.setting else ""
@@ -96,14 +96,14 @@ def judge(claim: Claim, frames: Frames, box_gain: tuple[float, float] | None = N
     Raises:
         KeyError: A cell names an experiment or a row that does not exist.
     """
-    said = evaluate(claim.formula, lambda cell: _printed(cell, frames))
+    printed = {cell: _printed(cell, frames) for cell in cells(claim.formula)}
     ours = _measured(claim, frames) if claim.kind == "metric" else _counted(claim, frames)
-    lead = None
-    if claim.mixed_boxes and said is not None and box_gain is not None:
-        low, high = said.mid - box_gain[1], said.mid - box_gain[0]
+    value, lead = evaluate(claim.formula, printed), None
+    if claim.mixed_boxes and value is not None and box_gain is not None:
+        low, high = value - box_gain[1], value - box_gain[0]
         lead = Verdict(KEEPS if low > 0 else LOSES if high < 0 else UNDECIDED, (low + high) / 2,
                        f"{low:+.1f} to {high:+.1f} AP (simulated)")
-    return Judged(claim, _by_print(claim, said), ours, lead)
+    return Judged(claim, _by_print(claim, value, printed), ours, lead)
 
 
 def _row(cell: Cell, frames: Frames) -> Row:
@@ -116,28 +116,24 @@ def _tokens(row: Row) -> dict[str, Any]:
     return {"L": width // STRIDE * (height // STRIDE), "top_k": getattr(row.run.model, "top_k", None)}
 
 
-def _printed(cell: Cell, frames: Frames) -> Interval | None:
-    """What the paper prints there: metrics and costs to one decimal, the sizes of the network exactly."""
+def _printed(cell: Cell, frames: Frames) -> Any:
+    """What the paper prints there: a metric, a cost, or a size of the network."""
     row = _row(cell, frames)
     said = row.published or Published(source="")
-    exact = _tokens(row) | said.built
-    if cell.quantity in exact:
-        return Interval.exact(float(exact[cell.quantity]))
-    rounded: dict[str, Any] = {"params_m": said.params_m, "gflops": said.gflops, **said.metrics}
-    value = rounded.get(cell.quantity)
-    return None if value is None else Interval.printed(value)
+    known = {"params_m": said.params_m, "gflops": said.gflops, **said.metrics, **_tokens(row), **said.built}
+    return known.get(cell.quantity)
 
 
-def _by_print(claim: Claim, value: Interval | None) -> Verdict:
+def _by_print(claim: Claim, value: float | None, printed: Mapping[Cell, Any]) -> Verdict:
     """True of the printed cells, or only if they were rounded favourably, or not at all."""
     if value is None:
         return Verdict(NOT_PRINTED, reason="no table prints a number that the sentence speaks of")
-    if claim.is_true(value.mid):
-        return Verdict(HOLDS, value.mid)
-    low, high = claim.limits
-    rounded = claim.prints is not None and value.low <= high and value.high >= low
+    if claim.is_true(value):
+        return Verdict(HOLDS, value)
+    (low, high), (least, most) = claim.limits, bounds(claim.formula, printed)
+    rounded = claim.prints is not None and least <= high and most >= low
     what = "numbers" if claim.as_named else "cells"
-    return Verdict(ROUNDING if rounded else FAILS, value.mid, f"the {what} give {_in_words(claim, value.mid)}")
+    return Verdict(ROUNDING if rounded else FAILS, value, f"the {what} give {_in_words(claim, value)}")
 
 
 def _in_words(claim: Claim, value: float, decimals: int = 1) -> str:
@@ -149,20 +145,19 @@ def _in_words(claim: Claim, value: float, decimals: int = 1) -> str:
 def _counted(claim: Claim, frames: Frames) -> Verdict:
     """Every cell replaced by our count of the paper-size network, all in one convention."""
     counts = frames.costs.set_index(["experiment", "row"]).to_dict("index")
-
-    def lookup(cell: Cell) -> Interval | None:
+    known: dict[Cell, Any] = {}
+    for cell in cells(claim.formula):
         counted = counts.get((cell.experiment, cell.row), {})
-        value = (_tokens(_row(cell, frames)) | (counted.get("table6") or {}) | counted).get(cell.quantity)
-        return None if value is None else Interval.exact(float(value))
-
-    value = evaluate(claim.formula, lookup)
+        sizes = _tokens(_row(cell, frames)) | (counted.get("table6") or {}) | counted
+        known[cell] = sizes.get(cell.quantity)
+    value = evaluate(claim.formula, known)
     if value is None:
         return Verdict(NOT_TESTED, reason="cost not computed")
-    if claim.is_true(value.mid):
-        return Verdict(HOLDS, value.mid)
-    if claim.prints is not None and claim.form == "comparison" and value.mid * float(claim.prints) > 0:
-        return Verdict(DIRECTION, value.mid, f"we count {_in_words(claim, value.mid)}")
-    return Verdict(FAILS, value.mid, f"we count {_in_words(claim, value.mid, 2)}")
+    if claim.is_true(value):
+        return Verdict(HOLDS, value)
+    if claim.prints is not None and claim.form == "comparison" and value * float(claim.prints) > 0:
+        return Verdict(DIRECTION, value, f"we count {_in_words(claim, value)}")
+    return Verdict(FAILS, value, f"we count {_in_words(claim, value, 2)}")
 
 
 def _measured(claim: Claim, frames: Frames) -> Verdict:
@@ -207,10 +202,9 @@ def _of_seeds(claim: Claim, found: Mapping[Cell, Mapping[int, float]], condition
         found: Per cell, seed -> metric in 0..1.
         condition: A line of the frame.
     """
-    seeds, bound = set.intersection(*(set(values) for values in found.values())), claim.above or 0.0
-    values = {s: evaluate(claim.formula, lambda c, s=s: Interval.exact(100 * found[c][s]))  # type: ignore[misc]
-              for s in sorted(seeds)}
-    known = {s: v.mid for s, v in values.items() if v is not None}
+    seeds, bound = set.intersection(*map(set, found.values())), claim.above or 0.0
+    values = {s: evaluate(claim.formula, {cell: 100 * found[cell][s] for cell in found}) for s in sorted(seeds)}
+    known = {s: v for s, v in values.items() if v is not None}
     setting = f"{condition['profile']} · {condition['data']}, {boxes(condition['box_source'])}"
     if not known:
         return Verdict(NOT_TESTED, reason=f"no value at {setting}: no common seed, or a ratio to an AP of 0")
@@ -246,9 +240,10 @@ def time_saved(claim: Claim, latencies: pd.DataFrame) -> str:
     found = []
     if getattr(claim.formula, "op", "") == "reduction" and all(c.quantity == "gflops" for c in cells(claim.formula)):
         for _, mode in latencies[latencies["experiment"] == "table2"].groupby(["batch", "compiled"]):
-            times = {Cell("table2", r.row, "gflops"): Interval.exact(r.ratio_flatpose_b) for r in mode.itertuples()}
-            found += [saved.mid for saved in [evaluate(claim.formula, times.get)] if saved]
-    return f"{min(found):.0f} to {max(found):.0f} %" if found else ""
+            times = {Cell("table2", r.row, "gflops"): r.ratio_flatpose_b for r in mode.itertuples()}
+            found.append(evaluate(claim.formula, times))
+    known = [saved for saved in found if saved is not None]
+    return f"{min(known):.0f} to {max(known):.0f} %" if known else ""
 
 
 def files(frames: Frames, simulated: pd.DataFrame) -> dict[str, bytes]:
