@@ -37,15 +37,14 @@ KINDS = {"cost": "parameters and GFLOPs", "metric": "accuracy", "shape": "the ne
 
 @dataclass(frozen=True)
 class Verdict:
+    """Of a measurement also half the 95 % t-interval over seeds, profile, data and boxes, and seeds that all rows have."""
+
     verdict: str
     value: float | None = None
     reason: str = ""
     half_width: float | None = None
-    """Of the 95 % t-interval over seeds."""
     setting: str = ""
-    """Of a measurement: profile, data and boxes."""
     n: int | None = None
-    """Seeds that every row has."""
 
 
 @dataclass(frozen=True)
@@ -94,7 +93,7 @@ def judge(claim: Claim, frames: Frames, box_gain: tuple[float, float] | None = N
     """All verdicts of one claim. ``box_gain``: least and most AP that ground-truth boxes give.
 
     Raises:
-        KeyError: A cell names an experiment or a row that does not exist.
+        SpecError: A cell names a row that does not exist.
     """
     printed = {cell: _printed(cell, frames) for cell in cells(claim.formula)}
     ours = _measured(claim, frames) if claim.kind == "metric" else _counted(claim, frames)
@@ -106,22 +105,18 @@ def judge(claim: Claim, frames: Frames, box_gain: tuple[float, float] | None = N
     return Judged(claim, _by_print(claim, value, printed), ours, lead)
 
 
-def _row(cell: Cell, frames: Frames) -> Row:
-    return {row.id: row for row in frames.experiments[cell.experiment].rows}[cell.row]
+def _printed(cell: Cell, frames: Frames) -> Any:
+    """What the paper prints there: a metric, a cost, or a size of the network."""
+    row = catalog.find_row(frames.experiments[cell.experiment], cell.row)
+    said = row.published or Published(source="")
+    known = {"params_m": said.params_m, "gflops": said.gflops, **said.metrics, **_tokens(row), **said.built}
+    return known.get(cell.quantity)
 
 
 def _tokens(row: Row) -> dict[str, Any]:
     """Tokens, and tokens selected for refinement, of a row's configuration."""
     width, height = row.run.image_size
     return {"L": width // STRIDE * (height // STRIDE), "top_k": getattr(row.run.model, "top_k", None)}
-
-
-def _printed(cell: Cell, frames: Frames) -> Any:
-    """What the paper prints there: a metric, a cost, or a size of the network."""
-    row = _row(cell, frames)
-    said = row.published or Published(source="")
-    known = {"params_m": said.params_m, "gflops": said.gflops, **said.metrics, **_tokens(row), **said.built}
-    return known.get(cell.quantity)
 
 
 def _by_print(claim: Claim, value: float | None, printed: Mapping[Cell, Any]) -> Verdict:
@@ -148,8 +143,8 @@ def _counted(claim: Claim, frames: Frames) -> Verdict:
     known: dict[Cell, Any] = {}
     for cell in cells(claim.formula):
         counted = counts.get((cell.experiment, cell.row), {})
-        sizes = _tokens(_row(cell, frames)) | (counted.get("table6") or {}) | counted
-        known[cell] = sizes.get(cell.quantity)
+        tokens = _tokens(catalog.find_row(frames.experiments[cell.experiment], cell.row))
+        known[cell] = (tokens | (counted.get("table6") or {}) | counted).get(cell.quantity)
     value = evaluate(claim.formula, known)
     if value is None:
         return Verdict(NOT_TESTED, reason="cost not computed")
@@ -176,7 +171,7 @@ def _measured(claim: Claim, frames: Frames) -> Verdict:
         if any(found.values()):
             profile = experiment.profiles[lines["profile"].iloc[0]]
             reasons.append(f"{missing}: {profile.left_out.get(missing, f'no finished run at {profile.name}')}")
-    said = _row(wanted[0], frames).published
+    said = catalog.find_row(experiment, wanted[0].row).published
     if said and said.split:
         return Verdict(NOT_TESTED, reason=f"needs {said.split}, whose truth is not public")
     return Verdict(NOT_TESTED, reason=(reasons or ["no run of these rows"])[0])
@@ -186,21 +181,15 @@ def _conditions(results: pd.DataFrame) -> list[pd.DataFrame]:
     """Lines of the frame by condition and box source: the largest scale, then the most runs, then detector boxes."""
     trained = results[(results["kind"] == "trained") & (results["status"] == "done") & (results["profile"] != "smoke")]
     runs = trained.groupby(["profile", "data_id"])["run_id"].nunique()
-    parts = dict(iter(trained.groupby(["profile", "data_id", "box_source"])))
-
-    def rank(key: Any) -> tuple[int, int, bool]:
-        return -frame.SCALES.get(key[0], frame.SCALES["quick"]), -runs[key[:2]], key[2] == "gt"
-
-    return [parts[key] for key in sorted(parts, key=rank)]
+    parts: dict[Any, pd.DataFrame] = dict(iter(trained.groupby(["profile", "data_id", "box_source"])))
+    order = sorted(parts, key=lambda key: (-frame.scale(key[0]), -runs[key[:2]], key[2] == "gt"))
+    return [parts[key] for key in order]
 
 
 def _of_seeds(claim: Claim, found: Mapping[Cell, Mapping[int, float]], condition: Any) -> Verdict:
     """The verdict of one condition: the formula for each seed that all rows have, against the bound by stats.paired.
 
-    Args:
-        claim: Its formula is evaluated.
-        found: Per cell, seed -> metric in 0..1.
-        condition: A line of the frame.
+    ``found``: per cell, seed -> metric in 0..1. ``condition``: a line of the frame.
     """
     seeds, bound = set.intersection(*map(set, found.values())), claim.above or 0.0
     values = {s: evaluate(claim.formula, {cell: 100 * found[cell][s] for cell in found}) for s in sorted(seeds)}
@@ -216,10 +205,10 @@ def _of_seeds(claim: Claim, found: Mapping[Cell, Mapping[int, float]], condition
 
 def _at_scale(claim: Claim, gap: stats.Difference) -> str:
     """At the paper's own scale: the interval lies within what the sentence says, outside, or across its border."""
-    if gap.low is None or gap.high is None:
-        return UNDECIDED
     low, high = (limit - (claim.above or 0.0) for limit in claim.limits)
-    return HOLDS if low < gap.low and gap.high < high else FAILS if gap.high < low or gap.low > high else UNDECIDED
+    if gap.low is None or gap.high is None or (gap.low <= low <= gap.high) or (gap.low <= high <= gap.high):
+        return UNDECIDED
+    return HOLDS if low < gap.low < high else FAILS
 
 
 def _direction(claim: Claim, gap: stats.Difference, best: float) -> tuple[str, str]:

@@ -29,6 +29,7 @@ STYLE: dict[str, Any] = {
 WIDTH, HEIGHT = 8.6, 4.3
 """Inches of a picture and of one of its rows. At the 700 pixels of a page, 10 points are 11 pixels."""
 DASHED = (0, (4, 3))
+BARS = "bars: 95 % over seeds, or over images for one seed"
 DARK = {"#ffffff": "#0d1117", "#24292f": "#e6edf3", "#57606a": "#9da5ae", "#d8dee4": "#30363d", "#d55e00": "#f0763a",
         "#0072b2": "#58a6ff", "#009e73": "#2fc391", "#cc79a7": "#d98cb8"}
 """Colours on a dark page; the other two serve both."""
@@ -138,13 +139,6 @@ def whiskers(points: pd.DataFrame) -> Any:
     return [(100 * gap).clip(lower=0).fillna(0) for gap in (points["mean"] - points.low, points.high - points["mean"])]
 
 
-def bars(points: pd.DataFrame) -> str:
-    """What the whiskers are."""
-    kinds = frozenset(points.n[points.low.notna()] > 1)
-    return {frozenset(): "", frozenset({True}): "bars: 95 % over seeds", frozenset({False}): (
-        "bars: 95 % over images, one seed")}.get(kinds, "bars: 95 % over seeds, or images for one seed")
-
-
 def names(axes: Axes, points: pd.DataFrame, lines: Sequence[Any] = ()) -> None:
     """Names beside the points (x, y, label, ours), each where it covers least of points, lines and other names."""
     from matplotlib.transforms import Bbox
@@ -157,7 +151,8 @@ def names(axes: Axes, points: pd.DataFrame, lines: Sequence[Any] = ()) -> None:
         taken += [Bbox.from_bounds(x - 2, y - 2, 4, 4) for x, y in along]
     wall, scale = axes.get_window_extent(), axes.figure.dpi / 72
 
-    def covered(box: Bbox) -> float:
+    def covered(place: tuple[Bbox, Any, str]) -> float:
+        box = place[0]
         areas = [both.width * both.height for other in (wall, *taken) if (both := Bbox.intersection(box, other))]
         return sum(areas[1:]) + 100 * (box.width * box.height - sum(areas[:1]))  # leaving the panel is worst
 
@@ -166,8 +161,8 @@ def names(axes: Axes, points: pd.DataFrame, lines: Sequence[Any] = ()) -> None:
                              fontsize=9, color=OURS if row.ours else INK, fontweight="bold" if row.ours else "normal")
         width, height = text.get_window_extent().size
         shift = {"left": 0.0, "center": width / 2, "right": width}
-        places = [(Bbox.from_bounds(x + scale * dx - shift[align], y + scale * dy - height / 2, width, height),
-                   (dx, dy), align) for dx, dy, align in PLACES]
-        box, position, align = min(places, key=lambda place: covered(place[0]))
+        box, position, align = min(((
+            Bbox.from_bounds(x + scale * dx - shift[align], y + scale * dy - height / 2, width, height), (dx, dy), align)
+            for dx, dy, align in PLACES), key=covered)
         taken.append(box)
         text.set(position=position, horizontalalignment=align)

@@ -28,9 +28,8 @@ from flatpose.io import read_json
 
 Setting = tuple[str, str]
 """(profile, data_id): the scale and the data on which rows were trained."""
-SCALES = {"smoke": 0, "quick": 1, "mini": 2, "mini_pretrained": 3, "mini_long": 4, "coco_mini": 5, "synth": 6,
-          "paper": 7}
-"""Profiles by scale; a profile of another name counts as ``quick``."""
+SCALES = ("smoke", "quick", "coco_mini", "synth", "paper")
+"""Profiles by scale."""
 OF_ROW = ("experiment", "row", "label", "group", "series", "x")
 OF_RESULT = ("kind", "weights", "box_source", "flip_test", "score_rule", "images", "predictions")
 OF_TRAINING = ("epochs", "steps", "images_per_s", "ema_decay", "lr", "effective_batch")
@@ -128,21 +127,16 @@ class Evidence:
         done = trained["status"] == "done"
         counts = trained.assign(row=trained["row"].where(done), run=trained["run_id"].where(done)).groupby(
             ["profile", "data_id"]).agg(rows=("row", "nunique"), runs=("run", "nunique"))
-        counts["scale"] = [SCALES.get(profile, SCALES["quick"]) for profile, _ in counts.index]
+        counts["scale"] = [scale(profile) for profile, _ in counts.index]
         rows = sum(row.run.data.task == task for row in self.experiment.rows)
         counts["most"] = counts["scale"].where(counts["rows"] > rows / 2, -1)
         return list(counts.sort_values(["most", "rows", "scale", "runs"], ascending=False).index)
 
     @cached_property
-    def by_task(self) -> list[list[Setting]]:
-        """The settings of each benchmark of the experiment that has any."""
-        tasks = dict.fromkeys(row.run.data.task for row in self.experiment.rows)
-        return [found for task in tasks if (found := self.settings(task))]
-
-    @property
     def best(self) -> list[Setting]:
-        """The best evidence of every benchmark."""
-        return [found[0] for found in self.by_task]
+        """The best evidence of every benchmark that has any."""
+        tasks = dict.fromkeys(row.run.data.task for row in self.experiment.rows)
+        return [found[0] for task in tasks if (found := self.settings(task))]
 
     def under(self, *settings: Setting) -> pd.DataFrame:
         """The lines of these settings, setting by setting."""
@@ -181,6 +175,11 @@ def wanted(experiment: Experiment) -> dict[str, list[tuple[Row, str]]]:
             for key in {spec_hash(at_profile(row.run, profile, source=s)) for s in ("embedded", "disk")}:
                 rows.setdefault(key, []).append((row, name))
     return rows
+
+
+def scale(profile: str) -> int:
+    """The rank of a profile among :data:`SCALES`; one of another name counts as ``quick``."""
+    return SCALES.index(profile if profile in SCALES else "quick")
 
 
 def main_metric(experiment: Experiment, task: str) -> str:

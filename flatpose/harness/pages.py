@@ -31,7 +31,8 @@ def experiment_page(experiment: Experiment, frames: Frames, pictures: Mapping[st
     """The page of one experiment; ``pictures``: files beside it, with their captions."""
     evidence, against = frames.of(experiment.id), compare.against_paper(experiment, frames)
     best, ours = evidence.best, experiment.id in catalog.ids()
-    others = [setting for found in evidence.by_task for setting in found[1:]][:FOLDED]
+    tasks = dict.fromkeys(row.run.data.task for row in experiment.rows)
+    others = [setting for task in tasks for setting in evidence.settings(task)[1:]][:FOLDED]
     found = finding(evidence, against)
     timed = evidence.latencies
     machine = ", ".join(sorted({str(t.cpu if t.device == "CPU" else t.device) for t in timed.itertuples()}))
@@ -207,7 +208,7 @@ def boxes(frames: Frames, pairs: pd.DataFrame, simulated: pd.DataFrame) -> Study
     """Ground-truth against detector boxes: public pairs, the paper's rows, our networks, the simulation."""
     paper, own = tables.paper_boxes(frames), tables.own_boxes(frames)
     largest = own[own["AP_gt"] >= FLOOR]
-    scales = largest["profile"].map(frame.SCALES).fillna(1)
+    scales = largest["profile"].map(frame.scale)
     if len(simulated):
         names = simulated[["spread", "tail", "knowledge"]].map("{:g}".format).agg(", ".join, axis=1)
         simulated = simulated.assign(label=names)

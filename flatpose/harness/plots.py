@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from flatpose.harness import drawing, frame, stats
-from flatpose.harness.drawing import CARD, DASHED, INK, MUTED, OTHERS, OURS
+from flatpose.harness.drawing import BARS, CARD, DASHED, INK, MUTED, OTHERS, OURS
 from flatpose.harness.frame import Evidence, Frames
 from flatpose.harness.tables import at_every_x, map_sizes
 
@@ -60,7 +60,7 @@ def curves(evidence: Evidence) -> bytes:
     style = drawing.styles([*points.series, *limits.series, *said.series])
     best = points[["mean", "high"]].max(axis=None)
     dashed = "dashed: codec ceiling" if len(limits) else ""
-    notes = "; ".join(filter(None, (drawing.bars(points), dashed)))
+    notes = "; ".join(filter(None, (BARS, dashed)))
     panels = [
         (points, said[:0], "Measured here", f"{_where(rows)}\n{notes}", max(112 * best, 1) if best < HIGH else 104),
         (limits, said, "Ceiling and paper" if dashed else "Paper", f"{dashed}\nhollow: published".strip(), 104)]
@@ -133,7 +133,7 @@ def tradeoff(evidence: Evidence) -> bytes:
          f"one forward pass, every matrix product{note}", "multiply-adds (G)"),
         (said.dropna(subset=["time"]), "time", "Published accuracy, time measured here",
          f"{machine}, one image, not compiled{note}", "time of a forward pass, in units of FlatPose-B's"),
-        (measured, "gflops", "Accuracy measured here", f"{_where(rows)}; {drawing.bars(points)}",
+        (measured, "gflops", "Accuracy measured here", f"{_where(rows)}; {BARS}",
          "multiply-adds (G) of the networks as run")) if len(panel[0]) > 2]
 
     def paint(picture: Figure) -> None:
