@@ -48,8 +48,8 @@ def test_curves_show_measured_ceiling_and_published_over_the_size_of_the_map():
 
 def test_maps_of_one_size_share_a_tick_whatever_the_input():
     """Input and strides are halved at ``quick``."""
-    sizes = {4: (64, 48), 8: (32, 24), 16: (16, 12), 32: (8, 6)}
-    assert all(tables.map_sizes(catalog.load("fig1"), profile) == sizes for profile in ("quick", None))
+    sizes = {4: "64×48", 8: "32×24", 16: "16×12", 32: "8×6"}
+    assert all(tables.x_names(catalog.load("fig1"), profile) == sizes for profile in ("quick", "paper"))
 
 
 def test_equal_data_give_equal_bytes_without_a_date():

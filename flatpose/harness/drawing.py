@@ -85,7 +85,9 @@ def stacked(picture: Figure, count: int, right: float = 0.98) -> Sequence[Axes]:
     return list(picture.subplots(count, 1, squeeze=False)[:, 0])
 
 
-def heading(axes: Axes, title: str, note: str) -> None:
+def describe(axes: Axes, title: str, note: str, x_label: str, y_label: str) -> None:
+    """Heading, a note of one or two lines below it, and the names of the axes."""
+    axes.set(xlabel=x_label, ylabel=y_label)
     axes.set_title(title, pad=20 + 12 * note.count("\n"))
     axes.annotate(note, (0, 1), xytext=(0, 7), xycoords="axes fraction", textcoords="offset points", fontsize=9,
                   color=MUTED)
@@ -114,13 +116,13 @@ def hollow(axes: Axes, points: pd.DataFrame, style: Mapping[str, tuple[str, str]
                       textcoords="offset points")
 
 
-def grid_axes(axes: Axes, points: pd.DataFrame, style: Mapping[str, tuple[str, str]], over_maps: bool,
-               log2: bool = True, top: float = 104) -> None:
+def grid_axes(axes: Axes, points: pd.DataFrame, style: Mapping[str, tuple[str, str]],
+              x_names: Mapping[float, str], log2: bool = True, top: float = 104) -> None:
     """One tick per x, and the names of the curves at their right ends; curves that end alike share a label."""
     xs = sorted(set(points.x))
     if log2:
         axes.set_xscale("log", base=2)
-    axes.set_xticks(xs, [f"{256 / x:g}×{192 / x:g}" if over_maps else f"{x:g}" for x in xs])
+    axes.set_xticks(xs, [x_names[x] for x in xs])
     axes.minorticks_off()
     axes.set_ylim(-0.03 * top, top)
     ends = points[points.x == xs[-1]].groupby("series", sort=False)["mean"].last().mul(100).round(1)

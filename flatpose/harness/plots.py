@@ -1,7 +1,7 @@
 """Plots of the pages as SVG: accuracy over a grid, against cost, codec ceilings, and the effect of the boxes.
 
-Metrics are 0..1 in the frame and drawn x 100. Equal data give equal bytes with one version of matplotlib, which is
-imported only when something is drawn (flatpose.harness.drawing). The title of a file is its caption.
+Metrics are 0..1 in the frame and drawn x 100. Equal data give equal bytes with one version of matplotlib. The title of
+a file is its caption.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import pandas as pd
 from flatpose.harness import drawing, frame, stats
 from flatpose.harness.drawing import BARS, CARD, DASHED, INK, MUTED, OTHERS, OURS
 from flatpose.harness.frame import Evidence, Frames
-from flatpose.harness.tables import at_every_x, map_sizes
+from flatpose.harness.tables import at_every_x, x_names
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -46,17 +46,15 @@ def curves(evidence: Evidence) -> bytes:
     """
     experiment, figure = evidence.experiment, evidence.experiment.figure
     assert figure is not None
-    metric, sizes = figure.y_metric, map_sizes(experiment)
-    over_maps = "stride" in figure.x_label and {r.x for r in experiment.rows if r.x is not None} <= sizes.keys()
+    metric = figure.y_metric
     rows, points = _best(evidence, metric)
     if not len(points):
         return b""
+    names, theirs = x_names(experiment, rows["profile"].iloc[0]), x_names(experiment, "paper")
+    x_label = "feature map, cells" if "×" in "".join(names.values()) else figure.x_label
     limits = _best(evidence, metric, "ceiling")[1][:None if figure.ceiling else 0]
     said = _published(evidence, metric).query("mean.notna() and series != ''")
-    if over_maps:
-        here = _pixels_per_cell(map_sizes(experiment, rows["profile"].iloc[0]))
-        points, limits = (some.assign(x=some.x.map(here)) for some in (points, limits))
-        said = said.assign(x=said.x.map(_pixels_per_cell(sizes)))
+    said = said[said.x.map(names) == said.x.map(theirs)]  # a map of another size has another place
     style = drawing.styles([*points.series, *limits.series, *said.series])
     best = points[["mean", "high"]].max(axis=None)
     dashed = "dashed: codec ceiling" if len(limits) else ""
@@ -75,16 +73,10 @@ def curves(evidence: Evidence) -> bytes:
             if drawn is points:
                 drawing.lines(axes, points, style)
             drawing.hollow(axes, hollow, style)
-            drawing.grid_axes(axes, pd.concat([drawn, hollow]), style, over_maps, figure.x_log2, top)
-            axes.set(xlabel="feature map, cells" if over_maps else figure.x_label, ylabel=f"{metric} × 100")
-            drawing.heading(axes, heading, note)
+            drawing.grid_axes(axes, pd.concat([drawn, hollow]), style, names, figure.x_log2, top)
+            drawing.describe(axes, heading, note, x_label, f"{metric} × 100")
 
     return drawing.svg(1, paint, _change(rows, metric), [points, limits, said])
-
-
-def _pixels_per_cell(sizes: dict[float, tuple[int, int]]) -> dict[float, float]:
-    """x -> pixels per cell if the input were 256x192, so that maps of one size share a tick."""
-    return {x: 256 / height for x, (height, _) in sizes.items()}
 
 
 def ceilings(found: pd.DataFrame, published: pd.DataFrame) -> bytes:
@@ -103,9 +95,9 @@ def ceilings(found: pd.DataFrame, published: pd.DataFrame) -> bytes:
         style = drawing.styles(drawn.series)
         drawing.lines(axes, drawn, style)
         axes.plot(published.x, 100 * published["mean"], "o", color=INK, markerfacecolor=CARD, markersize=9, zorder=5)
-        drawing.grid_axes(axes, drawn, style, over_maps=True)
-        axes.set(xlabel="feature map, cells", ylabel="AP × 100")
-        drawing.heading(axes, "Ceiling of each codec", f"{where}\nhollow: the paper's trained heatmap")
+        drawing.grid_axes(axes, drawn, style, {x: f"{256 / x:g}×{192 / x:g}" for x in drawn.x})
+        drawing.describe(axes, "Ceiling of each codec", f"{where}\nhollow: the paper's trained heatmap",
+                         "feature map, cells", "AP × 100")
 
     ends = drawn.sort_values("x").groupby("series", sort=False)["mean"].agg(["first", "last"]).mul(100)
     said = "; ".join(f"{end.Index} {end.first:.1f} to {end.last:.1f}" for end in ends.itertuples())
@@ -139,8 +131,7 @@ def tradeoff(evidence: Evidence) -> bytes:
     def paint(picture: Figure) -> None:
         for axes, (some, x, heading, text, x_label) in zip(drawing.stacked(picture, len(panels)), panels, strict=True):
             drawing.cost_axes(axes, some, x)
-            axes.set(xlabel=x_label, ylabel=f"{metric} × 100")
-            drawing.heading(axes, heading, text)
+            drawing.describe(axes, heading, text, x_label, f"{metric} × 100")
             front = _front(some, x)
             lines = axes.plot(front[x], 100 * front["mean"], color=MUTED, linewidth=1.2, linestyle=DASHED, zorder=2)
             drawing.names(axes, some.assign(x=some[x], y=100 * some["mean"]), lines)
@@ -178,9 +169,9 @@ def boxes(pairs: pd.DataFrame, paper: pd.DataFrame, ours: pd.DataFrame) -> bytes
             for some, look, colour in ((det, "o", OTHERS), (printed[~printed.ours], "s", MUTED), (flat, "D", OURS)):
                 axes.plot(some.x, some.y, look, color=colour, markerfacecolor=CARD if look == "s" else colour)
             axes.margins(0.14, 0.16)
-            axes.set(xlabel="AP × 100", ylabel="(AR − AP) × 100")
-            drawing.heading(axes, heading, "arrow: from detector to ground-truth boxes" + (
-                "\ndiamond: FlatPose in Table 2; hollow: the table's other rows" if len(rows) else ""))
+            note = "\ndiamond: FlatPose in Table 2; hollow: the table's other rows" if len(rows) else ""
+            drawing.describe(axes, heading, f"arrow: from detector to ground-truth boxes{note}", "AP × 100",
+                             "(AR − AP) × 100")
             drawing.names(axes, pd.concat([gt if len(gt) <= NAMED else gt[:0], flat]), lines)
 
     det, gt, flat = _gap(pairs, "_det"), _gap(pairs, "_gt"), _gap(paper).query("ours")

@@ -81,12 +81,15 @@ def boxes(source: str) -> str:
     return "GT boxes" if source == "gt" else "detector boxes"
 
 
-def map_sizes(experiment: Experiment, profile: str | None = None) -> dict[float, tuple[int, int]]:
-    """x -> height and width in cells of the heatmap of that row; ``profile`` None is the paper's own size."""
-    runs = {r.x: at_profile(r.run, experiment.profiles[profile]) if profile in experiment.profiles else r.run
-            for r in experiment.rows if r.run.codec.kind == "heatmap" and r.x is not None}
-    return {x: (run.image_size[1] // run.codec.stride, run.image_size[0] // run.codec.stride)
-            for x, run in runs.items() if run.codec.kind == "heatmap"}
+def x_names(experiment: Experiment, profile: str) -> dict[float, str]:
+    """x -> the number, or where x is a stride the heatmap's height and width in cells at that profile ("64×48")."""
+    rows = sorted((r for r in experiment.rows if r.x is not None), key=lambda r: r.x or 0)
+    names = {row.x or 0.0: f"{row.x:g}" for row in rows}
+    for row in rows if experiment.figure and "stride" in experiment.figure.x_label else []:
+        run = at_profile(row.run, experiment.profiles[profile]) if profile in experiment.profiles else row.run
+        if run.codec.kind == "heatmap":
+            names[row.x or 0.0] = "×".join(str(side // run.codec.stride) for side in reversed(run.image_size))
+    return names
 
 
 def grid(evidence: Evidence, setting: Setting) -> pd.DataFrame:
@@ -96,11 +99,10 @@ def grid(evidence: Evidence, setting: Setting) -> pd.DataFrame:
     means = frame.summary(evidence.under(setting), figure.y_metric)
     shown = means[(means["kind"] == "trained") & (means["box_source"] == "gt")
                   | (means["kind"] == "ceiling") & figure.ceiling]
-    sizes = map_sizes(experiment, setting[0]) if "stride" in figure.x_label else {}
     heading = figure.x_label.split(" (")[0].replace("-map stride", " map")
     lines = []
-    for x in sorted({row.x for row in experiment.rows if row.x is not None}):
-        line = {heading: "×".join(map(str, sizes.get(x, (f"{x:g}",)))), **{row.series: DASH for row in experiment.rows}}
+    for x, name in x_names(experiment, setting[0]).items():
+        line = {heading: name, **{row.series: DASH for row in experiment.rows}}
         for mean in shown[shown["x"] == x].to_dict("records"):
             if mean["kind"] == "trained":
                 line[mean["series"]] = metric(mean)
