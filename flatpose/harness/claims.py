@@ -20,7 +20,7 @@ from flatpose.harness import catalog, compare, frame, stats
 from flatpose.harness.formula import COSTS, Cell, Claim, bounds, cells, evaluate
 from flatpose.harness.frame import Frames
 from flatpose.harness.spec import Published, Row
-from flatpose.harness.tables import boxes, csv, document, folded, markdown, number
+from flatpose.harness.tables import boxes, csv, document, folded, markdown, number, printed
 
 HOLDS, ROUNDING, FAILS, NOT_PRINTED = "holds", "holds within rounding", "fails", "not printed"
 DIRECTION = "fails, same direction"
@@ -37,7 +37,7 @@ KINDS = {"cost": "parameters and GFLOPs", "metric": "accuracy", "shape": "the ne
 
 @dataclass(frozen=True)
 class Verdict:
-    """Of a measurement also half the 95 % t-interval over seeds, profile, data and boxes, and seeds that all rows have."""
+    """Of a measurement also half its 95 % interval over the ``n`` seeds that all rows have, and profile, data, boxes."""
 
     verdict: str
     value: float | None = None
@@ -95,21 +95,21 @@ def judge(claim: Claim, frames: Frames, box_gain: tuple[float, float] | None = N
     Raises:
         SpecError: A cell names a row that does not exist.
     """
-    printed = {cell: _printed(cell, frames) for cell in cells(claim.formula)}
+    said = {cell: _printed(cell, frames) for cell in cells(claim.formula)}
     ours = _measured(claim, frames) if claim.kind == "metric" else _counted(claim, frames)
-    value, lead = evaluate(claim.formula, printed), None
+    value, lead = evaluate(claim.formula, said), None
     if claim.mixed_boxes and value is not None and box_gain is not None:
         low, high = value - box_gain[1], value - box_gain[0]
         lead = Verdict(KEEPS if low > 0 else LOSES if high < 0 else UNDECIDED, (low + high) / 2,
                        f"{low:+.1f} to {high:+.1f} AP (simulated)")
-    return Judged(claim, _by_print(claim, value, printed), ours, lead)
+    return Judged(claim, _by_print(claim, value, said), ours, lead)
 
 
 def _printed(cell: Cell, frames: Frames) -> Any:
     """What the paper prints there: a metric, a cost, or a size of the network."""
     row = catalog.find_row(frames.experiments[cell.experiment], cell.row)
     said = row.published or Published(source="")
-    known = {"params_m": said.params_m, "gflops": said.gflops, **said.metrics, **_tokens(row), **said.built}
+    known = {"params_m": said.params_m, "gflops": said.gflops, **printed(row), **_tokens(row), **said.built}
     return known.get(cell.quantity)
 
 
@@ -119,13 +119,13 @@ def _tokens(row: Row) -> dict[str, Any]:
     return {"L": width // STRIDE * (height // STRIDE), "top_k": getattr(row.run.model, "top_k", None)}
 
 
-def _by_print(claim: Claim, value: float | None, printed: Mapping[Cell, Any]) -> Verdict:
+def _by_print(claim: Claim, value: float | None, said: Mapping[Cell, Any]) -> Verdict:
     """True of the printed cells, or only if they were rounded favourably, or not at all."""
     if value is None:
         return Verdict(NOT_PRINTED, reason="no table prints a number that the sentence speaks of")
     if claim.is_true(value):
         return Verdict(HOLDS, value)
-    (low, high), (least, most) = claim.limits, bounds(claim.formula, printed)
+    (low, high), (least, most) = claim.limits, bounds(claim.formula, said)
     rounded = claim.prints is not None and least <= high and most >= low
     what = "numbers" if claim.as_named else "cells"
     return Verdict(ROUNDING if rounded else FAILS, value, f"the {what} give {_in_words(claim, value)}")

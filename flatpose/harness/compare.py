@@ -86,8 +86,8 @@ def judge(mean: float, half_width: float | None, n: int, reference: float, toler
     if distance <= tolerance + 1e-12:
         return Verdict(WITHIN)
     if half_width is not None and distance <= half_width:
-        return Verdict(UNDECIDED, f"n = {n}: the interval ±{100 * half_width:.1f} holds the reference but is wider than "
-                                  f"the tolerance {100 * tolerance:.1f}")
+        return Verdict(UNDECIDED, f"n = {n}: the interval ±{100 * half_width:.1f} holds the reference but is wider "
+                                  f"than the tolerance {100 * tolerance:.1f}")
     return Verdict(OUTSIDE)
 
 
@@ -120,10 +120,10 @@ def _metrics(row: Row, said: Published, results: pd.DataFrame) -> Iterator[dict[
     comparable = trained[pd.Series(unlike, index=trained.index, dtype=object) == ""]
     missing = _missing(row, comparable, [*dict.fromkeys(unlike)], split)
     for metric, printed in said.metrics.items():
-        values = {"quantity": metric, "reference": printed / 100, "tolerance": row.tolerance.metric / 100}
-        found = _means(comparable, metric)
+        tolerance, found = row.tolerance.metric / 100, _means(comparable, metric)
+        values = {"quantity": metric, "reference": printed / 100, "tolerance": tolerance}
         for m in found:
-            verdict = judge(m["measured"], m["half_width"], m["n"], printed / 100, values["tolerance"])
+            verdict = judge(m["measured"], m["half_width"], m["n"], printed / 100, tolerance)
             verdict = _unless_misprinted(said, metric, verdict, 100 * m["measured"])
             if m["stale"] and not verdict.reason:
                 verdict = verdict._replace(reason="stale: measured with older numerics")
@@ -160,10 +160,11 @@ def _counts(row: Row, said: Published, counted: Mapping[str, Any]) -> Iterator[d
     Of a printed list each number is a line.
     """
     # A printed 21.6 stands for anything from 21.55 to 21.65, however small the tolerance.
-    cells = [(quantity, by, printed, counted.get(COUNTED[quantity, by]), max(relative * printed, 0.05))
-             for quantity, by, printed, relative in (("params_m", said.params_by, said.params_m, row.tolerance.params),
-                                                     ("gflops", said.gflops_by, said.gflops, row.tolerance.gflops))
-             if printed is not None]
+    cells: list[tuple[str, str, Any, Any, float]] = [
+        (quantity, by, printed, counted.get(COUNTED[quantity, by]), max(relative * printed, 0.05))
+        for quantity, by, printed, relative in (("params_m", said.params_by, said.params_m, row.tolerance.params),
+                                                ("gflops", said.gflops_by, said.gflops, row.tolerance.gflops))
+        if printed is not None]
     shape = counted.get("table6") or {}
     for name, printed in said.built.items():
         pairs = zip_longest(*(v if isinstance(v, list) else [v] for v in (printed, shape.get(name))))

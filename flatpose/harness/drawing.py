@@ -163,8 +163,8 @@ def names(axes: Axes, points: pd.DataFrame, lines: Sequence[Any] = ()) -> None:
                              fontsize=9, color=OURS if row.ours else INK, fontweight="bold" if row.ours else "normal")
         width, height = text.get_window_extent().size
         shift = {"left": 0.0, "center": width / 2, "right": width}
-        box, position, align = min(((
-            Bbox.from_bounds(x + scale * dx - shift[align], y + scale * dy - height / 2, width, height), (dx, dy), align)
-            for dx, dy, align in PLACES), key=covered)
+        places = [(Bbox.from_bounds(x + scale * dx - shift[align], y + scale * dy - height / 2, width, height),
+                   (dx, dy), align) for dx, dy, align in PLACES]
+        box, position, align = min(places, key=covered)
         taken.append(box)
         text.set(position=position, horizontalalignment=align)

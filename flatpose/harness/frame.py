@@ -43,9 +43,6 @@ COLUMNS = (
     "params_m", "gflops", "input_h", "input_w",  # of the network that ran
     "epochs", "steps", "train_persons", "val_persons", "train_s", "images_per_s", "ema_decay", "lr", "effective_batch",
     "ended", "seconds", "git_sha", "device", "file")  # file: of a checkpoint
-TEXT = {*OF_ROW[:5], "profile", "data_id", "data", "task", "source", "spec_hash", "run_id", "status", "reason", "stale",
-        *OF_RESULT[:5], "condition", "ended", "git_sha", "device", "file"}
-"""Columns that hold no numbers."""
 COUNTS = ("params_m", "params_leaf_m", "gflops", "gflops_executed", "gflops_torch", "gflops_hrnet_tool", "table6")
 SAID = ("params_m", "gflops", "params_by", "gflops_by")
 
@@ -66,8 +63,7 @@ class Frames:
         lines = [line for name, e in self.experiments.items() for line in _result_lines(e, self.files[name].records)]
         found = pd.DataFrame(lines)
         found = found.reindex(columns=[*COLUMNS, *(c for c in found.columns if c not in COLUMNS)])
-        empty = {c: object if c in TEXT else float for c in found if found[c].isna().all()}
-        return found.astype(empty).assign(data=_distinct_labels(found)).reset_index(drop=True)
+        return found.assign(data=_distinct_labels(found)).reset_index(drop=True)
 
     @cached_property
     def costs(self) -> pd.DataFrame:
@@ -90,19 +86,10 @@ class Frames:
                  for timed in self.files[name].latencies]
         return pd.DataFrame(lines, columns=["experiment", *record.LatencyRow.model_fields])
 
-    @cached_property
-    def published(self) -> pd.DataFrame:
-        """The metrics that the paper prints for rows: ``experiment, row, metric, value`` (0..1), ``source, split``."""
-        lines = [(e.id, row.id, metric, value / 100, said.source, said.split)
-                 for e in self.experiments.values() for row in e.rows if (said := row.published)
-                 for metric, value in said.metrics.items()]
-        return pd.DataFrame(lines, columns=["experiment", "row", "metric", "value", "source", "split"])
-
     def of(self, name: str) -> Evidence:
         """The part of one experiment."""
-        tables = (self.results, self.costs, self.latencies, self.published)
-        results, costs, latencies, published = (table[table["experiment"] == name] for table in tables)
-        return Evidence(self.experiments[name], results, costs.set_index("row"), latencies, published)
+        tables = (self.results, self.costs.set_index("row"), self.latencies)
+        return Evidence(self.experiments[name], *(table[table["experiment"] == name] for table in tables))
 
 
 @dataclass(frozen=True)
@@ -113,7 +100,6 @@ class Evidence:
     results: pd.DataFrame
     costs: pd.DataFrame
     latencies: pd.DataFrame
-    published: pd.DataFrame
 
     def settings(self, task: str) -> list[Setting]:
         """The settings in which rows of a benchmark were trained, the best evidence first.

@@ -7,7 +7,6 @@ notes; other settings are folded. Pure functions of the frames: equal records gi
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 
 import pandas as pd
 
@@ -177,34 +176,20 @@ def _name(experiment: Experiment) -> str:
     return experiment.id if experiment.id in catalog.ids() else f"{experiment.id}.py"
 
 
-@dataclass(frozen=True)
-class Study:
-    """A page of measurements that train nothing, with its CSV file and its picture if it has one."""
-
-    title: str
-    """Starts with the name of the files."""
-    question: str
-    found: Sequence[str]
-    run: str
-    headline: pd.DataFrame
-    numbers: pd.DataFrame
-    folds: Mapping[str, pd.DataFrame] = field(default_factory=dict)
-    picture: bytes = b""
-    more: str = ""
-
-    def files(self) -> dict[str, bytes]:
-        """By path below reports/."""
-        name = self.title.partition(":")[0]
-        page = document(
-            self.title, self.question, f"**Found:** {' '.join(self.found)}", f"**Run:** {self.run}",
-            markdown(self.headline), f"![{self.title}]({name}.svg)" if self.picture else "",
-            *(folded(summary, markdown(table)) for summary, table in self.folds.items()), self.more,
-            f"Every number: [{name}.csv]({name}.csv).")
-        return {f"{name}.md": page.encode(), f"{name}.csv": tables.csv(self.numbers),
-                **({f"{name}.svg": self.picture} if self.picture else {})}
+def _study(title: str, question: str, found: Sequence[str], run: str, headline: pd.DataFrame, numbers: pd.DataFrame,
+           folds: Mapping[str, pd.DataFrame], picture: bytes = b"", more: str = "") -> dict[str, bytes]:
+    """Page, CSV file and picture of measurements that train nothing; ``title`` starts with the name of the files."""
+    name = title.partition(":")[0]
+    page = document(
+        title, question, f"**Found:** {' '.join(found)}", f"**Run:** {run}", markdown(headline),
+        f"![{title}]({name}.svg)" if picture else "",
+        *(folded(summary, markdown(table)) for summary, table in folds.items() if len(table)), more,
+        f"Every number: [{name}.csv]({name}.csv).")
+    files = {f"{name}.md": page.encode(), f"{name}.csv": tables.csv(numbers), f"{name}.svg": picture}
+    return {path: content for path, content in files.items() if content}
 
 
-def boxes(frames: Frames, pairs: pd.DataFrame, simulated: pd.DataFrame) -> Study:
+def boxes(frames: Frames, pairs: pd.DataFrame, simulated: pd.DataFrame) -> dict[str, bytes]:
     """Ground-truth against detector boxes: public pairs, the paper's rows, our networks, the simulation."""
     paper, own = tables.paper_boxes(frames), tables.own_boxes(frames)
     largest = own[own["AP_gt"] >= FLOOR]
@@ -216,7 +201,7 @@ def boxes(frames: Frames, pairs: pd.DataFrame, simulated: pd.DataFrame) -> Study
              "Simulated networks: median error, tail, knowledge": simulated}
     sources = [f"- {p.label}: {p.det_source}; with ground-truth boxes: {p.gt_source}" for p in pairs.itertuples()]
     numbers = {"public": pairs, "paper": paper, "trained": own, "simulated": simulated.drop(columns="label")}
-    return Study(
+    return _study(
         "boxes: ground-truth against detector boxes",
         "Which boxes do FlatPose's rows of Table 2 come from, and how much AP do ground-truth boxes give away?",
         [boxes_finding(pairs, paper)], "nothing; public results of one network with both kinds of boxes (COCO val2017, "
@@ -243,13 +228,13 @@ def _span(values: pd.Series[float]) -> str:
     return f"{100 * values.min():.1f}–{100 * values.max():.1f}"
 
 
-def ceilings(found: pd.DataFrame, printed: pd.DataFrame) -> Study:
+def ceilings(found: pd.DataFrame, printed: pd.DataFrame) -> dict[str, bytes]:
     """What a perfect network would score through each codec. ``printed``: the paper's heatmap; columns x, mean."""
     main = tables.main_ceilings(found)
     crowd = found.query("task == 'crowdpose' and part == 'map'")
     folds = {crowd["data"].iloc[0] if len(crowd) else "": crowd, "SimCC by bins per pixel": found.query(
         "part == 'ratio'"), "SimCC by label width in pixels": found.query("part == 'sigma'")}
-    return Study(
+    return _study(
         "ceilings: what the codec alone costs", "How much of the heatmap's collapse on small maps, and of SimCC's "
         "robustness, is encoding and decoding alone?", ceilings_finding(found, printed),
         f"ground truth is encoded, decoded and scored; no network. {main['data'].iloc[0]}, ground-truth boxes."
@@ -276,7 +261,7 @@ def _stale(found: pd.DataFrame) -> str:
     return " Stale: measured with older numerics." if (found["numerics"] != flatpose.NUMERICS).any() else ""
 
 
-def readings_search(found: pd.DataFrame) -> Study:
+def readings_search(found: pd.DataFrame) -> dict[str, bytes]:
     """Which network the paper's parameter and GFLOP counts mean; ``found``: lines of kind cell, single and sets."""
     cells, sets = found[found["kind"] == "cell"], found[found["kind"] == "sets"]
     default, literal = ((cells[c].round(1) == cells["published"]).sum() for c in ("default", "literal"))
@@ -286,7 +271,7 @@ def readings_search(found: pd.DataFrame) -> Study:
         **{c: cells[c].map(lambda v: number(v, 3)) for c in ("literal", "default")},
         "explained by": cells["explained_by"].fillna("no set tried").replace("", "the literal text")})
     counted = sets[["departures", "tried", "hits", "ties"]].astype(int)
-    return Study(
+    return _study(
         "readings_search: which network the printed counts mean",
         "Which departures from the text explain the parameters and GFLOPs of Tables 1 and 5?",
         [f"The default reading explains {default} of {len(cells)} printed cells, the literal text {literal}; the best "

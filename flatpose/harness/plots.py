@@ -9,14 +9,14 @@ from __future__ import annotations
 import html
 import math
 import re
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pandas as pd
 
 from flatpose.harness import drawing, frame, stats
 from flatpose.harness.drawing import BARS, CARD, DASHED, INK, MUTED, OTHERS, OURS
 from flatpose.harness.frame import Evidence, Frames
-from flatpose.harness.tables import at_every_x, x_names
+from flatpose.harness.tables import at_every_x, printed, x_names
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -209,18 +209,19 @@ def _best(evidence: Evidence, metric: str, kind: str = "trained") -> tuple[pd.Da
 
 def _published(evidence: Evidence, metric: str) -> pd.DataFrame:
     """What the paper prints for each row (NaN where nothing), beside what the row is."""
-    of_row = pd.DataFrame([{"row": r.id, "series": r.series, "x": r.x,
-                            "boxes": r.published.boxes if r.published else "", "ours": r.run.model.kind == "flatpose",
-                            "label": r.label.split(" (")[0] + (" 384" if max(r.run.image_size) > 256 else "")}
-                           for r in evidence.experiment.rows])
-    found = evidence.published.query("metric == @metric").set_index("row")
-    return of_row.join(found["value"].rename("mean"), on="row")
+    lines = []
+    for row in evidence.experiment.rows:
+        size = " 384" if max(row.run.image_size) > 256 else ""
+        lines.append({"row": row.id, "series": row.series, "x": row.x,
+                      "boxes": row.published.boxes if row.published else "",
+                      "ours": row.run.model.kind == "flatpose", "label": row.label.split(" (")[0] + size,
+                      "mean": printed(row).get(metric, math.nan) / 100})
+    return pd.DataFrame(lines)
 
 
 def _where(rows: pd.DataFrame) -> str:
     """"quick · embedded v1 (2000/300 images), ground-truth boxes"."""
-    return "".join(f"{r.profile} · {r.data}, {'ground-truth' if r.box_source == 'gt' else 'detector'} boxes"
-                   for r in rows[:1].itertuples())
+    return "".join(f"{r.profile} · {r.data}, {frame.box_name(r.box_source)}" for r in rows[:1].itertuples())
 
 
 def _change(rows: pd.DataFrame, metric: str) -> str:

@@ -80,14 +80,15 @@ def study_files(frames: Frames, reports: Path) -> dict[str, bytes]:
     """The pages of what studies stored, and in the reports on the paper those that need all of its experiments."""
     simulated, search = (studies.load(reports / "data" / f"{name}.json")
                          for name in ("simulated_boxes", "readings_search"))
-    found, files = ceilings(reports), {}
+    found = ceilings(reports)
+    files: dict[str, bytes] = {}
     if len(found):
-        files |= pages.ceilings(found, _printed(frames)).files()
+        files |= pages.ceilings(found, _printed(frames))
     if len(search):
-        files |= pages.readings_search(search).files()
+        files |= pages.readings_search(search)
     if _has_paper(frames):
         files |= claims.files(frames, simulated) | readings.files(frames, search)
-        files |= pages.boxes(frames, public_pairs(), simulated).files()
+        files |= pages.boxes(frames, public_pairs(), simulated)
     return files
 
 
@@ -142,10 +143,9 @@ def _has_paper(frames: Frames) -> bool:
 
 def _printed(frames: Frames) -> pd.DataFrame:
     """The paper's heatmap baseline over the grid: x (pixels per cell), mean in 0..1."""
-    evidence = frames.of("fig1")
-    rows = {r.id: r.x for r in evidence.experiment.rows if r.series == "heatmap"}
-    said = evidence.published
-    return said.assign(x=said["row"].map(rows), mean=said["value"])[["x", "mean"]].dropna()
+    said = [(row.x, value / 100) for row in frames.experiments["fig1"].rows if row.series == "heatmap"
+            for value in tables.printed(row).values()]
+    return pd.DataFrame(said, columns=["x", "mean"])
 
 
 def _current(path: Path, content: bytes) -> bool:
