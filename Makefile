@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install -q -c constraints.txt
 EXPERIMENTS := $(filter fig% table% why controlled alternatives,$(basename $(notdir $(wildcard experiments/*.py))))
 
-.PHONY: help setup test test-slow lint docs clean $(EXPERIMENTS)
+.PHONY: help setup test test-slow lint site docs clean $(EXPERIMENTS)
 
 help:  ## this list
 	@grep -hE '^[a-z%][^:]*:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
@@ -42,6 +42,14 @@ test-slow: setup  ## the others
 lint: setup  ## ruff and mypy
 	$(BIN)/ruff check .
 	$(BIN)/mypy
+
+# The pages keep their places, so that the links between README, docs/, reports/ and benchmarks/ stay valid.
+site: setup  ## README, docs and reports as a site in site/; a dead link fails
+	rm -rf build/pages
+	mkdir -p build/pages
+	git ls-files '*.md' docs reports | xargs cp --parents -t build/pages
+	mv build/pages/README.md build/pages/index.md
+	$(BIN)/zensical build --clean --strict
 
 docs: setup  ## docs/cli.md, from the program
 	$(BIN)/typer flatpose.harness.cli utils docs --name flatpose-exp --output docs/cli.md

@@ -13,8 +13,9 @@ from flatpose.harness.spec import Experiment, Profile, Row, at_profile
 
 TINY = Profile(
     name="quick", description="the paper profile with small networks, 24 persons and 2 epochs: proves every stage",
-    image_size=(96, 96), backbones=SMALL_BACKBONES, pretrained=False, model=SMALL_MODEL,
-    train={"epochs": 2, "batch_size": 8, "warmup_epochs": 0.5, "eval_every": 1, "ema_decay": 0.9},
+    image_size=(96, 96), shrink=2, backbones=SMALL_BACKBONES, pretrained=False, model=SMALL_MODEL,
+    train={"epochs": 2, "batch_size": 8, "warmup_epochs": 0.5, "eval_every": 1, "ema_decay": 0.9,
+           "ema_gamma": 2.0},
     data=DataConfig(source="disk", max_train_persons=24, max_val_images=5))
 
 

@@ -52,9 +52,8 @@ EXPERIMENT = Experiment(
         "The paper gives only the two end points of the heatmap curve; the other ten points have no published number.",
         "Strides finer than 32 are made by deconvolutions: in the baseline between backbone and head, in FlatPose "
         "after its transformer, which always works on the stride-32 tokens.",
-        "At `quick` the maps have 32x24 to 4x3 cells instead of 64x48 to 8x6, and the new layers are trained for 600 "
-        "steps. Every AP is therefore small, and SimCC at stride 32 has only twelve values per keypoint to predict a "
-        "position from (docs/decisions/0004-quick-numbers-are-small.md has measurements).",
+        "At `quick` input, strides and widths are halved: every map and token grid has the paper's number of cells "
+        "(docs/decisions/0150-quick-is-the-paper-at-half-scale.md).",
         "All twelve rows share data, input size, optimiser, schedule and number of samples; their FLOPs differ.",
     ),
 )

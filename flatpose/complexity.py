@@ -27,7 +27,7 @@ from flatpose.errors import FlatPoseError
 # At most a few operations per output element, which no counter prices. An operator that is neither here nor counted
 # is an error, so that no matrix product is missed.
 ELEMENTWISE = frozenset(f"aten::{name}" for name in (
-    "abs", "add", "add_", "addcmul", "amax", "clamp_min", "div", "exp", "gelu", "hardsigmoid", "hardswish",
+    "abs", "add", "add_", "addcmul", "amax", "ceil", "clamp_min", "div", "exp", "gelu", "hardsigmoid", "hardswish",
     "hardswish_", "hardtanh", "hardtanh_", "lerp", "linalg_vector_norm", "linspace", "log_softmax", "max_pool2d",
     "mean", "meshgrid", "mul", "mul_", "neg", "norm", "pad", "pixel_shuffle", "pow", "rsqrt", "rsub", "scatter",
     "sigmoid", "sigmoid_", "silu", "silu_", "softmax", "sqrt", "square", "sub", "sum", "tanh", "topk",

@@ -138,13 +138,13 @@ def test_one_process_stops_between_two_steps(cli, number):
     process = cli.start("--row", "two", "--jobs", "1", fake="2=hang")
     wait_for(cli, "hanging")
     process.send_signal(number)
-    assert "Kept: 0 finished runs and 1 checkpoints" in process.communicate(timeout=30)[1]
+    assert "Kept: 0 finished runs and 1 checkpoints" in process.communicate(timeout=200)[1]
     assert process.returncode == 130 and not (cli.folder(2) / OWNER).exists()
 
 
 def test_side_by_side_gives_the_records_of_one_by_one(cli):
     process = cli.start("--jobs", "2", fake="2=fail")
-    error = process.communicate(timeout=60)[1]
+    error = process.communicate(timeout=200)[1]
     assert process.returncode == 1 and "2 of 3 runs are done" in error, error
     assert sorted(cli.calls) == ["1 0", "2 0", "3 0"]
     several = cli.records()
@@ -157,7 +157,7 @@ def test_side_by_side_gives_the_records_of_one_by_one(cli):
 
 def test_a_child_that_is_killed_is_a_failure_of_its_run_only(cli):
     process = cli.start("--jobs", "2", fake="1=die")
-    error = process.communicate(timeout=60)[1]
+    error = process.communicate(timeout=200)[1]
     assert process.returncode == 1 and "SIGKILL (out of memory?)" in error, error
     assert cli.states() == {"one": ("failed", False), "two": ("done", False), "three": ("done", False)}
     assert cli.run("--rerun", "failed").code == 0
@@ -167,7 +167,7 @@ def test_an_interruption_stops_all_children(cli):
     process = cli.start("--jobs", "2", fake="1=hang,2=hang")
     wait_for(cli, "hanging", 2)
     process.send_signal(signal.SIGINT)
-    error = process.communicate(timeout=30)[1]
+    error = process.communicate(timeout=200)[1]
     assert process.returncode == 130 and "Kept: 0 finished runs and 2 checkpoints" in error, error
     assert cli.run().code == 0 and sorted(cli.calls[2:]) == ["1 0", "2 0", "3 0"], "the locks are free"
 
@@ -177,7 +177,7 @@ def test_children_of_a_killed_parent_end(cli):
     wait_for(cli, "hanging", 2)
     process.kill()
     process.wait()
-    for _ in range(200):
+    for _ in range(1000):
         if {state for state, _ in cli.states().values()} == {"not run"}:
             return
         time.sleep(0.1)
@@ -205,7 +205,7 @@ def test_two_processes_share_the_work(cli):
 
 
 def wait_for(cli, name, count=1):
-    for _ in range(1200):
+    for _ in range(4000):
         if len(list(cli.root.glob(f"runs/*/*/*/{name}"))) == count:
             return
         time.sleep(0.05)

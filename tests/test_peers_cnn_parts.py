@@ -159,7 +159,7 @@ def test_sar_round_trip_and_flip():
 
 def test_sar_keeps_keypoints_whose_patch_is_visible():
     codec = build_codec(SARCodecConfig(stride=4, sigma=2.0), (96, 128), 1)
-    x = torch.tensor([-25.0, -23.0, 50.0, 118.0, 120.0])
+    x = torch.tensor([-36.0, -25.0, 50.0, 117.0, 118.0])
     keypoints = torch.stack([x, torch.full((5,), 50.0)], dim=-1)[:, None]
     assert codec.encode(keypoints, torch.ones(5, 1))["weights"][:, 0].tolist() == [0, 1, 1, 1, 0]
 

@@ -19,6 +19,7 @@ from flatpose.harness.cli import app
 from flatpose.harness.compare import MISPRINT, WITHIN, against_paper
 from flatpose.harness.cost import cost_rows
 from flatpose.harness.frame import Frames
+from flatpose.harness.networks import systems
 from flatpose.harness.record import CostRow, RecordFile
 from flatpose.models import build_model
 
@@ -66,6 +67,14 @@ def test_the_systems_of_the_paper_are_here():
                if row.run.model.kind != "flatpose" and (row.run.model, row.run.image_size) not in here}
     assert not missing
     assert {row.run.model.kind for row in table4.ROWS} - {"flatpose"} <= {model.kind for model, _ in here}
+
+
+def test_the_listing_has_every_system_that_a_file_fits(tmp_path, monkeypatch):
+    here = {entry["name"]: entry for entry in systems()}
+    assert set(here) == {name for name, row in ROWS.items() if row.run.model.kind != "gatedunipose"}
+    assert here["hrnet_w32"]["gflops"] == pytest.approx(7.69, abs=0.01) and here["hrnet_w32"]["cost"] == "counted"
+    monkeypatch.chdir(tmp_path)  # no reports: the printed number, which HRNet's tool counted
+    assert {entry["name"]: (entry["gflops"], entry["cost"]) for entry in systems()}["hrnet_w32"] == (7.1, "printed")
 
 
 def test_nothing_is_trained_at_small_scales():

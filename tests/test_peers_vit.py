@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 import torch
+from test_peers_cnn import compare  # noqa: F401
 from torch import nn
 
 from experiments import systems_vit as systems
@@ -41,7 +42,7 @@ def _slow(name: str) -> list[pytest.MarkDecorator]:
 
 
 @pytest.mark.parametrize("name", [pytest.param(name, marks=_slow(name)) for name in PACKS])
-def test_equal_to_official_code(compare, name):
+def test_equal_to_official_code(compare, name):  # noqa: F811
     pack, config = compare.load(name), PACKS[name]
     height, width = pack["input_hw"]
     with ShapesOnly():
@@ -59,7 +60,7 @@ def test_equal_to_official_code(compare, name):
 
 
 @pytest.mark.parametrize("name", [pytest.param(name, marks=_slow(name)) for name in PACKS])
-def test_every_official_key_is_accounted_for(compare, name):
+def test_every_official_key_is_accounted_for(compare, name):  # noqa: F811
     state = compare.weights(compare.load(name))
     with pytest.raises(FlatPoseError, match="surprise"):
         convert(PACKS[name], {**state, "surprise.weight": torch.zeros(1)})

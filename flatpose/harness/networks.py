@@ -9,6 +9,7 @@ from flatpose import benchmarks
 from flatpose.config import RunConfig, spec_hash
 from flatpose.errors import SpecError, nearest
 from flatpose.harness import catalog, store
+from flatpose.harness.record import read_record_file
 from flatpose.harness.spec import Published, Row, at_profile
 
 if TYPE_CHECKING:
@@ -29,19 +30,23 @@ FILES = {
 def systems() -> list[dict[str, Any]]:
     """One entry per published system, in the order of the experiment ``peers``.
 
-    The keys are name, label, task, input_hw, params_m, gflops, metrics (in points, with their source, split and boxes)
-    and files. A number that nobody printed is None.
+    The keys are name, label, task, input_hw, params_m, gflops, cost ("counted" for reports/, every product counted, or
+    "printed" by the source in its own convention), metrics (in points, with their source, split and boxes) and files.
     """
-    return [_entry(row) for row in catalog.load(SYSTEMS).rows if row.run.model.kind in FILES]
+    counted = read_record_file(store.root() / "reports" / "data" / f"{SYSTEMS}.json", SYSTEMS).costs
+    costs = {cost.row: (round(cost.params_m, 2), round(cost.gflops, 2)) for cost in counted}
+    return [_entry(row, costs) for row in catalog.load(SYSTEMS).rows if row.run.model.kind in FILES]
 
 
-def _entry(row: Row) -> dict[str, Any]:
+def _entry(row: Row, costs: dict[str, tuple[float, float]]) -> dict[str, Any]:
     run, said = row.run, row.published or Published(source="")
+    params_m, gflops = costs.get(row.id, (said.params_m, said.gflops))
     usual = {"coco": "detector of 56.4 AP", "crowdpose": "detector", "mpii": "ground truth"}.get(run.data.task, "")
     kind = run.model.kind + (" simcc" if run.model.kind == "baseline" and run.codec.kind == "simcc" else "")
     return {"name": row.id, "label": row.label, "task": run.data.task, "input_hw": run.image_size[::-1],
-            "params_m": said.params_m, "gflops": said.gflops, "metrics": dict(said.metrics), "source": said.source,
-            "split": said.split or "validation", "boxes": said.boxes or usual, "files": FILES[kind]}
+            "params_m": params_m, "gflops": gflops, "cost": "counted" if row.id in costs else "printed",
+            "metrics": dict(said.metrics), "source": said.source, "split": said.split or "validation",
+            "boxes": said.boxes or usual, "files": FILES[kind]}
 
 
 def system(name: str) -> RunConfig:

@@ -169,11 +169,11 @@ def _keep_keypoints(run: RunConfig, data_root: Path | None, work_dir: Path) -> N
 
 def _drop_untrusted_checkpoints(work_dir: Path, reporter: Reporter) -> None:
     """Remove a checkpoint whose pickled part holds more than tensors: a runs folder may come from anybody."""
-    from flatpose.checkpoints import load_file
-
     for folder in sorted(work_dir.glob("checkpoint*")):
         try:
             for path in folder.glob("custom_checkpoint*.pkl"):
+                from flatpose.checkpoints import load_file
+
                 load_file(path)
         except FlatPoseError as error:
             shutil.rmtree(folder)

@@ -18,7 +18,7 @@ SCHEMA_VERSION = 2
 
 def store(found: pd.DataFrame, path: Path) -> None:
     """Write a study's lines as JSON; a column is left out of the lines that have no value for it."""
-    write_json(path, {"schema_version": SCHEMA_VERSION, "rows": records(found)})
+    write_json(path, {"schema_version": SCHEMA_VERSION, "columns": list(found.columns), "rows": records(found)})
 
 
 def load(path: Path) -> pd.DataFrame:
@@ -29,7 +29,7 @@ def load(path: Path) -> pd.DataFrame:
     if not isinstance(content, dict) or content.get("schema_version") != SCHEMA_VERSION:
         raise DataError(f"not a study of schema version {SCHEMA_VERSION}", where=str(path),
                         hint="delete the file and measure again")
-    return pd.DataFrame(content["rows"])
+    return pd.DataFrame(content["rows"], columns=content.get("columns"))
 
 
 def records(found: pd.DataFrame) -> list[dict[str, object]]:

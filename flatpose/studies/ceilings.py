@@ -82,10 +82,15 @@ def measure(rows: Sequence[Ceiling], data_root: Path, *, known: pd.DataFrame | N
     for row, task, line in _measured(todo, jobs or os.cpu_count() or 1):
         lines[row.id, task] = {**wanted[row.id, task], **line}
         if save:
-            save(pd.DataFrame([lines[key] for key in wanted if key in lines]))
+            save(_frame([lines[key] for key in wanted if key in lines]))
         reporter.advance()
     reporter.finish()
-    return pd.DataFrame([lines[key] for key in wanted])
+    return _frame([lines[key] for key in wanted])
+
+
+def _frame(lines: list[Line]) -> pd.DataFrame:
+    """With a column x, which no line has when no codec has cells."""
+    return pd.DataFrame([{"x": None, **line} for line in lines]).astype({"x": float})
 
 
 def _validation(task: str, root: Path, reporter: Reporter) -> PoseData | None:

@@ -58,8 +58,9 @@ def _row_json(row: Row, profile: Profile) -> dict[str, Any]:
     from flatpose.harness.spec import at_profile
 
     run, said = at_profile(row.run, profile), row.published
-    published = None if said is None else dict[str, Any](said.metrics) | {
-        "params_m": said.params_m, "gflops": said.gflops, "source": said.source}
+    published: dict[str, Any] | None = None if said is None else {
+        **{str(name): value for name, value in said.metrics.items()}, "params_m": said.params_m,
+        "gflops": said.gflops, "source": said.source}
     return {"id": row.id, "label": row.label, "published": published, "spec_hash": spec_hash(run),
             "readings": list(row.readings), "run": to_dict(run)}
 
@@ -67,8 +68,8 @@ def _row_json(row: Row, profile: Profile) -> dict[str, Any]:
 def _published(row: Row) -> str:
     if row.published is None:
         return "-"
-    numbers = dict[str, Any](row.published.metrics) | {"params M": row.published.params_m,
-                                                       "GFLOPs": row.published.gflops}
+    numbers: dict[str, Any] = {str(name): value for name, value in row.published.metrics.items()}
+    numbers |= {"params M": row.published.params_m, "GFLOPs": row.published.gflops}
     return ", ".join(f"{name} {value:g}" for name, value in numbers.items() if value is not None)
 
 

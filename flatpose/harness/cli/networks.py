@@ -35,7 +35,8 @@ def systems(json_: JsonOpt = False) -> None:
 
     found = listing()
     emit(found, json_, ("name", "input", "params M", "GFLOPs", "published", "checkpoints of"),
-         [(s["name"], "x".join(map(str, s["input_hw"])), s["params_m"], s["gflops"],
+         [(s["name"], "x".join(map(str, s["input_hw"])), s["params_m"],
+           s["gflops"] if s["cost"] == "counted" or s["gflops"] is None else f"{s['gflops']} (printed)",
            next((f"{name} {value:.1f}, {s['split']}, {s['boxes']}" for name, value in s["metrics"].items()), ""),
            s["files"]) for s in found])
 
