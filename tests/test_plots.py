@@ -117,20 +117,3 @@ def test_names_overlap_neither_each_other_nor_a_point():
     assert not any(Bbox.intersection(a, b) for a, b in combinations(boxes, 2))
     spots = axes.transData.transform(points[["x", "y"]].to_numpy())
     assert not any(box.contains(*spot) for box in boxes for spot in spots)
-
-
-def contrast(first: str, second: str) -> float:
-    """Of two colours, 1 to 21, as WCAG 2 defines it."""
-    def luminance(colour: str) -> float:
-        parts = [int(colour[i:i + 2], 16) / 255 for i in (1, 3, 5)]
-        linear = [p / 12.92 if p <= 0.04045 else ((p + 0.055) / 1.055) ** 2.4 for p in parts]
-        return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
-
-    dim, bright = sorted((luminance(first), luminance(second)))
-    return (bright + 0.05) / (dim + 0.05)
-
-
-@pytest.mark.parametrize("colour", [c.lower() for c in (drawing.INK, drawing.MUTED, *drawing.COLOURS)])
-def test_text_has_contrast_on_light_and_dark(colour):
-    assert contrast(drawing.LIGHT_TEXT.get(colour, colour), drawing.CARD) >= 4.5
-    assert contrast(drawing.DARK.get(colour, colour), drawing.DARK[drawing.CARD.lower()]) >= 4.5

@@ -71,11 +71,10 @@ def test_a_changed_number_in_a_page_is_noticed_and_not_repaired_by_a_check(clone
     assert write(clone, check=True) == {f"reports/{name}"} == write(clone, check=True)
 
 
-@pytest.mark.parametrize("metric", ["AP", "AP50"])
-def test_a_changed_number_in_the_records_is_noticed(clone, metric):
+def test_a_changed_number_in_the_records_is_noticed(clone):
     path = clone / "reports/data/mine.json"
     value = json.loads(path.read_text())
-    value["records"][0]["results"][0]["metrics"][metric] = 0.99
+    value["records"][0]["results"][0]["metrics"]["AP50"] = 0.99  # in no table, only in the CSV file
     path.write_text(json.dumps(value))
     assert "reports/mine.csv" in write(clone, check=True)
 
