@@ -94,12 +94,6 @@ def test_summary_takes_averaged_weights_and_the_right_interval(mine):
         "detector boxes (person_boxes.json), with flip test, a rule")
 
 
-def test_by_seed_feeds_the_rule_of_inference(mine):
-    found = fake.frames(mine, fake.full(mine)).results
-    seeds = frame.by_seed(found[found["box_source"] == "gt"])
-    assert seeds.keys() == fake.TRUTH.keys() and seeds["simcc_s4"].keys() == {0, 1, 2}
-
-
 def test_older_numerics_are_stale(mine, monkeypatch):
     monkeypatch.setattr("flatpose.NUMERICS", 3)
     run = fake.run_of(mine.rows[0], mine)

@@ -1,8 +1,8 @@
 """Published against measured: numbers side by side, and what may be said of their difference.
 
 A verdict is one of: within tolerance · outside tolerance · print is wrong · undecided · not comparable · not run ·
-failed; all but the first two carry a reason. The interval decides first, the tolerance (fixed in the spec before any
-run) second. Metrics are 0..1 here, as in the records; pages print them x 100.
+failed; all but the first two carry a reason. The tolerance, fixed in the spec before any run, decides first; outside it
+the interval does. Metrics are 0..1 here, as in the records; pages print them x 100.
 """
 
 from __future__ import annotations
