@@ -31,7 +31,7 @@ def frames(lines: list[dict[str, Any]], costs: dict[tuple[str, str], dict[str, A
                for (e, r), values in (costs or {}).items()]
     vars(made).update(
         results=pd.DataFrame(lines).reindex(columns=dict.fromkeys([*columns, *(k for x in lines for k in x)])),
-        costs=pd.DataFrame(counted, columns=["experiment", "row", *frame.COST_COLUMNS]),
+        costs=pd.DataFrame(counted, columns=["experiment", "row", *frame.COUNTS]),
         latencies=pd.DataFrame(columns=["experiment", "row", "batch", "compiled", "ratio_flatpose_b", "cpu", "device",
                                         "threads"]))
     return made

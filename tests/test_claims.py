@@ -10,65 +10,36 @@ import pytest
 from made_frames import frames, line
 
 from experiments.claims import BELOW_B, CLAIMS, PAIRS
-from flatpose.harness import catalog, claims, readings
-from flatpose.harness.claims import (
-    DIRECTION,
-    FAILS,
-    HOLDS,
-    NOT_COMPARABLE,
-    NOT_PRINTED,
-    NOT_TESTED,
-    OPPOSITE,
-    ROUNDING,
-    SAME,
-    UNDECIDED,
-)
-from flatpose.harness.formula import (
-    Cell,
-    Claim,
-    Interval,
-    cells,
-    difference,
-    evaluate,
-    highest,
-    inverse_root,
-    lowest,
-    quotient,
-    reduction,
-)
+from flatpose.harness import catalog, claims, formula, readings
+from flatpose.harness.claims import DIRECTION, FAILS, HOLDS, NOT_COMPARABLE, NOT_TESTED, SAME, UNDECIDED
+from flatpose.harness.formula import Cell, Claim, bounds, cells, difference, evaluate, quotient, reduction
 
 A, B = Cell("fig1", "simcc_s4", "AP"), Cell("fig1", "simcc_s32", "AP")
 NOTHING = frames([])
+BY_ID = {c.id: c for c in CLAIMS}
 
 
-def claim(formula=A, **expected) -> Claim:
-    return Claim(id="x", section="1", quote="q", formula=formula, **expected)
-
-
-def find(name: str) -> Claim:
-    return next(c for c in CLAIMS if c.id == name)
-
-
-def printed(values):
-    return lambda cell: Interval.printed(values[cell]) if cell in values else None
+def claim(of=A, **expected) -> Claim:
+    return Claim(id="x", section="1", quote="q", formula=of, **expected)
 
 
 @pytest.mark.parametrize(("a", "b", "expected", "verdict"), [
     (4.9, 14.6, "66", HOLDS),  # 66.4 %
-    (4.9, 18.5, "73", ROUNDING),  # 73.5 % by the cells, 73.2 if both were rounded favourably
+    (4.9, 18.5, "73", claims.ROUNDING),  # 73.5 % by the cells, 73.2 if both were rounded favourably
     (4.9, 18.5, "75", FAILS)])
 def test_a_printed_cell_is_known_to_half_a_unit_of_its_last_digit(a, b, expected, verdict):
-    value = evaluate(reduction(A, B), printed({A: a, B: b}))
-    assert claims._by_print(claim(reduction(A, B), prints=expected), value).verdict == verdict
+    cells = {A: a, B: b}
+    sentence = claim(reduction(A, B), prints=expected)
+    assert claims._by_print(sentence, evaluate(sentence.formula, cells), cells).verdict == verdict
 
 
 def test_operations():
-    found = printed({A: 8.0, B: 2.0})
-    assert evaluate(quotient(A, B), found) == Interval(7.95 / 2.05, 4.0, 8.05 / 1.95)
-    assert [evaluate(f(A, B), found).mid for f in (highest, lowest)] == [8.0, 2.0]
-    assert evaluate(inverse_root(A), lambda _: Interval.exact(64.0)).mid == 0.125
+    found = {A: 8.0, B: 2.0}
+    assert evaluate(quotient(A, B), found) == 4.0 and bounds(quotient(A, B), found) == (7.95 / 2.05, 8.05 / 1.95)
+    assert [evaluate(f(A, B), found) for f in (formula.highest, formula.lowest)] == [8.0, 2.0]
+    assert evaluate(formula.inverse_root(A), {A: 64.0}) == 0.125
     assert evaluate(difference(A, Cell("fig1", "x", "AP")), found) is None
-    assert evaluate(reduction(A, B), printed({A: 1.0, B: 0.0})) is None
+    assert evaluate(reduction(A, B), {A: 1.0, B: 0.0}) is None
     with pytest.raises(ValueError, match="exactly one"):
         claim(prints="1", above=0.0)
 
@@ -81,7 +52,7 @@ def measured(a, b, **conditions):
 
 @pytest.mark.parametrize(("expected", "a", "b", "verdict"), [
     ({"prints": "54.6"}, (5.0, 5.2, 5.4), (3.0, 3.1, 3.4), SAME),  # the right sign says nothing about 54.6
-    ({"prints": "54.6"}, (3.0, 3.1, 3.4), (5.0, 5.2, 5.4), OPPOSITE),
+    ({"prints": "54.6"}, (3.0, 3.1, 3.4), (5.0, 5.2, 5.4), claims.OPPOSITE),
     ({"prints": "-1.0"}, (3.0, 3.1, 3.4), (5.0, 5.2, 5.4), SAME),
     ({"above": 0.0}, (5.0, 9.0, 5.4), (3.0, 7.1, 3.3), SAME),  # a spread that both rows share
     ({"above": 0.0}, (5.0, 5.2, 5.4), (5.1, 5.0, 5.5), UNDECIDED),
@@ -104,9 +75,9 @@ def test_at_the_papers_scale_the_interval_decides(expected, verdict):
 
 def test_the_largest_scale_decides_whatever_it_says():
     small = measured((5.0, 5.2, 5.4), (3.0, 3.1, 3.4))
-    large = measured((9.0,), (9.5,), profile="mini_long")
+    large = measured((9.0,), (9.5,), profile="synth")
     ours = claims.judge(claim(difference(A, B), above=0.0), frames(small + large)).ours
-    assert ours.setting.startswith("mini_long") and (ours.verdict, ours.reason) == (UNDECIDED, "one seed")
+    assert ours.setting.startswith("synth") and (ours.verdict, ours.reason) == (UNDECIDED, "one seed")
     part = [x for x in large if x["row"] == A.row]  # not every cell was measured there
     assert claims.judge(claim(difference(A, B), above=0.0), frames(small + part)).ours.verdict == SAME
 
@@ -114,9 +85,9 @@ def test_the_largest_scale_decides_whatever_it_says():
 @pytest.mark.parametrize(("simcc", "verdict"), [(14.6, HOLDS), (15.79, DIRECTION), (4.0, FAILS)])
 def test_a_changed_count_changes_the_verdict(simcc, verdict):
     found = frames([], {("table2", "flatpose_l"): {"gflops": 4.95}, ("table2", "simcc"): {"gflops": simcc}})
-    judged = claims.judge(find("l_simcc_gflops"), found)
+    judged = claims.judge(BY_ID["l_simcc_gflops"], found)
     assert judged.published.verdict == HOLDS and judged.ours.verdict == verdict
-    assert claims.judge(find("l_simcc_gflops"), NOTHING).ours.verdict == NOT_TESTED
+    assert claims.judge(BY_ID["l_simcc_gflops"], NOTHING).ours.verdict == NOT_TESTED
 
 
 @pytest.mark.parametrize(("name", "experiment", "row", "metric", "by"), [
@@ -129,8 +100,8 @@ def test_a_changed_published_number_fails_its_claims(name, experiment, row, metr
                  if r.id == row else r for r in spec.rows)
     wrong = replace(NOTHING, experiments={**NOTHING.experiments, experiment: replace(spec, rows=rows)})
     vars(wrong).update({k: v for k, v in vars(NOTHING).items() if k in ("results", "costs", "latencies")})
-    assert claims.judge(find(name), NOTHING).published.verdict == HOLDS
-    assert claims.judge(find(name), wrong).published.verdict == FAILS
+    assert claims.judge(BY_ID[name], NOTHING).published.verdict == HOLDS
+    assert claims.judge(BY_ID[name], wrong).published.verdict == FAILS
 
 
 def test_entries_refer_to_cells_that_exist():
@@ -143,15 +114,15 @@ def test_entries_refer_to_cells_that_exist():
 
 def test_what_the_papers_own_cells_say():
     judged = claims.judged(NOTHING, pd.DataFrame())
-    found = {v: {j.claim.id for j in judged if j.published.verdict == v} for v in (FAILS, NOT_PRINTED, ROUNDING)}
+    found = {v: {j.claim.id for j in judged if j.published.verdict == v} for v in (FAILS, claims.NOT_PRINTED, claims.ROUNDING)}
     assert found == {FAILS: {"k_cost", "recall_lower_384", "b_rtmpose_m_ap", "b_rtmpose_m_gflops"},
-                     NOT_PRINTED: {"simcc_robust", "flatpose_robust"}, ROUNDING: {"l_vitpose_gflops"}}
+                     claims.NOT_PRINTED: {"simcc_robust", "flatpose_robust"}, claims.ROUNDING: {"l_vitpose_gflops"}}
 
 
 def test_the_page_shows_what_fails_and_folds_the_rest():
     files = claims.files(NOTHING, pd.DataFrame({"AP_gt": [0.77, 0.78], "AP_det": [0.751, 0.754]}))
     page = files["claims.md"].decode()
-    shown = re.sub(r"<details>.*?</details>", "", page, flags=re.DOTALL)
+    shown = re.sub(r"<details.*?</details>", "", page, flags=re.DOTALL)
     assert "in the refinement stage” | 4.5 D" in re.sub(" +", " ", shown) and "with fewer parameters" not in shown
     assert "with fewer parameters" in page and "lead gone" in shown and not re.search("[¹²³⁴⁵⁶⁷⁸⁹]", page)
     assert len(files["claims.csv"].decode().splitlines()) == len(CLAIMS) + 1

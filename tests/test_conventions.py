@@ -26,7 +26,7 @@ UNEXPLAINED = {
 
 @cache
 def frames() -> frame.Frames:
-    return frame.read(Path(__file__).parents[1], ids=[f"table{n}" for n in range(1, 6)])
+    return frame.read(Path(__file__).parents[1], experiments=[catalog.load(f"table{n}") for n in range(1, 6)])
 
 
 def costs() -> dict[tuple[str, str, str], Any]:

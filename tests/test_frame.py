@@ -67,19 +67,17 @@ def test_a_damaged_file_is_an_error(mine, tmp_path):
 def test_nothing_measured_is_an_empty_frame(mine, tmp_path):
     found = frame.read(tmp_path, tmp_path / "runs", experiments=[mine])
     assert found.results.empty and found.costs.empty and found.latencies.empty
-    assert frame.summary(found.results).empty and frame.settings(found.results, mine, "coco") == []
+    assert frame.summary(found.results).empty and found.of("mine").best == []
     assert tables.own_boxes(found).empty
-    assert found.published["value"].tolist() == [0.718, 0.172]
 
 
 def test_best_evidence_is_the_largest_scale_with_most_rows_done(mine):
     quick, paper = fake.full(mine), fake.full(mine, fake.COCO, profile="paper", seeds=(0,))
-    half = fake.frames(mine, quick + paper[:2]).results
-    assert frame.settings(half, mine, "coco")[0] == ("quick", "embedded0000")
-    most = fake.frames(mine, quick + paper[:3]).results
-    assert frame.settings(most, mine, "coco") == [("paper", "coco20170000"), ("quick", "embedded0000")]
     failed = [fake.record(fake.run_of(row, mine, "paper"), data=fake.COCO, reason="x") for row in mine.rows]
-    assert frame.settings(fake.frames(mine, quick + failed).results, mine, "coco")[0][0] == "quick"
+    small, large = ("quick", "embedded0000"), ("paper", "coco20170000")
+    for other, best in ((paper[:2], small), (paper[:3], large), (failed, small)):
+        found = fake.frames(mine, quick + other).of("mine")
+        assert found.best == [best] and set(found.settings("coco")) == {small, large}
 
 
 def test_summary_takes_averaged_weights_and_the_right_interval(mine):
@@ -94,12 +92,6 @@ def test_summary_takes_averaged_weights_and_the_right_interval(mine):
     assert (one["mean"], one["n"], one["low"], one["high"]) == pytest.approx((0.3, 1, 0.28, 0.31))
     assert lines.loc[("heatmap_s4", fake.DET), "condition"] == (
         "detector boxes (person_boxes.json), with flip test, a rule")
-
-
-def test_by_seed_feeds_the_rule_of_inference(mine):
-    found = fake.frames(mine, fake.full(mine)).results
-    seeds = frame.by_seed(found[found["box_source"] == "gt"])
-    assert seeds.keys() == fake.TRUTH.keys() and seeds["simcc_s4"].keys() == {0, 1, 2}
 
 
 def test_older_numerics_are_stale(mine, monkeypatch):

@@ -7,19 +7,20 @@ specs and from the records.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 import pandas as pd
 
 from flatpose import studies
 from flatpose.harness import catalog, compare, frame, stats
-from flatpose.harness.formula import COSTS, Cell, Claim, Interval, Term, cells, evaluate
+from flatpose.harness.formula import COSTS, Cell, Claim, bounds, cells, evaluate
 from flatpose.harness.frame import Frames
 from flatpose.harness.spec import Published, Row
-from flatpose.harness.tables import markdown, number
+from flatpose.harness.tables import boxes, csv, document, folded, markdown, number, printed
 
 HOLDS, ROUNDING, FAILS, NOT_PRINTED = "holds", "holds within rounding", "fails", "not printed"
 DIRECTION = "fails, same direction"
@@ -31,19 +32,19 @@ FLOOR = 1.0
 STRIDE = 32
 """Input pixels per token, along each axis."""
 COLUMNS = ("the paper says", "where", "meaning", "its numbers give", "arithmetic", "here", "verdict here", "why")
+KINDS = {"cost": "parameters and GFLOPs", "metric": "accuracy", "shape": "the network"}
 
 
 @dataclass(frozen=True)
 class Verdict:
+    """Of a measurement also half its 95 % interval over the ``n`` seeds that all rows have, and its setting in words."""
+
     verdict: str
     value: float | None = None
     reason: str = ""
     half_width: float | None = None
-    """Of the 95 % t-interval over seeds."""
     setting: str = ""
-    """Of a measurement: profile, data and boxes."""
     n: int | None = None
-    """Seeds that every row has."""
 
 
 @dataclass(frozen=True)
@@ -67,12 +68,12 @@ class Judged:
     def cells(self) -> list[str]:
         """A line of a table, under COLUMNS."""
         claim, said, here = self.claim, self.published, self.ours
-        digits = max(2, len((claim.prints or "").partition(".")[2]))
+        digits = max(2, claim.digits)
         value = number(here.value, 1 if claim.kind == "metric" else digits)
         value += "" if here.half_width is None else f" ± {number(here.half_width)}"
         where = f"{here.setting}, n = {here.n}" if here.setting else ""
-        boxes = f"with the same boxes {self.one_box_source.reason}" if self.one_box_source else ""
-        why = "; ".join(filter(None, (said.reason, here.reason, where, boxes, claim.note)))
+        lead = f"with the same boxes {self.one_box_source.reason}" if self.one_box_source else ""
+        why = "; ".join(filter(None, (said.reason, here.reason, where, lead, claim.note)))
         return [f"“{claim.quote}”", claim.section, claim.expected, number(said.value, digits), said.verdict, value,
                 here.verdict, why]
 
@@ -92,20 +93,24 @@ def judge(claim: Claim, frames: Frames, box_gain: tuple[float, float] | None = N
     """All verdicts of one claim. ``box_gain``: least and most AP that ground-truth boxes give.
 
     Raises:
-        KeyError: A cell names an experiment or a row that does not exist.
+        SpecError: A cell names a row that does not exist.
     """
-    said = evaluate(claim.formula, lambda cell: _printed(cell, frames))
+    said = {cell: _printed(cell, frames) for cell in cells(claim.formula)}
     ours = _measured(claim, frames) if claim.kind == "metric" else _counted(claim, frames)
-    boxes = None
-    if claim.mixed_boxes and said is not None and box_gain is not None:
-        low, high = said.mid - box_gain[1], said.mid - box_gain[0]
-        boxes = Verdict(KEEPS if low > 0 else LOSES if high < 0 else UNDECIDED, (low + high) / 2,
-                        f"{low:+.1f} to {high:+.1f} AP (simulated)")
-    return Judged(claim, _by_print(claim, said), ours, boxes)
+    value, lead = evaluate(claim.formula, said), None
+    if claim.mixed_boxes and value is not None and box_gain is not None:
+        low, high = value - box_gain[1], value - box_gain[0]
+        lead = Verdict(KEEPS if low > 0 else LOSES if high < 0 else UNDECIDED, (low + high) / 2,
+                       f"{low:+.1f} to {high:+.1f} AP (simulated)")
+    return Judged(claim, _by_print(claim, value, said), ours, lead)
 
 
-def _row(cell: Cell, frames: Frames) -> Row:
-    return {row.id: row for row in frames.experiments[cell.experiment].rows}[cell.row]
+def _printed(cell: Cell, frames: Frames) -> Any:
+    """What the paper prints there: a metric, a cost, or a size of the network."""
+    row = catalog.find_row(frames.experiments[cell.experiment], cell.row)
+    said = row.published or Published(source="")
+    known = {"params_m": said.params_m, "gflops": said.gflops, **printed(row), **_tokens(row), **said.built}
+    return known.get(cell.quantity)
 
 
 def _tokens(row: Row) -> dict[str, Any]:
@@ -114,28 +119,16 @@ def _tokens(row: Row) -> dict[str, Any]:
     return {"L": width // STRIDE * (height // STRIDE), "top_k": getattr(row.run.model, "top_k", None)}
 
 
-def _printed(cell: Cell, frames: Frames) -> Interval | None:
-    """What the paper prints there: metrics and costs to one decimal, the sizes of the network exactly."""
-    row = _row(cell, frames)
-    said = row.published or Published(source="")
-    exact: dict[str, Any] = {**_tokens(row), **said.built}
-    if cell.quantity in exact:
-        return Interval.exact(float(exact[cell.quantity]))
-    rounded = {"params_m": said.params_m, "gflops": said.gflops} | {str(name): v for name, v in said.metrics.items()}
-    value = rounded.get(cell.quantity)
-    return None if value is None else Interval.printed(value)
-
-
-def _by_print(claim: Claim, value: Interval | None) -> Verdict:
+def _by_print(claim: Claim, value: float | None, said: Mapping[Cell, Any]) -> Verdict:
     """True of the printed cells, or only if they were rounded favourably, or not at all."""
     if value is None:
         return Verdict(NOT_PRINTED, reason="no table prints a number that the sentence speaks of")
-    if claim.is_true(value.mid):
-        return Verdict(HOLDS, value.mid)
-    low, high = claim.limits
-    rounded = claim.prints is not None and value.low <= high and value.high >= low
+    if claim.is_true(value):
+        return Verdict(HOLDS, value)
+    (low, high), (least, most) = claim.limits, bounds(claim.formula, said)
+    rounded = claim.prints is not None and least <= high and most >= low
     what = "numbers" if claim.as_named else "cells"
-    return Verdict(ROUNDING if rounded else FAILS, value.mid, f"the {what} give {_in_words(claim, value.mid)}")
+    return Verdict(ROUNDING if rounded else FAILS, value, f"the {what} give {_in_words(claim, value)}")
 
 
 def _in_words(claim: Claim, value: float, decimals: int = 1) -> str:
@@ -146,86 +139,76 @@ def _in_words(claim: Claim, value: float, decimals: int = 1) -> str:
 
 def _counted(claim: Claim, frames: Frames) -> Verdict:
     """Every cell replaced by our count of the paper-size network, all in one convention."""
-    counts = {(r.experiment, r.row): {**(r.table6 or {}), "params_m": r.params_m, "gflops": r.gflops}
-              for r in frames.costs.itertuples()}
-
-    def lookup(cell: Cell) -> Interval | None:
-        found = {**_tokens(_row(cell, frames)), **counts.get((cell.experiment, cell.row), {})}
-        value = found.get(cell.quantity)
-        return None if value is None else Interval.exact(float(value))
-
-    value = evaluate(claim.formula, lookup)
+    counts = frames.costs.set_index(["experiment", "row"]).to_dict("index")
+    known: dict[Cell, Any] = {}
+    for cell in cells(claim.formula):
+        counted = counts.get((cell.experiment, cell.row), {})
+        tokens = _tokens(catalog.find_row(frames.experiments[cell.experiment], cell.row))
+        known[cell] = (tokens | (counted.get("table6") or {}) | counted).get(cell.quantity)
+    value = evaluate(claim.formula, known)
     if value is None:
         return Verdict(NOT_TESTED, reason="cost not computed")
-    if claim.is_true(value.mid):
-        return Verdict(HOLDS, value.mid)
-    if claim.prints is not None and isinstance(claim.formula, Term) and value.mid * float(claim.prints) > 0:
-        return Verdict(DIRECTION, value.mid, f"we count {_in_words(claim, value.mid)}")
-    return Verdict(FAILS, value.mid, f"we count {_in_words(claim, value.mid, 2)}")
+    if claim.is_true(value):
+        return Verdict(HOLDS, value)
+    if claim.prints is not None and claim.form == "comparison" and value * float(claim.prints) > 0:
+        return Verdict(DIRECTION, value, f"we count {_in_words(claim, value)}")
+    return Verdict(FAILS, value, f"we count {_in_words(claim, value, 2)}")
 
 
 def _measured(claim: Claim, frames: Frames) -> Verdict:
     """The largest scale at which every cell was measured decides, whatever its verdict."""
     wanted, reasons = cells(claim.formula), []
-    name = wanted[0].experiment
+    experiment = frames.experiments[wanted[0].experiment]
     if claim.as_named:
         return Verdict(NOT_TESTED, reason="the paper's tables have no row of the system that the sentence names")
-    if any(c.experiment != name or c.quantity in COSTS for c in wanted):
+    if any(c.experiment != experiment.id or c.quantity in COSTS for c in wanted):
         return Verdict(NOT_TESTED, reason="one formula over two experiments, or over accuracy and cost")
-    for lines in _evidence(frames.of(name)):
+    for lines in _conditions(frames.of(experiment.id).results):
         found = {c: frame.by_seed(lines, c.quantity).get(c.row, {}) if c.quantity in lines else {} for c in wanted}
         missing = next((c.row for c, values in found.items() if not values), None)
         if missing is None:
             return _of_seeds(claim, found, lines.iloc[0])
         if any(found.values()):
-            profile = frames.experiments[name].profiles[str(lines["profile"].iloc[0])]
+            profile = experiment.profiles[lines["profile"].iloc[0]]
             reasons.append(f"{missing}: {profile.left_out.get(missing, f'no finished run at {profile.name}')}")
-    said = _row(wanted[0], frames).published
-    split = said.split if said else ""
-    return Verdict(NOT_TESTED, reason=f"needs {split}, whose truth is not public" if split else
-                   (reasons or ["no run of these rows"])[0])
+    said = catalog.find_row(experiment, wanted[0].row).published
+    if said and said.split:
+        return Verdict(NOT_TESTED, reason=f"needs {said.split}, whose truth is not public")
+    return Verdict(NOT_TESTED, reason=(reasons or ["no run of these rows"])[0])
 
 
-def _evidence(results: pd.DataFrame) -> list[pd.DataFrame]:
+def _conditions(results: pd.DataFrame) -> list[pd.DataFrame]:
     """Lines of the frame by condition and box source: the largest scale, then the most runs, then detector boxes."""
     trained = results[(results["kind"] == "trained") & (results["status"] == "done") & (results["profile"] != "smoke")]
     runs = trained.groupby(["profile", "data_id"])["run_id"].nunique()
-    parts = dict(iter(trained.groupby(["profile", "data_id", "box_source"])))
-
-    def rank(key: Any) -> tuple[int, int, bool]:
-        return -frame.SCALES.get(key[0], frame.SCALES["quick"]), -runs[key[:2]], key[2] == "gt"
-
-    return [parts[key] for key in sorted(parts, key=rank)]
+    parts: dict[Any, pd.DataFrame] = dict(iter(trained.groupby(["profile", "data_id", "box_source"])))
+    order = sorted(parts, key=lambda key: (-frame.scale(key[0]), -runs[key[:2]], key[2] == "gt"))
+    return [parts[key] for key in order]
 
 
 def _of_seeds(claim: Claim, found: Mapping[Cell, Mapping[int, float]], condition: Any) -> Verdict:
     """The verdict of one condition: the formula for each seed that all rows have, against the bound by stats.paired.
 
-    Args:
-        claim: Its formula is evaluated.
-        found: Per cell, seed -> metric in 0..1.
-        condition: A line of the frame.
+    ``found``: per cell, seed -> metric in 0..1. ``condition``: a line of the frame.
     """
-    seeds = sorted(set.intersection(*(set(values) for values in found.values())))
-    values = {s: evaluate(claim.formula, lambda c, s=s: Interval.exact(100 * found[c][s]))  # type: ignore[misc]
-              for s in seeds}
-    known, bound = {s: v.mid for s, v in values.items() if v is not None}, claim.above or 0.0
-    boxes = "GT boxes" if condition["box_source"] == "gt" else "detector boxes"
-    setting = f"{condition['profile']} · {condition['data']}, {boxes}"
+    seeds, bound = set.intersection(*map(set, found.values())), claim.above or 0.0
+    values = {s: evaluate(claim.formula, {cell: 100 * found[cell][s] for cell in found}) for s in sorted(seeds)}
+    known = {s: v for s, v in values.items() if v is not None}
+    setting = f"{condition['profile']} · {condition['data']}, {boxes(condition['box_source'])}"
     if not known:
         return Verdict(NOT_TESTED, reason=f"no value at {setting}: no common seed, or a ratio to an AP of 0")
     gap = stats.paired(known, dict.fromkeys(known, bound))
-    best = max(100 * sum(v.values()) / len(v) for v in found.values())
+    best = max(100 * fmean(v.values()) for v in found.values())
     verdict, reason = _direction(claim, gap, best) if compare.unlike_paper(condition) else (_at_scale(claim, gap), "")
     return Verdict(verdict, bound + gap.mean, reason, None if gap.high is None else gap.high - gap.mean, setting, gap.n)
 
 
 def _at_scale(claim: Claim, gap: stats.Difference) -> str:
     """At the paper's own scale: the interval lies within what the sentence says, outside, or across its border."""
-    if gap.low is None or gap.high is None:
-        return UNDECIDED
     low, high = (limit - (claim.above or 0.0) for limit in claim.limits)
-    return HOLDS if low < gap.low and gap.high < high else FAILS if gap.high < low or gap.low > high else UNDECIDED
+    if gap.low is None or gap.high is None or (gap.low <= low <= gap.high) or (gap.low <= high <= gap.high):
+        return UNDECIDED
+    return HOLDS if low < gap.low < high else FAILS
 
 
 def _direction(claim: Claim, gap: stats.Difference, best: float) -> tuple[str, str]:
@@ -236,81 +219,70 @@ def _direction(claim: Claim, gap: stats.Difference, best: float) -> tuple[str, s
         return NOT_COMPARABLE, f"{what} at another scale"
     if best < FLOOR:
         return UNDECIDED, f"every network is below {FLOOR:g} AP"
-    if gap.verdict not in ("higher", "lower"):
-        return UNDECIDED, {"undecided": "the interval over seeds includes no difference"}.get(gap.verdict, gap.verdict)
-    return (SAME if (gap.verdict == "higher") == (printed >= 0) else OPPOSITE), ""
+    if gap.verdict in ("higher", "lower"):
+        return (SAME if (gap.verdict == "higher") == (printed >= 0) else OPPOSITE), ""
+    return UNDECIDED, "the interval over seeds includes no difference" if gap.verdict == "undecided" else gap.verdict
 
 
-def time_saved(claim: Claim, latencies: pd.DataFrame) -> list[float]:
-    """A reduction of GFLOPs in Table 2 as one of time (per cent), in every mode in which all its rows were timed."""
-    wanted, found = cells(claim.formula), []
-    if getattr(claim.formula, "op", "") == "reduction" and all(c.quantity == "gflops" for c in wanted):
+def time_saved(claim: Claim, latencies: pd.DataFrame) -> str:
+    """A reduction of GFLOPs in Table 2 as one of time, from least to most over the modes that timed all its rows."""
+    found = []
+    if getattr(claim.formula, "op", "") == "reduction" and all(c.quantity == "gflops" for c in cells(claim.formula)):
         for _, mode in latencies[latencies["experiment"] == "table2"].groupby(["batch", "compiled"]):
-            times = {Cell("table2", r.row, "gflops"): Interval.exact(r.ratio_flatpose_b) for r in mode.itertuples()}
-            found.append(evaluate(claim.formula, times.get))
-    return [value.mid for value in found if value is not None]
+            times = {Cell("table2", r.row, "gflops"): r.ratio_flatpose_b for r in mode.itertuples()}
+            found.append(evaluate(claim.formula, times))
+    known = [saved for saved in found if saved is not None]
+    return f"{min(known):.0f} to {max(known):.0f} %" if known else ""
 
 
 def files(frames: Frames, simulated: pd.DataFrame) -> dict[str, bytes]:
     """The page and its CSV file, by path below reports/."""
     found = judged(frames, simulated)
     lines = pd.json_normalize([j.to_dict() for j in found], sep="_").drop(columns="one_box_source", errors="ignore")
-    return {"claims.md": page(found, frames.latencies).encode(),
-            "claims.csv": lines.to_csv(index=False, float_format="%.6g").encode()}
+    return {"claims.md": page(found, frames.latencies).encode(), "claims.csv": csv(lines)}
 
 
 def page(found: Sequence[Judged], latencies: pd.DataFrame) -> str:
     """What does not hold comes first; what holds or cannot be decided is folded."""
-    failing, mixed = [j for j in found if j.fails], [j for j in found if j.one_box_source]
-    rest = [j for j in found if not j.fails and j.claim.form == "comparison"]
-    costs = [j for j in rest if j.claim.kind != "metric"]
-    times = [time_saved(j.claim, latencies) for j in costs]
-    less_time = [f"{min(t):.0f} to {max(t):.0f} %" if t else "" for t in times]
+    failing, rest = [j for j in found if j.fails], [j for j in found if not j.fails]
+    compared = [j for j in rest if j.claim.form == "comparison"]
+    costs = [j for j in compared if j.claim.kind != "metric"]
     same_boxes = pd.DataFrame([[f"“{j.claim.quote}” ({j.claim.section})", number(j.published.value),
-                                j.one_box_source.reason, j.one_box_source.verdict] for j in mixed if j.one_box_source],
+                                j.one_box_source.reason, j.one_box_source.verdict] for j in found if j.one_box_source],
                               columns=["the paper says", "printed lead (AP)", "with the same boxes", "verdict"])
-    parts = [
-        "# claims: does each number that the paper states hold?", HOW, markdown(_overview(found)),
-        f"## What does not hold ({len(failing)})", _table(failing),
+    sections = {
+        "Cost and structure: holds": _table(costs).assign(**{"less time": [time_saved(j.claim, latencies)
+                                                                           for j in costs]}),
+        "Accuracy: holds by the paper's tables, as far as tested here": _table(
+            [j for j in compared if j not in costs]),
+        "Quotations of a single cell": _table([j for j in rest if j.claim.form == "quotation"])}
+    return document(
+        "claims: does each number that the paper states hold?", HOW, markdown(_overview(found)),
+        f"## What does not hold ({len(failing)})", markdown(_table(failing)),
         "## Leads in Table 2, with the same boxes", "FlatPose's published AP looks like ground-truth boxes, the "
         "others' like a detector's. The last columns subtract what ground-truth boxes gave to simulated networks "
-        "([boxes](boxes.md)).", markdown(same_boxes) if mixed else "Not simulated yet.",
-        _fold(f"Cost and structure: holds ({len(costs)})", markdown(_lines(costs).assign(**{"less time": less_time}))),
-        *(_fold(f"{title} ({len(some)})", _table(some)) for title, some in (
-            ("Accuracy: holds by the paper's tables, as far as tested here", [j for j in rest if j not in costs]),
-            ("Quotations of a single cell", [j for j in found if not j.fails and j.claim.form == "quotation"]))),
-        "```bash\nflatpose-exp claims\n```\n\nEntries: [experiments/claims.py](../experiments/claims.py). Formulas and "
-        "all verdicts: [claims.csv](claims.csv)."]
-    return "\n\n".join(parts) + "\n"
+        "([boxes](boxes.md)).", markdown(same_boxes) if len(same_boxes) else "Not simulated yet.",
+        *(folded(f"{title} ({len(table)})", markdown(table)) for title, table in sections.items()),
+        "```bash\nflatpose-exp claims\n```", "Entries: [experiments/claims.py](../experiments/claims.py). Formulas and "
+        "all verdicts: [claims.csv](claims.csv).")
 
 
-def _lines(found: Sequence[Judged]) -> pd.DataFrame:
+def _table(found: Sequence[Judged]) -> pd.DataFrame:
     return pd.DataFrame([j.cells() for j in found], columns=list(COLUMNS))
-
-
-def _table(found: Sequence[Judged]) -> str:
-    return markdown(_lines(found)) if found else "None."
-
-
-def _fold(summary: str, body: str) -> str:
-    return f"<details><summary>{summary}</summary>\n\n{body}\n\n</details>"
 
 
 def _overview(found: Sequence[Judged]) -> pd.DataFrame:
     """How many hold, by kind; quotations, and the sentences as they name another system, are counted apart."""
-    groups: dict[str, list[Judged]] = {}
-    for j in sorted(found, key=lambda j: (j.claim.as_named, j.claim.form, j.claim.kind)):
-        kind = {"cost": "parameters and GFLOPs", "metric": "accuracy", "shape": "the network"}[j.claim.kind]
-        form = "RTMPose-m, as the sentence names it" if j.claim.as_named else f"{j.claim.form}s"
-        groups.setdefault(f"{kind}: {form}", []).append(j)
-    return pd.DataFrame([{"sentences": name, "": str(len(some)), "by the paper's own cells": _counts(
-        j.published for j in some), "counted alike, or measured here": _counts(j.ours for j in some)}
-        for name, some in groups.items()])
-
-
-def _counts(verdicts: Iterable[Verdict]) -> str:
-    """"holds 12; fails 1"."""
-    return "; ".join(f"{verdict} {count}" for verdict, count in Counter(v.verdict for v in verdicts).most_common())
+    lines = pd.DataFrame([{
+        "named": j.claim.as_named, "form": j.claim.form, "kind": j.claim.kind, "published": j.published.verdict,
+        "ours": j.ours.verdict} for j in found])
+    table = []
+    for (named, form, kind), some in lines.groupby(["named", "form", "kind"]):
+        what = "RTMPose-m, as the sentence names it" if named else f"{form}s"
+        counts = ["; ".join(f"{verdict} {count}" for verdict, count in Counter(some[by]).most_common())
+                  for by in ("published", "ours")]
+        table.append([f"{KINDS[str(kind)]}: {what}", str(len(some)), *counts])
+    return pd.DataFrame(table, columns=["sentences", "", "by the paper's own cells", "counted alike, or measured here"])
 
 
 HOW = (

@@ -1,8 +1,8 @@
 """Published against measured: numbers side by side, and what may be said of their difference.
 
 A verdict is one of: within tolerance · outside tolerance · print is wrong · undecided · not comparable · not run ·
-failed; all but the first two carry a reason. The interval decides first, the tolerance (fixed in the spec before any
-run) second. Metrics are 0..1 here, as in the records; pages print them x 100.
+failed; all but the first two carry a reason. The tolerance, fixed in the spec before any run, decides first; outside it
+the interval does. Metrics are 0..1 here, as in the records; pages print them x 100.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from flatpose.errors import SpecError
 from flatpose.harness import frame, record, stats, store
 from flatpose.harness.frame import Frames
 from flatpose.harness.record import RecordFile
-from flatpose.harness.spec import Experiment, Row
+from flatpose.harness.spec import Experiment, Published, Row
 from flatpose.io import read_json, write_bytes
 
 WITHIN, OUTSIDE = "within tolerance", "outside tolerance"
@@ -50,26 +50,24 @@ def compare(experiment: Experiment, root: Path, runs_dir: Path | None = None, *,
     """The lines of ``compare ID``; columns :data:`COLUMNS`.
 
     Args:
-        experiment: Whose rows are compared.
+        experiment: Its rows are compared.
         root: Holds reports/.
         runs_dir: Runs that are not committed yet.
         against: A runs folder or a file of records to compare with, in place of the paper.
-        revision: A git revision whose committed records are compared with.
+        revision: A git revision whose committed records are the reference.
 
     Raises:
         DataError: ``against`` is missing or damaged.
         SpecError: The revision has no records of this experiment.
     """
-    ours = frame.read(root, runs_dir, experiments=[experiment])
-    if against is None and revision is None:
-        return against_paper(experiment, ours)
-    name = experiment.id
+    name, ours = experiment.id, frame.read(root, runs_dir, [experiment])
     if revision is not None:
         theirs = _at(root, revision, name)
-    elif against is not None and against.is_dir():
+    elif against is None:
+        return against_paper(experiment, ours)
+    elif against.is_dir():
         theirs = RecordFile(experiment=name, records=frame.latest(experiment, (), store.scan(against)))
     else:
-        assert against is not None
         read_json(against)  # an absent file would count as an empty one
         theirs = record.read_record_file(against, name)
     return against_records(experiment, ours, Frames({name: experiment}, {name: theirs}), revision or str(against))
@@ -83,27 +81,27 @@ def to_dicts(found: pd.DataFrame) -> list[dict[str, Any]]:
 
 
 def judge(mean: float, half_width: float | None, n: int, reference: float, tolerance: float) -> Verdict:
-    """A reference inside the interval is no contradiction, but agrees only if the interval is no wider than the
-    tolerance. Outside the interval the distance of the mean decides.
-    """
-    close = abs(mean - reference) <= tolerance + 1e-12
-    inside = half_width is not None and abs(mean - reference) <= half_width
-    if inside and not close and (half_width or 0.0) > tolerance:
-        return Verdict(UNDECIDED, f"n = {n}: the interval ±{100 * (half_width or 0.0):.1f} holds the reference but is "
-                                  f"wider than the tolerance {100 * tolerance:.1f}")
-    return Verdict(WITHIN if close or inside else OUTSIDE)
+    """Within the tolerance, else inside the interval (no contradiction, and no agreement either), else outside."""
+    distance = abs(mean - reference)
+    if distance <= tolerance + 1e-12:
+        return Verdict(WITHIN)
+    if half_width is not None and distance <= half_width:
+        return Verdict(UNDECIDED, f"n = {n}: the interval ±{100 * half_width:.1f} holds the reference but is wider "
+                                  f"than the tolerance {100 * tolerance:.1f}")
+    return Verdict(OUTSIDE)
 
 
 def against_paper(experiment: Experiment, frames: Frames) -> pd.DataFrame:
     """Every published number of the experiment: metrics by condition and box source, then costs and shapes."""
-    if experiment.id in frames.comparisons:
-        return frames.comparisons[experiment.id]
-    results = frames.of(experiment.id)
-    counted = frames.costs[frames.costs["experiment"] == experiment.id].set_index("row").to_dict("index")
-    lines = [line for row in experiment.rows if row.published
-             for line in (*_metrics(experiment, row, results[results["row"] == row.id]),
-                          *_counts(experiment, row, counted.get(row.id, {})))]
-    return frames.comparisons.setdefault(experiment.id, pd.DataFrame(lines, columns=list(COLUMNS)))
+    if experiment.id not in frames.comparisons:
+        evidence = frames.of(experiment.id)
+        counted = evidence.costs.to_dict("index")
+        lines = [line for row in experiment.rows if row.published
+                 for line in (*_metrics(row, row.published, evidence.results[evidence.results["row"] == row.id]),
+                              *_counts(row, row.published, counted.get(row.id, {})))]
+        found = pd.DataFrame(lines, columns=list(COLUMNS))
+        frames.comparisons[experiment.id] = found.assign(experiment=experiment.id)
+    return frames.comparisons[experiment.id]
 
 
 def unlike_paper(line: Mapping[str, Any]) -> str:
@@ -114,33 +112,34 @@ def unlike_paper(line: Mapping[str, Any]) -> str:
     return ", ".join(reasons)
 
 
-def _metrics(experiment: Experiment, row: Row, results: pd.DataFrame) -> Iterator[dict[str, Any]]:
+def _metrics(row: Row, said: Published, results: pd.DataFrame) -> Iterator[dict[str, Any]]:
     """Each printed metric beside those measured at the paper's scale, or why nothing can stand beside it."""
-    assert row.published is not None
-    split = f"published on {row.published.split}" if row.published.split else ""
+    split = f"published on {said.split}" if said.split else ""
     trained = results[results["kind"] == "trained"]
     unlike = [", ".join(filter(None, (unlike_paper(line), split))) for line in trained.to_dict("records")]
-    comparable, tolerance = trained[[not why for why in unlike]], row.tolerance.metric / 100
-    missing = _missing(row, comparable, list(dict.fromkeys(unlike)), split)
-    for metric, printed in row.published.metrics.items():
-        found = _means(comparable, metric) if len(comparable) else []
+    comparable = trained[pd.Series(unlike, index=trained.index, dtype=object) == ""]
+    missing = _missing(row, comparable, [*dict.fromkeys(unlike)], split)
+    for metric, printed in said.metrics.items():
+        tolerance, found = row.tolerance.metric / 100, _means(comparable, metric)
+        values = {"quantity": metric, "reference": printed / 100, "tolerance": tolerance}
         for m in found:
             verdict = judge(m["measured"], m["half_width"], m["n"], printed / 100, tolerance)
-            verdict = _unless_misprinted(row, metric, verdict, 100 * m["measured"])
+            verdict = _unless_misprinted(said, metric, verdict, 100 * m["measured"])
             if m["stale"] and not verdict.reason:
                 verdict = verdict._replace(reason="stale: measured with older numerics")
-            yield _line(experiment, row, verdict, m, quantity=metric, reference=printed / 100, tolerance=tolerance)
+            yield _line(row, verdict, m | values)
         if not found:
-            yield _line(experiment, row, missing, quantity=metric, reference=printed / 100, tolerance=tolerance)
+            yield _line(row, missing, values)
 
 
 def _missing(row: Row, comparable: pd.DataFrame, unlike: Sequence[str], split: str) -> Verdict:
     """Why no measured metric stands beside the row's published ones."""
-    if len(comparable):
-        failed = comparable[comparable["status"] == "failed"].drop_duplicates("seed")
+    failed = comparable[comparable["status"] == "failed"].drop_duplicates("seed")
+    if len(failed):
         return Verdict(FAILED, "; ".join(f"seed {line.seed} failed: {line.reason or 'no reason recorded'}"
-                                         for line in failed.itertuples())) if len(failed) else Verdict(
-            NOT_RUN, "this metric was not evaluated")
+                                         for line in failed.itertuples()))
+    if len(comparable):
+        return Verdict(NOT_RUN, "this metric was not evaluated")
     if unlike:
         return Verdict(NOT_COMPARABLE, "; ".join(unlike))
     needed = benchmarks.get(row.run.data.task).label.removesuffix(" 2017")
@@ -155,44 +154,40 @@ def _means(results: pd.DataFrame, metric: str) -> list[dict[str, Any]]:
              "bootstrap": None if math.isnan(m["image_low"]) else (m["image_low"], m["image_high"])} for m in found]
 
 
-def _counts(experiment: Experiment, row: Row, counted: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+def _counts(row: Row, said: Published, counted: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
     """Costs of the paper-size network, counted as the print was, and hyper-parameters of the built one: no data needed.
 
     Of a printed list each number is a line.
     """
-    said, shape = row.published, counted.get("table6") or {}
-    assert said is not None
     # A printed 21.6 stands for anything from 21.55 to 21.65, however small the tolerance.
     cells: list[tuple[str, str, Any, Any, float]] = [
         (quantity, by, printed, counted.get(COUNTED[quantity, by]), max(relative * printed, 0.05))
         for quantity, by, printed, relative in (("params_m", said.params_by, said.params_m, row.tolerance.params),
                                                 ("gflops", said.gflops_by, said.gflops, row.tolerance.gflops))
         if printed is not None]
+    shape = counted.get("table6") or {}
     for name, printed in said.built.items():
         pairs = zip_longest(*(v if isinstance(v, list) else [v] for v in (printed, shape.get(name))))
         cells += [(f"{name}[{i}]" if isinstance(printed, list) else name, BUILT, want, have, 0.0)
                   for i, (want, have) in enumerate(pairs) if want is not None]
     for quantity, by, printed, value, tolerance in cells:
         verdict = Verdict(NOT_RUN, "cost not computed") if value is None else _unless_misprinted(
-            row, quantity, judge(value, None, 1, printed, tolerance), value)
-        yield _line(experiment, row, verdict, quantity=quantity, reference=printed, measured=value,
-                    n=int(value is not None), tolerance=tolerance, convention=by)
+            said, quantity, judge(value, None, 1, printed, tolerance), value)
+        yield _line(row, verdict, {"quantity": quantity, "reference": printed, "measured": value, "convention": by,
+                                   "n": int(value is not None), "tolerance": tolerance})
 
 
-def _unless_misprinted(row: Row, quantity: str, verdict: Verdict, ours: float) -> Verdict:
+def _unless_misprinted(said: Published, quantity: str, verdict: Verdict, ours: float) -> Verdict:
     """A difference from a number that is known to be wrong is no miss."""
-    assert row.published is not None
-    why = row.published.misprints.get(quantity)
+    why = said.misprints.get(quantity)
     return Verdict(MISPRINT, f"{ours:.1f} ({why})") if why and verdict.verdict == OUTSIDE else verdict
 
 
-def _line(experiment: Experiment, row: Row, verdict: Verdict, found: Mapping[str, Any] | None = None, *,
-          against: str = "paper", **values: Any) -> dict[str, Any]:
-    """One line; ``found``: a line of :func:`_means`."""
-    source = row.published.source if row.published and against == "paper" else against
-    line = {"n": 0, "condition": "", "convention": "", **(found or {}), **values, "experiment": experiment.id,
-            "row": row.id, "label": row.label, "against": against, "source": source, "verdict": verdict.verdict,
-            "reason": verdict.reason}
+def _line(row: Row, verdict: Verdict, values: Mapping[str, Any], against: str = "") -> dict[str, Any]:
+    """One line; of ``values`` those that are no columns are dropped. ``against``: empty for the paper."""
+    source = row.published.source if row.published else ""
+    line = {"n": 0, "condition": "", "convention": "", **values, "row": row.id, "label": row.label,
+            "against": against or "paper", "source": against or source, **verdict._asdict()}
     if line.get("measured") is not None:
         line["difference"] = line["measured"] - line["reference"]
     return {column: line.get(column) for column in COLUMNS}
@@ -202,45 +197,39 @@ def against_records(experiment: Experiment, ours: Frames, theirs: Frames, name: 
     """The experiment's metric by condition and box source, then the costs of the paper-size networks.
 
     A difference is always given; a metric's is judged only when data, boxes and numerics are the same on both sides.
-
-    Args:
-        experiment: Its rows are compared.
-        ours: The records that are measured.
-        theirs: The records that are the reference.
-        name: Of the reference, as its user knows it (a path, a revision).
+    ``name`` is that of the reference as its user knows it (a path, a revision).
     """
-    metric, lines = experiment.metric, []
     own, other = ours.of(experiment.id), theirs.of(experiment.id)
-    measured, references = _means(own, metric), _means(other, metric)
-    for row in experiment.rows:
-        for b in (m for m in references if m["row"] == row.id):
-            alike = [m for m in measured if (m["row"], m["profile"]) == (row.id, b["profile"])]
-            alike = [m for m in alike if m["data_id"] == b["data_id"]] or alike
-            a = next((m for m in alike if m["box_source"] == b["box_source"]), None)
-            base = {"quantity": metric, "against": name, "reference": b["measured"], "setting": b["setting"],
-                    "box_source": b["box_source"], "tolerance": row.tolerance.metric / 100}
-            if a:
-                gap, verdict = _pair(metric, own, other, a, b, base["tolerance"])
-                lines.append(_line(experiment, row, verdict, a | gap, **base))
-            else:
-                boxes = ", ".join(frame.box_name(m["box_source"]) for m in alike)
-                lines.append(_line(experiment, row, Verdict(NOT_COMPARABLE, f"boxes differ: ours are {boxes}") if alike
-                                   else Verdict(NOT_RUN, "no record here"), **base))
-    for row in experiment.rows:
-        a, b = (f.costs[f.costs["row"] == row.id].squeeze() for f in (ours, theirs))
+    measured, references = (_means(evidence.results, experiment.metric) for evidence in (own, other))
+    lines = []
+    for row, b in ((row, b) for row in experiment.rows for b in references if b["row"] == row.id):
+        alike = [m for m in measured if (m["row"], m["profile"]) == (b["row"], b["profile"])]
+        same = sorted((m for m in alike if m["box_source"] == b["box_source"]),
+                      key=lambda m: m["data_id"] != b["data_id"])
+        values = {"quantity": experiment.metric, "reference": b["measured"], "setting": b["setting"],
+                  "box_source": b["box_source"], "tolerance": row.tolerance.metric / 100}
+        if same:
+            gap, verdict = _pair(experiment.metric, own.results, other.results, same[0], b, values["tolerance"])
+            lines.append(_line(row, verdict, same[0] | gap | values, name))
+        else:
+            boxes = ", ".join(frame.box_name(m["box_source"]) for m in alike)
+            why = Verdict(NOT_COMPARABLE, f"boxes differ: ours are {boxes}") if alike else Verdict(
+                NOT_RUN, "no record here")
+            lines.append(_line(row, why, values, name))
+    for row in (r for r in experiment.rows if r.id in own.costs.index and r.id in other.costs.index):
         for quantity, relative in (("params_m", row.tolerance.params), ("gflops", row.tolerance.gflops)):
-            if len(a) and len(b):
-                verdict = judge(a[quantity], None, 1, b[quantity], relative * b[quantity])
-                lines.append(_line(experiment, row, verdict, quantity=quantity, against=name, reference=b[quantity],
-                                   measured=a[quantity], n=1, tolerance=relative * b[quantity], convention="all"))
-    return pd.DataFrame(lines, columns=list(COLUMNS))
+            a, b = own.costs.at[row.id, quantity], other.costs.at[row.id, quantity]
+            lines.append(_line(row, judge(a, None, 1, b, relative * b), {
+                "quantity": quantity, "reference": b, "measured": a, "n": 1, "tolerance": relative * b,
+                "convention": "all"}, name))
+    return pd.DataFrame(lines, columns=list(COLUMNS)).assign(experiment=experiment.id)
 
 
 def _pair(metric: str, own: pd.DataFrame, other: pd.DataFrame, a: Mapping[str, Any], b: Mapping[str, Any],
           tolerance: float) -> tuple[dict[str, Any], Verdict]:
     """One row, condition and box source on both sides: the interval of the difference by seed, and its verdict."""
-    sides = [f[(f["row"] == m["row"]) & (f["profile"] == m["profile"]) & (f["data_id"] == m["data_id"])
-               & (f["box_source"] == m["box_source"])] for f, m in ((own, a), (other, b))]
+    keys = ["row", "profile", "data_id", "box_source"]
+    sides = [results[(results[keys] == [m[k] for k in keys]).all(axis=1)] for results, m in ((own, a), (other, b))]
     gap = stats.paired(*(frame.by_seed(side, metric).get(a["row"], {}) for side in sides))
     half = None if gap.low is None or gap.high is None else (gap.high - gap.low) / 2
     reasons = {"data differ": a["data_id"] != b["data_id"],

@@ -29,6 +29,7 @@ STYLE: dict[str, Any] = {
 WIDTH, HEIGHT = 8.6, 4.3
 """Inches of a picture and of one of its rows. At the 700 pixels of a page, 10 points are 11 pixels."""
 DASHED = (0, (4, 3))
+BARS = "bars: 95 % over seeds, or over images for one seed"
 DARK = {"#ffffff": "#0d1117", "#24292f": "#e6edf3", "#57606a": "#9da5ae", "#d8dee4": "#30363d", "#d55e00": "#f0763a",
         "#0072b2": "#58a6ff", "#009e73": "#2fc391", "#cc79a7": "#d98cb8"}
 """Colours on a dark page; the other two serve both."""
@@ -84,7 +85,9 @@ def stacked(picture: Figure, count: int, right: float = 0.98) -> Sequence[Axes]:
     return list(picture.subplots(count, 1, squeeze=False)[:, 0])
 
 
-def heading(axes: Axes, title: str, note: str) -> None:
+def describe(axes: Axes, title: str, note: str, x_label: str, y_label: str) -> None:
+    """Heading, a note of one or two lines below it, and the names of the axes."""
+    axes.set(xlabel=x_label, ylabel=y_label)
     axes.set_title(title, pad=20 + 12 * note.count("\n"))
     axes.annotate(note, (0, 1), xytext=(0, 7), xycoords="axes fraction", textcoords="offset points", fontsize=9,
                   color=MUTED)
@@ -103,13 +106,23 @@ def lines(axes: Axes, points: pd.DataFrame, style: Mapping[str, tuple[str, str]]
                       elinewidth=1.2, **look)
 
 
-def grid_axes(axes: Axes, points: pd.DataFrame, style: Mapping[str, tuple[str, str]], over_maps: bool,
-               log2: bool = True, top: float = 104) -> None:
+def hollow(axes: Axes, points: pd.DataFrame, style: Mapping[str, tuple[str, str]]) -> None:
+    """Published values, each with its number."""
+    for row in points.itertuples():
+        colour, marker = style[row.series]
+        axes.plot(row.x, 100 * row.mean, marker, color=colour, markersize=8, markerfacecolor=CARD, markeredgewidth=1.8,
+                  zorder=4)
+        axes.annotate(f"{100 * row.mean:.1f}", (row.x, 100 * row.mean), xytext=(8, 5), fontsize=9, color=colour,
+                      textcoords="offset points")
+
+
+def grid_axes(axes: Axes, points: pd.DataFrame, style: Mapping[str, tuple[str, str]],
+              x_names: Mapping[float, str], log2: bool = True, top: float = 104) -> None:
     """One tick per x, and the names of the curves at their right ends; curves that end alike share a label."""
     xs = sorted(set(points.x))
     if log2:
         axes.set_xscale("log", base=2)
-    axes.set_xticks(xs, [f"{256 / x:g}×{192 / x:g}" if over_maps else f"{x:g}" for x in xs])
+    axes.set_xticks(xs, [x_names[x] for x in xs])
     axes.minorticks_off()
     axes.set_ylim(-0.03 * top, top)
     ends = points[points.x == xs[-1]].groupby("series", sort=False)["mean"].last().mul(100).round(1)
@@ -128,13 +141,6 @@ def whiskers(points: pd.DataFrame) -> Any:
     return [(100 * gap).clip(lower=0).fillna(0) for gap in (points["mean"] - points.low, points.high - points["mean"])]
 
 
-def bars(points: pd.DataFrame) -> str:
-    """What the whiskers are."""
-    kinds = frozenset(points.n[points.low.notna()] > 1)
-    return {frozenset(): "", frozenset({True}): "bars: 95 % over seeds", frozenset({False}): (
-        "bars: 95 % over images, one seed")}.get(kinds, "bars: 95 % over seeds, or images for one seed")
-
-
 def names(axes: Axes, points: pd.DataFrame, lines: Sequence[Any] = ()) -> None:
     """Names beside the points (x, y, label, ours), each where it covers least of points, lines and other names."""
     from matplotlib.transforms import Bbox
@@ -147,7 +153,8 @@ def names(axes: Axes, points: pd.DataFrame, lines: Sequence[Any] = ()) -> None:
         taken += [Bbox.from_bounds(x - 2, y - 2, 4, 4) for x, y in along]
     wall, scale = axes.get_window_extent(), axes.figure.dpi / 72
 
-    def covered(box: Bbox) -> float:
+    def covered(place: tuple[Bbox, Any, str]) -> float:
+        box = place[0]
         areas = [both.width * both.height for other in (wall, *taken) if (both := Bbox.intersection(box, other))]
         return sum(areas[1:]) + 100 * (box.width * box.height - sum(areas[:1]))  # leaving the panel is worst
 
@@ -158,6 +165,6 @@ def names(axes: Axes, points: pd.DataFrame, lines: Sequence[Any] = ()) -> None:
         shift = {"left": 0.0, "center": width / 2, "right": width}
         places = [(Bbox.from_bounds(x + scale * dx - shift[align], y + scale * dy - height / 2, width, height),
                    (dx, dy), align) for dx, dy, align in PLACES]
-        box, position, align = min(places, key=lambda place: covered(place[0]))
+        box, position, align = min(places, key=covered)
         taken.append(box)
         text.set(position=position, horizontalalignment=align)

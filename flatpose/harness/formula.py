@@ -1,16 +1,17 @@
 """What a sentence of the paper says about numbers: a formula over cells of tables, and what must be true of it.
 
-A formula is evaluated over published cells (each known to half a unit of its last digit, so the result is an interval),
-over computed costs, or over metrics measured here (flatpose.harness.claims).
+A formula is evaluated over published cells, over computed costs, or over metrics measured here
+(flatpose.harness.claims).
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from itertools import product
-from typing import Any, NamedTuple
+from typing import Any
 
 COSTS = ("params_m", "gflops")
 SHAPES = ("L", "top_k", "D", "N_h", "d_k", "D'", "gamma")
@@ -27,23 +28,7 @@ OPERATIONS: dict[str, Callable[..., float]] = {
     "lowest": min,
 }
 """All are monotonic in each argument, so the extremes of a result lie at the ends of its arguments' ranges."""
-
-
-class Interval(NamedTuple):
-    """A number and the range it was rounded from."""
-
-    low: float
-    mid: float
-    high: float
-
-    @classmethod
-    def exact(cls, value: float) -> Interval:
-        return cls(value, value, value)
-
-    @classmethod
-    def printed(cls, value: float, decimals: int = 1) -> Interval:
-        half = 0.5 * 10.0**-decimals
-        return cls(value - half, value, value + half)
+RATIOS = ("reduction", "increase", "quotient")
 
 
 @dataclass(frozen=True)
@@ -58,12 +43,11 @@ class Cell:
         return f"{self.experiment}/{self.row}.{self.quantity}"
 
 
-@dataclass(frozen=True)
 class Term:
     """One of OPERATIONS on formulas."""
 
-    op: str
-    args: tuple[Formula, ...]
+    def __init__(self, op: str, *args: Formula) -> None:
+        self.op, self.args = op, args
 
     def __str__(self) -> str:
         if self.op != "difference":
@@ -73,13 +57,7 @@ class Term:
 
 
 Formula = Cell | Term
-
-
-def _operation(op: str) -> Callable[..., Term]:
-    return lambda *args: Term(op, args)
-
-
-difference, reduction, increase, quotient, inverse_root, highest, lowest = map(_operation, OPERATIONS)
+difference, reduction, increase, quotient, inverse_root, highest, lowest = (partial(Term, op) for op in OPERATIONS)
 
 
 def cells(formula: Formula) -> tuple[Cell, ...]:
@@ -89,17 +67,23 @@ def cells(formula: Formula) -> tuple[Cell, ...]:
     return tuple(dict.fromkeys(c for arg in formula.args for c in cells(arg)))
 
 
-def evaluate(formula: Formula, lookup: Callable[[Cell], Interval | None]) -> Interval | None:
-    """The value with its range; None where a cell has none, or a ratio a denominator that may be zero."""
+def evaluate(formula: Formula, values: Mapping[Cell, float | None]) -> float | None:
+    """The value; None where a cell has none, or where the denominator of a ratio is not positive."""
     if isinstance(formula, Cell):
-        return lookup(formula)
-    found = [evaluate(arg, lookup) for arg in formula.args]
-    values = [v for v in found if v is not None]
-    if len(values) < len(found) or (formula.op in ("reduction", "increase", "quotient") and values[1].low <= 0):
+        return values.get(formula)
+    found = [evaluate(arg, values) for arg in formula.args]
+    known = [v for v in found if v is not None]
+    if len(known) < len(found) or (formula.op in RATIOS and known[1] <= 0):
         return None
-    compute = OPERATIONS[formula.op]
-    ends = [compute(*corner) for corner in product(*((v.low, v.high) for v in values))]
-    return Interval(min(ends), compute(*(v.mid for v in values)), max(ends))
+    return OPERATIONS[formula.op](*known)
+
+
+def bounds(formula: Formula, values: Mapping[Cell, float]) -> tuple[float, float]:
+    """The least and the greatest value that printed cells allow: all but SHAPES are known to ±0.05."""
+    ends = [(v,) if c.quantity in SHAPES else (v - 0.05, v + 0.05) for c, v in values.items()]
+    found = [evaluate(formula, dict(zip(values, corner, strict=True))) for corner in product(*ends)]
+    known = [v for v in found if v is not None]
+    return min(known), max(known)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -126,11 +110,16 @@ class Claim:
             raise ValueError(f"claim {self.id}: give exactly one of prints, above, between")
 
     @property
+    def digits(self) -> int:
+        """Decimals of the printed number."""
+        return len((self.prints or "").partition(".")[2])
+
+    @property
     def limits(self) -> tuple[float, float]:
         """Between which the value must lie."""
         if self.prints is not None:
-            low, _, high = Interval.printed(float(self.prints), len(self.prints.partition(".")[2]))
-            return low, high
+            half = 0.5 * 10.0**-self.digits
+            return float(self.prints) - half, float(self.prints) + half
         return self.between or (self.above or 0.0, math.inf)
 
     @property
@@ -160,6 +149,5 @@ class Claim:
         return value > low + 1e-9 if self.above is not None else low - 1e-9 <= value <= high + 1e-9
 
     def to_dict(self) -> dict[str, Any]:
-        return {"id": self.id, "section": self.section, "quote": self.quote, "formula": str(self.formula),
-                "expected": self.expected, "kind": self.kind, "form": self.form, "as_named": self.as_named,
-                "note": self.note}
+        names = ("id", "section", "quote", "formula", "expected", "kind", "form", "as_named", "note")
+        return {name: getattr(self, name) for name in names} | {"formula": str(self.formula)}

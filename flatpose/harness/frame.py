@@ -4,19 +4,8 @@ A record carries no experiment or row. It belongs to a row when its ``spec_hash`
 experiment's profiles, with the data from either source; rows that ask for the same run share its record, and a row that
 was edited no longer matches its old ones. Records come from ``reports/data/*.json`` of all experiments and from runs/.
 
-Columns of :func:`load` (one line per experiment, row, seed, profile, data, kind, weights and box source):
-
-- of the row: ``experiment, row, label, group, series, x``
-- of the data: ``profile, data_id, data`` (label; different data of one label get their id), ``task, source``
-- of the run: ``seed, spec_hash, run_id, status, reason, stale, numerics``
-- of the evaluation: ``kind`` (trained | ceiling | checkpoint), ``weights`` (ema | raw | None), ``box_source, flip_test,
-  score_rule, images, predictions, condition`` (boxes, flip test and rule in words); one column per metric in 0..1;
-  ``AP_low, AP_high`` (95 % bootstrap over images, likewise for other metrics that have one)
-- of the network that ran: ``params_m, gflops, input_h, input_w``
-- of training: ``epochs, steps, train_persons, val_persons, train_s, images_per_s, ema_decay, lr, effective_batch``
-- of the record: ``ended, seconds, git_sha, device, file`` (checkpoint file)
-
-A failed run has one line, with ``reason`` and without metrics.
+``Frames.results`` has one line per experiment, row, seed, profile, data, kind, weights and box source, with
+:data:`COLUMNS`. A failed run has one line, with ``reason`` and without metrics.
 """
 
 from __future__ import annotations
@@ -37,17 +26,25 @@ from flatpose.harness.record import Record, RecordFile, Result
 from flatpose.harness.spec import Experiment, Row, at_profile
 from flatpose.io import read_json
 
-SCALES = {"smoke": 0, "quick": 1, "mini": 2, "mini_pretrained": 3, "mini_long": 4, "coco_mini": 5, "synth": 6,
-          "paper": 7}
-"""Profiles by scale; a profile of another name counts as ``quick``."""
+Setting = tuple[str, str]
+"""(profile, data_id): the scale and the data on which rows were trained."""
+SCALES = ("smoke", "quick", "coco_mini", "synth", "paper")
+"""Profiles by scale."""
 OF_ROW = ("experiment", "row", "label", "group", "series", "x")
 OF_RESULT = ("kind", "weights", "box_source", "flip_test", "score_rule", "images", "predictions")
-COLUMNS = (*OF_ROW, "profile", "data_id", "data", "task", "source", "seed", "spec_hash", "run_id", "status", "reason",
-           "stale", "numerics", *OF_RESULT, "condition", "AP", "AP_low", "AP_high", "params_m", "gflops",
-           "input_h", "input_w", "epochs", "steps", "train_persons", "val_persons", "train_s", "images_per_s",
-           "ema_decay", "lr", "effective_batch", "ended", "seconds", "git_sha", "device", "file")
-"""Columns that are always there; metrics beside AP are added where a record has them."""
-COST_COLUMNS = ("params_m", "params_leaf_m", "gflops", "gflops_executed", "gflops_torch", "gflops_hrnet_tool", "table6")
+OF_TRAINING = ("epochs", "steps", "images_per_s", "ema_decay", "lr", "effective_batch")
+COLUMNS = (
+    *OF_ROW,
+    "profile", "data_id", "data", "task", "source",  # data: its label; different data of one label get their id
+    "seed", "spec_hash", "run_id", "status", "reason", "stale", "numerics",
+    *OF_RESULT,  # kind: trained | ceiling | checkpoint; weights: ema | raw | None
+    "condition",  # boxes, flip test and score rule in words
+    "AP", "AP_low", "AP_high",  # in 0..1; 95 % bootstrap over images; other metrics follow where a record has them
+    "params_m", "gflops", "input_h", "input_w",  # of the network that ran
+    "epochs", "steps", "train_persons", "val_persons", "train_s", "images_per_s", "ema_decay", "lr", "effective_batch",
+    "ended", "seconds", "git_sha", "device", "file")  # file: of a checkpoint
+COUNTS = ("params_m", "params_leaf_m", "gflops", "gflops_executed", "gflops_torch", "gflops_hrnet_tool", "table6")
+SAID = ("params_m", "gflops", "params_by", "gflops_by")
 
 
 @dataclass(frozen=True)
@@ -62,31 +59,25 @@ class Frames:
 
     @cached_property
     def results(self) -> pd.DataFrame:
-        """The columns of this module's docstring."""
+        """One line per result; :data:`COLUMNS`, then the metrics beside AP."""
         lines = [line for name, e in self.experiments.items() for line in _result_lines(e, self.files[name].records)]
         found = pd.DataFrame(lines)
         found = found.reindex(columns=[*COLUMNS, *(c for c in found.columns if c not in COLUMNS)])
-        kinds = {c: object if c in _TEXT else float for c in found if found[c].isna().all()}
-        found = found.astype(kinds)  # a column without values has the dtype of its others
-        found["data"] = _distinct_labels(found)
-        return found.reset_index(drop=True)
+        return found.assign(data=_distinct_labels(found)).reset_index(drop=True)
 
     @cached_property
     def costs(self) -> pd.DataFrame:
         """Counts of the networks of the paper's size beside the printed ones, one line per row that was counted."""
+        columns = ["experiment", "row", "label", "input_h", "input_w", *COUNTS, "published_params_m",
+                   "published_gflops", "params_by", "gflops_by"]
         lines = []
         for name, experiment in self.experiments.items():
             counted = {c.row: c for c in self.files[name].costs}
             for row in (r for r in experiment.rows if r.id in counted):
-                cost, said = counted[row.id], row.published
-                lines.append({
-                    "experiment": name, "row": row.id, "label": row.label, "input_h": cost.input_hw[0],
-                    "input_w": cost.input_hw[1], **{c: getattr(cost, c) for c in COST_COLUMNS},
-                    "published_params_m": said and said.params_m, "published_gflops": said and said.gflops,
-                    "params_by": said.params_by if said else "all", "gflops_by": said.gflops_by if said else "all"})
-        head = ("experiment", "row", "label", "input_h", "input_w", *COST_COLUMNS, "published_params_m",
-                "published_gflops", "params_by", "gflops_by")
-        return pd.DataFrame(lines, columns=list(head))
+                counts = [getattr(counted[row.id], c) for c in COUNTS]
+                said = [getattr(row.published, c) for c in SAID] if row.published else [None, None, "all", "all"]
+                lines.append([name, row.id, row.label, *counted[row.id].input_hw, *counts, *said])
+        return pd.DataFrame(lines, columns=columns)
 
     @cached_property
     def latencies(self) -> pd.DataFrame:
@@ -95,39 +86,63 @@ class Frames:
                  for timed in self.files[name].latencies]
         return pd.DataFrame(lines, columns=["experiment", *record.LatencyRow.model_fields])
 
+    def of(self, name: str) -> Evidence:
+        """The part of one experiment."""
+        tables = (self.results, self.costs.set_index("row"), self.latencies)
+        return Evidence(self.experiments[name], *(table[table["experiment"] == name] for table in tables))
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What the frames have of one experiment; ``costs`` has the rows' ids as its index."""
+
+    experiment: Experiment
+    results: pd.DataFrame
+    costs: pd.DataFrame
+    latencies: pd.DataFrame
+
+    def settings(self, task: str) -> list[Setting]:
+        """The settings in which rows of a benchmark were trained, the best evidence first.
+
+        Best is the largest scale at which more than half of the rows are done; where there is none, the most rows. Of
+        two data sets at one scale the one with more runs comes first. Verdicts never enter the choice.
+        """
+        trained = self.results[(self.results["kind"] == "trained") & (self.results["task"] == task)]
+        if trained.empty:
+            return []
+        done = trained["status"] == "done"
+        counts = trained.assign(row=trained["row"].where(done), run=trained["run_id"].where(done)).groupby(
+            ["profile", "data_id"]).agg(rows=("row", "nunique"), runs=("run", "nunique"))
+        counts["scale"] = [scale(profile) for profile, _ in counts.index]
+        rows = sum(row.run.data.task == task for row in self.experiment.rows)
+        counts["most"] = counts["scale"].where(counts["rows"] > rows / 2, -1)
+        return list(counts.sort_values(["most", "rows", "scale", "runs"], ascending=False).index)
+
     @cached_property
-    def published(self) -> pd.DataFrame:
-        """The metrics that the paper prints for rows: ``experiment, row, metric, value`` (0..1), ``source, split``."""
-        lines = [{"experiment": e.id, "row": row.id, "metric": metric, "value": value / 100, "source": said.source,
-                  "split": said.split} for e in self.experiments.values() for row in e.rows if (said := row.published)
-                 for metric, value in said.metrics.items()]
-        return pd.DataFrame(lines, columns=["experiment", "row", "metric", "value", "source", "split"])
+    def best(self) -> list[Setting]:
+        """The best evidence of every benchmark that has any."""
+        tasks = dict.fromkeys(row.run.data.task for row in self.experiment.rows)
+        return [found[0] for task in tasks if (found := self.settings(task))]
 
-    def of(self, experiment: str) -> pd.DataFrame:
-        """The results of one experiment."""
-        return self.results[self.results["experiment"] == experiment]
-
-
-_TEXT = {*OF_ROW[:5], "profile", "data_id", "data", "task", "source", "spec_hash", "run_id", "status", "reason",
-         "stale", "kind", "weights", "box_source", "flip_test", "score_rule", "condition", "ended", "git_sha", "device",
-         "file"}
+    def under(self, *settings: Setting) -> pd.DataFrame:
+        """The lines of these settings, setting by setting."""
+        results = self.results
+        return pd.concat([results.iloc[:0], *(results[(results["profile"] == profile) & (results["data_id"] == data_id)]
+                                              for profile, data_id in dict.fromkeys(settings))])
 
 
-def read(root: Path, runs_dir: Path | None = None, ids: Sequence[str] | None = None,
-         experiments: Sequence[Experiment] | None = None) -> Frames:
-    """Experiments (all that come with the program, those of ``ids``, or those given) and their records.
+def read(root: Path, runs_dir: Path | None = None, experiments: Sequence[Experiment] | None = None) -> Frames:
+    """Experiments and their records.
 
     Args:
         root: Holds reports/. Records are looked for in the files of all experiments, which share runs.
         runs_dir: Finished runs that are not committed yet; None reads the committed records only.
-        ids: Ids or paths of spec files.
-        experiments: In place of ``ids``.
+        experiments: None stands for all that come with the program.
 
     Raises:
         DataError: A file of records is damaged, or of another schema.
-        SpecError: No such experiment.
     """
-    experiments = experiments or [catalog.load(i) for i in (ids if ids is not None else catalog.ids())]
+    experiments = experiments or [catalog.load(i) for i in catalog.ids()]
     data = root / "reports" / "data"
     committed = {p.stem: record.read_record_file(p, p.stem) for p in sorted(data.glob("*.json")) if _holds_records(p)}
     pool = [r for file in committed.values() for r in file.records] + (store.scan(runs_dir) if runs_dir else [])
@@ -136,11 +151,6 @@ def read(root: Path, runs_dir: Path | None = None, ids: Sequence[str] | None = N
         own = committed.get(e.id, RecordFile(experiment=e.id))
         files[e.id] = own.model_copy(update={"records": latest(e, own.records, pool), **_counted(e, own, runs_dir)})
     return Frames({e.id: e for e in experiments}, files)
-
-
-def load(root: Path, runs_dir: Path | None = None, ids: Sequence[str] | None = None) -> pd.DataFrame:
-    """The results alone; see :func:`read`."""
-    return read(root, runs_dir, ids).results
 
 
 def wanted(experiment: Experiment) -> dict[str, list[tuple[Row, str]]]:
@@ -153,33 +163,14 @@ def wanted(experiment: Experiment) -> dict[str, list[tuple[Row, str]]]:
     return rows
 
 
-def settings(results: pd.DataFrame, experiment: Experiment, task: str) -> list[tuple[str, str]]:
-    """(profile, data_id) of each condition under which rows of a benchmark were trained, the best evidence first.
-
-    Best is the largest scale at which more than half of the rows are done; where there is none, the most rows. Of two
-    data sets at one scale the one with more runs comes first. Verdicts never enter the choice.
-    """
-    trained = results[(results["experiment"] == experiment.id) & (results["kind"] == "trained")
-                      & (results["task"] == task)]
-    if trained.empty:
-        return []
-    done = trained["status"] == "done"
-    counts = trained.assign(row=trained["row"].where(done), run=trained["run_id"].where(done)).groupby(
-        ["profile", "data_id"]).agg(rows=("row", "nunique"), runs=("run", "nunique"))
-    counts["scale"] = [SCALES.get(profile, SCALES["quick"]) for profile, _ in counts.index]
-    rows = sum(row.run.data.task == task for row in experiment.rows)
-    counts["most"] = counts["scale"].where(counts["rows"] > rows / 2, -1)
-    return list(counts.sort_values(["most", "rows", "scale", "runs"], ascending=False).index)
+def scale(profile: str) -> int:
+    """The rank of a profile among :data:`SCALES`; one of another name counts as ``quick``."""
+    return SCALES.index(profile if profile in SCALES else "quick")
 
 
 def main_metric(experiment: Experiment, task: str) -> str:
     """The experiment's metric where the benchmark has it, else the benchmark's main metric."""
     return benchmarks.get(task).metric(experiment.metric)
-
-
-def under(results: pd.DataFrame, profile: str, data_id: str) -> pd.DataFrame:
-    """The lines of one setting (an entry of :func:`settings`)."""
-    return results[(results["profile"] == profile) & (results["data_id"] == data_id)]
 
 
 def summary(results: pd.DataFrame, metric: str = "AP") -> pd.DataFrame:
@@ -259,10 +250,9 @@ def _checkpoint_keys(experiment: Experiment) -> dict[str, list[tuple[Row, str]]]
 
 def _counted(experiment: Experiment, own: RecordFile, runs_dir: Path | None) -> dict[str, Any]:
     """Costs and latencies of the experiment's rows: the committed ones, then those of runs/costs/<id>.json."""
-    rows = [row.id for row in experiment.rows]
-    path = None if runs_dir is None else runs_dir / "costs" / f"{experiment.id}.json"
-    here = (record.read_record_file(path, experiment.id) if path and path.exists()
-            else RecordFile(experiment=experiment.id))
+    rows, here = [row.id for row in experiment.rows], RecordFile(experiment=experiment.id)
+    if runs_dir and (path := runs_dir / "costs" / f"{experiment.id}.json").exists():
+        here = record.read_record_file(path, experiment.id)
     costs = {c.row: c for c in (*own.costs, *here.costs)}
     times = {(t.row, t.batch, t.compiled): t for t in sorted((*own.latencies, *here.latencies), key=lambda t: t.ended)}
     return {"costs": tuple(c for c in costs.values() if c.row in rows),
@@ -284,22 +274,21 @@ def _result_lines(experiment: Experiment, records: Iterable[Record]) -> list[dic
 
 
 def _line(experiment: Experiment, row: Row, profile: str, r: Record, result: Result | None) -> dict[str, Any]:
-    train, cost, made, data = r.train, r.cost, r.provenance, r.data
+    train, cost, data = r.train, r.cost, r.data
     width, height = r.spec["image_size"]
     line: dict[str, Any] = {
-        "experiment": experiment.id, "row": row.id, "label": row.label, "group": row.group, "series": row.series,
-        "x": row.x, "profile": profile, "data_id": r.data_id, "data": data.label if data else None,
-        "task": row.run.data.task, "source": data.source if data else r.spec["data"]["source"], "seed": r.seed,
-        "spec_hash": r.spec_hash, "run_id": r.run_id, "status": r.status, "reason": r.reason,
-        "stale": r.stale, "numerics": r.numerics,
+        **{name: getattr(row, name) for name in OF_ROW[2:]}, "experiment": experiment.id, "row": row.id,
+        **{name: getattr(r, name) for name in ("data_id", "seed", "spec_hash", "run_id", "status", "reason", "stale",
+                                               "numerics")},
+        **{name: getattr(r.provenance, name) for name in ("ended", "seconds", "git_sha", "device")},
+        "profile": profile, "data": data and data.label, "task": row.run.data.task,
+        "source": data.source if data else r.spec["data"]["source"],
         "kind": "checkpoint" if r.checkpoint else "trained", "weights": None, "box_source": None,
         "params_m": cost and cost.params_m, "gflops": cost and cost.gflops, "input_h": height, "input_w": width,
         "train_persons": data and data.train_persons, "val_persons": data and data.val_persons,
-        "ended": made.ended, "seconds": made.seconds, "git_sha": made.git_sha, "device": made.device,
         "file": r.checkpoint and r.checkpoint.file}
     if train:
-        line |= {name: getattr(train, name) for name in
-                 ("epochs", "steps", "images_per_s", "ema_decay", "lr", "effective_batch")} | {"train_s": train.seconds}
+        line |= {name: getattr(train, name) for name in OF_TRAINING} | {"train_s": train.seconds}
     if result:
         line |= {name: getattr(result, name) for name in OF_RESULT} | result.metrics
         flip = "with" if result.flip_test else "without"

@@ -1,7 +1,7 @@
 """Plots of the pages as SVG: accuracy over a grid, against cost, codec ceilings, and the effect of the boxes.
 
-Metrics are 0..1 in the frame and drawn x 100. Equal data give equal bytes with one version of matplotlib, which is
-imported only when something is drawn (flatpose.harness.drawing). The title of a file is its caption.
+Metrics are 0..1 in the frame and drawn x 100. Equal data give equal bytes with one version of matplotlib. The title of
+a file is its caption.
 """
 
 from __future__ import annotations
@@ -9,14 +9,14 @@ from __future__ import annotations
 import html
 import math
 import re
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pandas as pd
 
 from flatpose.harness import drawing, frame, stats
-from flatpose.harness.drawing import CARD, DASHED, INK, MUTED, OTHERS, OURS
-from flatpose.harness.frame import Frames
-from flatpose.harness.spec import Experiment, at_profile
+from flatpose.harness.drawing import BARS, CARD, DASHED, INK, MUTED, OTHERS, OURS
+from flatpose.harness.frame import Evidence, Frames
+from flatpose.harness.tables import at_every_x, printed, x_names
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -32,73 +32,54 @@ CODECS = ("heatmap as in HRNet", "heatmap, unrounded, quarter step", "heatmap, D
 
 
 def files(frames: Frames, name: str) -> dict[str, bytes]:
-    """The pictures of one experiment at its best evidence (``frame.settings``), by path below reports/."""
-    experiment = frames.experiments[name]
-    made = {f"{name}.svg": curves(frames, experiment) if experiment.figure else b"",
-            f"{name}.tradeoff.svg": tradeoff(frames, experiment) if experiment.tradeoff else b""}
+    """The pictures of one experiment at its best evidence, by path below reports/."""
+    evidence = frames.of(name)
+    made = {f"{name}.svg": curves(evidence) if evidence.experiment.figure else b"",
+            f"{name}.tradeoff.svg": tradeoff(evidence) if evidence.experiment.tradeoff else b""}
     return {path: svg for path, svg in made.items() if svg}
 
 
-def curves(frames: Frames, experiment: Experiment) -> bytes:
+def curves(evidence: Evidence) -> bytes:
     """The metric over x, one curve per series; beside it the codecs' ceilings (dashed) and the paper's values.
 
     b"" where nothing was measured: the paper's values alone are in the table.
     """
-    figure = experiment.figure
+    experiment, figure = evidence.experiment, evidence.experiment.figure
     assert figure is not None
-    metric, theirs = figure.y_metric, _cell_sizes(experiment, None)
-    over_maps = "stride" in figure.x_label and {r.x for r in experiment.rows if r.x is not None} <= theirs.keys()
-    rows, points = _best(frames, experiment, metric)
+    metric = figure.y_metric
+    rows, points = _best(evidence, metric)
     if not len(points):
         return b""
-    limits = _best(frames, experiment, metric, "ceiling")[1][:None if figure.ceiling else 0]
-    said = _published(frames, experiment, metric).dropna(subset=["mean"])
-    said = said[said.series != ""]
-    if over_maps:
-        ours = _cell_sizes(experiment, str(rows["profile"].max()))
-        points, limits, said = (some.assign(x=some.x.map(sizes)) for some, sizes in (
-            (points, ours), (limits, ours), (said, theirs)))
+    names, theirs = x_names(experiment, rows["profile"].iloc[0]), x_names(experiment, "paper")
+    x_label = "feature map, cells" if "×" in "".join(names.values()) else figure.x_label
+    limits = _best(evidence, metric, "ceiling")[1][:None if figure.ceiling else 0]
+    said = _published(evidence, metric).query("mean.notna() and series != ''")
+    said = said[said.x.map(names) == said.x.map(theirs)]  # a map of another size has another place
     style = drawing.styles([*points.series, *limits.series, *said.series])
     best = points[["mean", "high"]].max(axis=None)
     dashed = "dashed: codec ceiling" if len(limits) else ""
-    notes = "; ".join(filter(None, (drawing.bars(points), dashed)))
-    panels: list[tuple[pd.DataFrame, pd.DataFrame, str, str]] = [
-        (points, said[:0], "Measured here", f"{_where(rows)}\n{notes}"),
-        (limits, said, "Ceiling and paper" if len(limits) else "Paper", f"{dashed}\nhollow: published".strip())]
+    notes = "; ".join(filter(None, (BARS, dashed)))
+    panels = [
+        (points, said[:0], "Measured here", f"{_where(rows)}\n{notes}", max(112 * best, 1) if best < HIGH else 104),
+        (limits, said, "Ceiling and paper" if dashed else "Paper", f"{dashed}\nhollow: published".strip(), 104)]
     panels = [panel for panel in panels if len(panel[0]) + len(panel[1])]
 
     def paint(picture: Figure) -> None:
         grid = picture.add_gridspec(1, len(panels), width_ratios=[1.5, 1][:len(panels)], wspace=0.45, left=0.08,
                                     right=0.88, bottom=0.13, top=0.83)
-        for i, (drawn, hollow, heading, note) in enumerate(panels):
+        for i, (drawn, hollow, heading, note, top) in enumerate(panels):
             axes = picture.add_subplot(grid[i])
             drawing.lines(axes, limits, style, dashed=True)
             if drawn is points:
                 drawing.lines(axes, points, style)
-            for row in hollow.itertuples():
-                axes.plot(row.x, 100 * row.mean, style[row.series][1], color=style[row.series][0], markersize=8,
-                          markerfacecolor=CARD, markeredgewidth=1.8, zorder=4)
-                axes.annotate(f"{100 * row.mean:.1f}", (row.x, 100 * row.mean), xytext=(8, 5), fontsize=9,
-                              color=style[row.series][0], textcoords="offset points")
-            top = max(112 * best, 1) if drawn is points and best < HIGH else 104
-            drawing.grid_axes(axes, pd.concat([drawn, hollow]), style, over_maps, figure.x_log2, top)
-            axes.set(xlabel="feature map, cells" if over_maps else figure.x_label, ylabel=f"{metric} × 100")
-            drawing.heading(axes, heading, note)
+            drawing.hollow(axes, hollow, style)
+            drawing.grid_axes(axes, pd.concat([drawn, hollow]), style, names, figure.x_log2, top)
+            drawing.describe(axes, heading, note, x_label, f"{metric} × 100")
 
     return drawing.svg(1, paint, _change(rows, metric), [points, limits, said])
 
 
-def _cell_sizes(experiment: Experiment, profile: str | None) -> dict[float, float]:
-    """x -> pixels per cell of the heatmap at that x, if its input were 256x192: maps of one size have one number.
-
-    ``profile`` None is the paper's own size.
-    """
-    runs = {r.x: at_profile(r.run, experiment.profiles[profile]) if profile in experiment.profiles else r.run
-            for r in experiment.rows if r.run.codec.kind == "heatmap" and r.x is not None}
-    return {x: 256 * run.codec.stride / run.image_size[1] for x, run in runs.items() if run.codec.kind == "heatmap"}
-
-
-def ceilings(found: pd.DataFrame, published: pd.DataFrame, metric: str = "AP") -> bytes:
+def ceilings(found: pd.DataFrame, published: pd.DataFrame) -> bytes:
     """What codecs allow at each size of the feature map, without any network.
 
     Args:
@@ -106,40 +87,37 @@ def ceilings(found: pd.DataFrame, published: pd.DataFrame, metric: str = "AP") -
             per cell; NaN for a codec without cells, which is drawn as a level line), mean, data (label).
         published: The paper's trained heatmap; columns x, mean.
     """
-    found = found[(found.part == "map") & found.series.isin(CODECS)]
-    xs = pd.DataFrame({"x": sorted(found.x.dropna().unique())})
-    level = found[found.x.isna()].drop(columns="x").merge(xs, how="cross")
-    drawn, where = pd.concat([found.dropna(subset=["x"]), level]), str(found["data"].iloc[0])
+    drawn = at_every_x(found[(found.part == "map") & found.series.isin(CODECS)])
+    where = drawn["data"].iloc[0]
 
     def paint(picture: Figure) -> None:
         axes, = drawing.stacked(picture, 1, right=0.74)
-        style = drawing.styles(found.series)
+        style = drawing.styles(drawn.series)
         drawing.lines(axes, drawn, style)
         axes.plot(published.x, 100 * published["mean"], "o", color=INK, markerfacecolor=CARD, markersize=9, zorder=5)
-        drawing.grid_axes(axes, drawn, style, over_maps=True)
-        axes.set(xlabel="feature map, cells", ylabel=f"{metric} × 100")
-        drawing.heading(axes, "Ceiling of each codec", f"{where}\nhollow: the paper's trained heatmap")
+        drawing.grid_axes(axes, drawn, style, {x: f"{256 / x:g}×{192 / x:g}" for x in drawn.x})
+        drawing.describe(axes, "Ceiling of each codec", f"{where}\nhollow: the paper's trained heatmap",
+                         "feature map, cells", "AP × 100")
 
     ends = drawn.sort_values("x").groupby("series", sort=False)["mean"].agg(["first", "last"]).mul(100)
     said = "; ".join(f"{end.Index} {end.first:.1f} to {end.last:.1f}" for end in ends.itertuples())
-    text = f"{metric} × 100 of a perfect network, from the finest to the coarsest map: {said} ({where})."
+    text = f"AP × 100 of a perfect network, from the finest to the coarsest map: {said} ({where})."
     return drawing.svg(1, paint, text, [drawn, published])
 
 
-def tradeoff(frames: Frames, experiment: Experiment) -> bytes:
+def tradeoff(evidence: Evidence) -> bytes:
     """Accuracy against cost, with the front of rows that no other beats on both; b"" where fewer than three have both.
 
     Published accuracy over our counts and over measured time; accuracy measured here over the networks as run.
     """
-    metric = experiment.metric
-    rows, points = _best(frames, experiment, metric)
-    said = _published(frames, experiment, metric)
-    counts, timed = (some[some["experiment"] == experiment.id] for some in (frames.costs, frames.latencies))
-    timed = timed[(timed["batch"] == 1) & ~timed["compiled"].astype(bool)].rename(columns={"ratio_flatpose_b": "time"})
+    metric, timed = evidence.experiment.metric, evidence.latencies
+    rows, points = _best(evidence, metric)
+    timed = timed[(timed["batch"] == 1) & ~timed["compiled"].astype(bool)].set_index("row")
     machine = f"{timed.cpu.iloc[0] or timed.device.iloc[0]}, {timed.threads.iloc[0]} threads" if len(timed) else ""
+    said = _published(evidence, metric)
     measured = points[points["mean"] >= FLOOR].drop(columns="label").merge(said[["row", "label", "ours"]], on="row")
-    said = said.dropna(subset=["mean"]).merge(counts[["row", "gflops"]], how="left").merge(timed[["row", "time"]],
-                                                                                           how="left")
+    said = said.dropna(subset=["mean"]).join(evidence.costs["gflops"], on="row")
+    said = said.join(timed["ratio_flatpose_b"].rename("time"), on="row")
     odd = said[said.boxes != ""].groupby("boxes")["label"].agg(", ".join)
     note = "".join(f"\nboxes of {names}: {boxes}" for boxes, names in odd.items())
     panels = [panel for panel in (
@@ -147,21 +125,20 @@ def tradeoff(frames: Frames, experiment: Experiment) -> bytes:
          f"one forward pass, every matrix product{note}", "multiply-adds (G)"),
         (said.dropna(subset=["time"]), "time", "Published accuracy, time measured here",
          f"{machine}, one image, not compiled{note}", "time of a forward pass, in units of FlatPose-B's"),
-        (measured, "gflops", "Accuracy measured here", f"{_where(rows)}; {drawing.bars(points)}",
+        (measured, "gflops", "Accuracy measured here", f"{_where(rows)}; {BARS}",
          "multiply-adds (G) of the networks as run")) if len(panel[0]) > 2]
 
     def paint(picture: Figure) -> None:
         for axes, (some, x, heading, text, x_label) in zip(drawing.stacked(picture, len(panels)), panels, strict=True):
             drawing.cost_axes(axes, some, x)
-            axes.set(xlabel=x_label, ylabel=f"{metric} × 100")
-            drawing.heading(axes, heading, text)
+            drawing.describe(axes, heading, text, x_label, f"{metric} × 100")
             front = _front(some, x)
             lines = axes.plot(front[x], 100 * front["mean"], color=MUTED, linewidth=1.2, linestyle=DASHED, zorder=2)
             drawing.names(axes, some.assign(x=some[x], y=100 * some["mean"]), lines)
 
     fronts = "".join(f" {heading}: {', '.join(_front(some, x).label)}." for some, x, heading, *_ in panels)
     return drawing.svg(len(panels), paint, f"Rows that no other row beats on both {metric} and cost.{fronts}",
-                [said, measured]) if panels else b""
+                       [said, measured]) if panels else b""
 
 
 def _front(points: pd.DataFrame, x: str) -> pd.DataFrame:
@@ -183,31 +160,31 @@ def boxes(pairs: pd.DataFrame, paper: pd.DataFrame, ours: pd.DataFrame) -> bytes
 
     def paint(picture: Figure) -> None:
         for axes, (arrows, rows, heading) in zip(drawing.stacked(picture, len(panels)), panels, strict=True):
-            det, gt = (_gap(arrows.label, arrows[f"AP_{s}"], arrows[f"AR_{s}"]) for s in ("det", "gt"))
-            printed = _gap(rows.label, rows.AP, rows.AR)
+            det, gt, printed = _gap(arrows, "_det"), _gap(arrows, "_gt"), _gap(rows)
+            flat = printed[printed.ours]
             lines = axes.plot([det.x, gt.x], [det.y, gt.y], color=OTHERS, linewidth=1.4)
             for start, end in zip(det.itertuples(), gt.itertuples(), strict=True):
                 axes.annotate("", (end.x, end.y), xytext=(start.x, start.y), arrowprops={
                     "arrowstyle": "-|>", "color": OTHERS, "linewidth": 1.4, "shrinkB": 0})
-            flat = printed[printed.ours]
             for some, look, colour in ((det, "o", OTHERS), (printed[~printed.ours], "s", MUTED), (flat, "D", OURS)):
                 axes.plot(some.x, some.y, look, color=colour, markerfacecolor=CARD if look == "s" else colour)
             axes.margins(0.14, 0.16)
-            axes.set(xlabel="AP × 100", ylabel="(AR − AP) × 100")
-            drawing.heading(axes, heading, "arrow: from detector to ground-truth boxes" + (
-                "\ndiamond: FlatPose in Table 2; hollow: the table's other rows" if len(rows) else ""))
+            note = "\ndiamond: FlatPose in Table 2; hollow: the table's other rows" if len(rows) else ""
+            drawing.describe(axes, heading, f"arrow: from detector to ground-truth boxes{note}", "AP × 100",
+                             "(AR − AP) × 100")
             drawing.names(axes, pd.concat([gt if len(gt) <= NAMED else gt[:0], flat]), lines)
 
-    det, gt = (_gap(pairs.label, pairs[f"AP_{s}"], pairs[f"AR_{s}"]) for s in ("det", "gt"))
-    flat = _gap(paper.label, paper.AP, paper.AR).query("ours")
+    det, gt, flat = _gap(pairs, "_det"), _gap(pairs, "_gt"), _gap(paper).query("ours")
     spans = [f"{values.min():.1f}–{values.max():.1f}" for values in (gt.x - det.x, det.y, gt.y, flat.y)]
     text = "Ground-truth boxes raise AP by {} and bring AR − AP from {} to {}; FlatPose's rows of Table 2 have {}."
     return drawing.svg(len(panels), paint, text.format(*spans), [pairs, paper, ours])
 
 
-def _gap(label: pd.Series[Any], ap: pd.Series[Any], ar: pd.Series[Any]) -> pd.DataFrame:
-    return pd.DataFrame({"label": label, "x": 100 * ap, "y": 100 * (ar - ap),
-                         "ours": label.astype(str).str.startswith("FlatPose").astype(bool)})
+def _gap(found: pd.DataFrame, boxes: str = "") -> pd.DataFrame:
+    """label, x (AP), y (AR − AP), ours; ``boxes`` ends the names of the columns ("_gt")."""
+    ap, ar = found[f"AP{boxes}"], found[f"AR{boxes}"]
+    return pd.DataFrame({"label": found.label, "x": 100 * ap, "y": 100 * (ar - ap),
+                         "ours": found.label.astype(str).str.startswith("FlatPose").astype(bool)})
 
 
 def caption(svg: bytes) -> str:
@@ -222,31 +199,29 @@ def same_plot(committed: bytes, fresh: bytes) -> bool:
     return committed == fresh or bool(old and new and old[1] != new[1] and old[2] == new[2])
 
 
-def _best(frames: Frames, experiment: Experiment, metric: str, kind: str = "trained"
-          ) -> tuple[pd.DataFrame, pd.DataFrame]:
+def _best(evidence: Evidence, metric: str, kind: str = "trained") -> tuple[pd.DataFrame, pd.DataFrame]:
     """Lines of the frame in the best setting, on ground-truth boxes where there are any, and their summary by row."""
-    rows, found = frames.of(experiment.id), frame.settings(frames.results, experiment, experiment.rows[0].run.data.task)
-    rows = frame.under(rows, *found[0]) if found else rows[:0]
+    rows = evidence.under(*evidence.best[:1])
     rows = rows[(rows["kind"] == kind) & (rows["status"] == "done")]
     rows = rows[rows["box_source"] == rows["box_source"].max()]  # "gt" sorts after "det:…"
     return rows, frame.summary(rows, metric).merge(rows.drop_duplicates("row")[["row", "gflops"]], on="row")
 
 
-def _published(frames: Frames, experiment: Experiment, metric: str) -> pd.DataFrame:
+def _published(evidence: Evidence, metric: str) -> pd.DataFrame:
     """What the paper prints for each row (NaN where nothing), beside what the row is."""
-    of_row = pd.DataFrame([{"row": r.id, "series": r.series, "x": r.x,
-                            "boxes": r.published.boxes if r.published else "", "ours": r.run.model.kind == "flatpose",
-                            "label": r.label.split(" (")[0] + (" 384" if max(r.run.image_size) > 256 else "")}
-                           for r in experiment.rows])
-    found = frames.published[frames.published["experiment"] == experiment.id]
-    found = found[found["metric"] == metric].rename(columns={"value": "mean"})
-    return of_row.merge(found[["row", "mean"]], how="left")
+    lines = []
+    for row in evidence.experiment.rows:
+        size = " 384" if max(row.run.image_size) > 256 else ""
+        lines.append({"row": row.id, "series": row.series, "x": row.x,
+                      "boxes": row.published.boxes if row.published else "",
+                      "ours": row.run.model.kind == "flatpose", "label": row.label.split(" (")[0] + size,
+                      "mean": printed(row).get(metric, math.nan) / 100})
+    return pd.DataFrame(lines)
 
 
 def _where(rows: pd.DataFrame) -> str:
     """"quick · embedded v1 (2000/300 images), ground-truth boxes"."""
-    return "".join(f"{r.profile} · {r.data}, {'ground-truth' if r.box_source == 'gt' else 'detector'} boxes"
-                   for r in rows[:1].itertuples())
+    return "".join(f"{r.profile} · {r.data}, {frame.box_name(r.box_source)}" for r in rows[:1].itertuples())
 
 
 def _change(rows: pd.DataFrame, metric: str) -> str:

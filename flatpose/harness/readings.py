@@ -8,7 +8,7 @@ import pandas as pd
 
 from flatpose.harness import catalog, frame, stats
 from flatpose.harness.frame import Frames
-from flatpose.harness.tables import markdown, number
+from flatpose.harness.tables import csv, document, folded, markdown, number
 
 SENSITIVITY = "alternatives"
 """The experiment whose rows are the alternatives; its first row is the network as we read the paper."""
@@ -17,8 +17,7 @@ SENSITIVITY = "alternatives"
 def files(frames: Frames, search: pd.DataFrame) -> dict[str, bytes]:
     """The page and its CSV file, by path below reports/. ``search``: the study of that name, or empty."""
     found = effects(frames)
-    return {"readings.md": page(frames, found, search).encode(),
-            "readings.csv": found.to_csv(index=False, float_format="%.6g").encode()}
+    return {"readings.md": page(frames, found, search).encode(), "readings.csv": csv(found)}
 
 
 def effects(frames: Frames) -> pd.DataFrame:
@@ -28,20 +27,19 @@ def effects(frames: Frames) -> pd.DataFrame:
         Columns reading, question, row, alternative, chosen, setting, params_m, gflops (differences), and AP (0..1),
         low, high, n, verdict: the difference paired by seed, with ground-truth boxes.
     """
-    experiment, lines = frames.experiments[SENSITIVITY], []
-    base = experiment.rows[0]
-    costs = frames.costs[frames.costs["experiment"] == SENSITIVITY].set_index("row")
-    best = next(iter(frame.settings(frames.results, experiment, base.run.data.task)), ("", ""))
-    results = frame.under(frames.of(SENSITIVITY), *best)
-    seeds = frame.by_seed(results[results["box_source"] == "gt"], experiment.metric)
+    evidence, lines = frames.of(SENSITIVITY), []
+    base, metric = evidence.experiment.rows[0], evidence.experiment.metric
+    costs = evidence.costs[["params_m", "gflops"]].reindex([row.id for row in evidence.experiment.rows]).astype(float)
+    results = evidence.under(*evidence.best)
+    seeds = frame.by_seed(results[results["box_source"] == "gt"], metric)
     for reading in catalog.readings():
-        for row in (r for r in experiment.rows if r.readings == (reading.id,)):
+        for row in (r for r in evidence.experiment.rows if r.readings == (reading.id,)):
             gap = stats.paired(seeds.get(row.id, {}), seeds.get(base.id, {}))
-            counted = {q: costs[q].get(row.id, float("nan")) - costs[q].get(base.id, float("nan"))
-                       for q in ("params_m", "gflops")}
             lines.append({"reading": reading.id, "question": reading.question, "row": row.id, "alternative": row.label,
-                          "chosen": f"{reading.field} = {reading.value}", "setting": best[0], **counted,
-                          "AP": gap.mean, "low": gap.low, "high": gap.high, "n": gap.n, "verdict": gap.verdict})
+                          "chosen": f"{reading.field} = {reading.value}",
+                          "setting": evidence.best[0][0] if evidence.best else "",
+                          **(costs.loc[row.id] - costs.loc[base.id]), "AP": gap.mean, "low": gap.low,
+                          "high": gap.high, "n": gap.n, "verdict": gap.verdict})
     return pd.DataFrame(lines)
 
 
@@ -50,12 +48,12 @@ def page(frames: Frames, found: pd.DataFrame, search: pd.DataFrame) -> str:
     readings = catalog.readings()
     lines = pd.DataFrame([{"": r.id, "question": r.question, "what we do": r.ours,
                            "measured effect": _effect(r, found, search)} for r in readings])
-    details = "\n\n".join(_details(r, frames) for r in readings)
-    return "\n\n".join([
-        "# readings: what the paper leaves open, and what we do", HOW, markdown(lines),
-        f"<details><summary>The paper's words, our reasons, and how each could be decided</summary>\n\n{details}\n\n"
-        "</details>", "```bash\nflatpose-exp cost alternatives\nflatpose-exp run alternatives\n```\n\nEntries: "
-        "[experiments/readings.py](../experiments/readings.py). Every number: [readings.csv](readings.csv)."]) + "\n"
+    return document(
+        "readings: what the paper leaves open, and what we do", HOW, markdown(lines),
+        folded("The paper's words, our reasons, and how each could be decided",
+               "\n\n".join(_details(r, frames) for r in readings)),
+        "```bash\nflatpose-exp cost alternatives\nflatpose-exp run alternatives\n```", "Entries: "
+        "[experiments/readings.py](../experiments/readings.py). Every number: [readings.csv](readings.csv).")
 
 
 def _effect(reading: Any, found: pd.DataFrame, search: pd.DataFrame) -> str:

@@ -62,14 +62,15 @@ def write(ids: Sequence[str], root: Path, *, check: bool = False, runs_dir: Path
 
 
 def experiment_files(experiment: Experiment, frames: Frames) -> dict[str, bytes]:
-    """Page, CSV twin, plots and records of one experiment, by path below reports/."""
-    name, records, drawn = experiment.id, frames.files[experiment.id], plots.files(frames, experiment.id)
+    """Page, CSV file, plots and records of one experiment, by path below reports/."""
+    name, evidence, records = experiment.id, frames.of(experiment.id), frames.files[experiment.id]
+    drawn = plots.files(frames, name)
     captions = {file: plots.caption(svg) for file, svg in drawn.items()}
+    numbers = pd.concat([evidence.results, evidence.costs.drop(columns="table6").reset_index().assign(kind="cost"),
+                         compare.against_paper(experiment, frames).assign(kind="published"),
+                         evidence.latencies.assign(kind="latency")])
     files = {f"{name}.md": pages.experiment_page(experiment, frames, captions).encode(), **drawn,
-             f"{name}.csv": _csv(pd.concat([
-                 frames.of(name), frames.costs.query("experiment == @name").drop(columns="table6").assign(kind="cost"),
-                 compare.against_paper(experiment, frames).assign(kind="published"),
-                 frames.latencies.query("experiment == @name").assign(kind="latency")]).dropna(axis=1, how="all"))}
+             f"{name}.csv": tables.csv(numbers.dropna(axis=1, how="all"))}
     if records.records or records.costs or records.latencies:
         files[f"data/{name}.json"] = records.dump().encode()
     return files
@@ -77,23 +78,17 @@ def experiment_files(experiment: Experiment, frames: Frames) -> dict[str, bytes]
 
 def study_files(frames: Frames, reports: Path) -> dict[str, bytes]:
     """The pages of what studies stored, and in the reports on the paper those that need all of its experiments."""
-    stored = {name: studies.load(reports / "data" / f"{name}.json") for name in ("simulated_boxes", "readings_search")}
-    simulated, search, found = stored["simulated_boxes"], stored["readings_search"], ceilings(reports)
+    simulated, search = (studies.load(reports / "data" / f"{name}.json")
+                         for name in ("simulated_boxes", "readings_search"))
+    found = ceilings(reports)
     files: dict[str, bytes] = {}
     if len(found) and found["x"].notna().any():  # the page is about codecs with cells
-        printed = _printed(frames)
-        files |= {"ceilings.md": pages.ceilings_page(found, printed).encode(), "ceilings.csv": _csv(found),
-                  "ceilings.svg": plots.ceilings(tables.main_ceilings(found), printed)}
+        files |= pages.ceilings(found, _printed(frames))
     if len(search):
-        files |= {"readings_search.md": pages.readings_search_page(search).encode(),
-                  "readings_search.csv": _csv(search)}
+        files |= pages.readings_search(search)
     if _has_paper(frames):
-        pairs, paper, own = public_pairs(), tables.paper_boxes(frames), tables.own_boxes(frames)
-        files |= claims.files(frames, simulated) | readings.files(frames, search) | {
-            "boxes.md": pages.boxes_page(frames, pairs, simulated).encode(),
-            "boxes.svg": plots.boxes(pairs, paper, own),
-            "boxes.csv": _csv(pd.concat([pairs.assign(kind="public"), paper.assign(kind="paper"),
-                                         own.assign(kind="trained"), simulated.assign(kind="simulated")]))}
+        files |= claims.files(frames, simulated) | readings.files(frames, search)
+        files |= pages.boxes(frames, public_pairs(), simulated)
     return files
 
 
@@ -114,13 +109,12 @@ def index(frames: Frames, reports: Path, files: Mapping[str, bytes]) -> str:
                 if frames.files[name].records or frames.files[name].costs}
         studied = {name: about for name, about in OTHERS.items() if f"{name}.md" in files}
         return pages.index_page(Frames(used or frames.experiments, frames.files), (), studied)
-    found = ceilings(reports)
     name = "why" if "why" in frames.experiments else "fig1"
-    curves = (files.get(f"{name}.svg") or plots.files(frames, name)[f"{name}.svg"]) if len(frames.of(name)) else b""
-    answers = [*pages.ceilings_finding(found, _printed(frames))[:2],
+    curves = files.get(f"{name}.svg") or plots.files(frames, name).get(f"{name}.svg")
+    tables_of_paper = [e for e in frames.experiments.values() if e.id.startswith("table")]
+    answers = [*pages.ceilings_finding(ceilings(reports), _printed(frames)),
                pages.boxes_finding(public_pairs(), tables.paper_boxes(frames)),
-               pages.costs_finding(pd.concat([compare.against_paper(e, frames) for e in frames.experiments.values()
-                                              if e.id.startswith("table")])),
+               pages.costs_finding(pd.concat([compare.against_paper(e, frames) for e in tables_of_paper])),
                *([f"{frames.experiments[name].title}, trained here: {plots.caption(curves)}"] if curves else [])]
     return pages.index_page(frames, answers, OTHERS)
 
@@ -129,7 +123,7 @@ def public_pairs() -> pd.DataFrame:
     """Published results of one network with both kinds of boxes, metrics in 0..1."""
     pairs = pd.DataFrame(catalog.public_pairs())
     metrics = pairs.columns[pairs.columns.str.startswith("A")]
-    return pairs.assign(**{m: pairs[m].astype(float) / 100 for m in metrics})
+    return pairs.assign(**(pairs[metrics].astype(float) / 100))
 
 
 def ceilings(reports: Path) -> pd.DataFrame:
@@ -149,13 +143,9 @@ def _has_paper(frames: Frames) -> bool:
 
 def _printed(frames: Frames) -> pd.DataFrame:
     """The paper's heatmap baseline over the grid: x (pixels per cell), mean in 0..1."""
-    rows = {r.id: r.x for r in frames.experiments["fig1"].rows if r.series == "heatmap"}
-    said = frames.published[(frames.published["experiment"] == "fig1") & frames.published["row"].isin(rows)]
-    return said.assign(x=said["row"].map(rows)).rename(columns={"value": "mean"})[["x", "mean"]]
-
-
-def _csv(table: pd.DataFrame) -> bytes:
-    return table.to_csv(index=False, float_format="%.6g").encode()
+    said = [(row.x, value / 100) for row in frames.experiments["fig1"].rows if row.series == "heatmap"
+            for value in tables.printed(row).values()]
+    return pd.DataFrame(said, columns=["x", "mean"])
 
 
 def _current(path: Path, content: bytes) -> bool:

@@ -16,6 +16,8 @@ from typing import Literal
 
 from scipy.special import stdtrit
 
+QUANTILE, POWER = 0.975, 0.8
+"""Of Student's t for a two-sided interval of 95 %; the probability of finding a true difference."""
 Outcome = Literal["higher", "lower", "undecided", "one seed", "no seeds"]
 
 
@@ -33,13 +35,13 @@ class Difference:
     """Standard deviation of the paired differences."""
 
 
-def interval(values: Iterable[float], level: float = 0.95) -> tuple[float, float] | None:
-    """mean ± t((1 + level) / 2, n - 1) · s / √n over seeds; None for fewer than two values."""
+def interval(values: Iterable[float]) -> tuple[float, float] | None:
+    """The 95 % interval mean ± t(0.975, n - 1) · s / √n over seeds; None for fewer than two values."""
     found = list(values)
     if len(found) < 2:
         return None
-    half = t_quantile((1 + level) / 2, len(found) - 1) * stdev(found) / math.sqrt(len(found))
-    return fmean(found) - half, fmean(found) + half
+    half = stdtrit(len(found) - 1, QUANTILE) * stdev(found) / math.sqrt(len(found))
+    return float(fmean(found) - half), float(fmean(found) + half)
 
 
 def paired(a: Mapping[int, float], b: Mapping[int, float]) -> Difference:
@@ -47,8 +49,7 @@ def paired(a: Mapping[int, float], b: Mapping[int, float]) -> Difference:
 
     Only seeds of both count. Equal values of every seed (rows that share a run) are "undecided".
     """
-    seeds = sorted(set(a.keys()) & set(b.keys()))
-    gaps = [float(a[seed]) - float(b[seed]) for seed in seeds]
+    gaps = [float(a[seed]) - float(b[seed]) for seed in sorted(set(a.keys()) & set(b.keys()))]
     if len(gaps) < 2:
         return Difference(gaps[0] if gaps else math.nan, None, None, len(gaps), "one seed" if gaps else "no seeds")
     low, high = interval(gaps) or (math.nan, math.nan)
@@ -56,29 +57,15 @@ def paired(a: Mapping[int, float], b: Mapping[int, float]) -> Difference:
     return Difference(fmean(gaps), low, high, len(gaps), verdict, stdev(gaps))
 
 
-def seeds_needed(sd: float, smallest: float, level: float = 0.95, power: float = 0.8) -> int:
-    """How many paired seeds find a difference ``smallest`` with the given power.
+def seeds_needed(sd: float, smallest: float) -> int:
+    """How many paired seeds find a difference ``smallest`` > 0 with a power of 0.8.
 
-    Args:
-        sd: Standard deviation of the paired differences, in the unit of ``smallest``.
-        smallest: The difference to be found.
-        level: Of the two-sided interval.
-        power: Probability of finding a true difference of that size.
-
-    Returns:
-        The smallest n with (t((1 + level) / 2, n - 1) + t(power, n - 1)) · sd / √n <= smallest.
-
-    Raises:
-        ValueError: ``smallest`` is not positive.
+    ``sd`` is the standard deviation of the paired differences, in the unit of ``smallest``. The result is the smallest
+    n with (t(0.975, n - 1) + t(0.8, n - 1)) · sd / √n <= smallest.
     """
     if smallest <= 0:
         raise ValueError("the smallest difference must be positive")
     n = 2
-    while (t_quantile((1 + level) / 2, n - 1) + t_quantile(power, n - 1)) * sd / math.sqrt(n) > smallest:
+    while (stdtrit(n - 1, QUANTILE) + stdtrit(n - 1, POWER)) * sd / math.sqrt(n) > smallest:
         n += 1
     return n
-
-
-def t_quantile(p: float, df: float) -> float:
-    """The p-quantile of Student's t distribution with ``df`` degrees of freedom."""
-    return float(stdtrit(df, p))

@@ -6,26 +6,44 @@ Metrics are printed x 100; an interval over seeds reads "43.4 ± 0.9", one over 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import pandas as pd
 
 from flatpose.harness import compare, frame, stats
-from flatpose.harness.frame import Frames
-from flatpose.harness.spec import Experiment, Row
+from flatpose.harness.frame import Evidence, Frames, Setting
+from flatpose.harness.spec import Experiment, Published, Row, at_profile
 
 DASH = "–"
 QUANTITIES = {"params_m": "parameters (M)", "gflops": "GFLOPs"}
-BOXES = {"gt": "GT boxes", "det": "detector boxes"}
+TOOLS = {"hrnet_tool": ", HRNet's tool", "leaf": ", leaf modules"}
+
+
+def document(title: str, *sections: str) -> str:
+    """A page: its title and the sections that are not empty."""
+    return "\n\n".join(part.strip() for part in (f"# {title}", *sections) if part) + "\n"
+
+
+def folded(summary: str, body: str) -> str:
+    """A section that the reader opens; the attribute lets Python-Markdown render tables inside."""
+    return (f'<details markdown="1"><summary>{summary.replace("`", "")}</summary>\n\n'
+            f"{body}\n\n</details>")
 
 
 def markdown(table: pd.DataFrame) -> str:
-    """A pipe table; the first column is left-aligned, the others are too unless they hold numbers."""
+    """A pipe table; columns of numbers are right-aligned."""
+    if table.empty:
+        return "None."
     numeric = [table[c].str.match(r"[-+–]?[\d–]").all() for c in table]
     cells = table.apply(lambda column: column.str.replace("|", "\\|").str.replace("\n", " "))
     return str(cells.to_markdown(index=False, tablefmt="pipe", disable_numparse=True,
                                  colalign=["right" if right else "left" for right in numeric]))
+
+
+def csv(table: pd.DataFrame) -> bytes:
+    """The file beside a page that has every number."""
+    return table.to_csv(index=False, float_format="%.6g").encode()
 
 
 def number(value: float | None, decimals: int = 1, sign: str = "") -> str:
@@ -36,10 +54,8 @@ def number(value: float | None, decimals: int = 1, sign: str = "") -> str:
     return text if float(text) else f"{0:.{decimals}f}"
 
 
-def metric(line: Mapping[str, Any] | None) -> str:
+def metric(line: Mapping[str, Any]) -> str:
     """A line of :func:`flatpose.harness.frame.summary` with its interval."""
-    if line is None:
-        return DASH
     text = number(100 * line["mean"])
     if line["n"] > 1:
         text += f" ± {number(50 * (line['high'] - line['low']))}"
@@ -55,85 +71,102 @@ def difference(gap: stats.Difference) -> str:
     return f"{number(100 * gap.mean, sign='+')} ± {number(50 * (gap.high - gap.low))}"
 
 
-def grid(experiment: Experiment, results: pd.DataFrame, box: str) -> pd.DataFrame:
+def label(row: Row) -> str:
+    """A row's label, with its input size where its group is one."""
+    return f"{row.label}, {row.group.replace('x', '×')}" if row.group[:1].isdigit() else row.label
+
+
+def printed(row: Row) -> dict[str, float]:
+    """The metrics that the paper prints for a row, in points."""
+    return {str(name): value for name, value in row.published.metrics.items()} if row.published else {}
+
+
+def boxes(source: str) -> str:
+    """"gt" -> "GT boxes", "det:person.json" -> "detector boxes"."""
+    return "GT boxes" if source == "gt" else "detector boxes"
+
+
+def x_names(experiment: Experiment, profile: str) -> dict[float, str]:
+    """x -> the number, or where x is a stride the heatmap's height and width in cells at that profile ("64×48")."""
+    rows = sorted((r for r in experiment.rows if r.x is not None), key=lambda r: r.x or 0)
+    names = {row.x or 0.0: f"{row.x:g}" for row in rows}
+    for row in rows if experiment.figure and "stride" in experiment.figure.x_label else []:
+        run = at_profile(row.run, experiment.profiles[profile]) if profile in experiment.profiles else row.run
+        if run.codec.kind == "heatmap":
+            names[row.x or 0.0] = "×".join(str(side // run.codec.stride) for side in reversed(run.image_size))
+    return names
+
+
+def grid(evidence: Evidence, setting: Setting) -> pd.DataFrame:
     """Of a figure: x against series, with the codec ceiling of each series that has one of its own."""
-    assert experiment.figure is not None
-    means = frame.summary(results, experiment.figure.y_metric)
-    trained = means[(means["kind"] == "trained") & (means["box_source"] == box)].to_dict("records")
-    ceilings = means[means["kind"] == "ceiling"].to_dict("records") if experiment.figure.ceiling else []
-    size = results[["input_h", "input_w"]].iloc[0]
+    experiment, figure = evidence.experiment, evidence.experiment.figure
+    assert figure is not None
+    means = frame.summary(evidence.under(setting), figure.y_metric)
+    shown = means[(means["kind"] == "trained") & (means["box_source"] == "gt")
+                  | (means["kind"] == "ceiling") & figure.ceiling]
+    heading = figure.x_label.split(" (")[0].replace("-map stride", " map")
     lines = []
-    for x in sorted({row.x for row in experiment.rows if row.x is not None}):
-        name = f"{size.input_h / x:g}×{size.input_w / x:g}" if "stride" in experiment.figure.x_label else f"{x:g}"
-        line = {experiment.figure.x_label.split(" (")[0].replace("-map stride", " map"): name}
-        line |= {row.series: DASH for row in experiment.rows}
-        line |= {m["series"]: metric(m) for m in trained if m["x"] == x}
-        line |= {f"ceiling, {m['series']}": number(100 * m["mean"]) for m in ceilings if m["x"] == x}
+    for x, name in x_names(experiment, setting[0]).items():
+        line = {heading: name, **{row.series: DASH for row in experiment.rows}}
+        for mean in shown[shown["x"] == x].to_dict("records"):
+            if mean["kind"] == "trained":
+                line[mean["series"]] = metric(mean)
+            else:
+                line[f"ceiling, {mean['series']}"] = number(100 * mean["mean"])
         lines.append(line)
     made = pd.DataFrame(lines).fillna(DASH)
     level = made.filter(like="ceiling, ")  # codecs of one kind have the same ceiling, which is shown once
     return made.drop(columns=level.columns[level.T.duplicated()])
 
 
-def rows(experiment: Experiment, frames: Frames, settings: Sequence[tuple[str, str]], *, printed: bool = True
-         ) -> pd.DataFrame:
-    """One line per row: printed and measured metric, difference from the reference row, costs and verdict.
+def rows(evidence: Evidence, settings: list[Setting], against: pd.DataFrame | None = None) -> pd.DataFrame:
+    """One line per row: metric as printed and as measured, difference from the reference row, costs and verdict.
 
     Args:
-        experiment: Its rows are the lines; columns without any entry are left out.
-        frames: Holds its results and costs.
-        settings: (profile, data_id) to show, one per benchmark of the experiment.
-        printed: Also show what the paper prints and the counts of the paper-size networks.
+        evidence: Of the experiment whose rows are the lines; columns without any entry are left out.
+        settings: To show, one per benchmark of the experiment.
+        against: Of :func:`compare.against_paper`; None shows only what was measured.
     """
-    results = frames.of(experiment.id)
-    chosen = pd.concat([results.iloc[:0], *(frame.under(results, *s) for s in dict.fromkeys(settings))])
-    against = compare.against_paper(experiment, frames)
-    costs = frames.costs[frames.costs["experiment"] == experiment.id].set_index("row").to_dict("index")
+    experiment, chosen = evidence.experiment, evidence.under(*settings)
+    costs = evidence.costs.to_dict("index")
+    names = {row.id: frame.main_metric(experiment, row.run.data.task) for row in experiment.rows}
+    name = " or ".join(dict.fromkeys(names[row.id] for row in sorted(experiment.rows, key=lambda r: r.run.data.task)))
+    reference = next((r.label.split(" (")[0] for r in experiment.rows if r.id == experiment.reference), "")
     lines = []
     for row in experiment.rows:
-        name = frame.main_metric(experiment, row.run.data.task)
-        line: dict[str, str] = {"row": label(row)}
-        said, cost = row.published if printed else None, costs.get(row.id, {}) if printed else {}
-        line["printed"] = number(said.metrics.get(name)) if said else DASH  # type: ignore[call-overload]
         own = chosen[(chosen["row"] == row.id) & (chosen["kind"] == "trained")]
-        for mean in frame.summary(own, name).to_dict("records"):
-            line[f"measured, {_boxes(mean['box_source'])}"] = metric(mean)
-        if (own["status"] == "failed").any() and (own["status"] == "failed").all():
-            line["measured, GT boxes"] = "failed"
-        line["difference"] = _from_reference(experiment, chosen, row.id, name)
-        line["printed params (M)"] = number(said.params_m) if said else DASH
-        line["params (M)"] = number(cost.get("params_leaf_m" if said and said.params_by == "leaf" else "params_m"), 2)
-        line["printed GFLOPs"] = number(said.gflops) if said else DASH
-        by_tool = said is not None and said.gflops_by == "hrnet_tool"
-        line["GFLOPs, HRNet's tool"] = number(cost.get("gflops_hrnet_tool"), 2) if by_tool else DASH
-        line["GFLOPs"] = number(cost.get("gflops"), 2)
-        line["verdict"] = verdicts(against[against["row"] == row.id], name) if printed else DASH
+        measured = {boxes(m["box_source"]): metric(m) for m in frame.summary(own, names[row.id]).to_dict("records")}
+        failed = len(own) and (own["status"] == "failed").all()
+        said = row.published or Published(source="")
+        line = {"row": label(row),
+                f"printed {name}": number(printed(row).get(names[row.id])),
+                f"{name}, GT boxes": measured.get("GT boxes", "failed" if failed else DASH),
+                f"{name}, detector boxes": measured.get("detector boxes", DASH),
+                f"difference from {reference}": _from_reference(experiment, chosen, row.id, names[row.id])}
+        if against is not None:
+            line |= _costs(said, costs.get(row.id, {}))
+            line["verdict"] = verdicts(against[against["row"] == row.id], names[row.id])
         lines.append(line)
-    made = pd.DataFrame(lines).fillna(DASH)
-    order = [c for c in made if not c.startswith("measured")]
-    order[2:2] = [c for c in made if c.startswith("measured")]
-    return made[[c for c in order if c == "row" or (made[c] != DASH).any()]].rename(columns=_headings(experiment))
+    made = pd.DataFrame(lines)
+    made = made if against is not None else made.drop(columns=f"printed {name}")
+    return made.loc[:, (made != DASH).any()]
 
 
-def label(row: Row) -> str:
-    """A row's label, with its input size where its group is one."""
-    return f"{row.label}, {row.group.replace('x', '×')}" if row.group[:1].isdigit() else row.label
+def _costs(said: Published, counted: Mapping[str, Any]) -> dict[str, str]:
+    """Printed beside counted, each in the convention of the print, and GFLOPs also with every matrix product."""
+    params, by_tool = "params_leaf_m" if said.params_by == "leaf" else "params_m", said.gflops_by == "hrnet_tool"
+    return {"printed params (M)": number(said.params_m), "params (M)": number(counted.get(params), 2),
+            "printed GFLOPs": number(said.gflops),
+            "GFLOPs, HRNet's tool": number(counted.get("gflops_hrnet_tool"), 2) if by_tool else DASH,
+            "GFLOPs": number(counted.get("gflops"), 2)}
 
 
 def _from_reference(experiment: Experiment, results: pd.DataFrame, row: str, name: str) -> str:
-    """The row's paired difference, under its first box source."""
+    """The row's paired difference, with ground-truth boxes."""
     if experiment.reference is None or row == experiment.reference or name not in results:
         return DASH
     seeds = frame.by_seed(results[results["box_source"] == "gt"], name)
     return difference(stats.paired(seeds.get(row, {}), seeds.get(experiment.reference, {})))
-
-
-def _headings(experiment: Experiment) -> dict[str, str]:
-    tasks = sorted({row.run.data.task for row in experiment.rows})
-    name = " or ".join(dict.fromkeys(frame.main_metric(experiment, task) for task in tasks))
-    reference = next((r.label.split(" (")[0] for r in experiment.rows if r.id == experiment.reference), "")
-    return {"printed": f"printed {name}", "measured, GT boxes": f"{name}, GT boxes",
-            "measured, detector boxes": f"{name}, detector boxes", "difference": f"difference from {reference}"}
 
 
 def verdicts(found: pd.DataFrame, name: str) -> str:
@@ -142,11 +175,7 @@ def verdicts(found: pd.DataFrame, name: str) -> str:
     parts = [f"{QUANTITIES[c.quantity].split(' (')[0]}: {c.verdict}" for c in costs.itertuples()
              if c.verdict != compare.WITHIN] or [f"costs {compare.WITHIN}"] * bool(len(costs))
     metrics = found[(found["quantity"] == name) & found["measured"].notna()]
-    return "; ".join([*parts, *(f"{name}, {_boxes(m.box_source)}: {m.verdict}" for m in metrics.itertuples())]) or DASH
-
-
-def _boxes(source: str) -> str:
-    return BOXES[source.partition(":")[0]]
+    return "; ".join([*parts, *(f"{name}, {boxes(m.box_source)}: {m.verdict}" for m in metrics.itertuples())]) or DASH
 
 
 def built(found: pd.DataFrame) -> pd.DataFrame:
@@ -157,20 +186,19 @@ def built(found: pd.DataFrame) -> pd.DataFrame:
                          "verdict": shapes["verdict"]})
 
 
-def latency(timed: pd.DataFrame, experiment: Experiment) -> pd.DataFrame:
+def latency(evidence: Evidence) -> pd.DataFrame:
     """Time of a forward pass as a multiple of FlatPose-B's, timed in turn, by mode."""
-    labels = {row.id: label(row) for row in experiment.rows}
-    found = timed[timed["row"].isin(labels)]
-    mode = "batch " + found["batch"].astype(str) + found["compiled"].map({True: ", compiled", False: ", eager"})
-    made = found.assign(mode=mode).pivot(index="row", columns="mode", values="ratio_flatpose_b")
+    labels, timed = {row.id: label(row) for row in evidence.experiment.rows}, evidence.latencies
+    mode = "batch " + timed["batch"].astype(str) + timed["compiled"].map({True: ", compiled", False: ", eager"})
+    made = timed.assign(mode=mode).pivot(index="row", columns="mode", values="ratio_flatpose_b")
     made = made.reindex([r for r in labels if r in made.index]).map(lambda r: number(r, 2))
     return made.rename(index=labels).rename_axis(columns=None).reset_index()
 
 
-def checkpoints(results: pd.DataFrame, metric_name: str) -> pd.DataFrame:
+def checkpoints(evidence: Evidence) -> pd.DataFrame:
     """Evaluated files of weights, one line per file, data and box source."""
-    found = results[results["kind"] == "checkpoint"]
-    names = [m for m in (metric_name, "AP50", "AP75", "AR") if m in found and found[m].notna().any()]
+    found = evidence.results[evidence.results["kind"] == "checkpoint"]
+    names = [m for m in (evidence.experiment.metric, "AP50", "AP75", "AR") if m in found and found[m].notna().any()]
     made = pd.DataFrame({"row": found["label"], "weights": found["file"], "data": found["data"],
                          "boxes": found["box_source"].map(frame.box_name, na_action="ignore")})
     return made.assign(**{m: (100 * found[m]).map(number) for m in names}).fillna(DASH)
@@ -178,11 +206,9 @@ def checkpoints(results: pd.DataFrame, metric_name: str) -> pd.DataFrame:
 
 def paper_boxes(frames: Frames) -> pd.DataFrame:
     """Rows of Table 2 with a printed AP and AR: label, AP, AP50, AP75, AR (0..1), and whether it is FlatPose's."""
-    said = frames.published[frames.published["experiment"] == "table2"]
-    made = said.pivot(index="row", columns="metric", values="value").reindex(said["row"].unique()).dropna(
-        subset=["AP", "AR"])
-    names = {r.id: label(r) for r in frames.experiments["table2"].rows}
-    return made.assign(label=made.index.map(names), ours=made.index.str.startswith("flatpose")).reset_index(drop=True)
+    rows = [row for row in frames.experiments["table2"].rows if {"AP", "AR"} <= printed(row).keys()]
+    found = pd.DataFrame([printed(row) for row in rows])[["AP", "AP50", "AP75", "AR"]] / 100
+    return found.assign(label=[label(row) for row in rows], ours=[row.run.model.kind == "flatpose" for row in rows])
 
 
 def own_boxes(frames: Frames) -> pd.DataFrame:
@@ -200,7 +226,7 @@ def own_boxes(frames: Frames) -> pd.DataFrame:
     return wide.reindex(columns=columns).dropna().reset_index()
 
 
-def boxes(found: pd.DataFrame) -> pd.DataFrame:
+def box_effect(found: pd.DataFrame) -> pd.DataFrame:
     """AP and AR − AP with each kind of boxes, or as printed."""
     made = {"network": found["label"]}
     for box, name in {"_det": "detector boxes", "_gt": "GT boxes", "": "printed"}.items():
@@ -219,11 +245,15 @@ def main_ceilings(found: pd.DataFrame) -> pd.DataFrame:
     return first if len(first) else maps[(maps[["task", "input"]] == maps[["task", "input"]].iloc[0]).all(axis=1)]
 
 
+def at_every_x(found: pd.DataFrame) -> pd.DataFrame:
+    """Ceilings, where a codec without cells (x is NaN) has its one value at every x."""
+    level = found[found["x"].isna()].drop(columns="x")
+    return pd.concat([found.dropna(subset=["x"]), level.merge(found[["x"]].dropna().drop_duplicates(), how="cross")])
+
+
 def ceilings(found: pd.DataFrame) -> pd.DataFrame:
-    """Codec against what is varied; a codec without cells has one value everywhere."""
-    level = found[found["x"].isna()].drop(columns="x").merge(found[["x"]].dropna().drop_duplicates(), "cross")
-    wide = pd.concat([found.dropna(subset=["x"]), level]).pivot_table(
-        index="series", columns="x", values="mean", sort=False).sort_index(axis=1)
+    """Codec against what is varied."""
+    wide = at_every_x(found).pivot_table(index="series", columns="x", values="mean", sort=False).sort_index(axis=1)
     height, width = (int(n) for n in found["input"].iloc[0].split("×"))
     is_map = found["part"].iloc[0] == "map"
     wide.columns = [f"{height / x:g}×{width / x:g}" if is_map else f"{x:g}" for x in wide.columns]
@@ -241,15 +271,17 @@ def comparison(found: pd.DataFrame) -> list[tuple[str, pd.DataFrame]]:
 
 
 def _compared(lines: pd.DataFrame) -> pd.DataFrame:
-    scale, decimals = ([v if plain else w for plain in lines["convention"] != ""] for v, w in ((1, 100), (2, 1)))
-    shown = {name: [number(s * v, d, sign) for s, v, d in zip(scale, lines[name].astype(float), decimals, strict=True)]
-             for name, sign in (("reference", ""), ("measured", ""), ("difference", "+"), ("tolerance", ""))}
-    spread = [f" ± {100 * h:.1f} (n = {n})" if pd.notna(h) else f" [{100 * b[0]:.1f}, {100 * b[1]:.1f}]" if b else ""
-              for h, n, b in zip(lines["half_width"].astype(float), lines["n"], lines["bootstrap"], strict=True)]
-    what = "measured" if (lines["against"] == "paper").all() else "difference"  # whose interval it is
-    shown[what] = [m + s for m, s in zip(shown[what], spread, strict=True)]
-    shown["verdict"] = [f"{v} ({r})" if r else v for v, r in zip(lines["verdict"], lines["reason"], strict=True)]
-    tool = lines["convention"].map({"hrnet_tool": ", HRNet's tool", "leaf": ", leaf modules"}).fillna("")
-    return pd.DataFrame({"row": lines["label"], "quantity": lines["quantity"].replace(QUANTITIES) + tool, **shown})
-
-
+    table = []
+    for line in lines.to_dict("records"):
+        scale, decimals = (1, 2) if line["convention"] else (100, 1)
+        shown = {c: number(None if line[c] is None else scale * line[c], decimals, "+" if c == "difference" else "")
+                 for c in ("reference", "measured", "difference", "tolerance")}
+        what = "measured" if line["against"] == "paper" else "difference"  # whose interval it is
+        if pd.notna(line["half_width"]):
+            shown[what] += f" ± {100 * line['half_width']:.1f} (n = {line['n']})"
+        elif line["bootstrap"]:
+            shown[what] += " [{:.1f}, {:.1f}]".format(*(100 * end for end in line["bootstrap"]))
+        quantity = QUANTITIES.get(line["quantity"], line["quantity"]) + TOOLS.get(line["convention"], "")
+        verdict = f"{line['verdict']} ({line['reason']})" if line["reason"] else line["verdict"]
+        table.append({"row": line["label"], "quantity": quantity, **shown, "verdict": verdict})
+    return pd.DataFrame(table)
