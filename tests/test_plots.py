@@ -7,7 +7,6 @@ import re
 from itertools import combinations
 
 import pandas as pd
-import pytest
 from made_frames import frames, line
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure

@@ -200,12 +200,12 @@ def overview(root: Path, runs_dir: Path) -> list[dict[str, Any]]:
         return []
     frames, entries = frame.read(root, runs_dir, experiments=experiments), []
     for experiment in experiments:
-        found = frames.of(experiment.id)
+        found = frames.of(experiment.id).results
         trained = found[found["kind"] == "trained"]
         running = _running(frame.wanted(experiment), runs_dir)
         keys = sorted({*zip(trained["profile"], trained["data_id"], strict=True), *running}) or [("", "")]
         for profile, data_id in keys:
-            lines = frame.under(trained, profile, data_id)
+            lines = trained[(trained["profile"] == profile) & (trained["data_id"] == data_id)]
             entries.append(_entry(experiment, profile, data_id, lines, running[profile, data_id]))
     return entries
 
