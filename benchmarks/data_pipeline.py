@@ -26,7 +26,6 @@ from pathlib import Path
 import cv2
 import numpy as np
 import torch
-from flatpose.harness.runner import _keep_freed_memory as keep_freed_memory
 from torch.utils.data import DataLoader, default_collate
 
 from flatpose.codecs import HeatmapCodec
@@ -35,6 +34,7 @@ from flatpose.data import PoseData, load, transforms
 from flatpose.data.images import ImageCache, read_image
 from flatpose.data.instances import Person
 from flatpose.data.loader import IMAGENET_MEAN, IMAGENET_STD, Crops, EpochSampler, normalise
+from flatpose.harness.runner import _keep_freed_memory as keep_freed_memory
 from flatpose.io import write_text
 from flatpose.keypoints import KeypointSet
 
