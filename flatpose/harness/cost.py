@@ -40,15 +40,8 @@ def cost_rows(experiments: Sequence[Experiment], *, row: str | None = None, late
               runs_dir: Path = Path("runs"), reporter: Reporter = SILENT) -> list[dict[str, Any]]:
     """One entry per row, at the paper's scale whatever the profile: the fields of CostRow and what the paper prints.
 
-    Args:
-        experiments: Their rows are measured as the spec has them.
-        row: Only this row.
-        latency: Also measure time and memory here and now (minutes per row).
-        runs_dir: Where counts are kept.
-        reporter: Told about progress.
-
-    Raises:
-        SpecError: There is no such row.
+    With ``row`` only that one (SpecError when there is none); ``latency`` also measures time and memory here and now,
+    which takes minutes per row.
     """
     found = []
     for experiment in experiments:

@@ -26,17 +26,9 @@ def evaluate_checkpoint(experiment: Experiment, row: Row, profile: Profile | Non
                         data_root: Path | None, reporter: Reporter) -> tuple[Record, list[Path]]:
     """Evaluate a published file, a packed folder or a run's folder as the network of ``row``.
 
-    Args:
-        experiment: Its default profile says which embedded data to use without a data root.
-        row: Decides network, codec, input size, boxes, flip test and score rule.
-        profile: Scale of the network; None is the paper's, which published weights have.
-        checkpoint: The file or folder.
-        runs_dir: Gets the record, in a folder named by the file's hash.
-        data_root: Real data; None evaluates on embedded data.
-        reporter: Told about progress.
-
-    Returns:
-        The record, and the files written.
+    The network has the scale of ``profile``, or for None the paper's size, which published weights have. Without a data
+    root it is evaluated on the embedded data of the experiment's default profile. Returns the record and the files
+    that were written below ``runs_dir``.
 
     Raises:
         FlatPoseError: The file is damaged, unsafe or of another network, or data are missing or damaged.

@@ -79,11 +79,7 @@ def resolve_network(spec: str | None = None, system_name: str | None = None, *, 
 
 
 def locate(spec: str, profile: str | None = None, seed: int = 0) -> Path:
-    """The file or folder that ``spec`` names, or the folder of the finished run of ID/ROW, whatever its data.
-
-    Raises:
-        SpecError: There is no such run, or several data sets have one.
-    """
+    """The path ``spec``, or the folder of the finished run of ID/ROW; raises SpecError for none, or on several data."""
     from flatpose.checkpoints.described import RECORD, RUN_WEIGHTS
 
     name, _, last = spec.rpartition("/")
@@ -120,11 +116,7 @@ def untrained(experiment: str, row: str) -> Checkpoint:
 
 def predict_test_dev(folder: Path, data_root: Path, reporter: Reporter, any_list: bool
                      ) -> tuple[list[dict[str, Any]], Path]:
-    """COCO results of a finished run's network on test-dev's detected persons, and the list of test-dev's images.
-
-    Raises:
-        FlatPoseError: The run is not finished or not on COCO, or data are missing.
-    """
+    """COCO results of a finished run's network on test-dev's detected persons, and the list of test-dev's images."""
     from flatpose.checkpoints.described import load_checkpoint
     from flatpose.data.submit import image_ids
     from flatpose.testdev import load_test_dev, results_of

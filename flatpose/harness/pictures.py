@@ -24,11 +24,9 @@ FOLDER = "pictures"
 
 
 def draw(plan: Plan, runs_dir: Path, data_root: Path | None, reporter: Reporter) -> Path:
-    """Draw the finished runs of a plan's first seed; the picture's path. Its facts lie beside it as .json.
+    """Draw the finished runs of a plan's first seed; returns the picture's path. Its facts lie beside it as .json.
 
-    Raises:
-        SpecError: Rows ask for different data, or a network has nothing of the kind.
-        DataError: Weights are missing; the message names the command that makes them.
+    Raises SpecError where rows ask for different data, and DataError with the next command where weights are missing.
     """
     from flatpose.checkpoints.described import RUN_WEIGHTS
     from flatpose.data import load
@@ -91,9 +89,7 @@ def files(experiment: Experiment, reports: Path, runs_dir: Path) -> dict[str, by
     """A figure's files below reports/: ID.md, and where it has been drawn ID.png and data/ID.json.
 
     The latest drawing of the default profile on embedded data is published: other people's images are not ours to show.
-
-    Raises:
-        DataError: The committed picture is not the one of its facts, and runs/ has no such picture either.
+    Raises DataError where neither the committed picture nor one of runs/ is the picture of its facts.
     """
     committed = reports / "data" / f"{experiment.id}.json"
     places = [(path, path.with_suffix(".png")) for path in sorted((runs_dir / FOLDER / experiment.id).glob("*.json"))]

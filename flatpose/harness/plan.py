@@ -102,21 +102,18 @@ def default_jobs(due: int) -> int:
 def make_plan(experiment: Experiment, profile: Profile, runs_dir: Path, *, rows: Sequence[Row] = (),
               seeds: Sequence[int] | None = None, data_root: Path | None = None, rerun: Rerun = "missing",
               elsewhere: bool = False, reports: Path | None = None) -> Plan:
-    """The plan of ``run``.
+    """The plan of ``run``: ``rows`` (or all that the profile runs) times ``seeds`` (or the experiment's).
 
     Args:
-        experiment: What is planned.
-        profile: One of its profiles.
+        experiment: What is planned, at one of its profiles.
+        profile: That profile.
         runs_dir: Folder with the finished runs.
-        rows: Only these; all rows that the profile runs when empty.
-        seeds: The experiment's own for None.
+        rows: Raises SpecError for one that cannot exist at this profile.
+        seeds: None for the experiment's own.
         data_root: Folder with coco/ and the like, whose data replace generated ones.
         rerun: Which runs are due besides unfinished ones.
         elsewhere: The runs are made on other machines, so this one needs no GPU.
-        reports: Folder of the committed records, for which a run that starts again is marked.
-
-    Raises:
-        SpecError: A row cannot exist at this profile.
+        reports: Folder of the committed records; a run that is there without a folder in runs/ is marked.
     """
     configs: dict[RunConfig, list[str]] = {}
     for row in rows or [r for r in experiment.rows if r.id not in profile.left_out]:

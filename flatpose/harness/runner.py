@@ -142,20 +142,16 @@ def _measure(run: RunConfig, seed: int, data_root: Path | None, work_dir: Path, 
     _keep_freed_memory()
     if not rank():
         _drop_untrusted_checkpoints(work_dir, reporter)
+        root = find_root(data_root)
+        if root is not None and benchmarks.get(run.data.task).keypoint_set is None:
+            # The user's own keypoint set, which `pack` needs beside the weights.
+            write_bytes(work_dir / KEYPOINTS_FILE, (root / KEYPOINTS_FILE).read_bytes())
     share(None)  # no process reads a checkpoint before rank 0 has checked it
-    _keep_keypoints(run, data_root, work_dir)
     try:
         return execute(run, seed=seed, data_root=data_root, work_dir=work_dir, reporter=reporter)
     except CheckpointError as error:
         reporter.message(f"{error.what}; this run starts from the beginning")
     return execute(run, seed=seed, data_root=data_root, work_dir=work_dir, reporter=reporter)
-
-
-def _keep_keypoints(run: RunConfig, data_root: Path | None, work_dir: Path) -> None:
-    """Copy the user's own keypoint set from the data to the run, where ``pack`` finds it beside the weights."""
-    root = find_root(data_root)
-    if benchmarks.get(run.data.task).keypoint_set is None and root is not None and not rank():
-        write_bytes(work_dir / KEYPOINTS_FILE, (root / KEYPOINTS_FILE).read_bytes())
 
 
 def _drop_untrusted_checkpoints(work_dir: Path, reporter: Reporter) -> None:
@@ -224,11 +220,8 @@ def _disk_fails(error: Exception, work_dir: Path) -> bool:
 
 def _reason(error: Exception, work_dir: Path, data_root: Path | None) -> str:
     """One line for the record, without this machine's folders: records are published."""
-    text = text_of(error)
-    for folder, name in ((work_dir, "RUN"), (data_root, "DATA"), (Path.home(), "~")):
-        if folder is not None:
-            text = text.replace(str(folder), name)
-    return text.splitlines()[0][:300]
+    text = text_of(error).replace(str(work_dir), "RUN").replace(str(data_root or "DATA"), "DATA")
+    return text.replace(str(Path.home()), "~").splitlines()[0][:300]
 
 
 def text_of(error: Exception) -> str:

@@ -69,9 +69,7 @@ def parse_options(given: Sequence[str]) -> dict[str, Any]:
 def submit(plan: Plan, runs_dir: Path, data_root: Path | None, options: Mapping[str, Any]) -> dict[str, PlannedRun]:
     """Submit the due runs as one array; job id -> run. ``options`` are submitit's (``timeout_min``, ``gpus_per_node``).
 
-    Raises:
-        SpecError: submitit does not know a parameter.
-        RunError: submitit is missing, Slurm refuses the jobs, or the embedded data were not generated.
+    Raises SpecError for an unknown parameter, and RunError where submitit, Slurm or the embedded data are missing.
     """
     try:
         import submitit

@@ -43,7 +43,7 @@ def rank() -> int:
 
 
 def world() -> int:
-    """World size."""
+    """The number of those processes."""
     return int(os.environ.get("WORLD_SIZE", "1"))
 
 

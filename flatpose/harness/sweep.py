@@ -43,12 +43,7 @@ def run_plan(plan: Plan, runs_dir: Path, data_root: Path | None, display: Displa
     them come last: what the system kills for its memory must not keep the others from running. Of several processes
     (torchrun) rank 0 decides what starts.
 
-    Args:
-        plan: Its due runs are made.
-        runs_dir: Where records and checkpoints are kept.
-        data_root: Folder with coco/ and the like.
-        display: Told about progress.
-        jobs: Runs side by side, each in a process with one thread; with 1 they run in this process on all cores.
+    With several ``jobs`` each run has a process with one thread; with one job runs use all cores, in this process.
 
     Raises:
         RunError: Nothing more can be written. That is no failure of a run.
