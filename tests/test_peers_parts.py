@@ -232,6 +232,6 @@ def test_the_final_stage_starts_at_its_epoch():
     someone = Person(image_id=1, image_path=Path("drawn"), person_id=1, bbox_xywh=np.array([10.0, 10, 50, 80]),
                      keypoints=np.full((17, 2), 20.0), keypoints_visible=np.full(17, 2), area=1.0)
     crops = Crops([someone], COCO17, (64, 64), udp=False, augment=still, final=(5, mirror))
-    crops.cache.images[Path("drawn"), 1] = np.zeros((100, 100, 3), np.uint8)
+    crops.cache.images[Path("drawn")] = np.zeros((100, 100, 3), np.uint8)
     before, after = crops[(4, 0)]["keypoints"], crops[(5, 0)]["keypoints"]
     np.testing.assert_allclose(after[:, 0], 63 - before[:, 0], atol=1e-4)

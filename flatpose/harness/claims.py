@@ -37,7 +37,7 @@ KINDS = {"cost": "parameters and GFLOPs", "metric": "accuracy", "shape": "the ne
 
 @dataclass(frozen=True)
 class Verdict:
-    """Of a measurement also half its 95 % interval over the ``n`` seeds that all rows have, and its setting in words."""
+    """A verdict; of a measurement also half its 95 % interval over the ``n`` seeds of all rows, and its setting."""
 
     verdict: str
     value: float | None = None
