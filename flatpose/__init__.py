@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from flatpose.predict import Pose
 
-NUMERICS = 1
+NUMERICS = 2
 """Version of the numbers: raised by hand with every change of the core that moves a result. Records keep it, and
 tests/test_golden.py fails when results move and it does not."""
 
