@@ -15,8 +15,9 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from flatpose.codecs.base import Outputs
+from flatpose.codecs.heatmap import soft_argmax
 from flatpose.codecs.simcc import NAMES
-from flatpose.config import CodecConfig, LossConfig
+from flatpose.config import CodecConfig, HeatmapCodecConfig, LossConfig
 from flatpose.errors import SpecError
 from flatpose.keypoints import KeypointSet
 
@@ -44,7 +45,7 @@ def build_loss(loss: LossConfig, codec: CodecConfig, keypoints: KeypointSet) -> 
         fitting = next(kind for kind, (_, codec_kind) in LOSSES.items() if codec_kind == codec.kind)
         raise SpecError(f"loss {loss.kind!r} needs codec {wanted!r}, not {codec.kind!r}", where="loss.kind",
                         hint=f"use loss {fitting!r}")
-    return make(loss, keypoints)
+    return make(loss, codec, keypoints)
 
 
 def all_keypoints(targets: Outputs) -> tuple[Tensor]:
@@ -82,6 +83,19 @@ def simcc_kl(outputs: Outputs, targets: Outputs, *, beta: float = 1.0, target_so
 def coordinate_l1(outputs: Outputs, targets: Outputs) -> tuple[Tensor]:
     """|difference| of the coordinates (fractions of the input size) of keypoints with weight."""
     return (((outputs["coords"] - targets["coords"]).abs().sum(-1) * targets["weights"]).sum(),)
+
+
+def heatmap_and_coordinate(outputs: Outputs, targets: Outputs, *, temperature: float) -> tuple[Tensor, Tensor]:
+    """joints_mse, and |difference| of the soft-argmax as a share of the map (integral regression, Sun et al. 2018)."""
+    heatmap = outputs["heatmap"].float()
+    size = heatmap.new_tensor([heatmap.shape[-1], heatmap.shape[-2]])
+    difference = (soft_argmax(heatmap, temperature) - targets["centre"]).abs() / size
+    return *joints_mse(outputs, targets), (difference.sum(-1) * targets["weights"]).sum()
+
+
+def heatmap_and_coordinate_counts(targets: Outputs) -> tuple[Tensor, Tensor]:
+    """Every keypoint, and the coordinates of those with weight."""
+    return *all_keypoints(targets), *labelled_coordinates(targets)
 
 
 COARSE_HEATMAP_WEIGHT = 1e-4
@@ -168,22 +182,30 @@ def heatmap_oks(heatmap: Tensor, label: Tensor, weights: Tensor, sigmas: Sequenc
     return similar.sum(-1) / counted.sum(-1).clamp(min=1)
 
 
-def _kl(loss: LossConfig, keypoints: KeypointSet) -> Loss:
+def _kl(loss: LossConfig, codec: CodecConfig, keypoints: KeypointSet) -> Loss:
     return Loss(partial(simcc_kl, beta=loss.beta, target_softmax=loss.target_softmax,
                         summed_persons=loss.summed_persons), all_keypoints)
 
 
-def _two_stage(loss: LossConfig, keypoints: KeypointSet) -> Loss:
+def _two_stage(loss: LossConfig, codec: CodecConfig, keypoints: KeypointSet) -> Loss:
     return Loss(partial(two_stage_mse, sigmas=keypoints.sigmas, quality_weight=loss.quality_weight,
                         quality_start=loss.quality_start), two_stage_counts)
 
 
-LOSSES: dict[str, tuple[Callable[[LossConfig, KeypointSet], Loss], str]] = {
-    "mse": (lambda loss, keypoints: Loss(joints_mse, all_keypoints), "heatmap"),
+def _with_coordinate(loss: LossConfig, codec: CodecConfig, keypoints: KeypointSet) -> Loss:
+    assert isinstance(codec, HeatmapCodecConfig)
+    temperature = codec.temperature
+    return Loss(lambda outputs, targets: heatmap_and_coordinate(outputs, targets, temperature=temperature),
+                heatmap_and_coordinate_counts)
+
+
+LOSSES: dict[str, tuple[Callable[[LossConfig, CodecConfig, KeypointSet], Loss], str]] = {
+    "mse": (lambda *_: Loss(joints_mse, all_keypoints), "heatmap"),
+    "mse_coordinate": (_with_coordinate, "heatmap"),
     "kl": (_kl, "simcc"),
-    "l1": (lambda loss, keypoints: Loss(coordinate_l1, labelled_coordinates), "regression"),
-    "multi_mse": (lambda loss, keypoints: Loss(multi_level_mse, all_keypoints), "heatmap"),
-    "sar": (lambda loss, keypoints: Loss(spatial_aware, spatial_aware_counts), "sar"),
+    "l1": (lambda *_: Loss(coordinate_l1, labelled_coordinates), "regression"),
+    "multi_mse": (lambda *_: Loss(multi_level_mse, all_keypoints), "heatmap"),
+    "sar": (lambda *_: Loss(spatial_aware, spatial_aware_counts), "sar"),
     "two_stage_mse": (_two_stage, "heatmap"),
 }
 """Kind -> its builder and the kind of codec whose targets it needs."""

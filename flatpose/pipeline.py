@@ -12,10 +12,11 @@ from typing import Any
 import torch
 from accelerate import Accelerator
 from accelerate.utils import set_seed
+from safetensors.torch import load_file
 from torch import nn
 
 from flatpose.ceiling import ceiling
-from flatpose.codecs import build_codec
+from flatpose.codecs import Codec, build_codec
 from flatpose.complexity import measure
 from flatpose.config import AugmentConfig, RunConfig, TrainConfig
 from flatpose.data import PoseData, find_root, load
@@ -30,11 +31,22 @@ WEIGHTS = "weights.safetensors"
 CALIBRATION_CROPS, CALIBRATION_BATCH = 256, 64
 
 
-def execute(run: RunConfig, *, seed: int, data_root: Path | None, work_dir: Path, reporter: Reporter) -> dict[str, Any]:
+def execute(run: RunConfig, *, seed: int, data_root: Path | None, work_dir: Path, reporter: Reporter,
+            trained_weights: Path | None = None) -> dict[str, Any]:
     """Train (or go on training), evaluate and measure one run.
 
+    Args:
+        run: What to do.
+        seed: Of initialisation, data order and augmentation.
+        data_root: Folder of the data on disk.
+        work_dir: Holds the checkpoint, the log and the weights.
+        reporter: Told about progress.
+        trained_weights: ``weights.safetensors`` of a run with the same training (:func:`training_hash`), which is then
+            not repeated.
+
     Returns:
-        The record's "data", "train", "cost" and "results", and "start" when a file of start weights was read.
+        The record's "data", "train" (unless weights were given), "cost" and "results", and "start" when a file of start
+        weights was read.
 
     Raises:
         DataError: Data is missing or damaged.
@@ -54,23 +66,34 @@ def execute(run: RunConfig, *, seed: int, data_root: Path | None, work_dir: Path
     if start:
         recalibrate(model, Crops(data.train.persons[:CALIBRATION_CROPS], data.keypoint_set, run.image_size,
                                  udp=run.codec.udp))
+    if trained_weights is None:
+        trained = _train(run, seed, data, codec, model, accelerator, work_dir, reporter)
+        networks, facts = trained.networks, {"train": _train_facts(run.train, trained, accelerator, precision_reason)}
+        facts["train"] |= _batch_facts(run.train, len(data.train.persons), accelerator)
+    else:
+        model.load_state_dict(load_file(trained_weights))
+        networks, facts = {"raw" if run.train.ema_decay is None else "ema": model}, {}
+    if accelerator.is_main_process:
+        save_weights(work_dir / WEIGHTS, next(iter(networks.values())))
+    results = evaluate(run, data, codec, networks, accelerator, reporter)
+    if start:
+        facts["start"] = {"weights": start.name, "sha256": hashlib.sha256(start.read_bytes()).hexdigest()}
+    return {"data": _data_facts(data, run), "cost": {"params_m": cost.params_m, "gflops": cost.gflops},
+            "results": [*results, _ceiling(run, data)], **facts}
+
+
+def _train(run: RunConfig, seed: int, data: PoseData, codec: Codec, model: nn.Module, accelerator: Accelerator,
+           work_dir: Path, reporter: Reporter) -> Trained:
+    """The trained network and its average."""
     crops = Crops(data.train.persons, data.keypoint_set, run.image_size, udp=run.codec.udp, augment=run.augment,
                   seed=seed, final=_final_augment(run), by_image=run.data.by_image)
-    set_seed(seed)  # the counters above may have drawn random numbers
+    set_seed(seed)  # the counters before may have drawn random numbers
     loss = build_loss(run.loss, run.codec, data.keypoint_set)
     batch = _batch_facts(run.train, len(crops), accelerator)
     if batch["processes"] > 1 or batch["effective_batch"] != run.train.batch_size:
         reporter.message(_in_words(batch))
     judge = partial(main_metric, run=run, data=data, codec=codec, accelerator=accelerator, reporter=reporter)
-    trained = Trainer(run.train, crops, codec, loss, model, accelerator, work_dir, seed, reporter, judge).run()
-    if accelerator.is_main_process:
-        save_weights(work_dir / WEIGHTS, trained.best)
-    results = evaluate(run, data, codec, trained.networks, accelerator, reporter)
-    return {"data": _data_facts(data, run),
-            "train": {**batch, **_train_facts(run.train, trained, accelerator, precision_reason)},
-            "cost": {"params_m": cost.params_m, "gflops": cost.gflops}, "results": [*results, _ceiling(run, data)],
-            **({"start": {"weights": start.name, "sha256": hashlib.sha256(start.read_bytes()).hexdigest()}}
-               if start else {})}
+    return Trainer(run.train, crops, codec, loss, model, accelerator, work_dir, seed, reporter, judge).run()
 
 
 def _start_file(run: RunConfig, data_root: Path | None) -> Path | None:

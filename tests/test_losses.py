@@ -69,7 +69,7 @@ def outputs_of(kind, batch):
     """Random outputs of a network whose loss is of that kind, for K = 17."""
     maps = {"heatmap": torch.randn(batch, 17, 16, 12)}
     return {
-        "mse": maps, "multi_mse": {**maps, "heatmap_coarse": torch.randn(batch, 17, 8, 6)},
+        "mse": maps, "mse_coordinate": maps, "multi_mse": {**maps, "heatmap_coarse": torch.randn(batch, 17, 8, 6)},
         "kl": {"simcc_x": torch.randn(batch, 17, 96), "simcc_y": torch.randn(batch, 17, 128)},
         "l1": {"coords": torch.rand(batch, 17, 2)},
         "sar": {**maps, "logit": torch.rand(batch, 17, 16, 12), "keypoint": torch.rand(batch, 17, 2, 16, 12)},

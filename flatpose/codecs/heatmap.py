@@ -39,13 +39,14 @@ class HeatmapCodec(Codec):
         """Gaussians around each keypoint, not cut off at three sigma.
 
         As in HRNet and mmpose, the nearest cell is ``int(centre + 0.5)``, which truncates towards zero, and a keypoint
-        has weight 0 when the patch of three sigma around that cell lies outside the map.
+        has weight 0 when the patch of three sigma around that cell lies outside the map. ``centre`` (B, K, 2) is the
+        keypoint in cells, for losses on coordinates.
         """
         centre = keypoints / self.pixels_per_cell(keypoints)
         rows, columns = self._factors(centre)
         peak, radius = torch.trunc(centre + 0.5), 3 * self.config.sigma
         inside = overlaps((peak - radius).trunc(), (peak + radius + 1).trunc(), self.cells)
-        return {"heatmap": rows * columns, "weights": weights * inside}
+        return {"heatmap": rows * columns, "centre": centre, "weights": weights * inside}
 
     def _factors(self, centre: Tensor) -> tuple[Tensor, Tensor]:
         """Gaussians over the rows (B, K, h, 1) and over the columns (B, K, 1, w), whose product is the map."""
@@ -94,12 +95,7 @@ class HeatmapCodec(Codec):
 
     def expected_position(self, outputs: Outputs) -> Tensor:
         """Soft-argmax: mean cell under the softmax of the map over ``temperature``, in crop pixels (B, K, 2)."""
-        heatmap = self._enlarged(outputs)
-        height, width = heatmap.shape[-2:]
-        share = torch.softmax(heatmap.flatten(2) / self.config.temperature, dim=-1).view(heatmap.shape)
-        x = share.sum(-2) @ torch.arange(width, device=heatmap.device, dtype=heatmap.dtype)
-        y = share.sum(-1) @ torch.arange(height, device=heatmap.device, dtype=heatmap.dtype)
-        return self._pixels(torch.stack([x, y], dim=-1))
+        return self._pixels(soft_argmax(self._enlarged(outputs), self.config.temperature))
 
     def _enlarged(self, outputs: Outputs) -> Tensor:
         heatmap = outputs["heatmap"].float()
@@ -115,3 +111,12 @@ class HeatmapCodec(Codec):
     def flip(self, outputs: Outputs, flip_index: Tensor) -> Outputs:
         """Mirror the map back and move it by the mirror shift (right in plain geometry, not at all in UDP's)."""
         return {"heatmap": shifted(outputs["heatmap"].flip(-1)[:, flip_index], self.shift)}
+
+
+def soft_argmax(heatmap: Tensor, temperature: float) -> Tensor:
+    """Mean cell (B, K, 2), x first, under the softmax of maps (B, K, h, w) over ``temperature`` (Sun et al. 2018)."""
+    height, width = heatmap.shape[-2:]
+    share = torch.softmax(heatmap.flatten(2) / temperature, dim=-1).view(heatmap.shape)
+    x = share.sum(-2) @ torch.arange(width, device=heatmap.device, dtype=heatmap.dtype)
+    y = share.sum(-1) @ torch.arange(height, device=heatmap.device, dtype=heatmap.dtype)
+    return torch.stack([x, y], dim=-1)

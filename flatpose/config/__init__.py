@@ -35,6 +35,7 @@ from flatpose.config.run import (
     from_dict,
     spec_hash,
     to_dict,
+    training_hash,
 )
 
 __all__ = [
@@ -43,4 +44,5 @@ __all__ = [
     "HeatmapCodecConfig", "LossConfig", "ModelConfig", "RTMPoseConfig", "RegressionCodecConfig", "RunConfig",
     "SARCodecConfig", "SARConfig", "SHaRPoseConfig", "SRPoseConfig", "SimCCCodecConfig", "SimCCConfig",
     "TokenPoseConfig", "TrainConfig", "ViTPoseConfig", "from_dict", "spec_hash", "to_dict",
+    "training_hash",
 ]

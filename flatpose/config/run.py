@@ -128,8 +128,9 @@ class EvalConfig:
 class LossConfig:
     """Training loss; which one fits which codec is checked when the model is built."""
 
-    kind: Literal["mse", "kl", "l1", "multi_mse", "sar", "two_stage_mse"] = "mse"
-    """"multi_mse": heatmaps at several resolutions (SRPose); "sar": SAR's spatial-aware loss; "two_stage_mse":
+    kind: Literal["mse", "mse_coordinate", "kl", "l1", "multi_mse", "sar", "two_stage_mse"] = "mse"
+    """"mse_coordinate": heatmaps, and the coordinates that a soft-argmax reads from them (integral regression);
+    "multi_mse": heatmaps at several resolutions (SRPose); "sar": SAR's spatial-aware loss; "two_stage_mse":
     SHaRPose's coarse and fine heatmap and predicted quality."""
     beta: PositiveFloat = 1.0
     """For "kl": factor on the logits before log-softmax (10 in RTMPose)."""
@@ -182,6 +183,21 @@ def spec_hash(run: RunConfig) -> str:
     """
     canonical = json.dumps(_without_defaults(run), sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(canonical.encode()).hexdigest()[:12]
+
+
+READ_OUT = ("decode", "dark_kernel", "temperature", "upsample", "flip_shift", "score", "score_threshold")
+"""Fields of codecs that act on trained networks only."""
+
+
+def training_hash(run: RunConfig) -> str:
+    """Identity of what is trained: runs that differ in evaluation and decoding alone have the same.
+
+    With loss "mse_coordinate" the temperature is part of the training, so such a run shares with none.
+    """
+    if run.loss.kind == "mse_coordinate":
+        return spec_hash(run)
+    kept = {f.name: getattr(run.codec, f.name) for f in dataclasses.fields(run.codec) if f.name not in READ_OUT}
+    return spec_hash(dataclasses.replace(run, codec=type(run.codec)(**kept), eval=EvalConfig()))
 
 
 def _without_defaults(value: Any) -> Any:

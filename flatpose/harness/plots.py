@@ -204,6 +204,9 @@ def _best(evidence: Evidence, metric: str, kind: str = "trained") -> tuple[pd.Da
     rows = evidence.under(*evidence.best[:1])
     rows = rows[(rows["kind"] == kind) & (rows["status"] == "done")]
     rows = rows[rows["box_source"] == rows["box_source"].max()]  # "gt" sorts after "det:…"
+    figure = evidence.experiment.figure
+    if figure is not None and figure.curves:
+        rows = rows[rows["series"].isin(figure.curves)]
     return rows, frame.summary(rows, metric).merge(rows.drop_duplicates("row")[["row", "gflops"]], on="row")
 
 

@@ -48,7 +48,10 @@ class Data(Part):
 
 
 class Training(Part):
-    """How a run was trained. ``seconds`` and ``images_per_s`` exclude evaluation; ``ema_decay`` is that at the end."""
+    """How a run was trained. ``seconds`` and ``images_per_s`` exclude evaluation; ``ema_decay`` is that at the end.
+
+    ``shared_with`` is the run that was trained where this one, which differs in decoding alone, took over its weights.
+    """
 
     epochs: int
     steps: int
@@ -68,6 +71,7 @@ class Training(Part):
     peak_memory_mb: float
     best_epoch: Optional[int] = None
     best_metric: Optional[float] = None
+    shared_with: Optional[str] = None
 
 
 class Counts(Part):

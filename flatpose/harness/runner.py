@@ -18,7 +18,7 @@ from pydantic import ValidationError
 
 import flatpose
 from flatpose import benchmarks
-from flatpose.config import RunConfig, spec_hash, to_dict
+from flatpose.config import RunConfig, from_dict, spec_hash, to_dict, training_hash
 from flatpose.data import KEYPOINTS_FILE, find_root, identity
 from flatpose.errors import AllRanksError, CheckpointError, DataError, FlatPoseError, RunError
 from flatpose.harness import provenance
@@ -106,7 +106,7 @@ def _recorded(planned: PlannedRun, work_dir: Path, data_root: Path | None, repor
     """
     started, clock = provenance.now(), time.monotonic()
     try:
-        measured = _measure(planned.run, planned.seed, data_root, work_dir, reporter)
+        measured = _measure(planned, data_root, work_dir, reporter)
         return make_record(planned.run, planned.seed, work_dir.name, started, clock, **measured)
     except Exception as error:
         if world() > 1 and not isinstance(error, AllRanksError | ValidationError):
@@ -135,10 +135,11 @@ def make_record(run: RunConfig, seed: int | None, data_id: str, started: str, cl
         **measured, "provenance": provenance.describe(started, time.monotonic() - clock)})
 
 
-def _measure(run: RunConfig, seed: int, data_root: Path | None, work_dir: Path, reporter: Reporter) -> dict[str, Any]:
+def _measure(planned: PlannedRun, data_root: Path | None, work_dir: Path, reporter: Reporter) -> dict[str, Any]:
     """Train and evaluate one run in ``work_dir``, resuming what is there; the measured part of its record."""
-    from flatpose.pipeline import execute
+    from flatpose.pipeline import WEIGHTS, execute
 
+    run, seed = planned.run, planned.seed
     _keep_freed_memory()
     if not rank():
         _drop_untrusted_checkpoints(work_dir, reporter)
@@ -147,11 +148,27 @@ def _measure(run: RunConfig, seed: int, data_root: Path | None, work_dir: Path, 
             # The user's own keypoint set, which `pack` needs beside the weights.
             write_bytes(work_dir / KEYPOINTS_FILE, (root / KEYPOINTS_FILE).read_bytes())
     share(None)  # no process reads a checkpoint before rank 0 has checked it
+    twin = share(None if planned.status in ("done", "stale") else _twin(run, work_dir, WEIGHTS))
+    if twin is not None:
+        measured = execute(run, seed=seed, data_root=data_root, work_dir=work_dir, reporter=reporter,
+                           trained_weights=work_dir.parents[2] / twin.run_id / WEIGHTS)
+        return {**measured, "train": {**twin.to_json()["train"], "shared_with": twin.run_id}}
     try:
         return execute(run, seed=seed, data_root=data_root, work_dir=work_dir, reporter=reporter)
     except CheckpointError as error:
         reporter.message(f"{error.what}; this run starts from the beginning")
     return execute(run, seed=seed, data_root=data_root, work_dir=work_dir, reporter=reporter)
+
+
+def _twin(run: RunConfig, work_dir: Path, weights: str) -> Record | None:
+    """The record of a finished run with the same training, seed and data, whose weights are there; else None."""
+    wanted = training_hash(run)
+    for path in sorted(work_dir.parents[2].glob(f"*/{work_dir.parent.name}/{work_dir.name}/{weights}")):
+        record = RunDir(path.parent).record()
+        if (record is not None and record.status == "done" and not record.stale and record.profile == run.profile
+                and training_hash(from_dict(record.spec)) == wanted):
+            return record
+    return None
 
 
 def _drop_untrusted_checkpoints(work_dir: Path, reporter: Reporter) -> None:

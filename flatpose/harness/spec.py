@@ -129,9 +129,13 @@ class Profile:
 
 @config
 class Figure:
-    """A plot with one curve per ``Row.series`` over ``Row.x``."""
+    """A plot with one curve per ``Row.series`` over ``Row.x``.
+
+    ``curves`` names the series to draw, where a table of many is to be told by a few; empty for all.
+    """
 
     x_label: str
+    curves: tuple[str, ...] = ()
     y_metric: Metric = "AP"
     x_log2: bool = False
     ceiling: bool = False

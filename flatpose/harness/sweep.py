@@ -18,7 +18,7 @@ from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any, cast
 
-from flatpose.config import DataConfig
+from flatpose.config import DataConfig, training_hash
 from flatpose.data import load
 from flatpose.errors import DataError, RunError
 from flatpose.harness import provenance
@@ -185,8 +185,7 @@ class _Sweep:
         waiting, active = deque(range(len(self.due))), dict[Connection, _Job]()
         try:
             while waiting or active:
-                while waiting and len(active) < jobs:
-                    number = waiting.popleft()
+                while len(active) < jobs and (number := self._next(waiting, active)) is not None:
                     if not self._blocked(number):
                         pipe, job = self._start(number)
                         active[pipe] = job
@@ -202,6 +201,15 @@ class _Sweep:
             _stop(active)
             raise
         return [self.outcomes[number] for number in sorted(self.outcomes)]
+
+    def _next(self, waiting: deque[int], active: Mapping[Connection, _Job]) -> int | None:
+        """Take the first run whose training is not under way in another run, whose weights it will then use."""
+        under_way = {(training_hash(self.due[j.number].run), self.due[j.number].seed) for j in active.values()}
+        free = (n for n in waiting if (training_hash(self.due[n].run), self.due[n].seed) not in under_way)
+        number = next(free, None)
+        if number is not None:
+            waiting.remove(number)
+        return number
 
     def _title(self, number: int) -> str:
         return f"[{number + 1}/{len(self.due)}] {self.due[number].title}"

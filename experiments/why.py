@@ -1,0 +1,103 @@
+"""Why the heatmap of Fig. 1 collapses: the paradigm, the number of bins, or how the answer is read?
+
+Source: none in the paper, whose section 1 takes Fig. 1(b) for a property of heatmaps. Command: ``make why``. Each grid
+of Fig. 1 is trained with a heatmap and with coordinate classification at several numbers of bins, and each network is
+read in several ways; methods that differ in the read-out alone share one training. Cost: 32 trainings of one to two
+minutes of a core for each seed (quick).
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from experiments.fig1 import EXPERIMENT as FIG1
+from experiments.fig1 import STRIDES
+from experiments.recipes import COCO_MINI, KL, PROFILES, coco_run
+from flatpose.config import (
+    BaselineConfig,
+    CodecConfig,
+    HeatmapCodecConfig,
+    LossConfig,
+    RegressionCodecConfig,
+    RunConfig,
+    SimCCCodecConfig,
+)
+from flatpose.harness.spec import Experiment, Figure, Row
+
+HEATMAP, CLASSES, COORDINATES = "Heatmap", "Coordinate classification", "Regression"
+MSE, BOTH, L1 = LossConfig(kind="mse"), LossConfig(kind="mse_coordinate"), LossConfig(kind="l1")
+FIG1_RUNS = {row.id: row.run for row in FIG1.rows}
+
+
+def _heatmap(stride: int, codec: CodecConfig, loss: LossConfig = MSE) -> RunConfig:
+    return coco_run(model=BaselineConfig(num_deconvs=STRIDES[stride]), codec=codec, loss=loss)
+
+
+def _simcc(stride: int, codec: CodecConfig) -> RunConfig:
+    return coco_run(model=BaselineConfig(num_deconvs=STRIDES[stride], head="simcc"), codec=codec, loss=KL)
+
+
+def _unrounded(stride: int, **read_out: object) -> HeatmapCodecConfig:
+    return replace(HeatmapCodecConfig(stride=stride, encode="exact"), **read_out)  # type: ignore[arg-type]
+
+
+def _per_cell(stride: int, bins: int, **read_out: object) -> SimCCCodecConfig:
+    """So many bins in each cell of the map, and a label of one bin's width."""
+    return replace(SimCCCodecConfig(split_ratio=bins / stride, sigma=1.0), **read_out)  # type: ignore[arg-type]
+
+
+def _methods(stride: int) -> dict[str, tuple[str, str, RunConfig]]:
+    """Id -> group, label and run of every method on the grid of that stride."""
+    published = FIG1_RUNS[f"simcc_s{stride}"]
+    methods = {
+        "hrnet": (HEATMAP, "as in HRNet: rounded, quarter step", FIG1_RUNS[f"heatmap_s{stride}"]),
+        "quarter": (HEATMAP, "unrounded, quarter step", _heatmap(stride, _unrounded(stride))),
+        "dark": (HEATMAP, "unrounded, DARK", _heatmap(stride, _unrounded(stride, decode="dark"))),
+        "enlarged": (HEATMAP, "unrounded, enlarged to 64×48, quarter step",
+                     _heatmap(stride, _unrounded(stride, upsample=stride // 4))),
+        "expectation": (HEATMAP, "unrounded, expectation", _heatmap(stride, _unrounded(stride, decode="expectation"))),
+        "integral": (HEATMAP, "with a coordinate loss, expectation",
+                     _heatmap(stride, _unrounded(stride, decode="expectation"), BOTH)),
+    }
+    for bins in (1, 2, 4):
+        for decode in ("argmax", "expectation"):
+            label = f"{bins} bin{'s' if bins > 1 else ''} per cell, {decode}"
+            methods[f"bins{bins}_{decode}"] = (CLASSES, label, _simcc(stride, _per_cell(stride, bins, decode=decode)))
+    methods["published"] = (CLASSES, "2 bins per pixel, argmax (as published)", published)
+    methods["published_expectation"] = (CLASSES, "2 bins per pixel, expectation",
+                                        replace(published, codec=replace(published.codec, decode="expectation")))
+    regression = BaselineConfig(num_deconvs=STRIDES[stride], head="regression")
+    methods["regression"] = (COORDINATES, "regression",
+                             coco_run(model=regression, codec=RegressionCodecConfig(), loss=L1))
+    return methods
+
+
+SHOWN = ("hrnet", "expectation", "integral", "bins1_argmax", "bins1_expectation", "published")
+"""Methods that the plot shows; the table has all."""
+
+
+def _series(group: str, label: str) -> str:
+    """Name of a method in tables and plots."""
+    return {HEATMAP: f"heatmap, {label}", CLASSES: f"SimCC, {label}"}.get(group, label)
+
+
+EXPERIMENT = Experiment(
+    id="why",
+    title="Paradigm, number of bins, or read-out",
+    source="none: our own experiment on the motivation of section 1",
+    question="Does the heatmap collapse because it is a heatmap, because its bins are coarse, or because of how it is "
+             "read?",
+    rows=tuple(Row(id=f"{name}_s{stride}", label=f"{group}: {label}, stride {stride}", run=run, group=group,
+                   series=_series(group, label), x=stride)
+               for stride in STRIDES for name, (group, label, run) in _methods(stride).items()),
+    profiles={**PROFILES, COCO_MINI.name: COCO_MINI},
+    figure=Figure(x_label="feature-map stride (pixels per cell)", x_log2=True, ceiling=True,
+                  curves=tuple(_series(*_methods(32)[name][:2]) for name in SHOWN)),
+    seeds=(0, 1, 2),
+    notes=(
+        "All methods have the same backbone, grid, budget and data; a method that differs from another in its read-out "
+        "alone is the same trained network, read in another way.",
+        "With bins as coarse as the cells of a heatmap, an argmax cannot answer more finely than the bins: the codec "
+        "ceilings beside the results say how much of a loss is quantisation.",
+    ),
+)
