@@ -78,7 +78,7 @@ def execute(run: Any, *, seed: int, data_root: Path | None, work_dir: Path, repo
 def install() -> None:
     """Put the stand-in where the runner imports it, without loading torch."""
     module = types.ModuleType("flatpose.pipeline")
-    module.execute = execute
+    module.execute, module.WEIGHTS = execute, "weights.safetensors"
     sys.modules["flatpose.pipeline"] = module
 
 
@@ -109,7 +109,7 @@ class Cli:
         for name in ("FLATPOSE_RUNS", "FLATPOSE_DATA", "FAKE"):
             monkeypatch.delenv(name, raising=False)
         module = types.ModuleType("flatpose.pipeline")
-        module.execute = execute
+        module.execute, module.WEIGHTS = execute, "weights.safetensors"
         monkeypatch.setitem(sys.modules, "flatpose.pipeline", module)
 
     def write(self, name: str, text: str) -> str:
