@@ -128,7 +128,7 @@ def test_images(cli):
     """Met in training: the run is blocked, the image is named, nothing is recorded."""
     path = cli.root / "picture.jpg"
     module = types.ModuleType("flatpose.pipeline")
-    module.execute = lambda run, **_: read_image(path)
+    module.WEIGHTS, module.execute = "weights", lambda run, **_: read_image(path)
     cli.monkeypatch.setitem(sys.modules, "flatpose.pipeline", module)
     for label, content in pictures():
         answer = run(cli, path, content)
