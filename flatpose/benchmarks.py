@@ -110,14 +110,18 @@ class Benchmark:
                 **rule: Any) -> dict[str, Any]:
         """One result as a record stores it: score_rule, images, predictions (after suppression), metrics, bootstrap.
 
+        The metrics are those of :meth:`score` and, for files of COCO's form, of :func:`flatpose.metrics.closeness`.
+
         ``predictions`` are :class:`flatpose.metrics.Predictions` in image pixels; only images of ``image_ids`` count.
         ``rule`` holds rescore, score_threshold, nms and nms_threshold of :func:`flatpose.metrics.to_results`.
         """
-        from flatpose.metrics import to_results
+        from flatpose.metrics import closeness, to_results
 
-        results, said = to_results(predictions, sigmas=np.array(keypoint_set.sigmas), **rule)
-        return {"score_rule": said, "images": len(image_ids), "predictions": len(results),
-                **self._evaluate(annotation_file, results, keypoint_set, image_ids)}
+        sigmas = np.array(keypoint_set.sigmas)
+        results, said = to_results(predictions, sigmas=sigmas, **rule)
+        measured = self._evaluate(annotation_file, results, keypoint_set, image_ids)
+        measured["metrics"] |= closeness(self.truth(annotation_file, keypoint_set), results, sigmas, image_ids)
+        return {"score_rule": said, "images": len(image_ids), "predictions": len(results), **measured}
 
     def score(self, annotations: Path, predictions: Path, reporter: Reporter = SILENT) -> dict[str, float]:
         """The benchmark's numbers, in 0..1, of a results file; nothing is rescored or suppressed.

@@ -19,6 +19,8 @@ DASH = "–"
 MOST_COLUMNS = 5
 """Series that a table of a figure has as columns; more become its lines."""
 QUANTITIES = {"params_m": "parameters (M)", "gflops": "GFLOPs"}
+CLOSENESS = ("mean_OKS", "PCK@0.1")
+"""Shown beside AP (flatpose.metrics.closeness)."""
 TOOLS = {"hrnet_tool": ", HRNet's tool", "leaf": ", leaf modules"}
 
 
@@ -163,7 +165,8 @@ def rows(evidence: Evidence, settings: list[Setting], against: pd.DataFrame | No
                 f"printed {name}": number(printed(row).get(names[row.id])),
                 f"{name}, GT boxes": measured.get("GT boxes", "failed" if failed else DASH),
                 f"{name}, detector boxes": measured.get("detector boxes", DASH),
-                f"difference from {reference}": _from_reference(experiment, chosen, row.id, names[row.id])}
+                f"difference from {reference}": _from_reference(experiment, chosen, row.id, names[row.id]),
+                **{name.replace("_", " "): _mean(own, name) for name in CLOSENESS}}
         if against is not None:
             line |= _costs(said, costs.get(row.id, {}))
             line["verdict"] = verdicts(against[against["row"] == row.id], names[row.id])
@@ -171,6 +174,12 @@ def rows(evidence: Evidence, settings: list[Setting], against: pd.DataFrame | No
     made = pd.DataFrame(lines)
     made = made if against is not None else made.drop(columns=f"printed {name}")
     return made.loc[:, (made != DASH).any()]
+
+
+def _mean(results: pd.DataFrame, name: str) -> str:
+    """The mean over seeds with ground-truth boxes."""
+    found = frame.summary(results[results["box_source"] == "gt"], name)
+    return number(100 * found["mean"].iloc[0]) if len(found) else DASH
 
 
 def _costs(said: Published, counted: Mapping[str, Any]) -> dict[str, str]:
