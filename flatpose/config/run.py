@@ -179,8 +179,9 @@ def spec_hash(run: RunConfig) -> str:
     """Identity of a run: the first 12 hex digits of SHA-256 over its canonical JSON.
 
     Fields at their default are left out, so that a new field does not invalidate existing records. (A changed default
-    moves results: ``flatpose.NUMERICS``.)
+    moves results: ``flatpose.NUMERICS``.) ``eval_every`` is left out too: it draws a curve and moves no result.
     """
+    run = dataclasses.replace(run, train=dataclasses.replace(run.train, eval_every=None))
     canonical = json.dumps(_without_defaults(run), sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(canonical.encode()).hexdigest()[:12]
 
