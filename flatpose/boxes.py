@@ -39,6 +39,8 @@ class BoxFile:
         try:
             images = _images(content)
             self.names = {_normal(image["file_name"]): key for key, image in images.items()}
+            if len(self.names) < len(images):
+                raise ValueError("two images have the same file_name")
             self.sizes = {key: (int(i["width"]), int(i["height"])) for key, i in images.items() if "width" in i}
             self.boxes: dict[Any, list[tuple[Array, float]]] = {key: [] for key in images}
             for key, box, score in _entries(content, path):
@@ -47,6 +49,8 @@ class BoxFile:
                     raise ValueError(f"a box is four numbers, not {box!r}")
                 if not self.detections and key not in self.boxes:
                     raise ValueError(f"image_id {key!r} is not among the images")
+                if self.detections and isinstance(key, str):
+                    self.names[key] = key
                 kept = self.boxes.setdefault(key, [])
                 if score >= least and (values[2:] > 0).all():
                     kept.append((values, score))
@@ -82,14 +86,15 @@ class BoxFile:
     def _find(self, path: PurePosixPath) -> Any:
         """The picture's key in ``boxes``; None when the file does not know it."""
         number = number_of(path.stem)
-        if not self.names:
-            return next((key for key in (path.name, path.stem, number) if key in self.boxes), None)
+        if self.detections and number in self.boxes:
+            return number
         for depth in range(len(path.parts)):
             tail = "/".join(path.parts[depth:])
             if tail in self.names:
                 return self.names[tail]
         names = [(PurePosixPath(name), key) for name, key in self.names.items()]
         same = [key for name, key in names if name.name == path.name] or [
+            key for name, key in names if self.detections and name.name == path.stem] or [
             key for name, key in names if number is not None and number_of(name.stem) == number]
         if len(same) > 1:
             raise DataError(f"{len(same)} images of this file are named {path.name!r}", where=str(self.path),
@@ -111,7 +116,7 @@ def _normal(name: Any) -> str:
 def _key(value: Any) -> Any:
     """An image id as an int where it is one (139, 139.0 or "139"), else a name."""
     number = id_or_none(value)
-    return value if number is None else number
+    return (_normal(value) if isinstance(value, str) else value) if number is None else number
 
 
 def _images(content: Any) -> dict[Any, dict[str, Any]]:
@@ -119,7 +124,10 @@ def _images(content: Any) -> dict[Any, dict[str, Any]]:
     if isinstance(content, list):
         return {}
     if "annotations" in content:
-        return {_key(image["id"]): image for image in content["images"]}
+        images = {_key(image["id"]): image for image in content["images"]}
+        if len(images) < len(content["images"]):
+            raise ValueError("two images have the same id")
+        return images
     return {_normal(name): {"file_name": name} for name in content}
 
 
@@ -132,7 +140,7 @@ def _entries(content: Any, path: Path) -> Iterator[tuple[Any, Any, float]]:
     person = _person_category(content, entries, path)
     for entry in entries:
         if _key(entry.get("category_id", person)) == person and not entry.get("iscrowd"):
-            key = _key(entry["image_id"]) if "image_id" in entry else entry["file_name"]
+            key = _key(entry["image_id"]) if "image_id" in entry else _normal(entry["file_name"])
             yield key, entry["bbox"], float(entry.get("score", 1.0))
 
 

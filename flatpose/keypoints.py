@@ -50,9 +50,10 @@ class KeypointSet:
 
     @cached_property
     def unpaired(self) -> tuple[str, ...]:
-        """Keypoints named for one side ("left_paw", "paw_l") whose partner exists but is in none of the flip pairs."""
-        paired = {i for pair in self.flip_pairs for i in pair}
-        return tuple(name for i, name in enumerate(self.names) if i not in paired and _other_side(name) in self.names)
+        """Keypoints named for one side ("left_paw", "paw_l") whose partner exists but is not their mirror image."""
+        partners = [_other_sides(name) & set(self.names) for name in self.names]
+        return tuple(name for name, mirror, found in zip(self.names, self.flip_index, partners, strict=True)
+                     if found and self.names[mirror] not in found)
 
     @property
     def can_flip(self) -> bool:
@@ -65,15 +66,14 @@ class KeypointSet:
         return tuple(i for i in range(len(self)) if i not in self.upper_body)
 
 
-def _other_side(name: str) -> str | None:
-    """The name with its first word for a side replaced by the opposite: left_paw, leftPaw, paw_l, L_paw."""
-    found = re.search(r"(?<![A-Za-z])(left|right|[lr])(?![a-z])|(Left|Right|LEFT|RIGHT|[LR])(?![a-z])", name)
-    if found is None:
-        return None
-    word = found[0]
-    other = OPPOSITE[word.lower()]
-    other = other.upper() if word.isupper() else other.capitalize() if word[0].isupper() else other
-    return name[:found.start()] + other + name[found.end():]
+def _other_sides(name: str) -> set[str]:
+    """The names with one mention of a side replaced by the opposite: left_paw, lefteye, Lhip, paw_fl."""
+    def other(word: str) -> str:
+        opposite = OPPOSITE[word.lower()]
+        return opposite.upper() if word.isupper() else opposite.capitalize() if word[0].isupper() else opposite
+
+    return {name[:found.start()] + other(found[0]) + name[found.end():]
+            for found in re.finditer("left|right|[lr]", name, re.IGNORECASE)}
 
 
 def _both(*parts: str) -> tuple[str, ...]:

@@ -59,6 +59,13 @@ def test_averaged_weights_are_taken_and_named(tmp_path, ema, raw, taken):
     assert all((value == 2).all() for value in network.parameters())
 
 
+@pytest.mark.parametrize("average", [{}, {"module": {}}], ids=["flat", "nested"])
+def test_an_average_that_is_not_taken_is_named(tiny, tmp_path, average):
+    content = {"model": tiny.network.state_dict(), "ema": average}
+    fit = load_into(fresh(), RUN.model, saved(content, tmp_path / "a.pth"))
+    assert fit.note == "our own names, weights from 'model', not from 'ema'"
+
+
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
 def test_weights_that_are_no_numbers_are_refused(tiny, tmp_path, value):
     state = {name: v.clone() for name, v in tiny.network.state_dict().items()}

@@ -134,6 +134,7 @@ CATEGORIES = {
     "person among others": (categories({"id": 1, "name": "bicycle"}, {"id": 0, "name": "Person"}), 0, None),
     "two, none a person": (categories({"id": 1, "name": "a"}, {"id": 2, "name": "b"}), 1, "lists 1: a, 2: b"),
     "none": (categories(), 1, "lists none"),
+    "one id for two": (categories({"id": 1, "name": "person"}, {"id": 1, "name": "dog"}), 1, "several categories have"),
     "other order": (categories({"id": 1, "name": "person", "keypoints": NAMES + ["x"] * 14}), 1,
                     "number 2 is right_eye, expected left_eye"),
     "other count": (categories({"id": 1, "name": "person", "keypoints": ["nose", "left_eye"]}), 1,
@@ -261,6 +262,13 @@ def test_sizes_from_headers_are_those_decoded(tmp_path):
         rotated(orientation)(path)
         facts = image_facts(path)
         assert (facts.height, facts.width) == read_image(path).shape[:2] and facts.whole
+        exif = Image.Exif()
+        exif[0x0112] = orientation
+        for ending in ("png", "webp", "tif"):
+            other = tmp_path / f"{orientation}.{ending}"
+            Image.new("RGB", (53, 31)).save(other, exif=exif)
+            facts = image_facts(other)
+            assert (facts.height, facts.width) == read_image(other).shape[:2], ending
     cv2.imwrite(str(tmp_path / "a.png"), np.zeros((31, 53, 3), np.uint8))
     assert image_facts(tmp_path / "a.png").whole and image_facts(tmp_path / "no.jpg") is None
 

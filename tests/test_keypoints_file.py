@@ -46,11 +46,20 @@ def test_names_become_indices_and_only_name_and_keypoints_are_needed(tmp_path):
 @pytest.mark.parametrize("names, lost", [
     (("head", "left_paw", "right_paw"), ("left_paw", "right_paw")),
     (("paw_l", "paw_r"), ("paw_l", "paw_r")), (("leftPaw", "rightPaw"), ("leftPaw", "rightPaw")),
-    (("L_paw", "R_paw"), ("L_paw", "R_paw")), (("left_over", "tail", "rail", "tall"), ()), (("a", "b"), ())])
+    (("L_paw", "R_paw"), ("L_paw", "R_paw")), (("lefteye", "righteye"), ("lefteye", "righteye")),
+    (("Lhip", "Rhip"), ("Lhip", "Rhip")), (("left_paw_l", "left_paw_r"), ("left_paw_l", "left_paw_r")),
+    (("left_over", "tail", "rail", "tall"), ()), (("a", "b"), ())])
 def test_sides_in_names_without_flip_pairs_are_noticed(tmp_path, names, lost):
     found = read_keypoint_set(written(tmp_path, {"name": "n", "keypoints": list(names)}))
     assert found.unpaired == lost and found.can_flip is not bool(lost)
     assert COCO17.can_flip and CROWDPOSE14.can_flip and MPII16.can_flip
+
+
+def test_flip_pairs_that_join_the_wrong_partners_are_noticed(tmp_path):
+    names = ["left_eye", "right_eye", "left_ear", "right_ear"]
+    pairs = [["left_eye", "right_ear"], ["right_eye", "left_ear"]]
+    found = read_keypoint_set(written(tmp_path, {"name": "n", "keypoints": names, "flip_pairs": pairs}))
+    assert found.unpaired == tuple(names) and not found.can_flip
 
 
 @pytest.mark.parametrize(("change", "message"), [

@@ -125,6 +125,24 @@ def test_detections_are_found_by_id(tmp_path, image_id):
             boxes.of(name)
 
 
+@pytest.mark.parametrize("name", ["COCO_val2014_000000000139", "COCO_val2014_000000000139.jpg", "part/000000000139.jpg",
+                                  "./000000000139.jpg", "139.0"])
+@pytest.mark.parametrize("field", ["image_id", "file_name"])
+def test_detections_that_name_their_pictures_are_found(tmp_path, field, name):
+    """Others are numbered: without a match the picture would silently have nobody."""
+    content = [{field: name, "bbox": [1, 2, 3, 4], "score": 0.9}, {"image_id": 7, "bbox": [5, 6, 7, 8], "score": 0.9}]
+    boxes = BoxFile(write(tmp_path / "b.json", content), 0.0)
+    assert boxes.of("/data/part/000000000139.jpg")[1].tolist() == [[1, 2, 3, 4]]
+    assert boxes.of("7.jpg")[1].tolist() == [[5, 6, 7, 8]] and len(boxes.of("140.jpg")[1]) == 0
+
+
+@pytest.mark.parametrize("second", [{"id": 2, "file_name": "./a.jpg"}, {"id": "1", "file_name": "b.jpg"}])
+def test_a_boxes_file_with_an_image_twice_is_refused(tmp_path, second):
+    content = {"images": [{"id": 1, "file_name": "a.jpg"}, second], "annotations": []}
+    with pytest.raises(DataError, match="two images have the same"):
+        BoxFile(write(tmp_path / "b.json", content), 0.0)
+
+
 def test_equal_names_in_two_folders_are_not_confused(tmp_path):
     content = {"a/x.jpg": [[1, 1, 5, 5]], "b/x.jpg": [[2, 2, 5, 5]]}
     boxes = BoxFile(write(tmp_path / "b.json", content), 0.0)

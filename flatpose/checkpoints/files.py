@@ -99,7 +99,10 @@ def unwrap(content: Mapping[str, Any]) -> Weights:
         raise FlatPoseError(f"{len(broken)} of {len(state)} weights are NaN or infinite: {some(broken)}",
                             hint="the training diverged or the file is damaged: use an earlier checkpoint")
     averaged = entry in ("state_dict_ema", "model_ema") or "ema_state_dict" in both
-    return Weights(state, f"averaged weights from {entry!r}" if averaged and len(both) > 1 else "")
+    if averaged and len(both) > 1:
+        return Weights(state, f"averaged weights from {entry!r}")
+    left = [name for name, value in content.items() if name != entry and "ema" in name and isinstance(value, Mapping)]
+    return Weights(state, f"weights from {entry!r}, not from {left[0]!r}" if entry and left else "")
 
 
 def _holds_tensors(value: Any) -> bool:

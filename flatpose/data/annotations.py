@@ -126,6 +126,8 @@ def person_category(categories: list[Any], where: str, keypoint_set: KeypointSet
                         hint='name exactly one "person", or keep a single category and its annotations')
     try:
         category = {**chosen[0], "id": whole_id(chosen[0]["id"])}
+        if sum(id_or_none(c["id"]) == category["id"] for c in known) > 1:
+            raise ValueError(f"several categories have id {category['id']}")
     except ValueError as error:
         raise DataError(str(error), where=f"{where}: categories") from None
     names = category.get("keypoints")

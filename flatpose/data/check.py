@@ -61,8 +61,9 @@ def keypoint_file(path: Path, keypoint_set: KeypointSet) -> list[Finding]:
     """The user's own keypoints, and sides that were forgotten among the flip pairs."""
     text = f"{keypoint_set.name}: {len(keypoint_set)} keypoints, {len(keypoint_set.flip_pairs)} mirror pairs"
     lost = keypoint_set.unpaired
-    mirror = [Finding("warning", str(path), f"{', '.join(lost)} name sides but are in no flip_pairs: mirror images are "
-                      "not used", "list every pair that changes places in a mirror image")] if lost else []
+    mirror = [Finding("warning", str(path), f"{', '.join(lost)} name sides, but no flip_pairs join them with their "
+                      "partners: mirror images are not used",
+                      "list every pair that changes places in a mirror image")] if lost else []
     return [Finding("ok", str(path), text), *mirror]
 
 

@@ -94,11 +94,12 @@ def image_facts(path: Path) -> ImageFacts | None:
         with Image.open(path) as image:
             orientation = int(image.getexif().get(EXIF_ORIENTATION, 1))
             width, height = image.size
+            turned = image.format == "TIFF"  # Pillow gives the upright size of these alone
         with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
             whole = not _cut_off(content)
     except Exception:  # Pillow raises a different type for every way in which a file can be damaged
         return None
-    if 5 <= orientation <= 8:  # a quarter turn
+    if 5 <= orientation <= 8 and not turned:  # a quarter turn
         width, height = height, width
     return ImageFacts(width, height, orientation if 1 <= orientation <= 8 else 1, whole)
 
