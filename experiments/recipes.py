@@ -67,7 +67,7 @@ PAPER = Profile(name="paper", description="real data and the paper's recipe, on 
 # makes its start weights, which lie below the data root.
 COCO_MINI = Profile(
     name="coco_mini",
-    description="real images on a CPU: a COCO subset, MobileNetV2 trained on ImageNet and embedded people, 128x96 input",
+    description="real images on a CPU: a COCO subset, MobileNetV2 from ImageNet and embedded people, 128x96 input",
     image_size=(96, 128), shrink=2, backbones={"resnet50": "mobilenetv2_100_os16"},
     model={**SMALL_MODEL, "weights": "weights/mobilenetv2_100_wild.safetensors"},
     train={"epochs": 40, "batch_size": 32, "lr": 2e-3, "warmup_epochs": 1.0, "ema_decay": 0.998,
