@@ -29,9 +29,9 @@ SMALL_MODELS: dict[str, dict[str, Any]] = {
 
 RTMPose's head sits on the small ResNet, because timm's smallest CSPNeXt costs eight times as much.
 """
-STARTS = ("At `quick` SimpleBaseline, SRPose and RTMPose (small ResNet), FlatPose (small ConvNeXt), ViTPose and SHaRPose "
-          "(small ViT) start from our weights, trained alike on embedded images that no experiment uses; the small "
-          "HRNets and GatedUniPose are initialised randomly.")
+STARTS = ("At `quick` SimpleBaseline, SRPose and RTMPose (small ResNet), FlatPose (small ConvNeXt), ViTPose and "
+          "SHaRPose (small ViT) start from our weights, trained alike on embedded images that no experiment uses; the "
+          "small HRNets and GatedUniPose are initialised randomly.")
 FROM_SCRATCH: dict[str, Any] = {"layer_decay": None}
 """Layer-wise learning-rate decay is meant for pre-trained networks."""
 
