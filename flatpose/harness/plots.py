@@ -57,7 +57,7 @@ def curves(evidence: Evidence) -> bytes:
     notes = [BARS, "dashed: codec ceiling" * bool(len(limits)), "hollow: printed in the paper" * bool(len(said))]
 
     def paint(picture: Figure) -> None:
-        axes, = drawing.stacked(picture, 1, right=0.86 if points.series.str.len().max() < 15 else 0.66)
+        axes, = drawing.stacked(picture, 1, right=0.86 if points.series.str.len().max() < 15 else 0.6)
         drawing.lines(axes, limits, style, dashed=True)
         drawing.lines(axes, points, style)
         drawing.hollow(axes, said, style)
@@ -223,6 +223,7 @@ def _change(rows: pd.DataFrame, metric: str) -> str:
         first, last = (pd.Series(next(iter(frame.by_seed(some[some.x == x], metric).values()), {}), dtype=float)
                        for x in (some.x.min(), some.x.max()))
         verb = {"higher": "rises from ", "lower": "falls from "}.get(stats.paired(last, first).verdict, "")
-        parts.append(f"{series} {verb}{100 * first.mean():.1f} to {100 * last.mean():.1f}")
+        start = f"{verb}{100 * first.mean():.1f} to " if some.x.nunique() > 1 else ""
+        parts.append(f"{series} {start}{100 * last.mean():.1f}")
     seeds = "one seed" if counts == [1] else f"{'–'.join(dict.fromkeys(map(str, counts[:1] + counts[-1:])))} seeds"
     return f"{metric} × 100: {'; '.join(parts)} ({_where(rows)}, {seeds})."
