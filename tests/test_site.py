@@ -65,7 +65,9 @@ def leads_nowhere(target: str, site: str) -> bool:
         return False
     file = ROOT / "site" / unquote(urlparse(address).path).lstrip("/")
     file = file / "index.html" if file.is_dir() else file
-    return not file.is_file() or bool(fragment) and f'id="{unquote(fragment)}"' not in file.read_text(encoding="utf-8")
+    if not file.is_file():
+        return True
+    return bool(fragment) and f'id="{unquote(fragment)}"' not in file.read_text(encoding="utf-8")
 
 
 @pytest.mark.slow
