@@ -36,10 +36,11 @@ def systems() -> list[dict[str, Any]]:
     """
     counted = read_record_file(store.root() / "reports" / "data" / f"{SYSTEMS}.json", SYSTEMS).costs
     costs = {cost.row: (round(cost.params_m, 2), round(cost.gflops, 2)) for cost in counted}
-    return [_entry(row, costs) for row in _rows().values()]
+    return [_entry(row, costs) for row in rows().values()]
 
 
-def _rows() -> dict[str, Row]:
+def rows() -> dict[str, Row]:
+    """Name -> row of the published systems."""
     return {row.id: row for row in catalog.load(SYSTEMS).rows if row.run.model.kind in FILES}
 
 
@@ -56,7 +57,7 @@ def _entry(row: Row, costs: dict[str, tuple[float, float]]) -> dict[str, Any]:
 
 def system(name: str) -> RunConfig:
     """The run of a published system; raises SpecError with the nearest name."""
-    return require(name, _rows(), "published system", where="--system").run
+    return require(name, rows(), "published system", where="--system").run
 
 
 def resolve_network(spec: str | None = None, system_name: str | None = None, *, profile: str | None = None,

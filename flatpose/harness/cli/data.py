@@ -9,7 +9,7 @@ import typer
 
 from flatpose.harness import catalog
 from flatpose.harness.cli.measure import print_findings
-from flatpose.harness.cli.options import JsonOpt, ProfileOpt, RootOpt, existing_root
+from flatpose.harness.cli.options import JsonOpt, ProfileOpt, RootOpt, complete_ids, existing_root
 from flatpose.harness.console import Display
 
 app = typer.Typer(no_args_is_help=True, help="""Make, check, cut or convert data sets.
@@ -19,7 +19,8 @@ Examples: flatpose-exp data make fig1 · flatpose-exp data check --data-root /da
 
 
 @app.command()
-def make(experiment: Annotated[str, typer.Argument(metavar="[ID]")] = "fig1", profile: ProfileOpt = None) -> None:
+def make(experiment: Annotated[str, typer.Argument(metavar="[ID]", autocompletion=complete_ids)] = "fig1",
+         profile: ProfileOpt = None) -> None:
     """Generate the embedded data of an experiment now instead of on its first run; prints where they are.
 
     Example: flatpose-exp data make fig1 --profile quick

@@ -10,7 +10,16 @@ import typer
 
 from flatpose.errors import SpecError
 from flatpose.harness import catalog, store
-from flatpose.harness.cli.options import ExperimentArg, JsonOpt, ProfileOpt, RootOpt, RowsOpt, SeedsOpt, parse_seeds
+from flatpose.harness.cli.options import (
+    ExperimentArg,
+    JsonOpt,
+    ProfileOpt,
+    RootOpt,
+    RowsOpt,
+    SeedsOpt,
+    complete_ids,
+    parse_seeds,
+)
 from flatpose.harness.console import OPTIONS, emit, minutes, out, say
 
 if TYPE_CHECKING:
@@ -69,7 +78,8 @@ def _published(row: Row) -> str:
 
 
 @app.command()
-def validate(experiment: Annotated[Optional[str], typer.Argument(metavar="[ID|PATH]")] = None,
+def validate(experiment: Annotated[Optional[str], typer.Argument(metavar="[ID|PATH]", autocompletion=complete_ids)]
+             = None,
              json_: JsonOpt = False) -> None:
     """Check that every row exists at every profile and that its parts fit together.
 
@@ -154,7 +164,7 @@ def status(json_: JsonOpt = False) -> None:
 
 
 @app.command()
-def report(experiment: Annotated[str, typer.Argument(metavar="[ID|all]")] = "all",
+def report(experiment: Annotated[str, typer.Argument(metavar="[ID|all]", autocompletion=complete_ids)] = "all",
            check: Annotated[bool, typer.Option("--check", help="Only say whether the pages are current.")] = False
            ) -> None:
     """Render reports/ from the records, or check that the committed pages match them.

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Optional
 import typer
 
 from flatpose.errors import SpecError
-from flatpose.harness.cli.options import JsonOpt, ProfileOpt, RootOpt, existing_root
+from flatpose.harness.cli.options import JsonOpt, ProfileOpt, RootOpt, complete_rows, existing_root
 from flatpose.harness.console import Display, emit, note, out, say
 
 app = typer.Typer()
@@ -16,9 +16,19 @@ submit_app = typer.Typer(no_args_is_help=True, help="""Write the file that a ben
 
 Example: flatpose-exp submit coco-test-dev --name a --predictions results.json --image-info image_info_test-dev2017.json
 """)
+
+
+def complete_systems() -> list[str]:
+    """Names of the published systems, for the shell's completion."""
+    from flatpose.harness.networks import rows
+
+    return list(rows())
+
+
 CHECKPOINT = "A packed folder, a run's folder, ID/ROW of a finished run, or with --system a published file"
 CheckpointOpt = Annotated[Optional[str], typer.Option(help=f"{CHECKPOINT}; default: the bundled network.")]
-SystemOpt = Annotated[Optional[str], typer.Option(help="The published system of an official file; see `systems`.")]
+SystemOpt = Annotated[Optional[str], typer.Option(help="The published system of an official file; see `systems`.",
+                                                  autocompletion=complete_systems)]
 FolderOpt = Annotated[Path, typer.Option("--out", "-o", help="Folder to write.")]
 
 
@@ -108,7 +118,8 @@ def export(source: Annotated[Optional[str], typer.Argument(metavar="[CHECKPOINT|
                              "for --row; default: the bundled network.")] = None,
            out_file: Annotated[Path, typer.Option("--out", "-o", help="model.onnx, or model.pt2 for torch.export.")]
            = Path("pose.onnx"), system: SystemOpt = None,
-           row: Annotated[Optional[str], typer.Option(help="The network of this row, with untrained weights.")] = None,
+           row: Annotated[Optional[str], typer.Option(help="The network of this row, with untrained weights.",
+                                                      autocompletion=complete_rows)] = None,
            json_: JsonOpt = False) -> None:
     """Write a network with its decoder as ONNX (or .pt2), compare it with PyTorch, and store the comparison beside it.
 
