@@ -7,6 +7,7 @@ import sys
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import torch
@@ -24,11 +25,12 @@ from flatpose.data.loader import Crops, normalise
 from flatpose.evaluate import box_sources, evaluate, main_metric
 from flatpose.losses import build_loss
 from flatpose.models import build_model
-from flatpose.progress import Reporter
+from flatpose.progress import SILENT, Reporter
 from flatpose.train import Trained, Trainer, build_accelerator, save_weights, step_batch
 
 WEIGHTS = "weights.safetensors"
 CALIBRATION_CROPS, CALIBRATION_BATCH = 256, 64
+TIMED_PERSONS = 128
 
 
 def execute(run: RunConfig, *, seed: int, data_root: Path | None, work_dir: Path, reporter: Reporter,
@@ -94,6 +96,25 @@ def _train(run: RunConfig, seed: int, data: PoseData, codec: Codec, model: nn.Mo
         reporter.message(_in_words(batch))
     judge = partial(main_metric, run=run, data=data, codec=codec, accelerator=accelerator, reporter=reporter)
     return Trainer(run.train, crops, codec, loss, model, accelerator, work_dir, seed, reporter, judge).run()
+
+
+def training_minutes(run: RunConfig, data_root: Path | None) -> float:
+    """Minutes that training takes on this machine, from the second of two passes over a few persons."""
+    part = 1.0
+    if run.data.source == "embedded":  # generate no more than is timed
+        part = min(1.0, TIMED_PERSONS / run.data.embedded.train_images)
+        few = replace(run.data.embedded, train_images=min(TIMED_PERSONS, run.data.embedded.train_images), val_images=1)
+        run = replace(run, data=replace(run.data, embedded=few))
+    data = load(run.data, data_root, reporter=SILENT)
+    persons = len(data.train.persons)
+    timed = replace(data, train=replace(data.train, persons=data.train.persons[:TIMED_PERSONS]))
+    codec = build_codec(run.codec, run.image_size, len(data.keypoint_set))
+    model = build_model(run.model, run.codec, run.image_size, len(data.keypoint_set), pretrained=False)
+    twice = replace(run, augment_final=None, train=replace(run.train, epochs=2, warmup_epochs=0.0, eval_every=None))
+    with TemporaryDirectory() as folder:
+        trained = _train(twice, 0, timed, codec, model, build_accelerator(run.train)[0], Path(folder), SILENT)
+    last = trained.log[-1]
+    return float(last["seconds"] / last["images"] * persons / part * run.train.epochs / 60)
 
 
 def _start_file(run: RunConfig, data_root: Path | None) -> Path | None:

@@ -79,7 +79,8 @@ class Job:
     left_out: list[DataError] = field(default_factory=list)
 
     def run(self, files: Sequence[Path], reporter: Reporter) -> Job:
-        """Predict every file; one that cannot be decoded or has no boxes in the file goes to ``left_out``.
+        """Predict every file; one that cannot be decoded or has no boxes in the file goes to ``left_out``, and
+        what Ctrl-C left.
 
         A picture without a person is written without a pose.
 
@@ -87,11 +88,14 @@ class Job:
             DataError: No picture could be used; the message is about the first of them.
         """
         reporter.start("predict", len(files))
-        for path in files:
+        for number, path in enumerate(files):
             try:
                 self._video(path) if path.suffix.lower() in VIDEOS else self._image(path)
             except DataError as error:
                 self.left_out.append(error)
+            except KeyboardInterrupt:
+                self.left_out.append(DataError(f"stopped, and {len(files) - number - 1} more", where=str(path)))
+                break
             reporter.advance()
         reporter.finish()
         if not self.images:

@@ -105,6 +105,9 @@ def load_checkpoint(path: Path | str | None = None, *, system: RunConfig | None 
         FlatPoseError: It is missing, damaged, unsafe to read, or its weights do not fit the network.
     """
     file = BUNDLED if path is None else Path(path)
+    if not file.exists():
+        raise FlatPoseError("no such file or folder", where=str(path), hint="a packed folder, a run's folder or a "
+                            "published file; flatpose.harness.networks.load_pose also knows ID/ROW and system names")
     known: Description | None = None
     if (file / RECORD).is_file():
         known, file = _of_run(file), file / RUN_WEIGHTS

@@ -90,14 +90,13 @@ def predict(inputs: Annotated[list[str], typer.Argument(metavar="INPUT...", help
     Example: flatpose-exp predict photos/ --boxes detections.json --flip -o out
     """
     from flatpose.boxes import BoxFile, Detector
-    from flatpose.harness.networks import resolve_network
-    from flatpose.predict import Pose
+    from flatpose.harness.networks import load_pose
     from flatpose.predict_files import RESULTS, Job, find_inputs, whole_image
 
     files = find_inputs(inputs)
     if any(p.resolve().parent == out_dir.resolve() for p in files):
         raise SpecError("would overwrite its own input", where=f"-o {out_dir}", hint="choose another folder")
-    pose = Pose(resolve_network(checkpoint, system), device=device)
+    pose = load_pose(checkpoint, system, device=device)
     where = whole_image if whole else BoxFile(boxes, min_box_score, max_overlap) if boxes else Detector(
         detector, detector_weights, min_box_score, str(pose.device))
     made = Job(pose, out_dir, where, flip, batch_size, min_score, every).run(files, Display().reporter())
@@ -139,8 +138,8 @@ def export(source: Annotated[Optional[str], typer.Argument(metavar="[CHECKPOINT|
         emit(facts, json_)
         return
     same = facts["parity"]
-    say(f"{out_file}: outputs differ from PyTorch's by at most {same['max_abs_difference']:.2g}, keypoints by at "
-        f"most {same['max_keypoint_difference_px']:.2g} px (batches {same['batches']})", out)
+    say(f"{out_file}: keypoints differ from PyTorch's by at most {same['max_keypoint_difference_px']:.2g} px, scores by "
+        f"at most {same['max_score_difference']:.2g} (batches {same['batches']})", out)
 
 
 @submit_app.command("coco-test-dev")
