@@ -148,7 +148,7 @@ class Job:
         number = known if isinstance(known, int) and known not in taken else max(taken, default=0) + 1
         keypoints, raw = self.pose.raw(image, boxes, flip_test=self.flip_test, batch_size=self.batch_size)
         persons, kept = self._persons(keypoints, raw, boxes, scores)
-        confidence = self.pose.relative(raw)
+        confidence = self.pose.confidence(raw)
         if self.pose.checkpoint.run.eval.rescore != "box":
             persons = self.pose.relative(persons)
         self.images[target] = {"id": number, "file_name": path.name, "width": image.shape[1],

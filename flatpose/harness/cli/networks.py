@@ -52,7 +52,9 @@ def systems(json_: JsonOpt = False) -> None:
 def pack(source: Annotated[str, typer.Argument(metavar="CHECKPOINT", help=f"{CHECKPOINT}.")], out_dir: FolderOpt,
          system: SystemOpt = None, profile: ProfileOpt = None,
          seed: Annotated[int, typer.Option(min=0, help="Of the run of ID/ROW.")] = 0,
-         half: Annotated[bool, typer.Option("--half", help="Matrices and kernels in 16 bits.")] = False) -> None:
+         half: Annotated[bool, typer.Option("--half", help="Matrices and kernels in 16 bits.")] = False,
+         calibrate: Annotated[bool, typer.Option("--calibrate", help="Measure on the evaluation data what scores are "
+                              "worth; they are then probabilities.")] = False, data_root: RootOpt = None) -> None:
     """Make a checkpoint that describes itself from a finished run or a published file: weights, config.json and card.
 
     Example: flatpose-exp pack fig1/simcc_s8 -o my_checkpoint
@@ -60,7 +62,12 @@ def pack(source: Annotated[str, typer.Argument(metavar="CHECKPOINT", help=f"{CHE
     from flatpose.checkpoints.described import save_checkpoint
     from flatpose.harness.networks import resolve_network
 
-    for path in save_checkpoint(resolve_network(source, system, profile=profile, seed=seed), out_dir, half=half):
+    checkpoint = resolve_network(source, system, profile=profile, seed=seed)
+    if calibrate:
+        from flatpose.calibration import calibrated
+
+        checkpoint = calibrated(checkpoint, data_root, Display().reporter())
+    for path in save_checkpoint(checkpoint, out_dir, half=half):
         say(str(path), out)
 
 
@@ -138,8 +145,8 @@ def export(source: Annotated[Optional[str], typer.Argument(metavar="[CHECKPOINT|
         emit(facts, json_)
         return
     same = facts["parity"]
-    say(f"{out_file}: keypoints differ from PyTorch's by at most {same['max_keypoint_difference_px']:.2g} px, scores by "
-        f"at most {same['max_score_difference']:.2g} (batches {same['batches']})", out)
+    say(f"{out_file}: keypoints differ from PyTorch's by at most {same['max_keypoint_difference_px']:.2g} px, scores "
+        f"by at most {same['max_score_difference']:.2g} (batches {same['batches']})", out)
 
 
 @submit_app.command("coco-test-dev")
