@@ -80,7 +80,7 @@ def export(checkpoint: Checkpoint, path: Path) -> dict[str, Any]:
              "padding": 1.25, "input": INPUT, "outputs": module.names,
              "keypoints": list(checkpoint.keypoint_set.names), "torch": torch.__version__,
              "skeleton": [list(pair) for pair in checkpoint.keypoint_set.skeleton], "parity": parity,
-             "calibration": checkpoint.calibration}
+             "calibration": [list(knot) for knot in checkpoint.calibration]}
     write_json(path.with_name(path.name + ".json"), facts)
     return facts
 
