@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from fake_runs import SPEC, Cli
 
+from flatpose import parallel
 from flatpose.harness import plan, provenance
 
 
@@ -43,7 +44,7 @@ def test_gpu_hours_are_planned_where_there_is_no_gpu(cli, monkeypatch):
 
 
 def test_jobs(monkeypatch):
-    monkeypatch.setattr(plan.os, "sched_getaffinity", lambda _: {0, 1, 2, 3}, raising=False)
+    monkeypatch.setattr(parallel.os, "sched_getaffinity", lambda _: {0, 1, 2, 3}, raising=False)
     monkeypatch.setattr(provenance, "has_gpu", lambda: False)
     assert [plan.default_jobs(due) for due in (0, 1, 3, 9)] == [1, 1, 3, 4]
     monkeypatch.setenv("WORLD_SIZE", "2")
