@@ -47,7 +47,7 @@ lint: setup  ## ruff and mypy
 site: setup  ## README, docs and reports as a site in site/; a dead link fails
 	rm -rf build/pages
 	mkdir -p build/pages
-	git ls-files '*.md' docs reports | xargs cp --parents -t build/pages
+	git ls-files '*.md' CITATION.cff docs examples experiments reports | xargs cp --parents -t build/pages
 	mv build/pages/README.md build/pages/index.md
 	$(BIN)/zensical build --clean --strict
 

@@ -17,7 +17,7 @@ import platform
 import time
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from multiprocessing import get_context
 from pathlib import Path
@@ -29,10 +29,12 @@ from torch import Tensor
 
 import flatpose.train as engine
 from flatpose.codecs import build_codec
-from flatpose.config import BaselineConfig, HeatmapCodecConfig, RunConfig, TrainConfig
+from flatpose.config import RunConfig
 from flatpose.data.instances import Person
 from flatpose.data.loader import Crops, normalise
+from flatpose.harness import catalog
 from flatpose.harness.runner import _keep_freed_memory as keep_freed_memory
+from flatpose.harness.spec import at_profile
 from flatpose.io import write_text
 from flatpose.keypoints import COCO17
 from flatpose.losses import build_loss
@@ -40,14 +42,22 @@ from flatpose.models import build_model
 from flatpose.optim import build_optimizer
 
 RESULTS = Path(__file__).parent / "results" / "engine.md"
-TRAIN = TrainConfig(epochs=10_000, batch_size=16, ema_decay=0.998, warmup_epochs=0.0, clip_grad=None)
-CASES = {
-    "quick (small ResNet, 128×96, batch 16)": RunConfig(
-        image_size=(96, 128), train=TRAIN, codec=HeatmapCodecConfig(stride=8),
-        model=BaselineConfig(backbone="resnet_quick", pretrained=False, num_deconvs=2, deconv_dim=48)),
-    "ResNet-50, 128×96, batch 16": RunConfig(
-        image_size=(96, 128), train=TRAIN, model=BaselineConfig(backbone="resnet50", pretrained=False)),
-}
+CASES = {"small ResNet, SimCC": ("fig1", "simcc_s32", "quick"),
+         "small ConvNeXt, FlatPose": ("table5", "ours", "quick"),
+         "small HRNet, heatmap": ("table2", "hrnet_w48", "quick"),
+         "small ViT, ViTPose": ("table2", "vitpose_s", "quick"),
+         "MobileNetV2, SimCC": ("fig1", "simcc_s32", "coco_mini")}
+"""Experiment, row and profile of the five small networks."""
+
+
+def run_of(name: str) -> RunConfig:
+    """The configuration of a case, with random weights and no end in sight."""
+    experiment_id, row, profile = CASES[name]
+    experiment = catalog.load(experiment_id)
+    run = at_profile(catalog.find_row(experiment, row).run, experiment.profiles[profile])
+    model: Any = run.model
+    return replace(run, model=replace(model, pretrained=False, weights=None),
+                   train=replace(run.train, epochs=10_000, accumulate=1))
 
 
 @dataclass(frozen=True)
@@ -86,7 +96,7 @@ def build(run: RunConfig, steps: int) -> Case:
 
     torch.manual_seed(0)
     model = build_model(run.model, run.codec, run.image_size, len(COCO17))
-    model = model.to(accelerator.device, memory_format=torch.channels_last).train()
+    model = model.to(accelerator.device).to(memory_format=torch.channels_last).train()
     optimizer = build_optimizer(model, run.train)
     images, targets = normalise(batch["image"]), codec.encode(batch["keypoints"], batch["weights"])
     targets["progress"] = torch.tensor(0.0)
@@ -147,7 +157,7 @@ def _begin(name: str, steps: int, kept: bool) -> None:
     torch.set_num_threads(1)
     if kept:
         keep_freed_memory()
-    _OWN.append(build(CASES[name], steps))
+    _OWN.append(build(run_of(name), steps))
 
 
 def _epoch() -> float:
@@ -156,10 +166,9 @@ def _epoch() -> float:
 
 def row(name: str, found: tuple[float, float, list[float]], steps: int) -> str:
     """A line of either table."""
-    first, second, ratios = found
-    changes = [100 * (ratio - 1) for ratio in ratios]
-    return (f"| {name} | {1e3 * first / steps:.1f} | {1e3 * second / steps:.1f} | {np.median(changes):.1f} % "
-            f"({min(changes):.1f} to {max(changes):.1f}) |")
+    changes, size = [100 * (ratio - 1) for ratio in found[2]], run_of(name).train.batch_size
+    cells = " | ".join(f"{1e3 * s / steps:.1f} | {size * steps / s:.0f}" for s in found[:2])
+    return f"| {name}, batch {size} | {cells} | {np.median(changes):.1f} % ({min(changes):.1f} to {max(changes):.1f}) |"
 
 
 def main() -> None:
@@ -175,18 +184,19 @@ def main() -> None:
     names, repeats, steps = list(CASES)[:arguments.cases], arguments.repeats, arguments.steps
     freed = [row(name, memory(name, repeats, steps), steps) for name in names]
     keep_freed_memory()
-    loops = [row(name, overhead(build(CASES[name], steps), repeats), steps) for name in names]
+    loops = [row(name, overhead(build(run_of(name), steps), repeats), steps) for name in names]
     text = "\n\n".join([
         "# Engine overhead", f"`python benchmarks/engine.py --cases {arguments.cases} --repeats {arguments.repeats} "
         f"--steps {arguments.steps} --write`; {date.today()}, {device}, torch {torch.__version__}; {arguments.repeats} "
         f"turns of {arguments.steps} steps each, alternating, with EMA.",
-        "\n".join(["| network | bare step, ms | step of the loop, ms | overhead (range) |", "|---|--:|--:|--:|",
+        "\n".join(["| network | bare step, ms | images/s | step of the loop, ms | images/s | overhead (range) |",
+                   "|---|--:|--:|--:|--:|--:|",
                    *loops]),
         "The overhead is everything that the loop does beside forward, backward and optimiser step on a batch that is "
         "in memory: normalising, targets, accelerate, the check for NaN, schedule, EMA, log.",
         "## Freed memory",
-        "\n".join(["| network | step of the loop, ms | the same when freed memory is kept, ms | change (range) |",
-                   "|---|--:|--:|--:|", *freed]),
+        "\n".join(["| network | step of the loop, ms | images/s | freed memory kept, ms | images/s | change (range) |",
+                   "|---|--:|--:|--:|--:|--:|", *freed]),
         "What a step frees the next one needs again; `run` tells glibc to keep it, where there is glibc."])
     print(text)
     if arguments.write:

@@ -1,6 +1,6 @@
 """FlatPose reproduction harness: a small 2-D pose core and the experiments that measure the paper with it."""
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 import os
 from typing import TYPE_CHECKING, Any

@@ -79,7 +79,8 @@ def export(checkpoint: Checkpoint, path: Path) -> dict[str, Any]:
     facts = {"kind": run.model.kind, "codec": run.codec.kind, "image_size": list(run.image_size), "udp": run.codec.udp,
              "padding": 1.25, "input": INPUT, "outputs": module.names,
              "keypoints": list(checkpoint.keypoint_set.names), "torch": torch.__version__,
-             "skeleton": [list(pair) for pair in checkpoint.keypoint_set.skeleton], "parity": parity}
+             "skeleton": [list(pair) for pair in checkpoint.keypoint_set.skeleton], "parity": parity,
+             "calibration": [list(knot) for knot in checkpoint.calibration]}
     write_json(path.with_name(path.name + ".json"), facts)
     return facts
 

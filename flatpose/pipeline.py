@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import sys
+import time
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
+import numpy as np
 import torch
 from accelerate import Accelerator
 from accelerate.utils import set_seed
@@ -24,11 +27,12 @@ from flatpose.data.loader import Crops, normalise
 from flatpose.evaluate import box_sources, evaluate, main_metric
 from flatpose.losses import build_loss
 from flatpose.models import build_model
-from flatpose.progress import Reporter
+from flatpose.progress import SILENT, Relay, Reporter
 from flatpose.train import Trained, Trainer, build_accelerator, save_weights, step_batch
 
 WEIGHTS = "weights.safetensors"
 CALIBRATION_CROPS, CALIBRATION_BATCH = 256, 64
+TIMED_STEPS = 6
 
 
 def execute(run: RunConfig, *, seed: int, data_root: Path | None, work_dir: Path, reporter: Reporter,
@@ -94,6 +98,25 @@ def _train(run: RunConfig, seed: int, data: PoseData, codec: Codec, model: nn.Mo
         reporter.message(_in_words(batch))
     judge = partial(main_metric, run=run, data=data, codec=codec, accelerator=accelerator, reporter=reporter)
     return Trainer(run.train, crops, codec, loss, model, accelerator, work_dir, seed, reporter, judge).run()
+
+
+def training_minutes(run: RunConfig, data_root: Path | None) -> float:
+    """Minutes that training takes on this machine, from the median time of a few steps on a few persons."""
+    embedded, count, share = run.data.embedded, TIMED_STEPS * run.train.batch_size, 1.0
+    if run.data.source == "embedded" and count < embedded.train_images:  # generate no more than is timed
+        share = count / embedded.train_images
+        run = replace(run, data=replace(run.data, embedded=replace(embedded, train_images=count, val_images=1)))
+    data = load(run.data, data_root, reporter=SILENT)
+    few = replace(data, train=replace(data.train, persons=data.train.persons[:count]))
+    codec = build_codec(run.codec, run.image_size, len(data.keypoint_set))
+    model = build_model(run.model, run.codec, run.image_size, len(data.keypoint_set), pretrained=False)
+    twice = replace(run, augment_final=None, train=replace(run.train, epochs=2, warmup_epochs=0.0, eval_every=None))
+    ends: list[float] = []
+    clock = Relay(lambda name, *_: ends.append(time.monotonic()) if name == "advance" else None)
+    with TemporaryDirectory() as folder:
+        _train(twice, 0, few, codec, model, build_accelerator(run.train)[0], Path(folder), clock)
+    steps = run.train.epochs * max(1.0, len(data.train.persons) / run.train.batch_size / share)
+    return float(np.median(np.diff(ends[1:]))) * steps / 60  # the first call comes before the first step
 
 
 def _start_file(run: RunConfig, data_root: Path | None) -> Path | None:

@@ -80,8 +80,7 @@ class Pose:
     def __call__(self, image: Any, boxes: Any = None, *, flip_test: bool = False, batch_size: int = 32) -> Any:
         """Keypoints (N, K, 2) in image pixels and scores (N, K) in 0..1 of the persons in N boxes.
 
-        A score is the codec's, relative to that of a perfect answer: for SimCC the height of the softmax's peak divided
-        by the height of its label, for heatmaps the peak.
+        docs/predict.md defines the score.
 
         Args:
             image: A path, a PIL image or an (h, w, 3) uint8 RGB array, or a list of these, which gives a list.
@@ -98,11 +97,16 @@ class Pose:
                 raise FlatPoseError(f"boxes of {len(each)} images for {len(image)} images", where="boxes")
             return [self(i, b, flip_test=flip_test, batch_size=batch_size) for i, b in zip(image, each, strict=True)]
         keypoints, scores = self.raw(image, boxes, flip_test=flip_test, batch_size=batch_size)
-        return keypoints, self.relative(scores)
+        return keypoints, self.confidence(scores)
 
     def relative(self, scores: Array) -> Array:
         """The codec's scores as shares of a perfect answer's, 0..1."""
         return np.clip(scores / self.perfect, 0, 1)
+
+    def confidence(self, scores: Array) -> Array:
+        """The codec's scores as probabilities where the checkpoint is calibrated, else as :meth:`relative`."""
+        knots, relative = np.array(self.checkpoint.calibration), self.relative(scores)
+        return np.asarray(np.interp(relative, knots[:, 0], knots[:, 1])) if len(knots) else relative
 
     def raw(self, image: Any, boxes: Any, *, flip_test: bool, batch_size: int = 32) -> tuple[Array, Array]:
         """Like ``__call__`` for one image, with the codec's own scores, which evaluation uses."""

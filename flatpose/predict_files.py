@@ -79,7 +79,8 @@ class Job:
     left_out: list[DataError] = field(default_factory=list)
 
     def run(self, files: Sequence[Path], reporter: Reporter) -> Job:
-        """Predict every file; one that cannot be decoded or has no boxes in the file goes to ``left_out``.
+        """Predict every file; one that cannot be decoded or has no boxes in the file goes to ``left_out``, and
+        what Ctrl-C left.
 
         A picture without a person is written without a pose.
 
@@ -87,11 +88,14 @@ class Job:
             DataError: No picture could be used; the message is about the first of them.
         """
         reporter.start("predict", len(files))
-        for path in files:
+        for number, path in enumerate(files):
             try:
                 self._video(path) if path.suffix.lower() in VIDEOS else self._image(path)
             except DataError as error:
                 self.left_out.append(error)
+            except KeyboardInterrupt:
+                self.left_out.append(DataError(f"stopped, and {len(files) - number - 1} more", where=str(path)))
+                break
             reporter.advance()
         reporter.finish()
         if not self.images:
@@ -144,7 +148,7 @@ class Job:
         number = known if isinstance(known, int) and known not in taken else max(taken, default=0) + 1
         keypoints, raw = self.pose.raw(image, boxes, flip_test=self.flip_test, batch_size=self.batch_size)
         persons, kept = self._persons(keypoints, raw, boxes, scores)
-        confidence = self.pose.relative(raw)
+        confidence = self.pose.confidence(raw)
         if self.pose.checkpoint.run.eval.rescore != "box":
             persons = self.pose.relative(persons)
         self.images[target] = {"id": number, "file_name": path.name, "width": image.shape[1],

@@ -147,13 +147,16 @@ def main(arguments: list[str] | None = None) -> None:
                                          "hrnet_quick, vit_quick, or another backbone, such as mobilenetv2_100_os16")
     parser.add_argument("--epochs", type=int, default=TRAIN.epochs)
     parser.add_argument("--images", type=int, default=DATA.train_images, help="embedded training images")
-    parser.add_argument("--start", help="a file of weights that the trunk starts from")
+    parser.add_argument("--level", choices=("plain", "wild"), default=DATA.level, help="of the embedded people")
+    parser.add_argument("--start", help="a file of weights that the trunk starts from, or timm (its ImageNet weights)")
     parser.add_argument("--work-dir", type=Path, help="checkpoints and log (default: runs/pretrain/BACKBONE)")
     parser.add_argument("--out", type=Path, help="the weights (default: in flatpose/models/weights)")
     given: Any = parser.parse_args(arguments)
     print(pretrain(given.backbone, given.work_dir or Path("runs") / "pretrain" / given.backbone,
-                   given.out or start_file(given.backbone, True), start=given.start or False,
-                   embedded=replace(DATA, train_images=given.images), recipe=replace(TRAIN, epochs=given.epochs)))
+                   given.out or start_file(given.backbone, True),
+                   start=given.start == "timm" or given.start or False,
+                   embedded=replace(DATA, level=given.level, train_images=given.images),
+                   recipe=replace(TRAIN, epochs=given.epochs)))
 
 
 if __name__ == "__main__":

@@ -79,6 +79,7 @@ def install() -> None:
     """Put the stand-in where the runner imports it, without loading torch."""
     module = types.ModuleType("flatpose.pipeline")
     module.execute, module.WEIGHTS = execute, "weights.safetensors"
+    module.training_minutes = lambda *_: 1.0
     sys.modules["flatpose.pipeline"] = module
 
 
@@ -110,6 +111,7 @@ class Cli:
             monkeypatch.delenv(name, raising=False)
         module = types.ModuleType("flatpose.pipeline")
         module.execute, module.WEIGHTS = execute, "weights.safetensors"
+        module.training_minutes = lambda *_: 1.0
         monkeypatch.setitem(sys.modules, "flatpose.pipeline", module)
 
     def write(self, name: str, text: str) -> str:

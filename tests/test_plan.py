@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from fake_runs import SPEC, Cli
 
+from flatpose import parallel
 from flatpose.harness import plan, provenance
 
 
@@ -32,7 +33,7 @@ def test_runs_side_by_side_take_less_and_nothing_is_unknown(cli, monkeypatch):
     monkeypatch.setattr(plan, "default_jobs", lambda due: min(2, due))
     assert "3 of 3 runs start; about 4 min" in cli("plan", cli.spec).out
     other = cli("plan", cli.write("other.py", SPEC.replace(", minutes_per_run=2.0", ""))).out
-    assert "known after the first" in other and "unknown" not in other
+    assert "measured here: 1 min each" in other and "unknown" not in other
 
 
 def test_gpu_hours_are_planned_where_there_is_no_gpu(cli, monkeypatch):
@@ -43,7 +44,7 @@ def test_gpu_hours_are_planned_where_there_is_no_gpu(cli, monkeypatch):
 
 
 def test_jobs(monkeypatch):
-    monkeypatch.setattr(plan.os, "sched_getaffinity", lambda _: {0, 1, 2, 3}, raising=False)
+    monkeypatch.setattr(parallel.os, "sched_getaffinity", lambda _: {0, 1, 2, 3}, raising=False)
     monkeypatch.setattr(provenance, "has_gpu", lambda: False)
     assert [plan.default_jobs(due) for due in (0, 1, 3, 9)] == [1, 1, 3, 4]
     monkeypatch.setenv("WORLD_SIZE", "2")

@@ -22,6 +22,7 @@ def model_card(facts: dict[str, Any]) -> str:
                   f"{made.get('git_sha', 'an unknown commit')}, {made.get('ended', '')}")
     counts = (f"- **Cost** {cost['params_m']:.2f} M parameters, {cost['gflops']:.3f} G multiply-adds per forward pass\n"
               if cost else "")
+    scores = "- **Scores** are probabilities (docs/predict.md)\n" if facts.get("calibration") else ""
     trained = [r for r in record.get("results") or [] if r.get("kind") == "trained"]
     lines = [{"boxes": r["box_source"], "flip test": "yes" if r["flip_test"] else "no",
               **{f"{name} × 100": 100 * r["metrics"][name] for name in METRICS if name in r["metrics"]},
@@ -34,7 +35,7 @@ A top-down 2-D pose network of flatpose-exp: one person per box, keypoints in im
 - **Keypoints** {keypoints['name']}: {', '.join(keypoints['names'])}
 - **Weights** {source}
 {counts}- **Stored** in {facts['stored']}
-
+{scores}
 {measured}
 
 Measured before weights were rounded. Numbers hold for these data, boxes and score rule only; those of a `quick` or

@@ -32,6 +32,7 @@ BUNDLED = Path(__file__).parents[1] / "weights" / WEIGHTS
 HALF_MAX = 65504.0
 HALF, FULL = "matrices and kernels rounded to 16 bits, vectors in 32", "32 bits"
 PACK = "flatpose-exp pack makes one from a finished run, or with --system NAME from a published file"
+Knots = tuple[tuple[float, float], ...]
 
 
 class Description(BaseModel):
@@ -43,6 +44,7 @@ class Description(BaseModel):
     record: dict[str, Any]
     stored: str = FULL
     bgr: bool = False
+    calibration: Knots = ()
 
     @field_validator("keypoint_set")
     @classmethod
@@ -54,12 +56,21 @@ class Description(BaseModel):
             raise ValueError("a pair names a keypoint that does not exist")
         return found
 
+    @field_validator("calibration")
+    @classmethod
+    def _rises(cls, knots: Knots) -> Knots:
+        for column in zip(*knots, strict=True):
+            if list(column) != sorted(column) or not all(0 <= value <= 1 for value in column):
+                raise ValueError("not a rising map from 0..1 to 0..1")
+        return knots
+
 
 @dataclass(frozen=True)
 class Checkpoint:
     """A network with all that is needed to use it, and the record (without spec) of where its weights come from.
 
-    ``bgr``: the weights expect BGR images; the network converts (``feed_bgr``).
+    ``bgr``: the weights expect BGR images; the network converts (``feed_bgr``). ``calibration``: knots of a map from
+    scores to shares of right answers; none where it was not measured (``flatpose.calibration``).
     """
 
     run: RunConfig
@@ -67,11 +78,12 @@ class Checkpoint:
     network: nn.Module
     record: dict[str, Any]
     bgr: bool = False
+    calibration: Knots = ()
 
     def describe(self, stored: str = FULL) -> dict[str, Any]:
         """The content of config.json."""
         return {"format": FORMAT, "run": to_dict(self.run), "keypoint_set": asdict(self.keypoint_set),
-                "record": self.record, "stored": stored, "bgr": self.bgr}
+                "record": self.record, "stored": stored, "bgr": self.bgr, "calibration": self.calibration}
 
 
 def save_checkpoint(checkpoint: Checkpoint, folder: Path, *, half: bool = False) -> list[Path]:
@@ -105,6 +117,9 @@ def load_checkpoint(path: Path | str | None = None, *, system: RunConfig | None 
         FlatPoseError: It is missing, damaged, unsafe to read, or its weights do not fit the network.
     """
     file = BUNDLED if path is None else Path(path)
+    if not file.exists():
+        raise FlatPoseError("no such file or folder", where=str(path), hint="a packed folder, a run's folder or a "
+                            "published file; flatpose.harness.networks.load_pose also knows ID/ROW and system names")
     known: Description | None = None
     if (file / RECORD).is_file():
         known, file = _of_run(file), file / RUN_WEIGHTS
@@ -130,7 +145,8 @@ def load_checkpoint(path: Path | str | None = None, *, system: RunConfig | None 
     else:
         digest = hashlib.sha256(file.read_bytes()).hexdigest()
         record = {"checkpoint": {"file": file.name, "sha256": digest, "names": fit.note}}
-    return Checkpoint(run, keypoints, network.eval(), record, fit.bgr or (known is not None and known.bgr))
+    map_ = known.calibration if known is not None and system is None else ()
+    return Checkpoint(run, keypoints, network.eval(), record, fit.bgr or (known is not None and known.bgr), map_)
 
 
 def _of_run(folder: Path) -> Description:

@@ -22,6 +22,7 @@ from flatpose.config import RunConfig
 from flatpose.config.run import from_dict
 from flatpose.errors import DataError, FlatPoseError, SpecError, nearest
 from flatpose.harness import spec as vocabulary
+from flatpose.harness import store
 from flatpose.harness.spec import Experiment, Profile, Row, at_profile, require
 from flatpose.io import read_json
 
@@ -35,11 +36,14 @@ def ids() -> list[str]:
     return sorted(path.stem for path in FOLDER.glob("*.py") if "\nEXPERIMENT = " in path.read_text(encoding="utf-8"))
 
 
+def known() -> dict[str, Path]:
+    """Id -> spec file, of the user's experiments that were run here, then of those that come with the program."""
+    return {**store.own_specs(store.runs_dir()), **{name: FOLDER / f"{name}.py" for name in ids()}}
+
+
 def load(name: str) -> Experiment:
     """The experiment of that id, or of that spec file, which is executed; raises SpecError naming file and field."""
-    if name.endswith(".py"):
-        return _from_file(Path(name).resolve())
-    return _from_file(FOLDER / require(name, {i: f"{i}.py" for i in ids()}, "experiment"))
+    return _from_file(Path(name).resolve() if name.endswith(".py") else require(name, known(), "experiment"))
 
 
 def find_row(experiment: Experiment, row: str) -> Row:

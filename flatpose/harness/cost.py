@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import flatpose
+from flatpose import parallel
 from flatpose.config import RunConfig, to_dict
 from flatpose.harness import catalog, provenance
 from flatpose.harness.record import CostRow, LatencyRow, RecordFile, read_record_file
@@ -43,15 +44,18 @@ def cost_rows(experiments: Sequence[Experiment], *, row: str | None = None, late
     With ``row`` only that one (SpecError when there is none); ``latency`` also measures time and memory here and now,
     which takes minutes per row.
     """
-    found = []
-    for experiment in experiments:
-        rows = experiment.rows if row is None else (catalog.find_row(experiment, row),)
-        costs = []
-        reporter.start(f"cost {experiment.id}", len(rows))
-        for each in rows:
-            costs.append(_count(each, runs_dir / "cost"))
-            reporter.advance()
-        reporter.finish()
+    found, chosen = [], [(e, e.rows if row is None else (catalog.find_row(e, row),)) for e in experiments]
+    cache = runs_dir / "cost"
+    wanted = {_cached(each.run, cache): each.run for _, rows in chosen for each in rows}
+    networks = {path: run for path, run in wanted.items() if not path.exists()}
+    reporter.start("cost", len(networks))
+    for (path, _), counts in parallel.each(_measure, list(networks.items())):
+        write_json(path, counts)
+        reporter.advance()
+    reporter.finish()
+    for experiment, rows in chosen:
+        costs = [CostRow(row=each.id, input_hw=each.run.image_size[::-1], **read_json(_cached(each.run, cache)))
+                 for each in rows]
         _keep(experiment, runs_dir, costs=costs)
         timed = _time(experiment, rows, runs_dir, reporter) if latency else {}
         for each, cost in zip(rows, costs, strict=True):
@@ -74,21 +78,19 @@ def _keep(experiment: Experiment, runs_dir: Path, costs: Iterable[CostRow] = (),
         latencies=tuple({(t.row, t.batch, t.compiled): t for t in (*old.latencies, *times)}.values())).dump())
 
 
-def _count(row: Row, cache: Path) -> CostRow:
-    """Counts of a row's network, from the cache when configuration, numbers and libraries are the same."""
-    run, spec = row.run, to_dict(row.run)
+def _cached(run: RunConfig, cache: Path) -> Path:
+    """Where the counts of a network are, by its configuration, the version of the numbers and the libraries."""
+    spec = to_dict(run)
     model = {name: value for name, value in spec["model"].items() if name not in START}
     libraries = [version(name) for name in ("torch", "timm", "fvcore")]
     key = json.dumps([model, spec["codec"], spec["image_size"], run.data.task, flatpose.NUMERICS, libraries])
-    path = cache / f"{hashlib.sha256(key.encode()).hexdigest()[:16]}.json"
-    if not path.exists():
-        write_json(path, _measure(run))
-    return CostRow(row=row.id, input_hw=run.image_size[::-1], **read_json(path))
+    return cache / f"{hashlib.sha256(key.encode()).hexdigest()[:16]}.json"
 
 
-def _measure(run: RunConfig) -> dict[str, Any]:
+def _measure(network: tuple[Path, RunConfig]) -> dict[str, Any]:
     from flatpose.complexity import ShapesOnly, measure, table6
 
+    run = network[1]
     with ShapesOnly():
         model = _build(run)
     with_ica = [block for block in getattr(model, "coarse", ()) if block.semantic_bias is not None]

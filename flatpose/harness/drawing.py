@@ -112,26 +112,26 @@ def hollow(axes: Axes, points: pd.DataFrame, style: Mapping[str, tuple[str, str]
         colour, marker = style[row.series]
         axes.plot(row.x, 100 * row.mean, marker, color=colour, markersize=8, markerfacecolor=CARD, markeredgewidth=1.8,
                   zorder=4)
-        axes.annotate(f"{100 * row.mean:.1f}", (row.x, 100 * row.mean), xytext=(8, 5), fontsize=9, color=colour,
-                      textcoords="offset points")
+        axes.annotate(f"{100 * row.mean:.1f}", (row.x, 100 * row.mean), xytext=(0, -16), fontsize=9, color=colour,
+                      textcoords="offset points", ha="center")
 
 
 def grid_axes(axes: Axes, points: pd.DataFrame, style: Mapping[str, tuple[str, str]],
-              x_names: Mapping[float, str], log2: bool = True, top: float = 104) -> None:
+              x_names: Mapping[float, str], log2: bool = True) -> None:
     """One tick per x, and the names of the curves at their right ends; curves that end alike share a label."""
     xs = sorted(set(points.x))
     if log2:
         axes.set_xscale("log", base=2)
     axes.set_xticks(xs, [x_names[x] for x in xs])
     axes.minorticks_off()
-    axes.set_ylim(-0.03 * top, top)
+    axes.set_ylim(-3, 104)
     ends = points[points.x == xs[-1]].groupby("series", sort=False)["mean"].last().mul(100).round(1)
     low = -math.inf
-    for y, names in sorted(ends[ends <= top].groupby(ends).groups.items()):
-        low = max(float(y), low + 0.06 * top)
+    for y, names in sorted(ends.groupby(ends).groups.items()):
+        low = max(float(y), low + 6)
         axes.annotate(",\n".join(names), (1, low), xytext=(6, 0), xycoords=("axes fraction", "data"), va="center",
                       color=style[names[0]][0] if len(names) == 1 else MUTED, textcoords="offset points", fontsize=9)
-        low += 0.06 * top * (len(names) - 1)
+        low += 6 * (len(names) - 1)
 
 
 def whiskers(points: pd.DataFrame) -> Any:

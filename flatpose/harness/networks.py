@@ -15,6 +15,7 @@ from flatpose.progress import Reporter
 
 if TYPE_CHECKING:
     from flatpose.checkpoints.described import Checkpoint
+    from flatpose.predict import Pose
 
 SYSTEMS = "peers"
 """The experiment whose rows are the published systems."""
@@ -36,10 +37,11 @@ def systems() -> list[dict[str, Any]]:
     """
     counted = read_record_file(store.root() / "reports" / "data" / f"{SYSTEMS}.json", SYSTEMS).costs
     costs = {cost.row: (round(cost.params_m, 2), round(cost.gflops, 2)) for cost in counted}
-    return [_entry(row, costs) for row in _rows().values()]
+    return [_entry(row, costs) for row in rows().values()]
 
 
-def _rows() -> dict[str, Row]:
+def rows() -> dict[str, Row]:
+    """Name -> row of the published systems."""
     return {row.id: row for row in catalog.load(SYSTEMS).rows if row.run.model.kind in FILES}
 
 
@@ -56,7 +58,7 @@ def _entry(row: Row, costs: dict[str, tuple[float, float]]) -> dict[str, Any]:
 
 def system(name: str) -> RunConfig:
     """The run of a published system; raises SpecError with the nearest name."""
-    return require(name, _rows(), "published system", where="--system").run
+    return require(name, rows(), "published system", where="--system").run
 
 
 def resolve_network(spec: str | None = None, system_name: str | None = None, *, profile: str | None = None,
@@ -78,6 +80,17 @@ def resolve_network(spec: str | None = None, system_name: str | None = None, *, 
     return load_checkpoint(None if spec is None else locate(spec, profile, seed), system=run)
 
 
+def load_pose(spec: str | None = None, system_name: str | None = None, *, device: str | None = None) -> Pose:
+    """``Pose.load`` that also knows ID/ROW and the published systems' names, as the command line does.
+
+    Raises:
+        FlatPoseError: As :func:`resolve_network`.
+    """
+    from flatpose.predict import Pose
+
+    return Pose(resolve_network(spec, system_name), device=device)
+
+
 def locate(spec: str, profile: str | None = None, seed: int = 0) -> Path:
     """The path ``spec``, or the folder of the finished run of ID/ROW; raises SpecError for none, or on several data."""
     from flatpose.checkpoints.described import RECORD, RUN_WEIGHTS
@@ -85,9 +98,11 @@ def locate(spec: str, profile: str | None = None, seed: int = 0) -> Path:
     name, _, last = spec.rpartition("/")
     if Path(spec).exists():
         return Path(spec)
-    if not name.endswith(".py") and name not in catalog.ids():
+    if spec in catalog.known():
+        raise SpecError("an experiment has several networks", where=spec, hint=f"{spec}/ROW; `show {spec}` lists them")
+    if not name.endswith(".py") and name not in catalog.known():
         raise SpecError("neither a file, nor a folder, nor ID/ROW of an experiment", where=spec,
-                        hint=nearest(name or last, catalog.ids()) + " with its row, as in fig1/simcc_s8")
+                        hint=nearest(name or last, catalog.known()) + " with its row, as in fig1/simcc_s8")
     experiment = catalog.load(name)
     scale, row = catalog.find_profile(experiment, profile), catalog.find_row(experiment, last)
     hashes = {spec_hash(at_profile(row.run, scale, source=source)) for source in ("embedded", "disk")}
@@ -95,7 +110,7 @@ def locate(spec: str, profile: str | None = None, seed: int = 0) -> Path:
     done = sorted(folder for folder in folders if (folder / RUN_WEIGHTS).is_file())
     where = f"{experiment.id}, row {last}, profile {scale.name}, seed {seed}"
     if not done:
-        raise SpecError("no finished run with weights", where=where, hint=f"flatpose-exp run {experiment.id} --row "
+        raise SpecError("no finished run with weights", where=where, hint=f"flatpose-exp run {name} --row "
                         f"{last} --profile {scale.name} --seeds {seed}")
     if len(done) > 1:
         raise SpecError("finished on several data sets", where=where,

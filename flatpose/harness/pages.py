@@ -22,6 +22,8 @@ SMALL = 0.3
 """In points: the size of most differences in the paper's ablations."""
 FOLDED = 3
 """Further settings on a page; the CSV file has all."""
+LISTED = 12
+"""Rows that are named; of more the number is given."""
 HEATMAP, PER_CELL, FINE = "heatmap as in HRNet", "SimCC, one bin per cell", "SimCC, 2 bins per pixel"
 """Codecs of the study of ceilings whose ends are told."""
 
@@ -147,7 +149,9 @@ def _not_run(evidence: Evidence) -> str:
         for failure in own[own["status"] == "failed"].itertuples():
             why.setdefault(f"Failed ({failure.reason or 'no reason recorded'})", []).append(
                 f"{name}, seed {failure.seed}")
-    return "\n\n".join(f"{reason.replace('|', '¦')}: {', '.join(names)}." for reason, names in why.items())
+    return "\n\n".join(f"{reason.replace('|', '¦')}: {', '.join(names) if len(names) <= LISTED else len(names)}"
+                       f"{'' if len(names) <= LISTED else f' of {len(evidence.experiment.rows)} rows'}."
+                       for reason, names in why.items())
 
 
 def _notes(evidence: Evidence, frames: Frames) -> str:

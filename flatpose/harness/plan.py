@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import statistics
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -11,6 +10,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from flatpose import parallel
 from flatpose.config import RunConfig, spec_hash
 from flatpose.data import identity
 from flatpose.errors import SpecError
@@ -95,8 +95,7 @@ def default_jobs(due: int) -> int:
     """As many runs side by side as this process may use cores, at most those due; one on a GPU and under torchrun."""
     if provenance.has_gpu() or world() > 1:
         return 1
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return max(1, min(cores, due))
+    return max(1, min(parallel.cores(), due))
 
 
 def make_plan(experiment: Experiment, profile: Profile, runs_dir: Path, *, rows: Sequence[Row] = (),

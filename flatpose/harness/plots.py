@@ -21,9 +21,8 @@ from flatpose.harness.tables import at_every_x, printed, x_names
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-FLOOR, HIGH = 0.01, 0.3
-"""Networks below 1 AP are not drawn against cost, because their order means nothing. From a best value of 30 AP on,
-curves share the axis from 0 to 100 with their ceilings."""
+FLOOR = 0.01
+"""Networks below 1 AP are not drawn against cost, because their order means nothing."""
 NAMED = 12
 """So many arrows have room for their networks' names."""
 CODECS = ("heatmap as in HRNet", "heatmap, unrounded, quarter step", "heatmap, DARK", "heatmap, UDP's own step",
@@ -40,7 +39,7 @@ def files(frames: Frames, name: str) -> dict[str, bytes]:
 
 
 def curves(evidence: Evidence) -> bytes:
-    """The metric over x, one curve per series; beside it the codecs' ceilings (dashed) and the paper's values.
+    """The metric over x, one curve per series, with the codecs' ceilings (dashed) and the paper's values.
 
     b"" where nothing was measured: the paper's values alone are in the table.
     """
@@ -51,30 +50,20 @@ def curves(evidence: Evidence) -> bytes:
     if not len(points):
         return b""
     names, theirs = x_names(experiment, rows["profile"].iloc[0]), x_names(experiment, "paper")
-    x_label = "feature map, cells" if "×" in "".join(names.values()) else figure.x_label
     limits = _best(evidence, metric, "ceiling")[1][:None if figure.ceiling else 0]
     said = _published(evidence, metric).query("mean.notna() and series != ''")
     said = said[said.x.map(names) == said.x.map(theirs)]  # a map of another size has another place
     style = drawing.styles([*points.series, *limits.series, *said.series])
-    best = points[["mean", "high"]].max(axis=None)
-    dashed = "dashed: codec ceiling" if len(limits) else ""
-    notes = "; ".join(filter(None, (BARS, dashed)))
-    panels = [
-        (points, said[:0], "Measured here", f"{_where(rows)}\n{notes}", max(112 * best, 1) if best < HIGH else 104),
-        (limits, said, "Ceiling and paper" if dashed else "Paper", f"{dashed}\nhollow: published".strip(), 104)]
-    panels = [panel for panel in panels if len(panel[0]) + len(panel[1])]
+    notes = [BARS, "dashed: codec ceiling" * bool(len(limits)), "hollow: printed in the paper" * bool(len(said))]
 
     def paint(picture: Figure) -> None:
-        grid = picture.add_gridspec(1, len(panels), width_ratios=[1.5, 1][:len(panels)], wspace=0.45, left=0.08,
-                                    right=0.88, bottom=0.13, top=0.83)
-        for i, (drawn, hollow, heading, note, top) in enumerate(panels):
-            axes = picture.add_subplot(grid[i])
-            drawing.lines(axes, limits, style, dashed=True)
-            if drawn is points:
-                drawing.lines(axes, points, style)
-            drawing.hollow(axes, hollow, style)
-            drawing.grid_axes(axes, pd.concat([drawn, hollow]), style, names, figure.x_log2, top)
-            drawing.describe(axes, heading, note, x_label, f"{metric} × 100")
+        axes, = drawing.stacked(picture, 1, right=0.86 if points.series.str.len().max() < 15 else 0.6)
+        drawing.lines(axes, limits, style, dashed=True)
+        drawing.lines(axes, points, style)
+        drawing.hollow(axes, said, style)
+        drawing.grid_axes(axes, points, style, names, figure.x_log2)
+        drawing.describe(axes, experiment.title, f"{_where(rows)}\n{'; '.join(filter(None, notes))}",
+                         "feature map, cells" if "×" in "".join(names.values()) else figure.x_label, f"{metric} × 100")
 
     return drawing.svg(1, paint, _change(rows, metric), [points, limits, said])
 
@@ -234,6 +223,7 @@ def _change(rows: pd.DataFrame, metric: str) -> str:
         first, last = (pd.Series(next(iter(frame.by_seed(some[some.x == x], metric).values()), {}), dtype=float)
                        for x in (some.x.min(), some.x.max()))
         verb = {"higher": "rises from ", "lower": "falls from "}.get(stats.paired(last, first).verdict, "")
-        parts.append(f"{series} {verb}{100 * first.mean():.1f} to {100 * last.mean():.1f}")
+        start = f"{verb}{100 * first.mean():.1f} to " if some.x.nunique() > 1 else ""
+        parts.append(f"{series} {start}{100 * last.mean():.1f}")
     seeds = "one seed" if counts == [1] else f"{'–'.join(dict.fromkeys(map(str, counts[:1] + counts[-1:])))} seeds"
     return f"{metric} × 100: {'; '.join(parts)} ({_where(rows)}, {seeds})."

@@ -9,6 +9,7 @@ import signal
 import sys
 import threading
 import time
+import warnings
 from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -119,6 +120,7 @@ def _child(planned: PlannedRun, runs_dir: Path, data_root: Path | None, pipe: Co
             raise KeyboardInterrupt from None
 
     logging.disable(logging.WARNING)  # of libraries, which would tear the bars
+    warnings.simplefilter("ignore", FutureWarning)
     with StopRequest(GRACE_SECONDS / 2, child=True) as stop:
         try:
             send("outcome", (_outcome(planned, runs_dir, data_root, stop.between_steps(Relay(send))),), {})

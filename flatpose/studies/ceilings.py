@@ -6,10 +6,7 @@ annotations are read once per process, so that the evaluator's own time is what 
 
 from __future__ import annotations
 
-import multiprocessing
-import os
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from collections.abc import Callable, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any, Literal, Optional
@@ -18,7 +15,7 @@ import numpy as np
 import pandas as pd
 from pydantic import PositiveInt, TypeAdapter
 
-from flatpose import NUMERICS, benchmarks
+from flatpose import NUMERICS, benchmarks, parallel
 from flatpose.config import CodecConfig
 from flatpose.config.base import config
 from flatpose.data.instances import Person, PoseData
@@ -80,7 +77,7 @@ def measure(rows: Sequence[Ceiling], data_root: Path, *, known: pd.DataFrame | N
     lines = {key: old[key] for key in wanted if key in old and _holds(old[key], wanted[key])}
     todo = [(row, task, data_root) for (name, task), row in cells.items() if (name, task) not in lines]
     reporter.start("ceilings", len(todo))
-    for row, task, line in _measured(todo, jobs or os.cpu_count() or 1):
+    for (row, task, _), line in parallel.each(_line, todo, jobs):
         lines[row.id, task] = {**wanted[row.id, task], **line}
         if save:
             save(_frame([lines[key] for key in wanted if key in lines]))
@@ -114,29 +111,11 @@ def _holds(line: Line, conditions: Line) -> bool:
         name in conditions for name in line if name.startswith("codec_"))
 
 
-def _measured(todo: list[Cell], jobs: int) -> Iterator[tuple[Ceiling, str, Line]]:
-    """Each cell as it is finished."""
-    if jobs == 1 or len(todo) < 2:
-        yield from ((*cell[:2], _line(*cell)) for cell in todo)
-        return
-    with ProcessPoolExecutor(jobs, multiprocessing.get_context("spawn"), _one_thread) as pool:
-        running = {pool.submit(_line, *cell): cell for cell in todo}
-        try:
-            yield from ((*running[done][:2], done.result()) for done in as_completed(running))
-        finally:
-            pool.shutdown(cancel_futures=True)
-
-
-def _one_thread() -> None:
-    import torch
-
-    torch.set_num_threads(1)
-
-
-def _line(row: Ceiling, task: str, root: Path) -> Line:
+def _line(cell: Cell) -> Line:
     """Encode, decode, score; and how far off the keypoints inside the crop are."""
     from flatpose.ceiling import evaluate, round_trip
 
+    row, task, root = cell
     data = _data(task, root)
     found = round_trip(row.codec, row.image_size, data.val.persons)
     result = evaluate(found, data)

@@ -9,8 +9,8 @@ import typer
 
 from flatpose.harness import catalog
 from flatpose.harness.cli.measure import print_findings
-from flatpose.harness.cli.options import JsonOpt, ProfileOpt, RootOpt, existing_root
-from flatpose.harness.console import Display
+from flatpose.harness.cli.options import JsonOpt, ProfileOpt, RootOpt, complete_ids, existing_root
+from flatpose.harness.console import Display, note
 
 app = typer.Typer(no_args_is_help=True, help="""Make, check, cut or convert data sets.
 
@@ -19,7 +19,8 @@ Examples: flatpose-exp data make fig1 · flatpose-exp data check --data-root /da
 
 
 @app.command()
-def make(experiment: Annotated[str, typer.Argument(metavar="[ID]")] = "fig1", profile: ProfileOpt = None) -> None:
+def make(experiment: Annotated[str, typer.Argument(metavar="[ID]", autocompletion=complete_ids)] = "fig1",
+         profile: ProfileOpt = None) -> None:
     """Generate the embedded data of an experiment now instead of on its first run; prints where they are.
 
     Example: flatpose-exp data make fig1 --profile quick
@@ -61,8 +62,13 @@ def check(data_root: RootOpt = None,
     from flatpose import benchmarks
 
     place = existing_root(data_root)
+    tasks = [task] if task else benchmarks.found_in(place)
     findings = [{"task": t, **{name: getattr(f, name) for name in ("severity", "where", "what", "hint")}}
-                for t in ([task] if task else benchmarks.found_in(place)) for f in benchmarks.get(t).check(place)]
+                for t in tasks for f in benchmarks.get(t).check(place)]
+    wrong = {finding["task"] for finding in findings if finding["severity"] == "error"}
+    if wrong and set(tasks) > wrong:
+        note(f"{', '.join(sorted(wrong))} cannot be used; --task leaves it out: "
+             + ", ".join(f"--task {t}" for t in tasks if t not in wrong))
     print_findings(findings, ("severity", "where", "what", "hint"), json_, code=2)
 
 

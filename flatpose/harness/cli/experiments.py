@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Optional
 
@@ -10,7 +11,16 @@ import typer
 
 from flatpose.errors import SpecError
 from flatpose.harness import catalog, store
-from flatpose.harness.cli.options import ExperimentArg, JsonOpt, ProfileOpt, RootOpt, RowsOpt, SeedsOpt, parse_seeds
+from flatpose.harness.cli.options import (
+    ExperimentArg,
+    JsonOpt,
+    ProfileOpt,
+    RootOpt,
+    RowsOpt,
+    SeedsOpt,
+    complete_ids,
+    parse_seeds,
+)
 from flatpose.harness.console import OPTIONS, emit, minutes, out, say
 
 if TYPE_CHECKING:
@@ -69,7 +79,8 @@ def _published(row: Row) -> str:
 
 
 @app.command()
-def validate(experiment: Annotated[Optional[str], typer.Argument(metavar="[ID|PATH]")] = None,
+def validate(experiment: Annotated[Optional[str], typer.Argument(metavar="[ID|PATH]", autocompletion=complete_ids)]
+             = None,
              json_: JsonOpt = False) -> None:
     """Check that every row exists at every profile and that its parts fit together.
 
@@ -100,6 +111,10 @@ def plan(experiment: ExperimentArg, row: RowsOpt = None, profile: ProfileOpt = N
     from flatpose.harness.plan import default_jobs
 
     made = planned(experiment, row, profile, data_root, seeds, rerun)
+    if made.due and made.minutes_per_run is None:
+        from flatpose.pipeline import training_minutes
+
+        made = replace(made, minutes_per_run=training_minutes(made.due[0].run, data_root), measured=True)
     emit({"experiment": made.experiment.id, "profile": made.profile.name, "due": len(made.due),
           "minutes_per_run": made.minutes_per_run, "measured": made.measured, "gpu_hours": made.gpu_hours,
           "runs": [r.to_dict() for r in made.runs]}, json_, ("row", "seed", "status", "starts", "because"),
@@ -129,8 +144,10 @@ def planned(experiment: str, rows: list[str] | None, profile: str | None, data_r
 def estimate(made: Plan, jobs: int) -> str:
     """How many runs start, and how long they take."""
     starts = f"{len(made.due)} of {len(made.runs)} runs start"
+    if not made.due:
+        return starts
     if made.minutes_per_run is None:
-        return f"{starts}; how long one takes is known after the first: the profile has no minutes_per_run"
+        return f"{starts}; `plan` says how long one takes"
     basis = "measured here" if made.measured else "the profile's estimate"
     total = made.minutes_per_run * -(-len(made.due) // jobs)
     side_by_side = f", {jobs} side by side" if jobs > 1 else ""
@@ -154,7 +171,7 @@ def status(json_: JsonOpt = False) -> None:
 
 
 @app.command()
-def report(experiment: Annotated[str, typer.Argument(metavar="[ID|all]")] = "all",
+def report(experiment: Annotated[str, typer.Argument(metavar="[ID|all]", autocompletion=complete_ids)] = "all",
            check: Annotated[bool, typer.Option("--check", help="Only say whether the pages are current.")] = False
            ) -> None:
     """Render reports/ from the records, or check that the committed pages match them.

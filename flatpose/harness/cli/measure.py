@@ -9,15 +9,16 @@ from typing import Annotated, Any, Optional
 import typer
 
 from flatpose.harness import catalog, store
-from flatpose.harness.cli.options import JsonOpt, RootOpt, existing_root
+from flatpose.harness.cli.options import JsonOpt, RootOpt, complete_ids, complete_rows, existing_root
 from flatpose.harness.console import Display, emit, out, say
 
 app = typer.Typer()
 
 
 @app.command()
-def cost(experiment: Annotated[str, typer.Argument(metavar="ID|all", help="Experiment id, spec file, or all.")],
-         row: Annotated[Optional[str], typer.Option(help="Only this row.")] = None,
+def cost(experiment: Annotated[str, typer.Argument(metavar="ID|all", help="Experiment id, spec file, or all.",
+                                                    autocompletion=complete_ids)],
+         row: Annotated[Optional[str], typer.Option(help="Only this row.", autocompletion=complete_rows)] = None,
          latency: Annotated[bool, typer.Option("--latency", help="Also time each row beside FlatPose-B.")] = False,
          json_: JsonOpt = False) -> None:
     """Parameters and multiply-adds of each row at the paper's size. Needs no weights, data or GPU.

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Optional
 import typer
 
 from flatpose.errors import SpecError
-from flatpose.harness.cli.options import JsonOpt, ProfileOpt, RootOpt, existing_root
+from flatpose.harness.cli.options import JsonOpt, ProfileOpt, RootOpt, complete_rows, existing_root
 from flatpose.harness.console import Display, emit, note, out, say
 
 app = typer.Typer()
@@ -16,9 +16,19 @@ submit_app = typer.Typer(no_args_is_help=True, help="""Write the file that a ben
 
 Example: flatpose-exp submit coco-test-dev --name a --predictions results.json --image-info image_info_test-dev2017.json
 """)
+
+
+def complete_systems() -> list[str]:
+    """Names of the published systems, for the shell's completion."""
+    from flatpose.harness.networks import rows
+
+    return list(rows())
+
+
 CHECKPOINT = "A packed folder, a run's folder, ID/ROW of a finished run, or with --system a published file"
 CheckpointOpt = Annotated[Optional[str], typer.Option(help=f"{CHECKPOINT}; default: the bundled network.")]
-SystemOpt = Annotated[Optional[str], typer.Option(help="The published system of an official file; see `systems`.")]
+SystemOpt = Annotated[Optional[str], typer.Option(help="The published system of an official file; see `systems`.",
+                                                  autocompletion=complete_systems)]
 FolderOpt = Annotated[Path, typer.Option("--out", "-o", help="Folder to write.")]
 
 
@@ -42,7 +52,9 @@ def systems(json_: JsonOpt = False) -> None:
 def pack(source: Annotated[str, typer.Argument(metavar="CHECKPOINT", help=f"{CHECKPOINT}.")], out_dir: FolderOpt,
          system: SystemOpt = None, profile: ProfileOpt = None,
          seed: Annotated[int, typer.Option(min=0, help="Of the run of ID/ROW.")] = 0,
-         half: Annotated[bool, typer.Option("--half", help="Matrices and kernels in 16 bits.")] = False) -> None:
+         half: Annotated[bool, typer.Option("--half", help="Matrices and kernels in 16 bits.")] = False,
+         calibrate: Annotated[bool, typer.Option("--calibrate", help="Measure on the evaluation data what scores are "
+                              "worth; they are then probabilities.")] = False, data_root: RootOpt = None) -> None:
     """Make a checkpoint that describes itself from a finished run or a published file: weights, config.json and card.
 
     Example: flatpose-exp pack fig1/simcc_s8 -o my_checkpoint
@@ -50,7 +62,12 @@ def pack(source: Annotated[str, typer.Argument(metavar="CHECKPOINT", help=f"{CHE
     from flatpose.checkpoints.described import save_checkpoint
     from flatpose.harness.networks import resolve_network
 
-    for path in save_checkpoint(resolve_network(source, system, profile=profile, seed=seed), out_dir, half=half):
+    checkpoint = resolve_network(source, system, profile=profile, seed=seed)
+    if calibrate:
+        from flatpose.calibration import calibrated
+
+        checkpoint = calibrated(checkpoint, data_root, Display().reporter())
+    for path in save_checkpoint(checkpoint, out_dir, half=half):
         say(str(path), out)
 
 
@@ -80,14 +97,13 @@ def predict(inputs: Annotated[list[str], typer.Argument(metavar="INPUT...", help
     Example: flatpose-exp predict photos/ --boxes detections.json --flip -o out
     """
     from flatpose.boxes import BoxFile, Detector
-    from flatpose.harness.networks import resolve_network
-    from flatpose.predict import Pose
+    from flatpose.harness.networks import load_pose
     from flatpose.predict_files import RESULTS, Job, find_inputs, whole_image
 
     files = find_inputs(inputs)
     if any(p.resolve().parent == out_dir.resolve() for p in files):
         raise SpecError("would overwrite its own input", where=f"-o {out_dir}", hint="choose another folder")
-    pose = Pose(resolve_network(checkpoint, system), device=device)
+    pose = load_pose(checkpoint, system, device=device)
     where = whole_image if whole else BoxFile(boxes, min_box_score, max_overlap) if boxes else Detector(
         detector, detector_weights, min_box_score, str(pose.device))
     made = Job(pose, out_dir, where, flip, batch_size, min_score, every).run(files, Display().reporter())
@@ -108,7 +124,8 @@ def export(source: Annotated[Optional[str], typer.Argument(metavar="[CHECKPOINT|
                              "for --row; default: the bundled network.")] = None,
            out_file: Annotated[Path, typer.Option("--out", "-o", help="model.onnx, or model.pt2 for torch.export.")]
            = Path("pose.onnx"), system: SystemOpt = None,
-           row: Annotated[Optional[str], typer.Option(help="The network of this row, with untrained weights.")] = None,
+           row: Annotated[Optional[str], typer.Option(help="The network of this row, with untrained weights.",
+                                                      autocompletion=complete_rows)] = None,
            json_: JsonOpt = False) -> None:
     """Write a network with its decoder as ONNX (or .pt2), compare it with PyTorch, and store the comparison beside it.
 
@@ -128,8 +145,8 @@ def export(source: Annotated[Optional[str], typer.Argument(metavar="[CHECKPOINT|
         emit(facts, json_)
         return
     same = facts["parity"]
-    say(f"{out_file}: outputs differ from PyTorch's by at most {same['max_abs_difference']:.2g}, keypoints by at "
-        f"most {same['max_keypoint_difference_px']:.2g} px (batches {same['batches']})", out)
+    say(f"{out_file}: keypoints differ from PyTorch's by at most {same['max_keypoint_difference_px']:.2g} px, scores "
+        f"by at most {same['max_score_difference']:.2g} (batches {same['batches']})", out)
 
 
 @submit_app.command("coco-test-dev")

@@ -7,12 +7,42 @@ from typing import Annotated, Optional
 
 import typer
 
-from flatpose.errors import SpecError
+from flatpose.errors import FlatPoseError, SpecError
+from flatpose.harness import catalog
+from flatpose.harness.spec import Experiment
 
-ExperimentArg = Annotated[str, typer.Argument(metavar="ID", help="Experiment id, or the path of a spec file.")]
+
+def complete_ids() -> list[str]:
+    """Ids of all experiments, for the shell's completion."""
+    return list(catalog.known())
+
+
+def complete_rows(ctx: typer.Context) -> list[str]:
+    """Row ids of the experiment that the command line names so far."""
+    return [row.id for experiment in _named(ctx) for row in experiment.rows]
+
+
+def complete_profiles(ctx: typer.Context) -> list[str]:
+    """Its profiles."""
+    return [name for experiment in _named(ctx) for name in experiment.profiles]
+
+
+def _named(ctx: typer.Context) -> list[Experiment]:
+    given = [ctx.params.get("experiment"), ctx.params.get("source"), *ctx.args]  # args: of a line that ends in --row
+    name = next(filter(None, given), "")
+    try:
+        return [catalog.load(name.rpartition("/")[0] if "source" in ctx.params and "/" in name else name)]
+    except FlatPoseError:
+        return []
+
+
+ExperimentArg = Annotated[str, typer.Argument(metavar="ID", help="Experiment id, or the path of a spec file.",
+                                              autocompletion=complete_ids)]
 JsonOpt = Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")]
-RowsOpt = Annotated[Optional[list[str]], typer.Option("--row", help="Only this row (repeatable).")]
-ProfileOpt = Annotated[Optional[str], typer.Option(help="A scale that `show ID` lists; default: the experiment's.")]
+RowsOpt = Annotated[Optional[list[str]], typer.Option("--row", help="Only this row (repeatable).",
+                                                      autocompletion=complete_rows)]
+ProfileOpt = Annotated[Optional[str], typer.Option(help="A scale that `show ID` lists; default: the experiment's.",
+                                                   autocompletion=complete_profiles)]
 RootOpt = Annotated[Optional[Path], typer.Option(help="Folder with coco/ and the like, in place of embedded data.")]
 SeedsOpt = Annotated[Optional[str], typer.Option(help="As in 0,1,2; default: the experiment's.")]
 
