@@ -101,7 +101,7 @@ def unwrap(content: Mapping[str, Any]) -> Weights:
     averaged = entry in ("state_dict_ema", "model_ema") or "ema_state_dict" in both
     if averaged and len(both) > 1:
         return Weights(state, f"averaged weights from {entry!r}")
-    left = [name for name, value in content.items() if name != entry and "ema" in name and isinstance(value, Mapping)]
+    left = [name for name, v in content.items() if name != entry and "ema" in str(name) and isinstance(v, Mapping)]
     return Weights(state, f"weights from {entry!r}, not from {left[0]!r}" if entry and left else "")
 
 
