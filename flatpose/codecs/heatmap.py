@@ -11,6 +11,7 @@ from torch import Tensor
 from flatpose.codecs.base import Codec, Outputs, mirror_shift, overlaps, shifted
 from flatpose.codecs.refinement import blurred, dark_step, quarter_step, udp_step, window_at
 from flatpose.config import HeatmapCodecConfig
+from flatpose.errors import SpecError
 
 
 class HeatmapCodec(Codec):
@@ -24,6 +25,9 @@ class HeatmapCodec(Codec):
 
     def __init__(self, config: HeatmapCodecConfig, image_size: tuple[int, int], num_keypoints: int) -> None:
         super().__init__(config, image_size, num_keypoints)
+        if config.decode == "dark_udp" and not config.udp:
+            raise SpecError('the step "dark_udp" is wrong at the border of plain geometry', where="codec.decode",
+                            hint='set codec.udp=True, or codec.decode="dark"')
         self.cells = (image_size[0] // config.stride, image_size[1] // config.stride)
         width, cells = image_size[0], self.cells[0]
         cells_per_pixel = (cells - 1) / (width - 1) if config.udp else cells / width
