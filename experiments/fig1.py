@@ -1,7 +1,7 @@
 """Fig. 1(b): accuracy against feature-map resolution, heatmap against coordinate classification.
 
 Source: section 1, Fig. 1(b). The text gives two points of the figure, 71.8 AP at 64x48 and 17.2 AP at 8x6, both of the
-heatmap baseline. Command: ``make fig1``. Cost: 12 runs of about a minute each on two CPU cores (quick).
+heatmap baseline. Command: ``make fig1``. Cost: 12 runs of two to six minutes of a CPU core (quick).
 """
 
 from __future__ import annotations

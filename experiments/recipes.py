@@ -63,8 +63,8 @@ SYNTH = Profile(
 PAPER = Profile(name="paper", description="real data and the paper's recipe, on 8 GPUs", gpu=True,
                 train={"eval_every": 10}, minutes_per_run=720.0)
 
-# Real images on a CPU: a small network that saw ImageNet, then embedded people. docs/training.md has the command that
-# makes its start weights, which lie below the data root.
+# Real images on a CPU: a small network pre-trained on ImageNet, then on embedded people. docs/training.md has the
+# command that makes its start weights, which lie below the data root.
 COCO_MINI = Profile(
     name="coco_mini",
     description="real images on a CPU: a COCO subset, MobileNetV2 from ImageNet and embedded people, 128x96 input",
@@ -73,7 +73,7 @@ COCO_MINI = Profile(
     train={"epochs": 40, "batch_size": 32, "lr": 2e-3, "warmup_epochs": 1.0, "ema_decay": 0.998,
            "ema_gamma": 100.0, "eval_every": 8},
     augment={"rotation": 30.0, "scale": 0.3, "half_body": 0.1, "brightness": 0.2},
-    data=DataConfig(source="disk"), eval={"box_sources": ("gt", "det")}, minutes_per_run=12.0,
+    data=DataConfig(source="disk"), eval={"box_sources": ("gt", "det")}, minutes_per_run=25.0,
 )
 
 PROFILES = {profile.name: profile for profile in (SMOKE, QUICK, SYNTH, PAPER)}

@@ -79,8 +79,8 @@ class Job:
     left_out: list[DataError] = field(default_factory=list)
 
     def run(self, files: Sequence[Path], reporter: Reporter) -> Job:
-        """Predict every file; one that cannot be decoded or has no boxes in the file goes to ``left_out``, and
-        what Ctrl-C left.
+        """Predict every file. ``left_out`` gets those that cannot be decoded, that the boxes file does not know, or at
+        which Ctrl-C stopped; what was predicted before is kept.
 
         A picture without a person is written without a pose.
 

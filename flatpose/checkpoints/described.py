@@ -145,8 +145,9 @@ def load_checkpoint(path: Path | str | None = None, *, system: RunConfig | None 
     else:
         digest = hashlib.sha256(file.read_bytes()).hexdigest()
         record = {"checkpoint": {"file": file.name, "sha256": digest, "names": fit.note}}
-    map_ = known.calibration if known is not None and system is None else ()
-    return Checkpoint(run, keypoints, network.eval(), record, fit.bgr or (known is not None and known.bgr), map_)
+    calibration = known.calibration if known is not None and system is None else ()
+    return Checkpoint(run, keypoints, network.eval(), record, fit.bgr or (known is not None and known.bgr),
+                      calibration)
 
 
 def _of_run(folder: Path) -> Description:

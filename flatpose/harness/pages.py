@@ -149,9 +149,12 @@ def _not_run(evidence: Evidence) -> str:
         for failure in own[own["status"] == "failed"].itertuples():
             why.setdefault(f"Failed ({failure.reason or 'no reason recorded'})", []).append(
                 f"{name}, seed {failure.seed}")
-    return "\n\n".join(f"{reason.replace('|', '¦')}: {', '.join(names) if len(names) <= LISTED else len(names)}"
-                       f"{'' if len(names) <= LISTED else f' of {len(evidence.experiment.rows)} rows'}."
+    return "\n\n".join(f"{reason.replace('|', '¦')}: {_listed(names, len(evidence.experiment.rows))}."
                        for reason, names in why.items())
+
+
+def _listed(names: Sequence[str], of: int) -> str:
+    return ", ".join(names) if len(names) <= LISTED else f"{len(names)} of {of} rows"
 
 
 def _notes(evidence: Evidence, frames: Frames) -> str:
