@@ -31,14 +31,26 @@ class _Quiet(SimpleHTTPRequestHandler):
 
 
 @pytest.fixture(scope="module")
-def site() -> Iterator[str]:
-    """Address of the site as `make site` builds it from this checkout."""
+def pages(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folder of the site as `make site` builds it, from a copy: every test process has one of its own."""
     tools = Path(sys.executable).parent
     if not (tools / "zensical").exists() or shutil.which("git") is None:
         pytest.skip("needs zensical and git (make setup)")
-    built = subprocess.run(["make", "-o", "setup", f"BIN={tools}", "site"], cwd=ROOT, capture_output=True, text=True)
+    copy = tmp_path_factory.mktemp("checkout")
+    names = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    for name in filter(None, names.split("\0")):
+        (copy / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(ROOT / name, copy / name)
+    subprocess.run("git init -q && git add -A", shell=True, cwd=copy, check=True)
+    built = subprocess.run(["make", "-o", "setup", f"BIN={tools}", "site"], cwd=copy, capture_output=True, text=True)
     assert built.returncode == 0, built.stdout + built.stderr
-    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(_Quiet, directory=str(ROOT / "site")))
+    return copy / "site"
+
+
+@pytest.fixture(scope="module")
+def site(pages: Path) -> Iterator[str]:
+    """Address at which the site is served."""
+    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(_Quiet, directory=str(pages)))
     threading.Thread(target=server.serve_forever, daemon=True).start()
     yield f"http://127.0.0.1:{server.server_port}/"
     server.shutdown()
@@ -58,12 +70,12 @@ def chromium() -> Iterator[Any]:
         browser.close()
 
 
-def leads_nowhere(target: str, site: str) -> bool:
+def leads_nowhere(target: str, site: str, pages: Path) -> bool:
     """Whether a link or image of the site's own has no file, or its fragment no element."""
     address, fragment = urldefrag(target)
     if not address.startswith(site):
         return False
-    file = ROOT / "site" / unquote(urlparse(address).path).lstrip("/")
+    file = pages / unquote(urlparse(address).path).lstrip("/")
     file = file / "index.html" if file.is_dir() else file
     if not file.is_file():
         return True
@@ -72,20 +84,20 @@ def leads_nowhere(target: str, site: str) -> bool:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("width", WIDTHS.values(), ids=WIDTHS)
-def test_every_page_opens(site, chromium, width):
+def test_every_page_opens(site, pages, chromium, width):
     """No error in the console, no dead link or image of our own, nothing wider than the window."""
     page = chromium.new_page(viewport={"width": width, "height": 844})
     faults: list[str] = []
     page.on("console", lambda message: message.type == "error" and faults.append(f"{page.url}: {message.text}"))
     page.on("pageerror", lambda error: faults.append(f"{page.url}: {error}"))
-    for file in sorted((ROOT / "site").rglob("*.html")):
+    for file in sorted(pages.rglob("*.html")):
         if file.name == "404.html":
             continue
-        page.goto(site + file.relative_to(ROOT / "site").as_posix(), wait_until="load")
+        page.goto(site + file.relative_to(pages).as_posix(), wait_until="load")
         assert page.locator("article h1").count() == 1, page.url
         wide = page.evaluate("document.documentElement.scrollWidth")
         faults += [f"{page.url}: {wide} pixels wide"] if wide > width else []
-        dead = {t for t in page.locator("html").evaluate(TARGETS) if leads_nowhere(t, site)}
+        dead = {t for t in page.locator("html").evaluate(TARGETS) if leads_nowhere(t, site, pages)}
         faults += [f"{page.url}: {t} leads nowhere" for t in sorted(dead)]
     page.close()
     assert faults == []
