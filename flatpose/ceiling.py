@@ -11,7 +11,7 @@ from flatpose import benchmarks
 from flatpose.codecs import build_codec
 from flatpose.config import CodecConfig
 from flatpose.data.instances import Person, PoseData
-from flatpose.geometry import box_to_center_scale, invert_matrix, transform_points, warp_matrices
+from flatpose.geometry import crop_matrices, transform_points
 from flatpose.metrics import Predictions
 
 BATCH = 32
@@ -32,12 +32,8 @@ def evaluate(found: Predictions, data: PoseData) -> dict[str, Any]:
 
 def round_trip(config: CodecConfig, image_size: tuple[int, int], persons: list[Person]) -> Predictions:
     """The persons' keypoints through the codec and back, in image pixels; every score is 1."""
-    center, scale = box_to_center_scale(np.stack([p.bbox_xywh for p in persons]), image_size)
-    mats = warp_matrices(center, scale, image_size, udp=config.udp)
+    mats, _ = crop_matrices(np.stack([p.bbox_xywh for p in persons]), image_size, udp=config.udp)
     keypoints = torch.from_numpy(transform_points(mats, np.stack([p.keypoints for p in persons])))
     codec = build_codec(config, image_size, keypoints.shape[1])
     decoded = torch.cat([codec.round_trip(part) for part in keypoints.split(BATCH)]).double().numpy()
-    return Predictions(
-        image_id=np.array([p.image_id for p in persons]), person_id=np.array([p.person_id for p in persons]),
-        keypoints=transform_points(invert_matrix(mats), decoded), scores=np.ones(decoded.shape[:2]),
-        box_score=np.ones(len(persons)), area=scale.prod(-1))
+    return Predictions.of_crops(persons, decoded, np.ones(decoded.shape[:2]), image_size, udp=config.udp)

@@ -17,7 +17,6 @@ from flatpose.config import EvalConfig, RunConfig
 from flatpose.data.instances import Person, PoseData
 from flatpose.data.loader import Crops, EpochSampler, normalise
 from flatpose.errors import DataError
-from flatpose.geometry import box_to_center_scale, invert_matrix, transform_points, warp_matrices
 from flatpose.metrics import Predictions
 from flatpose.progress import Reporter
 from flatpose.train import loader_options
@@ -100,16 +99,4 @@ def predict(network: nn.Module, codec: Codec, persons: list[Person], data: PoseD
         keypoints[index.cpu()], scores[index.cpu()] = points.cpu().double(), confidence.cpu().double()
         reporter.advance()
     reporter.finish()
-    return _to_image(keypoints, scores, persons, run)
-
-
-def _to_image(keypoints: np.ndarray, scores: np.ndarray, persons: list[Person], run: RunConfig) -> Predictions:
-    """Crop pixels back to image pixels by each person's own inverse warp."""
-    box = np.stack([p.bbox_xywh for p in persons]) if persons else np.zeros((0, 4))
-    center, scale = box_to_center_scale(box, run.image_size)
-    back = invert_matrix(warp_matrices(center, scale, run.image_size, udp=run.codec.udp))
-    return Predictions(
-        image_id=np.array([p.image_id for p in persons], dtype=np.int64),
-        person_id=np.array([p.person_id for p in persons], dtype=np.int64),
-        keypoints=transform_points(back, keypoints), scores=scores,
-        box_score=np.array([p.box_score for p in persons], dtype=np.float64), area=scale.prod(-1))
+    return Predictions.of_crops(persons, keypoints, scores, run.image_size, udp=run.codec.udp)

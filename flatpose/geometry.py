@@ -32,27 +32,23 @@ def box_to_center_scale(bbox_xywh: Array, image_size: tuple[int, int], padding: 
 
 def warp_matrix(center: Array, scale: Array, rotation_deg: float, image_size: tuple[int, int], *,
                 udp: bool = False) -> Array:
-    """The 2x3 matrix that takes image pixels to crop pixels.
+    """The maps (..., 2, 3) that take image pixels to crop pixels.
 
-    ``center`` and ``scale`` (2,) are those of :func:`box_to_center_scale`; the crop window turns counter-clockwise.
+    ``center`` and ``scale`` (..., 2) are those of :func:`box_to_center_scale`; the crop window turns counter-clockwise.
     With ``udp`` sizes are measured between pixel centres (size - 1) instead of pixel edges.
     """
     size = np.asarray(image_size, dtype=np.float64) - (1.0 if udp else 0.0)
     angle = np.deg2rad(rotation_deg)
     cos, sin = np.cos(angle), np.sin(angle)
     zoom = size / np.asarray(scale, dtype=np.float64)
-    linear = zoom[:, None] * np.array([[cos, -sin], [sin, cos]])
-    return np.concatenate([linear, (0.5 * size - linear @ center)[:, None]], axis=1)
+    linear = zoom[..., None] * np.array([[cos, -sin], [sin, cos]])
+    return np.concatenate([linear, 0.5 * size[:, None] - linear @ np.asarray(center)[..., None]], axis=-1)
 
 
-def warp_matrices(center: Array, scale: Array, image_size: tuple[int, int], *, udp: bool = False) -> Array:
-    """Unrotated :func:`warp_matrix` for many crops at once: (N, 2), (N, 2) -> (N, 2, 3)."""
-    size = np.asarray(image_size, dtype=np.float64) - (1.0 if udp else 0.0)
-    zoom = size / scale
-    mats = np.zeros((*zoom.shape[:-1], 2, 3))
-    mats[..., 0, 0], mats[..., 1, 1] = zoom[..., 0], zoom[..., 1]
-    mats[..., 2] = 0.5 * size - zoom * center
-    return mats
+def crop_matrices(bbox_xywh: Array, image_size: tuple[int, int], *, udp: bool) -> tuple[Array, Array]:
+    """The unrotated maps (N, 2, 3) from image to crop pixels of boxes (N, 4), and the areas (N,) of the crops."""
+    center, scale = box_to_center_scale(bbox_xywh, image_size)
+    return warp_matrix(center, scale, 0.0, image_size, udp=udp), scale.prod(-1)
 
 
 def invert_matrix(mat: Array) -> Array:

@@ -17,7 +17,7 @@ from flatpose.data.loader import normalise, read_image
 from flatpose.data.transforms import crop
 from flatpose.drawing import draw_poses
 from flatpose.errors import FlatPoseError
-from flatpose.geometry import box_to_center_scale, invert_matrix, transform_points, warp_matrices
+from flatpose.geometry import crop_matrices, invert_matrix, transform_points
 from flatpose.keypoints import KeypointSet
 
 Array = NDArray[np.floating]
@@ -114,8 +114,7 @@ class Pose:
         bbox_xywh = _checked_boxes(boxes, pixels)
         if batch_size < 1:
             raise FlatPoseError(f"a batch of {batch_size}", where="batch_size", hint="1 or more")
-        center, scale = box_to_center_scale(bbox_xywh, self.image_size)
-        mats = warp_matrices(center, scale, self.image_size, udp=self.checkpoint.run.codec.udp)
+        mats, _ = crop_matrices(bbox_xywh, self.image_size, udp=self.checkpoint.run.codec.udp)
         found = [self._batch([crop(pixels, mat, self.image_size) for mat in mats[i:i + batch_size]], flip_test)
                  for i in range(0, len(mats), batch_size)]
         count = len(self.keypoint_set)

@@ -17,10 +17,10 @@ from numpy.typing import NDArray
 from flatpose.boxes import BoxFile, number_of
 from flatpose.data.images import read_image
 from flatpose.errors import DataError
-from flatpose.geometry import box_to_center_scale
+from flatpose.geometry import crop_matrices
 from flatpose.io import write_bytes, write_json
 from flatpose.metrics import Predictions
-from flatpose.metrics.oks import oks_matrix, oks_nms, person_scores, soft_oks_nms
+from flatpose.metrics.oks import person_scores, survivors
 from flatpose.predict import Pose
 from flatpose.progress import Reporter
 
@@ -103,10 +103,8 @@ class Job:
         if isinstance(self.boxes, BoxFile) and not self.boxes.used:
             raise DataError(f"has boxes for none of the {len(self.images)} pictures", where=str(self.boxes.path),
                             hint="its image ids or file names must be those of the pictures")
-        known = self.pose.keypoint_set
-        category = {"id": 1, "name": "person", "keypoints": list(known.names),
-                    "skeleton": [[a + 1, b + 1] for a, b in known.skeleton]}
-        write_json(self.folder / LISTING, {"images": list(self.images.values()), "categories": [category]})
+        write_json(self.folder / LISTING, {"images": list(self.images.values()),
+                                           "categories": [self.pose.keypoint_set.category()]})
         write_json(self.folder / RESULTS, self.results)
         return self
 
@@ -163,14 +161,11 @@ class Job:
                  box_scores: NDArray[np.floating]) -> tuple[NDArray[np.floating], list[int]]:
         """Scores of the persons (N,) and those that suppression keeps, as in evaluation (docs/evaluation.md)."""
         run, count = self.pose.checkpoint.run, len(boxes)
-        area = box_to_center_scale(boxes, self.pose.image_size)[1].prod(-1)
+        area = crop_matrices(boxes, self.pose.image_size, udp=run.codec.udp)[1]
         found = Predictions(np.zeros(count, int), np.zeros(count, int), keypoints, scores, box_scores, area)
         persons = person_scores(found, run.eval.rescore, run.codec.score_threshold)
-        if run.eval.nms == "none" or count < 2:
-            return persons, list(range(count))
-        similarity = oks_matrix(keypoints, area, np.array(self.pose.keypoint_set.sigmas))
-        suppress = oks_nms if run.eval.nms == "oks" else soft_oks_nms
-        return persons, sorted(suppress(similarity, persons, run.eval.nms_threshold))
+        return persons, sorted(survivors(found, persons, np.array(self.pose.keypoint_set.sigmas), run.eval.nms,
+                                         run.eval.nms_threshold))
 
 
 def frames(path: Path, every: int = 1) -> Iterator[tuple[int, float, NDArray[np.uint8]]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from flatpose.geometry import box_to_center_scale, invert_matrix, transform_points, warp_matrices, warp_matrix
+from flatpose.geometry import box_to_center_scale, crop_matrices, invert_matrix, transform_points, warp_matrix
 
 SIZE = (192, 256)
 
@@ -37,8 +37,9 @@ def test_rotation_turns_the_crop_window_counter_clockwise():
 
 
 def test_many_matrices_equal_one_by_one():
-    rng = np.random.default_rng(1)
-    center, scale = rng.uniform(0, 100, (5, 2)), rng.uniform(20, 90, (5, 2))
-    together = warp_matrices(center, scale, SIZE, udp=True)
-    for i in range(5):
-        np.testing.assert_allclose(together[i], warp_matrix(center[i], scale[i], 0.0, SIZE, udp=True), atol=1e-12)
+    boxes = np.random.default_rng(1).uniform(20, 90, (5, 4))
+    together, areas = crop_matrices(boxes, SIZE, udp=True)
+    for box, mat, area in zip(boxes, together, areas, strict=True):
+        center, scale = box_to_center_scale(box, SIZE)
+        np.testing.assert_array_equal(mat, warp_matrix(center, scale, 0.0, SIZE, udp=True))
+        assert area == scale.prod()

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
+
+from flatpose.data.instances import Person
+from flatpose.geometry import crop_matrices, invert_matrix, transform_points
 
 Nms = Literal["none", "oks", "soft_oks"]
 Rescore = Literal["box", "keypoint", "box_keypoint"]
@@ -31,6 +35,16 @@ class Predictions:
     scores: np.ndarray
     box_score: np.ndarray
     area: np.ndarray
+
+    @classmethod
+    def of_crops(cls, persons: Sequence[Person], keypoints: np.ndarray, scores: np.ndarray,
+                 image_size: tuple[int, int], *, udp: bool) -> Predictions:
+        """From keypoints (N, K, 2) in pixels of each person's own crop."""
+        mats, area = crop_matrices(np.array([p.bbox_xywh for p in persons]).reshape(-1, 4), image_size, udp=udp)
+        return cls(np.array([p.image_id for p in persons], dtype=np.int64),
+                   np.array([p.person_id for p in persons], dtype=np.int64),
+                   transform_points(invert_matrix(mats), keypoints), scores,
+                   np.array([p.box_score for p in persons], dtype=np.float64), area)
 
 
 def person_scores(predictions: Predictions, rescore: Rescore, threshold: float) -> np.ndarray:
@@ -76,6 +90,20 @@ def soft_oks_nms(similarity: np.ndarray, scores: np.ndarray, threshold: float) -
     return kept
 
 
+def survivors(predictions: Predictions, scores: np.ndarray, sigmas: np.ndarray, nms: Nms, threshold: float
+              ) -> list[int]:
+    """Indices that suppression by the persons' ``scores`` (N,) keeps: image by image, best first (all with "none")."""
+    suppress = {"oks": oks_nms, "soft_oks": soft_oks_nms}.get(nms)
+    order, kept = np.argsort(predictions.image_id, kind="stable"), list[int]()
+    _, starts = np.unique(predictions.image_id[order], return_index=True)
+    for members in np.split(order, starts[1:]):
+        if suppress and len(members) > 1:
+            similarity = oks_matrix(predictions.keypoints[members], predictions.area[members], sigmas)
+            members = members[suppress(similarity, scores[members], threshold)]
+        kept += members.tolist()
+    return kept
+
+
 def to_results(predictions: Predictions, *, sigmas: np.ndarray, rescore: Rescore = "box_keypoint",
                score_threshold: float = 0.2, nms: Nms = "oks", nms_threshold: float = 0.9
                ) -> tuple[list[dict[str, Any]], str]:
@@ -85,17 +113,10 @@ def to_results(predictions: Predictions, *, sigmas: np.ndarray, rescore: Rescore
         Dicts of the COCO results format, and the rule in words for the tables.
     """
     scores = person_scores(predictions, rescore, score_threshold)
-    suppress = {"oks": oks_nms, "soft_oks": soft_oks_nms}.get(nms)
-    order, results = np.argsort(predictions.image_id, kind="stable"), []
-    ids, starts = np.unique(predictions.image_id[order], return_index=True)
-    for image_id, members in zip(ids.tolist(), np.split(order, starts[1:]), strict=False):
-        if suppress and len(members) > 1:
-            similarity = oks_matrix(predictions.keypoints[members], predictions.area[members], sigmas)
-            members = members[suppress(similarity, scores[members], nms_threshold)]
-        for i in members:
-            triples = np.concatenate([predictions.keypoints[i], predictions.scores[i][:, None]], axis=1)
-            results.append({"image_id": int(image_id), "category_id": 1, "keypoints": triples.ravel().tolist(),
-                            "score": float(scores[i])})
+    triples = np.concatenate([predictions.keypoints, predictions.scores[..., None]], axis=-1)
+    results = [{"image_id": int(predictions.image_id[i]), "category_id": 1, "keypoints": triples[i].ravel().tolist(),
+                "score": float(scores[i])}
+               for i in survivors(predictions, scores, sigmas, nms, nms_threshold)]
     mean = f"mean keypoint score > {score_threshold:g}"
     rule = {"box": "box score", "keypoint": mean, "box_keypoint": f"box score x {mean}"}[rescore]
     return results, rule + {"none": ", no NMS", "oks": f", OKS-NMS {nms_threshold:g}",

@@ -20,7 +20,7 @@ from flatpose.config import CodecConfig
 from flatpose.config.base import config
 from flatpose.data.instances import Person, PoseData
 from flatpose.errors import DataError
-from flatpose.geometry import box_to_center_scale, transform_points, warp_matrices
+from flatpose.geometry import crop_matrices, transform_points
 from flatpose.progress import SILENT, Reporter
 from flatpose.studies import records
 
@@ -127,8 +127,7 @@ def _line(cell: Cell) -> Line:
 def errors(persons: list[Person], keypoints: np.ndarray, image_size: tuple[int, int], *, udp: bool
            ) -> tuple[float, float]:
     """Mean error in input pixels of the labelled keypoints inside the crop, and the share of those outside it."""
-    center, scale = box_to_center_scale(np.stack([p.bbox_xywh for p in persons]), image_size)
-    mats = warp_matrices(center, scale, image_size, udp=udp)
+    mats, _ = crop_matrices(np.stack([p.bbox_xywh for p in persons]), image_size, udp=udp)
     truth = transform_points(mats, np.stack([p.keypoints for p in persons]))
     labelled = np.stack([p.keypoints_visible for p in persons]) > 0
     inside = labelled & ((truth >= 0) & (truth <= np.array(image_size) - 1)).all(-1)
