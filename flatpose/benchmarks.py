@@ -15,8 +15,7 @@ import numpy as np
 
 import flatpose.data.mpii as mpii
 from flatpose.data.annotations import Annotations, read, read_truth
-from flatpose.data.coco import fingerprint, split_of
-from flatpose.data.detections import NoDetection, read_detections
+from flatpose.data.coco import NoDetection, fingerprint, read_detections, split_of
 from flatpose.data.findings import Finding, checked, said
 from flatpose.data.instances import PoseData, Split
 from flatpose.data.layouts import Layout, Tree

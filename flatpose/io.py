@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import tempfile
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
+
+from pydantic import TypeAdapter, ValidationError
 
 from flatpose.errors import DataError
 
+T = TypeVar("T")
 LARGEST_JSON = 4 << 30
 """Bytes; Python needs up to ten times as much to hold it. COCO's largest annotation file has a sixteenth of this."""
 
@@ -55,3 +59,26 @@ def read_json(path: Path) -> Any:
         raise DataError("does not fit into memory", where=str(path)) from None
     except OSError as error:
         raise DataError(f"cannot be read ({error.strerror})", where=str(path)) from None
+
+
+def parsed(value: Any, wanted: TypeAdapter[T], where: str, hint: str | None = None) -> T:
+    """A JSON value in the wanted form; raises DataError naming the first place where it differs, and what is there."""
+    try:
+        return wanted.validate_python(value)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+    place, what = first["loc"], first["msg"].removeprefix("Value error, ")
+    if first["type"] == "missing":
+        place, what = place[:-1], f"no field {place[-1]!r}"
+    elif said := re.match(r"\w+ should (?:be|have) (.+?)(?: after validation.*)?$", what):
+        form = said[1].replace("a valid dictionary", "an object").replace("valid ", "")
+        what = f"{show(first['input'])}, expected {form}"
+    path = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in place)
+    raise DataError(what, where=f"{where}: {path}" if path else where, hint=hint)
+
+
+def show(value: Any) -> str:
+    """A value as it may stand in a message: its kind for containers, never more than a few words."""
+    if isinstance(value, (list, dict)):
+        return f"a list of {len(value)}" if isinstance(value, list) else "an object"
+    return repr(value) if len(repr(value)) < 40 else f"{repr(value)[:37]}..."

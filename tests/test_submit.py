@@ -7,8 +7,8 @@ import zipfile
 
 import pytest
 
-from flatpose.data.submit import coco_test_dev
 from flatpose.errors import DataError
+from flatpose.testdev import coco_test_dev
 
 NAME = "person_keypoints_test-dev2017_flatpose-b_results"
 

@@ -9,15 +9,13 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from safetensors.torch import save_file
 from test_train import RUN
 from tiny import write_coco
 
 from flatpose.config import DataConfig, EvalConfig
-from flatpose.data.submit import coco_test_dev
 from flatpose.errors import DataError
 from flatpose.models import build_model
-from flatpose.testdev import DETECTOR, IMAGE_INFO, load_test_dev, results
+from flatpose.testdev import DETECTOR, IMAGE_INFO, coco_test_dev, load_test_dev, results_of
 
 
 @pytest.fixture(scope="module")
@@ -46,10 +44,8 @@ def test_only_detected_persons_of_listed_images_are_read(root, tmp_path):
 
 def test_a_networks_weights_become_a_submission(root, tmp_path):
     run = replace(RUN, data=DataConfig(source="disk"), eval=EvalConfig(box_sources=("gt",), nms="none"))
-    weights = tmp_path / "weights.safetensors"
-    save_file(build_model(run.model, run.codec, run.image_size, 17).state_dict(), weights)
-    data = load_test_dev(root)
-    path = coco_test_dev(results(run, weights, data), data.val.annotation_file, tmp_path, "tiny", any_list=True)
+    network, data = build_model(run.model, run.codec, run.image_size, 17), load_test_dev(root)
+    path = coco_test_dev(results_of(network, run, data), data.val.annotation_file, tmp_path, "tiny", any_list=True)
     with zipfile.ZipFile(path) as archive:
         found = json.loads(archive.read("person_keypoints_test-dev2017_tiny_results.json"))
     assert len(found) == len(data.detections) and {r["image_id"] for r in found} == {1, 2}

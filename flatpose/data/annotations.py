@@ -10,9 +10,10 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
+from pydantic import BeforeValidator, Field
 
 from flatpose.data.findings import Broken, Finding, refuse
 from flatpose.errors import DataError
@@ -298,8 +299,7 @@ def are_numbers(values: Any, count: int, largest: float = LARGEST) -> bool:
         all(-largest <= v <= largest for v in values)
 
 
-def numbers(values: Any, count: int, largest: float = LARGEST) -> np.ndarray:
-    """(count,) floats from a flat JSON list; raises ValueError for anything else."""
-    if not are_numbers(values, count, largest):
-        raise ValueError(f"expected {count} finite numbers of at most {largest:g}")
-    return np.array(values, dtype=np.float64)
+Id = Annotated[int, BeforeValidator(whole_id)]
+FileName = Annotated[str, BeforeValidator(plain_name)]
+Number = Annotated[float, Field(strict=True, allow_inf_nan=False, ge=-LARGEST, le=LARGEST)]
+"""Fields of other files, for pydantic."""

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from flatpose.data.annotations import Annotations, examine
-from flatpose.data.detections import read_detections
+from flatpose.data.coco import read_detections
 from flatpose.data.findings import Broken, Finding, checked
 from flatpose.data.images import image_facts
 from flatpose.data.layouts import Tree
@@ -94,8 +94,9 @@ def _image(path: Path, name: str, size: tuple[int, int] | None, broken: Broken) 
 def _mpii_file(path: Path, images: Path | None) -> list[Finding]:
     entries, broken = read_entries(path), Broken(str(path))
     names = list(dict.fromkeys(e["image"] for e in entries))
-    for name in names if images else ():
-        _image(images / name, name, None, broken)
+    for name in names:
+        if images is not None:
+            _image(images / name, name, None, broken)
     for row, entry in enumerate(entries):
         if not has_place(entry):
             broken.add("no place", f"row {row}")

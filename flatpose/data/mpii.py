@@ -9,20 +9,41 @@ from __future__ import annotations
 import io
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
+from pydantic import AfterValidator, FailFast, Field, TypeAdapter
+from typing_extensions import TypedDict
 
-from flatpose.data.annotations import LARGEST, plain_name
+from flatpose.data.annotations import FileName, Number
 from flatpose.data.instances import Person, Split
 from flatpose.errors import DataError
-from flatpose.io import read_json
+from flatpose.io import parsed, read_json
 
 HEAD_SHARE = 0.6
 """The head's size is this share of the diagonal of its box (SC_BIAS of the official evaluation)."""
-SHAPES: dict[str, tuple[int, ...]] = {"center": (2,), "scale": (), "joints": (16, 2), "joints_vis": (16,)}
 SHORT_NAMES = ("rank", "rkne", "rhip", "lhip", "lkne", "lank", "pelv", "thor", "neck", "head", "rwri", "relb", "rsho",
                "lsho", "lelb", "lwri")
+Point = Annotated[list[Number], Field(min_length=2, max_length=2)]
+
+
+def _plain_file(name: str) -> str:
+    if "/" in name:
+        raise ValueError(f"image {name[:40]!r} is not a plain file name")
+    return name
+
+
+class Entry(TypedDict):
+    """One row: a person."""
+
+    image: Annotated[FileName, AfterValidator(_plain_file)]
+    center: Point
+    scale: Number
+    joints: Annotated[list[Point], Field(min_length=16, max_length=16)]
+    joints_vis: Annotated[list[Number], Field(min_length=16, max_length=16)]
+
+
+ENTRIES: TypeAdapter[list[Entry]] = TypeAdapter(Annotated[list[Entry], Field(min_length=1), FailFast()])
 
 
 @dataclass(frozen=True)
@@ -96,34 +117,10 @@ def read_truth(annotation_file: Path) -> Truth:
     return truth
 
 
-def read_entries(path: Path) -> list[dict[str, Any]]:
+def read_entries(path: Path) -> list[Entry]:
     """The rows of an annotation file, each whole; raises DataError naming the row and field."""
-    content = read_json(path)
-    if not isinstance(content, list) or not content:
-        raise DataError("an MPII annotation file is a list of {image, center, scale, joints, joints_vis}",
-                        where=str(path))
-    for position, entry in enumerate(content):
-        where = f"{path}: [{position}]"
-        try:
-            if "/" in plain_name(entry["image"]):
-                raise ValueError(f"image {entry['image'][:40]!r} is not a plain file name")
-        except (KeyError, TypeError):
-            raise DataError("no field 'image' with a file name", where=where) from None
-        except ValueError as error:
-            raise DataError(str(error), where=where) from None
-        for name, shape in SHAPES.items():
-            if not _are_numbers(entry.get(name), shape):
-                raise DataError(f"{name} must be {f'numbers of shape {shape}' if shape else 'a number'}", where=where)
-    return content
-
-
-def _are_numbers(value: Any, shape: tuple[int, ...]) -> bool:
-    """Whether JSON's value has this shape and holds nothing but numbers that a pixel can have."""
-    try:
-        found = np.asarray(value)
-    except ValueError:  # lists of unequal length
-        return False
-    return found.shape == shape and found.dtype.kind in "if" and bool((np.abs(found) <= LARGEST).all())
+    return parsed(read_json(path), ENTRIES, str(path),
+                  "an MPII annotation file is a list of {image, center, scale, joints, joints_vis}")
 
 
 def load_split(path: Path, images: Path, head_size: np.ndarray | None = None) -> Split:
@@ -147,7 +144,7 @@ def load_split(path: Path, images: Path, head_size: np.ndarray | None = None) ->
     return Split(persons, path, sorted(ids.values()))
 
 
-def has_place(entry: dict[str, Any]) -> bool:
+def has_place(entry: Entry) -> bool:
     """Whether a row has a centre, a scale and a visible joint."""
     return entry["center"][0] != -1 and entry["scale"] > 0 and any(entry["joints_vis"])
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from flatpose.benchmarks import COCO
 from flatpose.data.annotations import id_or_none, read, read_lists, whole_id
-from flatpose.data.detections import read_detections
+from flatpose.data.coco import read_detections
 from flatpose.errors import DataError
 from flatpose.io import read_json, write_json
 from flatpose.keypoints import COCO17

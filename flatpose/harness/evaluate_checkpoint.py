@@ -82,8 +82,7 @@ def _submission(row: Row, run: RunConfig, network: Any, data_root: Path, checkpo
     """The zip for COCO's server, for rows that were published on test-dev."""
     if row.published is None or row.published.split != "COCO test-dev":
         return []
-    from flatpose.data.submit import coco_test_dev
-    from flatpose.testdev import load_test_dev, results_of
+    from flatpose.testdev import coco_test_dev, load_test_dev, results_of
 
     try:
         data = load_test_dev(data_root)

@@ -133,8 +133,7 @@ def predict_test_dev(folder: Path, data_root: Path, reporter: Reporter, any_list
                      ) -> tuple[list[dict[str, Any]], Path]:
     """COCO results of a finished run's network on test-dev's detected persons, and the list of test-dev's images."""
     from flatpose.checkpoints.described import load_checkpoint
-    from flatpose.data.submit import image_ids
-    from flatpose.testdev import load_test_dev, results_of
+    from flatpose.testdev import image_ids, load_test_dev, results_of
 
     found = load_checkpoint(folder)
     if found.run.data.task != benchmarks.COCO.name:

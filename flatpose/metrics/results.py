@@ -5,21 +5,47 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Container
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Optional
 
-from flatpose.data.annotations import Annotations, are_numbers, whole_id
+from pydantic import FailFast, Field, TypeAdapter
+from typing_extensions import NotRequired, TypedDict
+
+from flatpose.data.annotations import Annotations, Id
 from flatpose.data.findings import said
 from flatpose.errors import DataError
-from flatpose.io import read_json
+from flatpose.io import parsed, read_json
 from flatpose.keypoints import KeypointSet
 
 LARGEST = 1e15
 """Beyond this the evaluators' arithmetic overflows. (A prediction may lie far outside its image.)"""
 FEW = 0.5
 """A file with results for a smaller share of the images with persons deserves a warning."""
-COCO_FORM = "each item is {image_id, category_id, keypoints: [x, y, score, ...], score}"
-MPII_FORM = "each item is {id: row of the annotation file, keypoints: [x, y, score] * 16}, 0-based pixels"
+COCO_FORM = ("each item is {image_id, category_id, keypoints: one flat list [x, y, score, ...], score}, "
+             "perhaps with bbox: [left, top, width, height]")
+MPII_FORM = "each item is {id: row of the annotation file, keypoints: one flat list [x, y, score] * 16}, 0-based pixels"
 Results = list[dict[str, Any]]
+Number = Annotated[float, Field(strict=True, allow_inf_nan=False, ge=-LARGEST, le=LARGEST)]
+
+
+class CocoResult(TypedDict):
+    """One person; ``bbox`` is left, top, width, height."""
+
+    image_id: Id
+    category_id: Id
+    keypoints: list[Number]
+    score: Number
+    bbox: NotRequired[Optional[Annotated[list[Number], Field(min_length=4, max_length=4)]]]
+
+
+class MpiiResult(TypedDict):
+    """One person; ``id`` is the row of the annotation file."""
+
+    id: Id
+    keypoints: list[Number]
+
+
+COCO: TypeAdapter[Any] = TypeAdapter(Annotated[list[CocoResult], FailFast()])
+MPII: TypeAdapter[Any] = TypeAdapter(Annotated[list[MpiiResult], FailFast()])
 
 
 def read_results(path: Path, truth: Annotations, keypoint_set: KeypointSet) -> tuple[Results, str]:
@@ -32,15 +58,14 @@ def read_results(path: Path, truth: Annotations, keypoint_set: KeypointSet) -> t
         DataError: The file is malformed, an image is unknown, or no result can be used.
     """
     category = truth.category["id"]
-    entries = [coco_result(item, f"{path}: [{position}]", truth.images, len(keypoint_set))
-               for position, item in enumerate(_items(path, COCO_FORM))]
+    entries = coco_results(read_json(path), str(path), truth.images, len(keypoint_set))
     found = [entry for entry in entries if entry["category_id"] == category]
     others = Counter({"of other categories": len(entries) - len(found)})
     note = said(+others, len(found), "results")
     if not found:
         raise DataError(f"no usable result: {note}", where=str(path),
                         hint=f"persons are category {category} ({truth.category.get('name')}) in {truth.path.name}")
-    if not all("bbox" in entry for entry in found):
+    if not all(entry.get("bbox") for entry in found):
         found = [{k: v for k, v in entry.items() if k != "bbox"} for entry in found]
     with_persons = {p["image_id"] for p in truth.persons if p["num_keypoints"] and not p["iscrowd"]}
     covered = len(with_persons & {entry["image_id"] for entry in found})
@@ -49,35 +74,29 @@ def read_results(path: Path, truth: Annotations, keypoint_set: KeypointSet) -> t
     return found, f"warning: {note}. All persons of the other images count as missed" if few else note
 
 
-def coco_result(item: Any, where: str, images: Container[int], keypoints: int) -> dict[str, Any]:
-    """One result of COCO's form, checked, with ids as ints and only the fields that evaluators and servers read."""
-    _check_fields(item, ("image_id", "category_id", "keypoints", "score"), where, COCO_FORM)
-    entry = {name: _id(item[name], f"{where}.{name}") for name in ("image_id", "category_id")}
-    if entry["image_id"] not in images:
-        raise DataError(f"{show(item['image_id'])} is not among the images of the list", where=f"{where}.image_id",
-                        hint="were these predictions made on another split?")
-    check_keypoints(item["keypoints"], keypoints, f"{where}.keypoints")
-    if not are_numbers([item["score"]], 1, LARGEST):
-        raise DataError(f"{show(item['score'])}, expected a finite number", where=f"{where}.score")
-    box = item.get("bbox")
-    if box and not are_numbers(box, 4, LARGEST):
-        raise DataError("expected four finite numbers: left, top, width, height", where=f"{where}.bbox")
-    return {**entry, "keypoints": item["keypoints"], "score": item["score"], **({"bbox": box} if box else {})}
+def coco_results(items: Any, where: str, images: Container[int], keypoints: int) -> Results:
+    """Results of COCO's form, checked, with only the fields that evaluators and servers read; raises DataError."""
+    found = _parsed(items, COCO, where, COCO_FORM)
+    for position, entry in enumerate(found):
+        place = f"{where}: [{position}]"
+        if entry["image_id"] not in images:
+            raise DataError(f"{entry['image_id']} is not among the images of the list", where=f"{place}.image_id",
+                            hint="were these predictions made on another split?")
+        _check_count(entry["keypoints"], keypoints, f"{place}.keypoints")
+    return found
 
 
 def read_mpii_results(path: Path, rows: int) -> Results:
     """Results in MPII's form: one for each of ``rows`` rows; raises DataError otherwise."""
     found: dict[int, dict[str, Any]] = {}
-    for position, item in enumerate(_items(path, MPII_FORM)):
-        where = f"{path}: [{position}]"
-        _check_fields(item, ("id", "keypoints"), where, MPII_FORM)
-        row = _id(item["id"], f"{where}.id")
+    for position, item in enumerate(_parsed(read_json(path), MPII, str(path), MPII_FORM)):
+        where, row = f"{path}: [{position}]", item["id"]
         if not 0 <= row < rows:
             raise DataError(f"{row}, expected a row of the annotation file, 0 to {rows - 1}", where=f"{where}.id")
         if row in found:
             raise DataError(f"row {row} a second time, expected one prediction for each row", where=f"{where}.id")
-        check_keypoints(item["keypoints"], 16, f"{where}.keypoints")
-        found[row] = {**item, "id": row}
+        _check_count(item["keypoints"], 16, f"{where}.keypoints")
+        found[row] = item
     missing = [row for row in range(rows) if row not in found]
     if missing:
         raise DataError(f"no prediction for {len(missing)} of {rows} rows, first {missing[0]}", where=str(path),
@@ -85,49 +104,18 @@ def read_mpii_results(path: Path, rows: int) -> Results:
     return list(found.values())
 
 
-def check_keypoints(values: Any, count: int, where: str) -> None:
-    """Three finite numbers for each of ``count`` keypoints in one flat list; raises DataError."""
-    if are_numbers(values, 3 * count, LARGEST):
-        return
-    expected = f"expected {3 * count} numbers (x, y, score of {count} keypoints)"
-    if not isinstance(values, list):
-        raise DataError(f"{show(values)}, {expected}", where=where)
-    if len(values) != 3 * count:
-        hints = {2 * count: "x and y without a score: write x, y, score for every keypoint",
-                 count: "one list per keypoint? write all numbers in one flat list"}
-        other = f"{len(values) / 3:g} keypoints: is this a file of another benchmark? see --task"
-        raise DataError(f"{len(values)} entries, {expected}", where=where, hint=hints.get(len(values), other))
-    bad = next(i for i, value in enumerate(values) if not are_numbers([value], 1, LARGEST))
-    raise DataError(f"{show(values[bad])}, expected a finite number", where=f"{where}[{bad}]")
-
-
-def _items(path: Path, form: str) -> list[Any]:
-    found = read_json(path)
-    if not isinstance(found, list):
-        hint = "were --annotations and --predictions swapped?" if isinstance(found, dict) else form
-        raise DataError(f"{show(found)}, expected a list of predictions", where=str(path), hint=hint)
+def _parsed(items: Any, form: TypeAdapter[Results], where: str, words: str) -> Results:
+    swapped = "were --annotations and --predictions swapped?"
+    found = parsed(items, form, where, swapped if isinstance(items, dict) else words)
     if not found:
-        raise DataError("an empty list, expected predictions", where=str(path), hint=form)
+        raise DataError("an empty list, expected at least one result", where=where, hint=words)
     return found
 
 
-def _check_fields(item: Any, names: tuple[str, ...], where: str, form: str) -> None:
-    if not isinstance(item, dict):
-        raise DataError(f"{show(item)}, expected an object", where=where, hint=form)
-    lacking = next((name for name in names if name not in item), None)
-    if lacking:
-        raise DataError(f"no field {lacking!r}", where=where, hint=form)
-
-
-def _id(value: Any, where: str) -> int:
-    try:
-        return whole_id(value)
-    except ValueError:
-        raise DataError(f"{show(value)}, expected a whole number", where=where) from None
-
-
-def show(value: Any) -> str:
-    """A value as it may stand in a message: its kind for containers, never more than a few words."""
-    if isinstance(value, (list, dict)):
-        return f"a list of {len(value)}" if isinstance(value, list) else "an object"
-    return repr(value) if len(repr(value)) < 40 else f"{repr(value)[:37]}..."
+def _check_count(values: list[float], count: int, where: str) -> None:
+    """Three numbers for each of ``count`` keypoints; raises DataError."""
+    if len(values) != 3 * count:
+        other = f"{len(values) / 3:g} keypoints: is this a file of another benchmark? see --task"
+        hint = "x and y without a score: write x, y, score for every keypoint" if len(values) == 2 * count else other
+        raise DataError(f"{len(values)} entries, expected {3 * count} numbers (x, y, score of {count} keypoints)",
+                        where=where, hint=hint)

@@ -167,8 +167,8 @@ def submit_coco_test_dev(
 
     Example: flatpose-exp submit coco-test-dev --name a --run runs/0123456789ab/seed0/ba9876543210 --data-root /data
     """
-    from flatpose.data.submit import coco_test_dev
     from flatpose.harness.networks import predict_test_dev
+    from flatpose.testdev import coco_test_dev
 
     if run_dir is None and predictions is not None and image_info is not None:
         results: Any = predictions
