@@ -20,8 +20,7 @@ from flatpose.data.findings import Finding, checked, said
 from flatpose.data.instances import PoseData, Split
 from flatpose.data.layouts import Layout, Tree
 from flatpose.errors import DataError, SpecError, nearest
-from flatpose.keypoints import COCO17, CROWDPOSE14, MPII16, KeypointSet
-from flatpose.keypoints_file import KEYPOINTS_FILE, find_keypoint_set
+from flatpose.keypoints import COCO17, CROWDPOSE14, KEYPOINTS_FILE, MPII16, KeypointSet, find_keypoint_set
 from flatpose.progress import SILENT, Reporter
 
 

@@ -13,7 +13,7 @@ from flatpose.checkpoints.described import Checkpoint, Knots
 from flatpose.data import load
 from flatpose.errors import DataError
 from flatpose.evaluate import predict
-from flatpose.metrics.closeness import PCK_RADIUS
+from flatpose.metrics.oks import PCK_RADIUS
 from flatpose.predict import Pose
 from flatpose.progress import Reporter
 

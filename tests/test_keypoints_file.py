@@ -16,8 +16,7 @@ from flatpose.config import BaselineConfig, DataConfig, EvalConfig, HeatmapCodec
 from flatpose.data import load
 from flatpose.errors import DataError
 from flatpose.evaluate import evaluate
-from flatpose.keypoints import COCO17, CROWDPOSE14, MPII16
-from flatpose.keypoints_file import DEFAULT_SIGMA, read_keypoint_set
+from flatpose.keypoints import COCO17, CROWDPOSE14, DEFAULT_SIGMA, MPII16, read_keypoint_set
 from flatpose.models import build_model
 from flatpose.pipeline import execute
 from flatpose.progress import SILENT

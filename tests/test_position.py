@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from flatpose.models.position import sine_position_2d
+from flatpose.models.transformer import sine_position_2d
 
 
 def test_shape_range_and_separability() -> None:

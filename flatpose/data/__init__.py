@@ -12,7 +12,7 @@ from flatpose.config import DataConfig
 from flatpose.data.coco import fingerprint
 from flatpose.data.instances import Person, PoseData, Split
 from flatpose.errors import DataError
-from flatpose.keypoints_file import KEYPOINTS_FILE
+from flatpose.keypoints import KEYPOINTS_FILE
 from flatpose.progress import SILENT, Reporter
 
 __all__ = ["KEYPOINTS_FILE", "Person", "PoseData", "Split", "find_root", "identity", "load", "load_coco"]

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from flatpose.metrics.closeness import closeness
 from flatpose.metrics.coco import coco_metrics
 from flatpose.metrics.crowdpose import crowdpose_metrics
 from flatpose.metrics.mpii import mpii_metrics
-from flatpose.metrics.oks import Predictions, to_results
+from flatpose.metrics.oks import Predictions, closeness, to_results
 
 __all__ = ["Predictions", "closeness", "coco_metrics", "crowdpose_metrics", "mpii_metrics", "to_results"]

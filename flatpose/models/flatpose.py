@@ -19,10 +19,9 @@ from flatpose.errors import SpecError
 from flatpose.models.heads import build_head, deconv_stack
 from flatpose.models.hrnet import Trunk, build_trunk, trunk_stride
 from flatpose.models.ica import SemanticBias
-from flatpose.models.position import sine_position_2d
 from flatpose.models.refinement import RefineBlock
 from flatpose.models.setting import Setting
-from flatpose.models.transformer import CoarseBlock, init_linear
+from flatpose.models.transformer import CoarseBlock, init_linear, sine_position_2d
 
 
 class FlatPose(nn.Module):

@@ -18,9 +18,8 @@ from torch import Tensor, nn
 from flatpose.config import TokenPoseConfig
 from flatpose.errors import SpecError
 from flatpose.models.hrnet import HRNetTrunk, trunk_stride
-from flatpose.models.position import sine_position_2d
 from flatpose.models.setting import Setting
-from flatpose.models.transformer import init_linear
+from flatpose.models.transformer import init_linear, sine_position_2d
 
 _Norm = partial(nn.LayerNorm, eps=1e-5)
 

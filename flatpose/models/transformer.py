@@ -1,15 +1,41 @@
-"""Attention and transformer blocks; the coarse block with Implicit Coordinate Attention (section 3.2, eq. 10).
+"""Position code (eq. 2), attention and transformer blocks; the coarse block with ICA (section 3.2, eq. 10).
 
 What the paper does not say is in ``FlatPoseReadings`` (reading R4); every projection has a bias.
 """
 
 from __future__ import annotations
 
+import math
+
+import torch
 from timm.layers import DropPath
 from torch import Tensor, nn
 
 from flatpose.config import FlatPoseConfig, FlatPoseReadings
 from flatpose.models.ica import SemanticBias
+
+
+def sine_position_2d(height: int, width: int, dim: int, temperature: float = 10000.0) -> Tensor:
+    """The fixed E_pos of eq. 2 (height * width, dim), row by row: half of the channels encode y, then half x.
+
+    Reading R5: rows and columns are scaled to (0, 2 pi], and each coordinate t becomes pairs sin(t / T^(2i/d)),
+    cos(t / T^(2i/d)) with d = dim / 2 and T the temperature, as in the detection transformers the paper builds on.
+
+    Raises:
+        ValueError: ``dim`` is not a multiple of 4.
+    """
+    if dim % 4:
+        raise ValueError(f"a 2-D sine code needs a multiple of 4 channels, not {dim}")
+    quarter = dim // 4
+    frequency = temperature ** (-torch.arange(quarter, dtype=torch.float64) / quarter)
+
+    def axis(size: int) -> Tensor:
+        angle = (torch.arange(1, size + 1, dtype=torch.float64) / size * 2 * math.pi)[:, None] * frequency
+        return torch.stack([angle.sin(), angle.cos()], dim=-1).flatten(1)
+
+    y, x = axis(height), axis(width)
+    code = torch.cat([y[:, None].expand(-1, width, -1), x[None].expand(height, -1, -1)], dim=-1)
+    return code.flatten(0, 1).float()
 
 
 def branch_drop(readings: FlatPoseReadings) -> nn.Module:

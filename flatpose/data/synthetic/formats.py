@@ -1,4 +1,4 @@
-"""The truth of the rendered images as COCO, CrowdPose or MPII files, in the layouts that users have on disk."""
+"""The truth of the rendered images, and a simulated detector's boxes, as COCO, CrowdPose or MPII files on disk."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 import flatpose.data.mpii as mpii
-from flatpose.data.synthetic.detector import detections
 from flatpose.data.synthetic.levels import CROWDED, LEVELS, Level
 from flatpose.data.synthetic.scene import SPLITS, VERSION
 from flatpose.data.synthetic.skeleton import LABELLED
@@ -148,6 +147,50 @@ def _mpii_row(image: str, joints: NDArray, height: float, valid: bool) -> dict[s
     center = (shown.min(axis=0) + shown.max(axis=0)) / 2 - [0, 15 * height / 200]
     return {"image": image, "center": center.round(2).tolist(), "scale": round(height / 200, 6),
             "joints": joints[:, :2].round(2).tolist(), "joints_vis": (joints[:, 2] > valid).astype(int).tolist()}
+
+
+def detections(seed: tuple[int, ...], image: dict[str, Any], annotations: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """A simulated detector's answer on one image in COCO's results format, best first, from its COCO annotations.
+
+    Boxes are jittered, persons are missed or found twice, and there are false alarms; the scores are informative.
+    """
+    rng = np.random.Generator(np.random.PCG64([*seed, image["id"]]))
+    size = np.array([image["width"], image["height"]])
+    found: list[tuple[NDArray, float]] = []
+    for person in annotations:
+        found += _boxes_of(rng, np.array(person["bbox"]), float(np.mean(np.array(person["keypoints"][2::3]) == 2)))
+    for _ in range(rng.poisson(0.6)):
+        height = rng.uniform(0.15, 0.8) * size[1]
+        box = np.array([0, 0, height * rng.uniform(0.25, 0.8), height])
+        box[:2] = rng.random(2) * (size - 0.5 * box[2:])
+        found.append((box, rng.normal(0.12, 0.15)))
+    rows = [{"image_id": image["id"], "category_id": 1, "bbox": _clip(box, size).round(2).tolist(),
+             "score": round(float(np.clip(score, 0.01, 0.999)), 4)} for box, score in found]
+    return sorted(rows, key=lambda row: -row["score"])
+
+
+def _boxes_of(rng: np.random.Generator, box: NDArray, visible: float) -> list[tuple[NDArray, float]]:
+    """No, one or two boxes (xywh) of a person with a share of ``visible`` keypoints, each with its score."""
+    ease = 1.6 + 2.6 * visible + 0.8 * np.log(max(np.sqrt(box[2] * box[3]), 4) / 60) + rng.normal(0, 0.8)
+    if rng.random() > 1 / (1 + np.exp(-ease)):
+        return []
+    spread = rng.gamma(2.0, 0.02) * (1.7 - visible)
+    found = [(_jitter(rng, box, spread), ease / 4.5 - 2.5 * spread + rng.normal(0, 0.1))]
+    if rng.random() < 0.08:
+        found.append((_jitter(rng, box, 0.15), ease / 9 + rng.normal(-0.15, 0.1)))
+    return found
+
+
+def _jitter(rng: np.random.Generator, box: NDArray, spread: float) -> NDArray:
+    """Each side moved by its own error, as a fraction of the box."""
+    left, top, right, bottom = rng.normal(0, spread, 4) * np.tile(box[2:], 2)
+    return np.array([box[0] + left, box[1] + top, max(2.0, box[2] - left + right), max(2.0, box[3] - top + bottom)])
+
+
+def _clip(box: NDArray, size: NDArray[np.int64]) -> NDArray:
+    low = np.clip(box[:2], 0, size - 2)
+    high = np.clip(box[:2] + box[2:], low + 1, size)
+    return np.concatenate([low, high - low])
 
 
 def _json(value: Any) -> bytes:
