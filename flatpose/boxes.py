@@ -175,7 +175,7 @@ class Detector:
         import torch
         from torchvision.models import get_model
 
-        from flatpose.checkpoints import read_weights
+        from flatpose.checkpoints.files import read_weights
 
         if name not in DETECTORS:
             raise FlatPoseError(f"no detector {name!r}", where="--detector", hint=nearest(name, DETECTORS))

@@ -35,9 +35,8 @@ from flatpose.data.loader import Crops, ImageCache
 from flatpose.evaluate import main_metric
 from flatpose.io import write_bytes, write_json
 from flatpose.losses import Loss, all_keypoints, joints_mse, simcc_kl
-from flatpose.models.backbones import start_file
+from flatpose.models.backbones import Trunk, start_file
 from flatpose.models.heads import build_head, deconv_stack, heatmap_conv
-from flatpose.models.hrnet import Trunk, build_trunk
 from flatpose.models.setting import Setting, Start
 from flatpose.models.vit import SMALL_VIT, ViTTrunk
 from flatpose.progress import SILENT, Reporter
@@ -61,7 +60,7 @@ class TwoHeads(nn.Module):
     def __init__(self, backbone: str, setting: Setting) -> None:
         super().__init__()
         self.trunk: Trunk | ViTTrunk = (ViTTrunk(backbone, setting) if backbone in SMALL_VIT
-                                        else build_trunk(backbone, setting.start))
+                                        else Trunk(backbone, setting.start))
         channels, stride = self.trunk.channels, self.trunk.stride
         steps = max(0, (stride // HEATMAP_STRIDE).bit_length() - 1)
         self.heatmap_stride = stride >> steps
@@ -98,7 +97,7 @@ def pretrain(backbone: str, work_dir: Path, target: Path, *, start: Start = Fals
     """Train a trunk, resuming from ``work_dir``, and write its averaged weights to ``target`` and a card beside it.
 
     Args:
-        backbone: A small backbone, or any name that ``build_trunk`` knows.
+        backbone: A small backbone, or any name that ``Trunk`` knows.
         work_dir: Checkpoints, the log and the best weights.
         target: The safetensors file; it holds the trunk in half precision, under the names of timm's network.
         start: Where the trunk itself starts.

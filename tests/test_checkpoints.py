@@ -11,9 +11,9 @@ import torch
 from safetensors.torch import load_file, save_file
 from tiny_pose import IMAGE, RUN, tiny_checkpoint
 
-from flatpose.checkpoints import load_into
 from flatpose.checkpoints.card import model_card
 from flatpose.checkpoints.described import BUNDLED, CONFIG, WEIGHTS, Checkpoint, load_checkpoint, save_checkpoint
+from flatpose.checkpoints.fit import load_into
 from flatpose.errors import FlatPoseError
 from flatpose.keypoints import COCO17
 from flatpose.models import build_model

@@ -19,7 +19,7 @@ from flatpose.data.loader import IMAGENET_MEAN, IMAGENET_STD, Crops, EpochSample
 from flatpose.errors import RunError, SpecError
 from flatpose.losses import Loss, all_keypoints
 from flatpose.models import build_model
-from flatpose.models.backbones import Backbone
+from flatpose.models.backbones import Trunk
 from flatpose.optim import build_optimizer
 from flatpose.train import BEST, step_batch
 from flatpose.training_log import TRACKERS
@@ -165,8 +165,8 @@ def test_precision_memory_format_and_compiling_reach_nearly_the_same_loss(data, 
 def test_drop_path_skips_blocks_in_training_alone():
     """Each sample loses its own blocks; evaluation has all of them."""
     torch.manual_seed(0)
-    trunk = Backbone("convnextv2_atto", False, drop_path=0.9)
-    plain = Backbone("convnextv2_atto", False)
+    trunk = Trunk("convnextv2_atto", False, drop_path=0.9)
+    plain = Trunk("convnextv2_atto", False)
     plain.load_state_dict(trunk.state_dict())
     images = torch.randn(1, 3, 64, 64).expand(8, -1, -1, -1)
     torch.testing.assert_close(trunk.eval()(images), plain.eval()(images))

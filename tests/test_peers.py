@@ -15,7 +15,7 @@ from experiments import systems_cnn as cnn
 from experiments import systems_vit as vit
 from experiments import table3, table4
 from flatpose import benchmarks
-from flatpose.checkpoints import convert
+from flatpose.checkpoints.fit import convert
 from flatpose.codecs import build_codec
 from flatpose.complexity import ShapesOnly, measure
 from flatpose.config import (
@@ -36,7 +36,7 @@ from flatpose.harness.spec import shrunk
 from flatpose.keypoints import COCO17
 from flatpose.losses import build_loss
 from flatpose.models import build_model
-from flatpose.models.hrnet import HRNetTrunk
+from flatpose.models.backbones import Trunk
 from flatpose.optim import build_optimizer
 
 HEATMAP, SIMCC, FULL = HeatmapCodecConfig(), SimCCCodecConfig(), HeatmapCodecConfig(stride=1, sigma=8.0)
@@ -179,9 +179,9 @@ def test_srpose_predicts_all_levels_only_while_training():
 
 def test_hrnet_trunk_options():
     images = torch.randn(1, 3, 64, 64)
-    trunk = HRNetTrunk("hrnet_quick", False, all_branches=True).eval()
+    trunk = Trunk("hrnet_quick", False, pyramid=True).eval()
     assert [tuple(m.shape[1:]) for m in trunk.maps(images)] == [(16, 32, 32), (32, 16, 16), (64, 8, 8), (128, 4, 4)]
-    three = HRNetTrunk("hrnet_quick", False, stages=3).eval()
+    three = Trunk("hrnet_quick", False, stages=3).eval()
     assert three(images).shape == (1, three.channels, 32, 32)
     assert not any(name.startswith(("net.stage4", "net.transition3")) for name in three.state_dict())
 

@@ -13,7 +13,8 @@ import torch
 from safetensors.torch import save_file
 
 from experiments import systems_cnn as systems
-from flatpose.checkpoints import convert, load_file, load_into
+from flatpose.checkpoints.files import load_file
+from flatpose.checkpoints.fit import convert, load_into
 from flatpose.codecs import build_codec
 from flatpose.complexity import ShapesOnly
 from flatpose.config import (

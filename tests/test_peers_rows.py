@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from experiments import table2, table3, table4
-from flatpose.checkpoints import convert
+from flatpose.checkpoints.fit import convert
 from flatpose.complexity import ShapesOnly
 from flatpose.harness import catalog
 from flatpose.harness.compare import MISPRINT, WITHIN, against_paper

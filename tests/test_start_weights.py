@@ -27,7 +27,7 @@ from flatpose.config import (
 from flatpose.errors import RunError
 from flatpose.io import read_json
 from flatpose.models import build_model
-from flatpose.models.backbones import Backbone, fitted
+from flatpose.models.backbones import Trunk, fitted
 from flatpose.progress import SILENT
 
 MOBILENET = "mobilenet_v2_imagenet_coral_dequant.pt"
@@ -44,7 +44,7 @@ def test_torchvision_mobilenet_starts_a_run(shared: Path, tmp_path: Path) -> Non
     found = pipeline.execute(run, seed=0, data_root=shared / "data", work_dir=tmp_path, reporter=SILENT)
     assert found["start"]["weights"] == MOBILENET and len(found["start"]["sha256"]) == 64
     theirs = torch.load(shared / "data/weights" / MOBILENET, weights_only=True)
-    ours = Backbone("mobilenetv2_100_os16", str(shared / "data/weights" / MOBILENET)).net.state_dict()
+    ours = Trunk("mobilenetv2_100_os16", str(shared / "data/weights" / MOBILENET)).net.state_dict()
     assert torch.equal(ours["conv_stem.weight"], theirs["features.0.0.weight"].float())
     last = [key for key in ours if key.endswith("conv_pwl.weight")][-1]
     assert torch.equal(ours[last], theirs["features.17.conv.2.weight"].float())
@@ -67,7 +67,7 @@ def test_a_file_that_is_missing_or_no_weights_is_named(tmp_path: Path, content: 
     if content is not None:
         path.write_bytes(content)
     with pytest.raises(RunError, match=r"start\.pt"):
-        Backbone("resnet_quick", str(path))
+        Trunk("resnet_quick", str(path))
 
 
 def test_recalibrated_statistics_are_those_of_the_crops() -> None:
@@ -101,7 +101,7 @@ def test_pretraining_writes_a_trunk_and_its_card(tmp_path: Path) -> None:
     card = read_json(path.with_suffix(".json"))
     assert card["epochs"] == 2 and len(card["train_loss"]) == len(card["validation_mean_ap"]) == 2
     assert set(card["validation_ap"]) == {"heatmap", "simcc"}
-    trunk = Backbone("resnet_quick", str(path)).net.state_dict()
+    trunk = Trunk("resnet_quick", str(path)).net.state_dict()
     assert trunk["layer4.0.conv1.weight"].dtype == torch.float32
     state = load_file(path)
     assert state["layer4.0.conv1.weight"].dtype == torch.float16 and not any("head" in name for name in state)
@@ -126,4 +126,4 @@ def test_every_kind_of_trunk_starts_from_its_file(tmp_path: Path, backbone: str,
 def test_a_damaged_state_dict_of_another_network_is_refused(tmp_path: Path) -> None:
     save_file({"conv1.weight": torch.zeros(3)}, tmp_path / "other.safetensors")
     with pytest.raises(RunError, match="do not fit"):
-        Backbone("resnet_quick", str(tmp_path / "other.safetensors"))
+        Trunk("resnet_quick", str(tmp_path / "other.safetensors"))

@@ -15,7 +15,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file as load_safetensors
 from torch import Tensor
 
-from flatpose.errors import FlatPoseError
+from flatpose.errors import RunError
 
 State = dict[str, Tensor]
 
@@ -46,33 +46,33 @@ def load_file(path: Path | str) -> dict[str, Any]:
     """The content of a ``.safetensors`` or ``torch.save`` file, with its wrappers, on the CPU.
 
     Raises:
-        FlatPoseError: The file is missing or damaged, or reading it would run code that it carries.
+        RunError: The file is missing or damaged, or reading it would run code that it carries.
     """
     path = Path(path)
     if not path.is_file():
-        raise FlatPoseError("no such file", where=str(path), hint="give the path of a .pth or .safetensors file")
+        raise RunError("no such file", where=str(path), hint="give the path of a .pth or .safetensors file")
     try:
         with torch.serialization.safe_globals(NUMPY_DATA):
             content = load_safetensors(path) if path.suffix == ".safetensors" else torch.load(
                 path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
-        raise FlatPoseError(f"not loaded: the file holds more than tensors ({_reason(error)})", where=str(path),
+        raise RunError(f"not loaded: the file holds more than tensors ({_reason(error)})", where=str(path),
                             hint=RESAVE) from None
     except (SafetensorError, RuntimeError, EOFError, OSError, ValueError, KeyError) as error:
-        raise FlatPoseError(f"no readable weights in this file ({_reason(error)})", where=str(path),
+        raise RunError(f"no readable weights in this file ({_reason(error)})", where=str(path),
                             hint="it may be truncated or no checkpoint: compare its size with the source") from None
     if not isinstance(content, dict):
-        raise FlatPoseError(f"holds a {type(content).__name__}, not a state dict", where=str(path), hint=RESAVE)
+        raise RunError(f"holds a {type(content).__name__}, not a state dict", where=str(path), hint=RESAVE)
     return content
 
 
 def read_weights(path: Path) -> Weights:
-    """The weights in a file; raises FlatPoseError like :func:`load_file` and :func:`unwrap`, naming the file."""
+    """The weights in a file; raises RunError like :func:`load_file` and :func:`unwrap`, naming the file."""
     content = load_file(path)
     try:
         return unwrap(content)
-    except FlatPoseError as error:
-        raise FlatPoseError(error.what, where=str(path), hint=error.hint) from None
+    except RunError as error:
+        raise RunError(error.what, where=str(path), hint=error.hint) from None
 
 
 def _reason(error: Exception) -> str:
@@ -85,18 +85,18 @@ def unwrap(content: Mapping[str, Any]) -> Weights:
     """The weights of a checkpoint, without wrapping entries, ``module.``-like prefixes and profiler counters.
 
     Raises:
-        FlatPoseError: There are no tensors, two entries get the same name, or a weight is NaN or infinite.
+        RunError: There are no tensors, two entries get the same name, or a weight is NaN or infinite.
     """
     entry = next((name for name in WRAPPERS if _holds_tensors(content.get(name))), None)
     both = [name for name in (*WRAPPERS, "ema_state_dict") if _holds_tensors(content.get(name))]
     tensors = {str(k): v for k, v in (content[entry] if entry else content).items() if isinstance(v, Tensor)}
     state = unique((_bare(name), value) for name, value in tensors.items() if name.split(".")[-1] not in COUNTERS)
     if not state:
-        raise FlatPoseError("there are no tensors in the checkpoint",
+        raise RunError("there are no tensors in the checkpoint",
                             hint=f"expected a state dict, or one under {' or '.join(map(repr, WRAPPERS))}")
     broken = [name for name, value in state.items() if value.is_floating_point() and not value.isfinite().all()]
     if broken:
-        raise FlatPoseError(f"{len(broken)} of {len(state)} weights are NaN or infinite: {some(broken)}",
+        raise RunError(f"{len(broken)} of {len(state)} weights are NaN or infinite: {some(broken)}",
                             hint="the training diverged or the file is damaged: use an earlier checkpoint")
     averaged = entry in ("state_dict_ema", "model_ema") or "ema_state_dict" in both
     if averaged and len(both) > 1:
@@ -116,11 +116,11 @@ def _bare(name: str) -> str:
 
 
 def unique(entries: Iterable[tuple[str, Tensor]]) -> State:
-    """A state dict; raises FlatPoseError when a name occurs twice."""
+    """A state dict; raises RunError when a name occurs twice."""
     state: State = {}
     for name, value in entries:
         if name in state:
-            raise FlatPoseError(f"two entries of the checkpoint are {name!r}", hint="is it of another system?")
+            raise RunError(f"two entries of the checkpoint are {name!r}", hint="is it of another system?")
         state[name] = value
     return state
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from flatpose.config import BaselineConfig, HRNetConfig, ModelConfig, SARConfig, SimCCConfig
 from flatpose.errors import FlatPoseError, nearest
-from flatpose.models.hrnet import is_hrnet
+from flatpose.models.backbones import is_hrnet
 
 Rules = tuple[tuple[str, str], ...]
 

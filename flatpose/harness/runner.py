@@ -176,7 +176,7 @@ def _drop_untrusted_checkpoints(work_dir: Path, reporter: Reporter) -> None:
     for folder in sorted(work_dir.glob("checkpoint*")):
         try:
             for path in folder.glob("custom_checkpoint*.pkl"):
-                from flatpose.checkpoints import load_file
+                from flatpose.checkpoints.files import load_file
 
                 load_file(path)
         except FlatPoseError as error:

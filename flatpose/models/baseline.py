@@ -8,8 +8,8 @@ curve (the head of Li et al., SimCC, ECCV 2022).
 from __future__ import annotations
 
 from flatpose.config import BaselineConfig
+from flatpose.models.backbones import Trunk, trunk_stride
 from flatpose.models.heads import PoseNet, build_head, deconv_stack
-from flatpose.models.hrnet import build_trunk, trunk_stride
 from flatpose.models.setting import Setting
 
 
@@ -17,6 +17,6 @@ def build(config: BaselineConfig, setting: Setting) -> PoseNet:
     """The network of a BaselineConfig; raises SpecError when head, stride and codec do not fit together."""
     stride = trunk_stride(config.backbone) >> config.num_deconvs
     setting.require(config.head, f"head {config.head!r}", stride)
-    backbone = build_trunk(config.backbone, setting.start)
+    backbone = Trunk(config.backbone, setting.start)
     deconvs, channels = deconv_stack(backbone.channels, config.num_deconvs, config.deconv_dim)
     return PoseNet(backbone=backbone, deconvs=deconvs, head=build_head(setting, channels, stride))

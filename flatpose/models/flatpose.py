@@ -16,8 +16,8 @@ from torch.nn import functional as F
 
 from flatpose.config import FlatPoseConfig
 from flatpose.errors import SpecError
+from flatpose.models.backbones import Trunk, trunk_stride
 from flatpose.models.heads import build_head, deconv_stack
-from flatpose.models.hrnet import Trunk, build_trunk, trunk_stride
 from flatpose.models.ica import SemanticBias
 from flatpose.models.refinement import RefineBlock
 from flatpose.models.setting import Setting
@@ -105,7 +105,7 @@ def build(config: FlatPoseConfig, setting: Setting) -> FlatPose:
     setting.require(config.head, f"head {config.head!r}")
     stride = trunk_stride(config.backbone)
     setting.grid(stride)
-    backbone = build_trunk(config.backbone, setting.start, drop_path=config.readings.drop_path)
+    backbone = Trunk(config.backbone, setting.start, drop_path=config.readings.drop_path)
     channels = config.deconv_dim if config.num_deconvs else config.embed_dim
     finer = config.num_deconvs if config.readings.classifier == "wide" else 0
     return FlatPose(config, setting, backbone, build_head(setting, channels, stride >> finer))

@@ -15,8 +15,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from flatpose.config import RTMPoseConfig
+from flatpose.models.backbones import Trunk
 from flatpose.models.heads import init_conv
-from flatpose.models.hrnet import Trunk, build_trunk
 from flatpose.models.setting import Setting
 
 
@@ -86,4 +86,4 @@ class RTMPose(nn.Module):
 def build(config: RTMPoseConfig, setting: Setting) -> RTMPose:
     """RTMPose for one input size; raises SpecError for a codec other than SimCC's."""
     setting.require("simcc", "RTMPose")
-    return RTMPose(config, setting, build_trunk(config.backbone, setting.start))
+    return RTMPose(config, setting, Trunk(config.backbone, setting.start))

@@ -13,8 +13,8 @@ import torch
 from torch import Tensor, nn
 
 from flatpose.config import SARConfig
+from flatpose.models.backbones import Trunk, is_hrnet, trunk_stride
 from flatpose.models.heads import deconv_stack, heatmap_conv
-from flatpose.models.hrnet import build_trunk, is_hrnet, trunk_stride
 from flatpose.models.setting import Setting
 
 PRIOR = 0.01  # initial probability of a cell, so that the many empty cells do not dominate the first steps
@@ -52,7 +52,7 @@ def build(config: SARConfig, setting: Setting) -> SAR:
     """SAR for its own codec at the stride of its map; raises SpecError for another."""
     deconvs = 0 if is_hrnet(config.backbone) else 3
     setting.require("sar", "SAR", trunk_stride(config.backbone) >> deconvs)
-    trunk = build_trunk(config.backbone, setting.start)
+    trunk = Trunk(config.backbone, setting.start)
     if not deconvs:
         return SAR(trunk, trunk.channels, setting.num_keypoints)
     upsampling, channels = deconv_stack(trunk.channels, deconvs, config.deconv_dim)

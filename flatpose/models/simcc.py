@@ -9,14 +9,14 @@ deconvolutions is flatpose.models.baseline with a SimCC head.
 from __future__ import annotations
 
 from flatpose.config import SimCCConfig
+from flatpose.models.backbones import Trunk
 from flatpose.models.heads import PoseNet, build_head
-from flatpose.models.hrnet import build_trunk
 from flatpose.models.setting import Setting
 
 
 def build(config: SimCCConfig, setting: Setting) -> PoseNet:
     """SimCC for one input size; raises SpecError for a codec other than SimCC's."""
     setting.require("simcc", "SimCC")
-    trunk = build_trunk(config.backbone, setting.start)
+    trunk = Trunk(config.backbone, setting.start)
     head = build_head(setting, trunk.channels, trunk.stride, config.maps_per_keypoint)
     return PoseNet(trunk=trunk, head=head)

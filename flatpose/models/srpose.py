@@ -13,8 +13,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from flatpose.config import SRPoseConfig
+from flatpose.models.backbones import Trunk
 from flatpose.models.heads import init_conv
-from flatpose.models.hrnet import Trunk, build_trunk
 from flatpose.models.setting import Setting
 
 WIDTHS = (256, 128, 64, 32)  # decoder channels, coarsest level first
@@ -95,4 +95,4 @@ class SRPose(nn.Module):
 def build(config: SRPoseConfig, setting: Setting) -> SRPose:
     """SRPose for a heatmap codec of stride 1; raises SpecError for another."""
     setting.require("heatmap", "SRPose", 1)
-    return SRPose(build_trunk(config.backbone, setting.start, pyramid=True), setting.num_keypoints)
+    return SRPose(Trunk(config.backbone, setting.start, pyramid=True), setting.num_keypoints)

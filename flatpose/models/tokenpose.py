@@ -17,7 +17,8 @@ from torch import Tensor, nn
 
 from flatpose.config import TokenPoseConfig
 from flatpose.errors import SpecError
-from flatpose.models.hrnet import HRNetTrunk, trunk_stride
+from flatpose.models.backbones import Trunk, trunk_stride
+from flatpose.models.hrnet import hrnet_trunk
 from flatpose.models.setting import Setting
 from flatpose.models.transformer import init_linear, sine_position_2d
 
@@ -27,7 +28,7 @@ _Norm = partial(nn.LayerNorm, eps=1e-5)
 class TokenPose(nn.Module):
     """Trunk, tokens, transformer, MLP head."""
 
-    def __init__(self, config: TokenPoseConfig, setting: Setting, trunk: HRNetTrunk) -> None:
+    def __init__(self, config: TokenPoseConfig, setting: Setting, trunk: Trunk) -> None:
         super().__init__()
         dim, (patch_w, patch_h), map_size = config.embed_dim, config.patch_size, setting.grid(trunk.stride)
         self.num_keypoints, self.map_size, self.patch_size = setting.num_keypoints, map_size, config.patch_size
@@ -88,4 +89,4 @@ def build(config: TokenPoseConfig, setting: Setting) -> TokenPose:
                                       (config.embed_dim, config.num_heads, "channels", "num_heads")):
         if count % parts:
             raise SpecError(f"{count} {what} are not a multiple of {parts}", where=f"model.{field}")
-    return TokenPose(config, setting, HRNetTrunk(config.backbone, setting.start, stages=3))
+    return TokenPose(config, setting, hrnet_trunk(config.backbone, setting.start, stages=3))
