@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -17,7 +18,7 @@ from torch import Tensor
 from flatpose.codecs.base import Outputs
 from flatpose.codecs.heatmap import soft_argmax
 from flatpose.codecs.simcc import NAMES
-from flatpose.config import CodecConfig, HeatmapCodecConfig, LossConfig
+from flatpose.config import CodecConfig, LossConfig
 from flatpose.errors import SpecError
 from flatpose.keypoints import KeypointSet
 
@@ -40,12 +41,12 @@ class Loss:
 
 def build_loss(loss: LossConfig, codec: CodecConfig, keypoints: KeypointSet) -> Loss:
     """The loss of a run on persons of that keypoint set; raises SpecError when it does not fit the codec."""
-    make, wanted = LOSSES[loss.kind]
-    if codec.kind != wanted:
-        fitting = next(kind for kind, (_, codec_kind) in LOSSES.items() if codec_kind == codec.kind)
-        raise SpecError(f"loss {loss.kind!r} needs codec {wanted!r}, not {codec.kind!r}", where="loss.kind",
+    kind = LOSSES[loss.kind]
+    if codec.kind != kind.codec:
+        fitting = next(name for name, other in LOSSES.items() if other.codec == codec.kind)
+        raise SpecError(f"loss {loss.kind!r} needs codec {kind.codec!r}, not {codec.kind!r}", where="loss.kind",
                         hint=f"use loss {fitting!r}")
-    return make(loss, codec, keypoints)
+    return Loss(partial(kind.sums, **kind.options(loss, codec, keypoints)), kind.counts)
 
 
 def all_keypoints(targets: Outputs) -> tuple[Tensor]:
@@ -182,30 +183,25 @@ def heatmap_oks(heatmap: Tensor, label: Tensor, weights: Tensor, sigmas: Sequenc
     return similar.sum(-1) / counted.sum(-1).clamp(min=1)
 
 
-def _kl(loss: LossConfig, codec: CodecConfig, keypoints: KeypointSet) -> Loss:
-    return Loss(partial(simcc_kl, beta=loss.beta, target_softmax=loss.target_softmax,
-                        summed_persons=loss.summed_persons), all_keypoints)
+@dataclass(frozen=True)
+class _Kind:
+    """The terms of a kind of loss, the kind of codec whose targets it needs, and the options of its terms."""
+
+    codec: str
+    sums: Callable[..., tuple[Tensor, ...]]
+    counts: Callable[[Outputs], tuple[Tensor, ...]] = all_keypoints
+    options: Callable[[LossConfig, Any, KeypointSet], dict[str, Any]] = lambda *_: {}
 
 
-def _two_stage(loss: LossConfig, codec: CodecConfig, keypoints: KeypointSet) -> Loss:
-    return Loss(partial(two_stage_mse, sigmas=keypoints.sigmas, quality_weight=loss.quality_weight,
-                        quality_start=loss.quality_start), two_stage_counts)
-
-
-def _with_coordinate(loss: LossConfig, codec: CodecConfig, keypoints: KeypointSet) -> Loss:
-    assert isinstance(codec, HeatmapCodecConfig)
-    temperature = codec.temperature
-    return Loss(lambda outputs, targets: heatmap_and_coordinate(outputs, targets, temperature=temperature),
-                heatmap_and_coordinate_counts)
-
-
-LOSSES: dict[str, tuple[Callable[[LossConfig, CodecConfig, KeypointSet], Loss], str]] = {
-    "mse": (lambda *_: Loss(joints_mse, all_keypoints), "heatmap"),
-    "mse_coordinate": (_with_coordinate, "heatmap"),
-    "kl": (_kl, "simcc"),
-    "l1": (lambda *_: Loss(coordinate_l1, labelled_coordinates), "regression"),
-    "multi_mse": (lambda *_: Loss(multi_level_mse, all_keypoints), "heatmap"),
-    "sar": (lambda *_: Loss(spatial_aware, spatial_aware_counts), "sar"),
-    "two_stage_mse": (_two_stage, "heatmap"),
+LOSSES = {
+    "mse": _Kind("heatmap", joints_mse),
+    "mse_coordinate": _Kind("heatmap", heatmap_and_coordinate, heatmap_and_coordinate_counts,
+                            lambda loss, codec, keypoints: {"temperature": codec.temperature}),
+    "kl": _Kind("simcc", simcc_kl, options=lambda loss, codec, keypoints: {
+        "beta": loss.beta, "target_softmax": loss.target_softmax, "summed_persons": loss.summed_persons}),
+    "l1": _Kind("regression", coordinate_l1, labelled_coordinates),
+    "multi_mse": _Kind("heatmap", multi_level_mse),
+    "sar": _Kind("sar", spatial_aware, spatial_aware_counts),
+    "two_stage_mse": _Kind("heatmap", two_stage_mse, two_stage_counts, lambda loss, codec, keypoints: {
+        "sigmas": keypoints.sigmas, "quality_weight": loss.quality_weight, "quality_start": loss.quality_start}),
 }
-"""Kind -> its builder and the kind of codec whose targets it needs."""

@@ -20,7 +20,6 @@ from safetensors.torch import save
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
-from flatpose.checkpoint import TrainState
 from flatpose.codecs.base import Encoder, Outputs
 from flatpose.config import TrainConfig
 from flatpose.data.loader import Crops, EpochSampler, normalise
@@ -29,7 +28,7 @@ from flatpose.io import write_bytes
 from flatpose.losses import Loss
 from flatpose.optim import build_optimizer, build_scheduler
 from flatpose.progress import SILENT, Reporter
-from flatpose.training_log import LOG, LogRow, start_trackers, stop_trackers, track, write_log
+from flatpose.training_files import LOG, LogRow, TrainState, start_trackers, stop_trackers, track, write_log
 
 CHECKPOINT_SECONDS = 20.0  # short epochs are cheaper to repeat than to save
 SHORT_EPOCH_SECONDS = 5.0  # a stop request waits for the end of an epoch that takes less

@@ -22,7 +22,7 @@ from flatpose.models import build_model
 from flatpose.models.backbones import Trunk
 from flatpose.optim import build_optimizer
 from flatpose.train import BEST, step_batch
-from flatpose.training_log import TRACKERS
+from flatpose.training_files import TRACKERS
 
 
 @pytest.fixture(scope="module")
