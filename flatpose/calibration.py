@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -30,14 +29,15 @@ def calibrated(checkpoint: Checkpoint, data_root: Path | None, reporter: Reporte
         DataError: The data are missing, or have fewer than LEAST labelled keypoints.
     """
     data = load(checkpoint.run.data, data_root, reporter=reporter)
-    pose, persons = Pose(replace(checkpoint, calibration=()), device="cpu"), data.val.persons
+    pose, persons = Pose(checkpoint.model_copy(update={"calibration": ()}), device="cpu"), data.val.persons
     found = predict(pose.network, pose.codec, persons, data, checkpoint.run, Accelerator(cpu=True), reporter)
     truth, known = np.stack([p.keypoints for p in persons]), np.stack([p.keypoints_visible for p in persons]) > 0
     radius = PCK_RADIUS * np.array([p.bbox_xywh[2:].max() for p in persons])[:, None]
     close = np.linalg.norm(found.keypoints - truth, axis=-1) <= radius
     if known.sum() < LEAST:
         raise DataError(f"{known.sum()} labelled keypoints, {LEAST} are needed", where=str(data.val.annotation_file))
-    return replace(checkpoint, calibration=fit(pose.relative(found.scores)[known], close[known]))
+    knots = fit(pose.relative(found.scores)[known], close[known])
+    return checkpoint.model_copy(update={"calibration": knots})
 
 
 def fit(scores: np.ndarray, right: np.ndarray) -> Knots:

@@ -13,7 +13,8 @@ from PIL import Image, ImageOps
 from flatpose.checkpoints.described import Checkpoint, load_checkpoint, save_checkpoint
 from flatpose.codecs import Codec, SimCCCodec, build_codec
 from flatpose.config import RunConfig
-from flatpose.data.loader import normalise, read_image
+from flatpose.data.images import read_image
+from flatpose.data.loader import normalise
 from flatpose.data.transforms import crop
 from flatpose.drawing import draw_poses
 from flatpose.errors import FlatPoseError

@@ -31,7 +31,8 @@ from flatpose.config import (
     TrainConfig,
 )
 from flatpose.data import load
-from flatpose.data.loader import Crops, ImageCache
+from flatpose.data.images import ImageCache
+from flatpose.data.loader import Crops
 from flatpose.evaluate import main_metric
 from flatpose.io import write_bytes, write_json
 from flatpose.losses import Loss, all_keypoints, joints_mse, simcc_kl

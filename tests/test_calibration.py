@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
@@ -33,7 +32,7 @@ def test_the_map_gives_the_share_of_right_answers_on_other_keypoints():
 def test_scores_follow_the_stored_map_and_keypoints_stay(tmp_path):
     checkpoint = tiny_checkpoint()
     plain = Pose(checkpoint, device="cpu")(IMAGE, BOXES)
-    save_checkpoint(replace(checkpoint, calibration=((0.0, 0.25), (1.0, 0.75))), tmp_path)
+    save_checkpoint(checkpoint.model_copy(update={"calibration": ((0.0, 0.25), (1.0, 0.75))}), tmp_path)
     keypoints, scores = Pose.load(tmp_path, device="cpu")(IMAGE, BOXES)
     np.testing.assert_array_equal(keypoints, plain[0])
     np.testing.assert_allclose(scores, 0.25 + plain[1] / 2)

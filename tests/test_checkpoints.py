@@ -11,8 +11,15 @@ import torch
 from safetensors.torch import load_file, save_file
 from tiny_pose import IMAGE, RUN, tiny_checkpoint
 
-from flatpose.checkpoints.card import model_card
-from flatpose.checkpoints.described import BUNDLED, CONFIG, WEIGHTS, Checkpoint, load_checkpoint, save_checkpoint
+from flatpose.checkpoints.described import (
+    BUNDLED,
+    CONFIG,
+    WEIGHTS,
+    Checkpoint,
+    load_checkpoint,
+    model_card,
+    save_checkpoint,
+)
 from flatpose.checkpoints.fit import load_into
 from flatpose.errors import FlatPoseError
 from flatpose.keypoints import COCO17
@@ -72,7 +79,7 @@ def test_weights_that_are_no_numbers_are_refused(tiny, tmp_path, value):
     state["head.cls_x.weight"][0, 3] = value
     with pytest.raises(FlatPoseError, match=r"a\.pth: 1 of \d+ weights are NaN or infinite: head\.cls_x\.weight"):
         load_into(fresh(), RUN.model, saved(state, tmp_path / "a.pth"))
-    save_file(state, tmp_path / "b.safetensors", {"flatpose": json.dumps(tiny.describe())})
+    save_file(state, tmp_path / "b.safetensors", {"flatpose": json.dumps(tiny.model_dump(mode="json"))})
     with pytest.raises(FlatPoseError, match=r"b\.safetensors: 1 of \d+ weights are NaN"):
         load_checkpoint(tmp_path / "b.safetensors")
 
@@ -104,7 +111,7 @@ def test_half_precision_halves_the_file_and_keeps_the_answers(tiny, tmp_path):
 
 def test_the_folder_of_a_run_is_a_checkpoint(tiny, tmp_path):
     save_file(tiny.network.state_dict(), tmp_path / "weights.safetensors")
-    record = {"status": "done", "seed": 3, "spec": tiny.describe()["run"]}
+    record = {"status": "done", "seed": 3, "spec": tiny.model_dump(mode="json")["run"]}
     (tmp_path / "record.json").write_text(json.dumps(record))
     found = load_checkpoint(tmp_path)
     assert found.run == RUN and found.record == {"status": "done", "seed": 3}
@@ -126,7 +133,7 @@ def _giant(facts: dict) -> dict:
     (lambda facts: {"keypoint_set": {**facts["keypoint_set"], "skeleton": [[0, 99]]}}, "does not exist"),
     (lambda facts: {"run": _giant(facts)}, "describes a network of .* parameters and holds")])
 def test_a_wrong_description_is_named(tiny, tmp_path, changes, message):
-    facts = json.loads(json.dumps(tiny.describe()))
+    facts = tiny.model_dump(mode="json")
     facts |= changes(facts)
     save_file(tiny.network.state_dict(), tmp_path / "a.safetensors", {"flatpose": json.dumps(facts)})
     with pytest.raises(FlatPoseError, match=message):
@@ -138,7 +145,7 @@ def test_weights_of_another_network_or_of_none(tiny, tmp_path):
     state = load_file(tmp_path / WEIGHTS)
     save_file(state, tmp_path / "bare.safetensors")
     state.pop(next(name for name in state if name.endswith("running_mean")))
-    save_file(state, tmp_path / "less.safetensors", {"flatpose": json.dumps(tiny.describe())})
+    save_file(state, tmp_path / "less.safetensors", {"flatpose": json.dumps(tiny.model_dump(mode="json"))})
     (tmp_path / "cut.safetensors").write_bytes((tmp_path / WEIGHTS).read_bytes()[:5000])
     for name, message in (("cut", "no readable weights"), ("none", "no such file"), ("bare", "without a description"),
                           ("less", "describes a network of|do not fit")):

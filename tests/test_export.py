@@ -45,7 +45,7 @@ def untrained(run: RunConfig) -> Checkpoint:
     torch.manual_seed(0)
     points = benchmarks.get(run.data.task).keypoints()
     network = build_model(run.model, run.codec, run.image_size, len(points), pretrained=False)
-    return Checkpoint(run, points, network.eval(), {})
+    return Checkpoint(run=run, keypoint_set=points, network=network.eval(), record={})
 
 
 def test_every_system_has_a_reduced_member():

@@ -82,7 +82,7 @@ def test_the_gradients_of_two_halves_add_up_to_that_of_the_batch(kind):
     """The halves differ in labelled keypoints, so a mean over each half would have another gradient."""
     torch.manual_seed(0)
     codec = {"heatmap": HeatmapCodecConfig(), "simcc": SimCCCodecConfig(split_ratio=2.0), "sar": SARCodecConfig(),
-             "regression": RegressionCodecConfig()}[LOSSES[kind][1]]
+             "regression": RegressionCodecConfig()}[LOSSES[kind].codec]
     loss = build_loss(LossConfig(kind=kind), codec, COCO17)
     weights = (torch.rand(4, 17) < torch.tensor([[1.0], [0.9], [0.3], [0.0]])).float()
     targets = build_codec(codec, (48, 64), 17).encode(torch.rand(4, 17, 2) * torch.tensor([47.0, 63.0]), weights)

@@ -59,7 +59,7 @@ def test_flip_test_is_symmetric_under_mirroring(pose):
     """Of the averaged outputs: a mirrored picture has the same scores with left and right exchanged."""
     square, found = np.ascontiguousarray(IMAGE[:90, :90]), pose.checkpoint
     run = replace(found.run, codec=replace(found.run.codec, udp=True))
-    pose = Pose(replace(found, run=run), device="cpu")
+    pose = Pose(found.model_copy(update={"run": run}), device="cpu")
     scores = pose(square, flip_test=True)[1]
     mirrored = pose(np.ascontiguousarray(square[:, ::-1]), flip_test=True)[1]
     np.testing.assert_allclose(mirrored, scores[:, COCO17.flip_index], rtol=0.02, atol=1e-3)

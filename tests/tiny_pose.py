@@ -17,4 +17,5 @@ IMAGE = np.random.default_rng(0).integers(0, 255, (90, 120, 3), dtype=np.uint8)
 
 def tiny_checkpoint() -> Checkpoint:
     torch.manual_seed(0)
-    return Checkpoint(RUN, COCO17, build_model(RUN.model, RUN.codec, RUN.image_size, 17).eval(), {"seed": 3})
+    network = build_model(RUN.model, RUN.codec, RUN.image_size, 17).eval()
+    return Checkpoint(run=RUN, keypoint_set=COCO17, network=network, record={"seed": 3})

@@ -1,25 +1,23 @@
-"""Checkpoints that describe themselves: weights with the network, codec and keypoints they belong to."""
+"""Checkpoints that describe themselves: weights with the network, codec and keypoints they belong to, and a card."""
 
 from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 import torch
-from pydantic import BaseModel, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor, nn
 
 from flatpose import benchmarks
-from flatpose.checkpoints.card import model_card
 from flatpose.checkpoints.files import read_weights
 from flatpose.checkpoints.fit import feed_bgr, load_into
 from flatpose.config import RunConfig
-from flatpose.config.run import from_dict, to_dict
+from flatpose.config.run import from_dict
 from flatpose.errors import FlatPoseError
 from flatpose.io import read_json, write_bytes, write_json, write_text
 from flatpose.keypoints import KeypointSet
@@ -32,19 +30,23 @@ BUNDLED = Path(__file__).parents[1] / "weights" / WEIGHTS
 HALF_MAX = 65504.0
 HALF, FULL = "matrices and kernels rounded to 16 bits, vectors in 32", "32 bits"
 PACK = "flatpose-exp pack makes one from a finished run, or with --system NAME from a published file"
+CARD_METRICS = ("AP", "AP50", "AP75", "AR", "PCKh@0.5")
 Knots = tuple[tuple[float, float], ...]
 
 
 class Description(BaseModel):
     """The JSON inside the safetensors file, and beside it as config.json."""
 
-    format: Literal["flatpose-pose/1"]
+    format: Literal["flatpose-pose/1"] = FORMAT
     run: RunConfig
     keypoint_set: KeypointSet
     record: dict[str, Any]
+    """Where the weights come from: the record of the run, without its spec, or a published file."""
     stored: str = FULL
     bgr: bool = False
+    """The weights expect BGR images; the network converts (``feed_bgr``)."""
     calibration: Knots = ()
+    """Knots of a map from scores to shares of right answers; none where it was not measured."""
 
     @field_validator("keypoint_set")
     @classmethod
@@ -65,25 +67,12 @@ class Description(BaseModel):
         return knots
 
 
-@dataclass(frozen=True)
-class Checkpoint:
-    """A network with all that is needed to use it, and the record (without spec) of where its weights come from.
+class Checkpoint(Description):
+    """A network with all that is needed to use it."""
 
-    ``bgr``: the weights expect BGR images; the network converts (``feed_bgr``). ``calibration``: knots of a map from
-    scores to shares of right answers; none where it was not measured (``flatpose.calibration``).
-    """
+    model_config = ConfigDict(arbitrary_types_allowed=True)
 
-    run: RunConfig
-    keypoint_set: KeypointSet
-    network: nn.Module
-    record: dict[str, Any]
-    bgr: bool = False
-    calibration: Knots = ()
-
-    def describe(self, stored: str = FULL) -> dict[str, Any]:
-        """The content of config.json."""
-        return {"format": FORMAT, "run": to_dict(self.run), "keypoint_set": asdict(self.keypoint_set),
-                "record": self.record, "stored": stored, "bgr": self.bgr, "calibration": self.calibration}
+    network: nn.Module = Field(exclude=True)
 
 
 def save_checkpoint(checkpoint: Checkpoint, folder: Path, *, half: bool = False) -> list[Path]:
@@ -92,11 +81,12 @@ def save_checkpoint(checkpoint: Checkpoint, folder: Path, *, half: bool = False)
     ``half`` stores matrices and kernels in 16 bits. Vectors (biases, norms and their statistics) keep 32 bits: they
     are small, and variances may lie outside the range of 16.
     """
-    facts = json.loads(json.dumps(checkpoint.describe(HALF if half else FULL), allow_nan=False))
+    facts = {**checkpoint.model_dump(mode="json"), "stored": HALF if half else FULL}
     state = {name: value.detach().cpu().contiguous() for name, value in checkpoint.network.state_dict().items()}
     if half:
         state = {name: value.half() if _fits_half(value) else value for name, value in state.items()}
-    write_bytes(folder / WEIGHTS, save(state, {"format": "pt", "flatpose": json.dumps(facts, sort_keys=True)}))
+    description = json.dumps(facts, sort_keys=True, allow_nan=False)
+    write_bytes(folder / WEIGHTS, save(state, {"format": "pt", "flatpose": description}))
     write_json(folder / CONFIG, facts)
     write_text(folder / CARD, model_card(facts))
     return [folder / WEIGHTS, folder / CONFIG, folder / CARD]
@@ -128,26 +118,26 @@ def load_checkpoint(path: Path | str | None = None, *, system: RunConfig | None 
     weights = read_weights(file)  # a pickle that holds more than tensors is refused here
     known = known or _inside(file)
     if system is not None:
-        run, keypoints = system, keypoint_set or benchmarks.get(system.data.task).keypoints()
+        source = {"file": file.name, "sha256": hashlib.sha256(file.read_bytes()).hexdigest()}
+        keypoints = keypoint_set or benchmarks.get(system.data.task).keypoints()
+        known = Description(run=system, keypoint_set=keypoints, record={"checkpoint": source})
     elif known is not None:
-        run, keypoints = known.run, known.keypoint_set
-        _refuse_giant(run, len(keypoints), sum(value.numel() for value in weights.state.values()), file)
+        _refuse_giant(known, sum(value.numel() for value in weights.state.values()), file)
     else:
         raise FlatPoseError("weights without a description of network, keypoints and codec", where=str(file),
                             hint=f"--system NAME for a published file; {PACK}")
-    network = build_model(run.model, run.codec, run.image_size, len(keypoints), pretrained=False)
-    fit = load_into(network, run.model, file, weights)
-    if known is not None and known.bgr:
+    network = _build(known)
+    fit = load_into(network, known.run.model, file, weights)
+    if known.bgr:
         feed_bgr(network)
-    if system is None:
-        assert known is not None
-        record = known.record
-    else:
-        digest = hashlib.sha256(file.read_bytes()).hexdigest()
-        record = {"checkpoint": {"file": file.name, "sha256": digest, "names": fit.note}}
-    calibration = known.calibration if known is not None and system is None else ()
-    return Checkpoint(run, keypoints, network.eval(), record, fit.bgr or (known is not None and known.bgr),
-                      calibration)
+    if system is not None:
+        known.record["checkpoint"]["names"] = fit.note
+    return Checkpoint(**{**dict(known), "bgr": known.bgr or fit.bgr}, network=network.eval())
+
+
+def _build(known: Description) -> nn.Module:
+    run = known.run
+    return build_model(run.model, run.codec, run.image_size, len(known.keypoint_set), pretrained=False)
 
 
 def _of_run(folder: Path) -> Description:
@@ -162,7 +152,7 @@ def _of_run(folder: Path) -> Description:
         raise FlatPoseError(f"its spec does not fit this version ({error.error_count()} fields)", where=str(folder),
                             hint="flatpose-exp run --rerun stale trains it again") from None
     keypoints = benchmarks.get(run.data.task).keypoints(folder)  # a user's own set is stored with the run
-    return Description(format=FORMAT, run=run, keypoint_set=keypoints,
+    return Description(run=run, keypoint_set=keypoints,
                        record={name: value for name, value in record.items() if name != "spec"})
 
 
@@ -182,14 +172,60 @@ def _inside(file: Path) -> Description | None:
     raise FlatPoseError(problem, where=str(file), hint=PACK)
 
 
-def _refuse_giant(run: RunConfig, keypoints: int, given: int, file: Path) -> None:
+def _refuse_giant(known: Description, given: int, file: Path) -> None:
     """A description may ask for a network of any size, so that its size is first compared on the meta device."""
     try:
         with torch.device("meta"):
-            network = build_model(run.model, run.codec, run.image_size, keypoints, pretrained=False)
+            network = _build(known)
     except (RuntimeError, ValueError, AttributeError) as error:
         raise FlatPoseError(f"describes an impossible network ({str(error).splitlines()[0][:200]})", where=str(file),
                             hint=PACK) from None
     asked = sum(p.numel() for p in network.parameters())
     if asked > given:
         raise FlatPoseError(f"describes a network of {asked} parameters and holds {given}", where=str(file), hint=PACK)
+
+
+def model_card(facts: dict[str, Any]) -> str:
+    """README.md of a checkpoint, from the content of its config.json."""
+    import pandas as pd
+
+    run, record, keypoints = facts["run"], facts["record"], facts["keypoint_set"]
+    (width, height), made, cost = run["image_size"], record.get("provenance") or {}, record.get("cost") or {}
+    if "checkpoint" in record:
+        source = "{file} (sha256 {sha256}, {names})".format(**record["checkpoint"])
+    else:
+        data, train = record.get("data") or {}, record.get("train") or {}
+        source = (f"{data.get('label', 'unknown data')}, profile `{run['profile']}`, seed {record.get('seed', '?')}, "
+                  f"{train.get('epochs', '?')} epochs; `{made.get('command', '?')}` at "
+                  f"{made.get('git_sha', 'an unknown commit')}, {made.get('ended', '')}")
+    curve = (record.get("train") or {}).get("curve") or {}
+    judged = ", ".join(f"{100 * value:.1f} after epoch {epoch}" for epoch, value in curve.items())
+    judged = f"- **Validation while training**, main metric × 100: {judged}\n" if curve else ""
+    counts = (f"- **Cost** {cost['params_m']:.2f} M parameters, {cost['gflops']:.3f} G multiply-adds per forward pass\n"
+              if cost else "")
+    scores = "- **Scores** are probabilities (docs/predict.md)\n" if facts.get("calibration") else ""
+    trained = [r for r in record.get("results") or [] if r.get("kind") == "trained"]
+    lines = [{"boxes": r["box_source"], "flip test": "yes" if r["flip_test"] else "no",
+              **{f"{name} × 100": 100 * r["metrics"][name] for name in CARD_METRICS if name in r["metrics"]},
+              "score rule": r["score_rule"]} for r in trained if r["weights"] == trained[0]["weights"]]
+    measured = pd.DataFrame(lines).to_markdown(index=False, floatfmt=".1f") if lines else "Nothing was measured here."
+    return f"""# {run['model']['kind']}, {run['codec']['kind']} targets, {height}×{width} (h×w)
+
+A top-down 2-D pose network of flatpose-exp: one person per box, keypoints in image pixels.
+
+- **Keypoints** {keypoints['name']}: {', '.join(keypoints['names'])}
+- **Weights** {source}
+{counts}{judged}- **Stored** in {facts['stored']}
+{scores}
+{measured}
+
+Measured before weights were rounded. Numbers hold for these data, boxes and score rule only; those of a `quick` or
+`mini` run are not comparable with published ones.
+
+```python
+from flatpose import Pose
+
+pose = Pose.load("model.safetensors")
+keypoints, scores = pose(image_rgb, boxes_xywh)
+```
+"""

@@ -13,7 +13,7 @@ from torch.utils.data import Dataset, Sampler
 
 from flatpose.config import AugmentConfig
 from flatpose.data import transforms
-from flatpose.data.images import ImageCache, read_image  # noqa: F401
+from flatpose.data.images import ImageCache
 from flatpose.data.instances import Person
 from flatpose.keypoints import KeypointSet
 

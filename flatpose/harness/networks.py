@@ -126,7 +126,7 @@ def untrained(experiment: str, row: str) -> Checkpoint:
     run = catalog.find_row(catalog.load(experiment), row).run
     keypoints = benchmarks.get(run.data.task).keypoints()
     network = build_model(run.model, run.codec, run.image_size, len(keypoints), pretrained=False)
-    return Checkpoint(run, keypoints, network.eval(), {})
+    return Checkpoint(run=run, keypoint_set=keypoints, network=network.eval(), record={})
 
 
 def predict_test_dev(folder: Path, data_root: Path, reporter: Reporter, any_list: bool
