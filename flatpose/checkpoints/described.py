@@ -120,7 +120,8 @@ def load_checkpoint(path: Path | str | None = None, *, system: RunConfig | None 
     if system is not None:
         source = {"file": file.name, "sha256": hashlib.sha256(file.read_bytes()).hexdigest()}
         keypoints = keypoint_set or benchmarks.get(system.data.task).keypoints()
-        known = Description(run=system, keypoint_set=keypoints, record={"checkpoint": source})
+        known = Description(run=system, keypoint_set=keypoints, record={"checkpoint": source},
+                            bgr=known is not None and known.bgr)
     elif known is not None:
         _refuse_giant(known, sum(value.numel() for value in weights.state.values()), file)
     else:
