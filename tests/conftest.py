@@ -6,6 +6,10 @@ import os
 from pathlib import Path
 
 import pytest
+from fake_runs import Cli
+
+from flatpose.config import EmbeddedConfig
+from flatpose.data import synthetic
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 
@@ -22,6 +26,26 @@ def shared() -> Path:
 def shared_data(shared: Path) -> Path:
     """Its real images and annotations."""
     return shared / "data"
+
+
+@pytest.fixture
+def cli(tmp_path, monkeypatch, capsys) -> Cli:
+    """The command line in a project of its own, with a stand-in for the pipeline."""
+    return Cli(tmp_path, monkeypatch, capsys)
+
+
+@pytest.fixture(scope="session")
+def crowdpose_tree(tmp_path_factory) -> Path:
+    """A small generated CrowdPose tree."""
+    return synthetic.ensure(EmbeddedConfig(train_images=6, val_images=20), tmp_path_factory.mktemp("embedded"),
+                            task="crowdpose", workers=1)
+
+
+@pytest.fixture(scope="session")
+def mpii_tree(tmp_path_factory) -> Path:
+    """A small generated MPII tree."""
+    return synthetic.ensure(EmbeddedConfig(train_images=8, val_images=12), tmp_path_factory.mktemp("embedded"),
+                            task="mpii", workers=1)
 
 
 @pytest.fixture(autouse=True, scope="session")

@@ -10,6 +10,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from fake_runs import RESULT
+
 from flatpose.keypoints import COCO17
 
 ABSENT = object()
@@ -49,10 +51,8 @@ def boxes() -> list[dict[str, Any]]:
 
 
 def record() -> dict[str, Any]:
-    result = {"kind": "trained", "weights": "ema", "box_source": "gt", "flip_test": True, "score_rule": "box",
-              "metrics": {"AP": 0.5}, "images": 2, "predictions": 2}
     return {"schema_version": 2, "numerics": 1, "spec_hash": "0123456789ab", "seed": 0, "data_id": "ba9876543210",
-            "status": "done", "profile": "quick", "spec": {}, "results": [result],
+            "status": "done", "profile": "quick", "spec": {}, "results": [RESULT],
             "provenance": {"ended": "2026-01-01", "seconds": 1.0}}
 
 

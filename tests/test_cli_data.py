@@ -2,26 +2,16 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from pathlib import Path
 
 import pytest
-from fake_runs import Cli
-from test_crowdpose import embedded as crowdpose_tree  # noqa: F401
-from test_metrics import as_result, person, write_truth
-from test_mpii import embedded as mpii_tree  # noqa: F401
 
 from flatpose.harness import catalog
 
 
 @pytest.fixture
-def cli(tmp_path, monkeypatch, capsys) -> Cli:
-    return Cli(tmp_path, monkeypatch, capsys)
-
-
-@pytest.fixture
-def everything(cli, crowdpose_tree, mpii_tree) -> Path:  # noqa: F811
+def everything(cli, crowdpose_tree, mpii_tree) -> Path:
     """One data root with all three benchmarks."""
     shutil.copytree(crowdpose_tree / "crowdpose", cli.data / "crowdpose")
     shutil.copytree(mpii_tree / "mpii", cli.data / "mpii")
@@ -56,15 +46,3 @@ def test_ceilings_says_what_it_left_out(cli, monkeypatch):
     assert answer.code == 0 and answer.out == "" and "left out: no crowdpose annotations" in answer.err
     nothing = cli("ceilings", "--data-root", str(cli.data / "coco" / "val2017"))
     assert nothing.code == 2 and "no annotations of coco, crowdpose" in nothing.err
-
-
-def test_score_prints_one_json_document_and_exits_2_on_a_malformed_file(cli, tmp_path):
-    people = [person(1, 0), person(2, 20)]
-    truth, found = write_truth(tmp_path / "truth.json", people), tmp_path / "found.json"
-    found.write_text(json.dumps([as_result(p, 0.9) for p in people]))
-    files = "--annotations", str(truth), "--predictions", str(found)
-    assert cli("score", "--task", "coco", *files).json["AP"] == pytest.approx(1)
-    assert cli("score", "--task", "crowd-pose", *files).code == 2
-    found.write_text("[]")
-    bad = cli("score", "--task", "coco", *files)
-    assert bad.code == 2 and bad.out == ""

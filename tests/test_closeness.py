@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import io
-import json
 
 import numpy as np
 import pytest
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
-from test_metrics import jittered
+from test_metrics import jittered, write_truth
+from tiny import annotations
 
 from flatpose.data.annotations import read_truth
 from flatpose.keypoints import COCO17
@@ -20,7 +20,7 @@ SIGMAS = np.array(COCO17.sigmas)
 
 
 def test_mean_oks_is_the_mean_of_pycocotools_own_similarities(shared_data):
-    path = shared_data / "coco" / "annotations" / "person_keypoints_val2017.json"
+    path = annotations(shared_data)
     results = jittered(path, 0.05, seed=1)
     with contextlib.redirect_stdout(io.StringIO()):
         known = COCO(str(path))
@@ -44,10 +44,7 @@ def person(number: int, image: int, shift: float = 0.0) -> dict:
 
 
 def test_persons_without_a_prediction_and_keypoints_beyond_the_radius_count_as_missed(tmp_path):
-    path = tmp_path / "truth.json"
-    images = [{"id": i, "file_name": f"{i}.jpg", "width": 200, "height": 200} for i in (1, 2, 3)]
-    path.write_text(json.dumps({"images": images, "categories": [{"id": 1, "name": "person"}],
-                                "annotations": [person(i, i) for i in (1, 2, 3)]}))
+    path = write_truth(tmp_path / "truth.json", [person(i, i) for i in (1, 2, 3)])
     near, far = person(0, 1, shift=9.9), person(0, 2, shift=10.1)  # the radius is 10 pixels
     found = closeness(read_truth(path, COCO17), [near, far], SIGMAS, [1, 2, 3])
     oks = [np.exp(-shift**2 / (2 * 3000 * (2 * SIGMAS) ** 2)).mean() for shift in (9.9, 10.1)]

@@ -9,7 +9,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tiny import edit, write_coco
+import torch
+from tiny import annotations, edit, write_coco
+from torch import Tensor
+from torch.utils.data import DataLoader
 
 from flatpose.config import AugmentConfig, DataConfig
 from flatpose.data import identity, images, load, load_coco
@@ -17,10 +20,6 @@ from flatpose.data.images import ImageCache
 from flatpose.data.instances import Person
 from flatpose.data.loader import Crops, EpochSampler, PackedPersons
 from flatpose.keypoints import COCO17
-
-
-def annotations(root: Path, split: str = "train") -> Path:
-    return root / "coco" / "annotations" / f"person_keypoints_{split}2017.json"
 
 
 @pytest.mark.parametrize("nested", [False, True])
@@ -35,7 +34,7 @@ def test_identity_is_the_loaded_id_and_changes_with_the_annotations(tmp_path):
     root, config = write_coco(tmp_path), DataConfig(source="disk")
     before = load(config, root).data_id
     assert identity(config, root) == (before, None)
-    edit(annotations(root, "val"), lambda c: c["annotations"].pop())
+    edit(annotations(root), lambda c: c["annotations"].pop())
     assert identity(config, root)[0] not in (before, None)
     data_id, reason = identity(config, tmp_path / "empty")
     assert data_id is None and str(tmp_path / "empty" / "coco") in reason
@@ -43,14 +42,14 @@ def test_identity_is_the_loaded_id_and_changes_with_the_annotations(tmp_path):
 
 def test_persons_that_cannot_be_learned_from_are_left_out(tmp_path):
     root = write_coco(tmp_path)
-    edit(annotations(root), lambda c: [person.update(change) for person, change in zip(
+    edit(annotations(root, "train"), lambda c: [person.update(change) for person, change in zip(
         c["annotations"], ({"bbox": [10, 10, 0, 20]}, {"keypoints": [0] * 51}, {"iscrowd": 1}), strict=False)])
     assert len(load_coco(root).train.persons) == 9 - 3
 
 
 def test_boxes_are_cut_to_the_image(tmp_path):
     root = write_coco(tmp_path)
-    edit(annotations(root), lambda c: c["annotations"][0].update(bbox=[-20.0, 100.0, 500.0, 500.0]))
+    edit(annotations(root, "train"), lambda c: c["annotations"][0].update(bbox=[-20.0, 100.0, 500.0, 500.0]))
     box = load_coco(root).train.persons[0].bbox_xywh
     assert box.tolist() == [0.0, 100.0, 159.0, 19.0]
 
@@ -96,6 +95,20 @@ def test_crops_depend_on_seed_epoch_and_index_alone(tmp_path):
         assert np.array_equal(a["image"], b["image"]) and np.array_equal(a["keypoints"], b["keypoints"])
         assert not np.array_equal(a["keypoints"], first[(3, index)]["keypoints"])
         assert not np.array_equal(a["keypoints"], other[(2, index)]["keypoints"])
+
+
+def test_batches_are_equal_to_the_bit_for_any_number_of_workers(tmp_path):
+    persons = load_coco(write_coco(tmp_path)).train.persons
+
+    def batches(workers: int) -> list[dict[str, Tensor]]:
+        sampler = EpochSampler(len(persons), shuffle=True, seed=3)
+        sampler.epoch = 2
+        crops = Crops(persons, COCO17, (48, 64), udp=False, augment=AugmentConfig(), seed=3)
+        return list(DataLoader(crops, 4, sampler=sampler, num_workers=workers))
+
+    alone, shared = batches(0), batches(2)
+    assert len(alone) == len(shared) > 1
+    assert all(torch.equal(a[name], b[name]) for a, b in zip(alone, shared, strict=True) for name in a)
 
 
 def test_persons_are_packed_and_come_back_equal(tmp_path):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from dataclasses import replace
 
 import cv2
@@ -80,14 +79,6 @@ def test_the_best_weights_are_kept(data, tmp_path):
     assert all(torch.equal(best[name], value) for name, value in shown[1].items())
     assert not all(torch.equal(best[name], value) for name, value in shown[2].items())
     assert [row["metric"] for row in trained.log] == [0.1, 0.5, 0.3]
-
-
-def test_the_csv_has_losses_rate_and_throughput(data, tmp_path):
-    trained = fit(RUN, crops_of(data), tmp_path)
-    with open(tmp_path / "log.csv", newline="") as file:
-        rows = list(csv.DictReader(file))
-    assert [float(row["loss"]) for row in rows] == pytest.approx([row["loss"] for row in trained.log], rel=1e-5)
-    assert all(float(row["images_per_s"]) > 0 and float(row["lr"]) > 0 for row in rows)
 
 
 def test_trackers_get_the_same_losses(data, tmp_path, monkeypatch):

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import importlib.util
 import json
-import subprocess
 import sys
-from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
 import torch
+from tiny import ROOT, python
 
 from flatpose import benchmarks
 from flatpose.checkpoints.described import Checkpoint, load_checkpoint, save_checkpoint
@@ -23,7 +22,6 @@ from flatpose.harness.spec import at_profile
 from flatpose.models import build_model
 from flatpose.predict import Pose
 
-ROOT = Path(__file__).parents[1]
 HAS_ONNX = all(importlib.util.find_spec(name) for name in ("onnx", "onnxscript", "onnxruntime"))
 needs_onnx = pytest.mark.skipif(not HAS_ONNX, reason="needs the extra onnx")
 
@@ -76,7 +74,7 @@ def test_onnx_and_the_example_without_torch(tmp_path):
             f"{str(tmp_path / 'b.jpg')!r}, '--box', '20', '10', '60', '90']\n"
             f"runpy.run_path({str(ROOT / 'examples' / 'onnx_pose.py')!r}, run_name='__main__')\n"
             "assert not {'torch', 'flatpose'} & set(sys.modules)")
-    answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=tmp_path)
+    answer = python(tmp_path, "-c", code)
     assert answer.returncode == 0, answer.stderr
     found = json.loads(answer.stdout)
     keypoints, scores = Pose.load()(image, [[20, 10, 60, 90]])

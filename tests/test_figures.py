@@ -6,6 +6,7 @@ import io
 from dataclasses import replace
 from pathlib import Path
 
+import fake_reports
 import numpy as np
 import pytest
 import torch
@@ -16,7 +17,6 @@ from tiny import write_coco
 from experiments.fig5 import EXPERIMENT as FIG5
 from experiments.fig6 import EXPERIMENT as FIG6
 from experiments.table5 import EXPERIMENT as TABLE5
-from flatpose.config import spec_hash, to_dict
 from flatpose.data import identity, load, load_coco
 from flatpose.errors import DataError, SpecError
 from flatpose.figures.caption import read_drawing
@@ -24,7 +24,6 @@ from flatpose.figures.draw import draw, map_of, oks, pitch
 from flatpose.figures.sight import Network, Sight, look, shown_persons, spread, watch
 from flatpose.harness import catalog, pictures
 from flatpose.harness.plan import PlannedRun, make_plan
-from flatpose.harness.record import Provenance, Record, Result
 from flatpose.harness.spec import Experiment, at_profile
 from flatpose.io import write_bytes, write_json
 from flatpose.models import build_model
@@ -150,12 +149,8 @@ def test_what_cannot_be_drawn_says_so(data, tmp_path):
 def save_run(runs: Path, planned: PlannedRun) -> None:
     """A finished run with untrained weights."""
     data_id, _ = identity(planned.run.data, None)
-    record = Record(
-        numerics=1, spec_hash=spec_hash(planned.run), seed=planned.seed, data_id=data_id, spec=to_dict(planned.run),
-        profile="smoke", status="done", provenance=Provenance(ended="2026-01-01T00:00:00Z", seconds=1.0), results=(
-            Result(kind="trained", weights="ema", box_source="gt", flip_test=True, score_rule="box", images=8,
-                   predictions=8, metrics={"AP": 0.25}),))
-    write_json(runs / record.run_id / "record.json", record.model_dump(mode="json"))
+    record = fake_reports.record(planned.run, data=("embedded", data_id), results=[fake_reports.result(0.25)])
+    fake_reports.store(runs, [record])
     module = build_model(planned.run.model, planned.run.codec, planned.run.image_size, 17, pretrained=False)
     save_file({k: v.contiguous() for k, v in module.state_dict().items()}, runs / record.run_id / "weights.safetensors")
 

@@ -8,16 +8,10 @@ import signal
 import time
 
 import pytest
-from fake_runs import Cli
 
 import flatpose
 from flatpose.harness import provenance
 from flatpose.harness.store import OWNER, RunDir
-
-
-@pytest.fixture
-def cli(tmp_path, monkeypatch, capsys) -> Cli:
-    return Cli(tmp_path, monkeypatch, capsys)
 
 
 def test_rows_of_one_configuration_share_a_run_and_finished_runs_are_skipped(cli):
@@ -40,7 +34,8 @@ def test_a_record_holds_its_identity_and_no_folder_of_this_machine(cli):
 
 
 @pytest.mark.parametrize("behaviour, reason", [
-    ("fail", "RUN: the loss is not finite"), ("crash", "RuntimeError: oh"), ("nan", "results.0.metrics.AP")])
+    ("fail", "RUN: the loss is not finite"), ("crash", "RuntimeError: oh"), ("memory", "MemoryError"),
+    ("nan", "results.0.metrics.AP")])
 def test_a_failure_is_kept_and_shown_and_the_others_run(cli, behaviour, reason):
     answer = cli.run(fake=f"2={behaviour}")
     assert answer.code == 1 and cli.calls == ["1 0", "2 0", "3 0"]

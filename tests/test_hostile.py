@@ -8,19 +8,19 @@ import pickle
 import re
 import shutil
 import struct
-import sys
-import types
 import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import fake_runs
 import hostile
 import pytest
 from fake_runs import SPEC, Answer, Cli
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from tiny import annotations, write
 
 from flatpose.config import RunConfig, to_dict
 from flatpose.data.images import read_image
@@ -30,17 +30,11 @@ LARGEST_MESSAGE = 1500
 
 
 @pytest.fixture
-def cli(tmp_path, monkeypatch, capsys) -> Cli:
-    made = Cli(tmp_path, monkeypatch, capsys)
+def cli(cli) -> Cli:
     for split in ("train", "val"):
-        annotations(made, split).write_text(json.dumps(hostile.truth()))
-    detections(made).write_text(json.dumps(hostile.boxes()))
-    monkeypatch.setenv("FAKE", "")
-    return made
-
-
-def annotations(cli: Cli, split: str) -> Path:
-    return cli.data / "coco" / "annotations" / f"person_keypoints_{split}2017.json"
+        write(annotations(cli.data, split), hostile.truth())
+    write(detections(cli), hostile.boxes())
+    return cli
 
 
 def detections(cli: Cli) -> Path:
@@ -89,7 +83,7 @@ def json_spec(cli: Cli, content: bytes) -> Answer:
 
 TRUTH, RESULTS = (json.dumps(make()).encode() for make in (hostile.truth, hostile.results))
 KINDS: dict[str, tuple[Callable[[Cli, bytes], Answer], Any, hostile.Wrong]] = {
-    "training annotations": (lambda cli, c: run(cli, annotations(cli, "train"), c), hostile.truth(),
+    "training annotations": (lambda cli, c: run(cli, annotations(cli.data, "train"), c), hostile.truth(),
                              hostile.ANNOTATIONS),
     "detections": (lambda cli, c: run(cli, detections(cli), c), hostile.boxes(), hostile.BOXES),
     "annotations to score against": (lambda cli, c: score(cli, c, RESULTS), hostile.truth(), hostile.TRUTH),
@@ -127,9 +121,7 @@ def pictures() -> Iterator[tuple[str, bytes]]:
 def test_images(cli):
     """Met in training: the run is blocked, the image is named, nothing is recorded."""
     path = cli.root / "picture.jpg"
-    module = types.ModuleType("flatpose.pipeline")
-    module.WEIGHTS, module.execute = "weights", lambda run, **_: read_image(path)
-    cli.monkeypatch.setitem(sys.modules, "flatpose.pipeline", module)
+    fake_runs.install(execute=lambda run, **_: read_image(path))
     for label, content in pictures():
         answer = run(cli, path, content)
         assert refused(answer) is None and path.name in answer.err, (label, answer)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from tiny import annotations, write
 
 from flatpose import benchmarks
 from flatpose.keypoints import COCO17, CROWDPOSE14
@@ -35,12 +36,11 @@ def jittered(path: Path, spread: float, seed: int = 0, copies: int = 1) -> list[
 
 
 def write_truth(path: Path, persons: list[dict], images: int = 3) -> Path:
-    path.write_text(json.dumps({
+    return write(path, {
         "images": [{"id": i, "file_name": f"{i}.jpg", "width": 200, "height": 200} for i in range(1, images + 1)],
         "categories": [{"id": 1, "name": "person"}],
         "annotations": [{"id": i + 1, "category_id": 1, "iscrowd": 0, "num_keypoints": 17, **p}
-                        for i, p in enumerate(persons)]}))
-    return path
+                        for i, p in enumerate(persons)]})
 
 
 def person(image_id: int, left: float, size: float = 100.0) -> dict:
@@ -75,7 +75,7 @@ def test_nothing_found_is_zero_and_the_evaluator_is_silent(tmp_path, capsys):
 
 def test_bootstrap_weights_equal_images_repeated(shared_data, tmp_path):
     """AP of drawn images = pycocotools' AP of a file in which these images really occur several times."""
-    path = shared_data / "coco" / "annotations" / "person_keypoints_val2017.json"
+    path = annotations(shared_data)
     results = [{**r, "score": r["score"] + 1e-6 * i} for i, r in enumerate(jittered(path, 0.05))]
     evaluation = evaluate(path, results, COCO17, None)
     matches, ids = Matches.of(evaluation), evaluation.params.imgIds
@@ -84,7 +84,7 @@ def test_bootstrap_weights_equal_images_repeated(shared_data, tmp_path):
     assert matches.average_precision(once) == pytest.approx(whole, abs=1e-12)
     times = np.bincount(np.random.default_rng(1).integers(0, len(ids), len(ids)), minlength=len(ids))
     repeated, drawn = repeat_images(json.loads(path.read_text()), results, dict(zip(ids, times, strict=True)))
-    (tmp_path / "repeated.json").write_text(json.dumps(repeated))
+    write(tmp_path / "repeated.json", repeated)
     expected = coco_metrics(tmp_path / "repeated.json", drawn, keypoint_set=COCO17)["AP"]
     assert matches.average_precision(times) == pytest.approx(expected, abs=1e-12) and expected != whole
     low, high = interval(evaluation)["AP"]

@@ -2,16 +2,10 @@
 
 from __future__ import annotations
 
-import pytest
 from fake_runs import SPEC, Cli
 
 from flatpose import parallel
 from flatpose.harness import plan, provenance
-
-
-@pytest.fixture
-def cli(tmp_path, monkeypatch, capsys) -> Cli:
-    return Cli(tmp_path, monkeypatch, capsys)
 
 
 def minutes(cli: Cli, *arguments: str) -> tuple[float | None, bool]:

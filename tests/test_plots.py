@@ -4,15 +4,11 @@ from __future__ import annotations
 
 import math
 import re
-from itertools import combinations
 
 import pandas as pd
 from made_frames import frames, line
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
-from matplotlib.transforms import Bbox
 
-from flatpose.harness import catalog, drawing, plots, tables
+from flatpose.harness import catalog, drawing, plots
 
 STRIDES = (4, 8, 16, 32)
 
@@ -43,12 +39,6 @@ def test_curves_show_measured_ceiling_and_published_over_the_size_of_the_map():
     assert plots.caption(svg).startswith("AP × 100: heatmap falls from 15.5 to 2.4; SimCC 30.5 to 30.5 (quick")
     assert "one seed" in texts(plots.files(fig1(seeds=(0,)), "fig1")["fig1.svg"])
     assert plots.files(frames([]), "fig1") == {}
-
-
-def test_maps_of_one_size_share_a_tick_whatever_the_input():
-    """Input and strides are halved at ``quick``."""
-    sizes = {4: "64×48", 8: "32×24", 16: "16×12", 32: "8×6"}
-    assert all(tables.x_names(catalog.load("fig1"), profile) == sizes for profile in ("quick", "paper"))
 
 
 def test_equal_data_give_equal_bytes_without_a_date():
@@ -102,17 +92,3 @@ def test_whiskers_never_point_inwards():
     low, high = drawing.whiskers(points)
     assert [*low] == [0, 0] and [*high] == [20, 0]
     assert drawing.whiskers(points.assign(low=math.nan)) is None
-
-
-def test_names_overlap_neither_each_other_nor_a_point():
-    axes = Figure().add_subplot()
-    FigureCanvasAgg(axes.figure)
-    points = pd.DataFrame({"x": [1.0, 1.05, 1.1, 3.0], "y": [1.0, 1.01, 1.0, 2.0], "ours": [True, False, False, False],
-                           "label": ["FlatPose-B", "TokenPose-B", "SHaRPose-Small", "ViTPose-B 384"]})
-    axes.plot(points.x, points.y, "o")
-    axes.margins(0.2)
-    drawing.names(axes, points)
-    boxes = [text.get_window_extent() for text in axes.texts]
-    assert not any(Bbox.intersection(a, b) for a, b in combinations(boxes, 2))
-    spots = axes.transData.transform(points[["x", "y"]].to_numpy())
-    assert not any(box.contains(*spot) for box in boxes for spot in spots)

@@ -12,11 +12,10 @@ import numpy as np
 import pytest
 import torch
 from accelerate import Accelerator
-from tiny import write_coco
+from tiny import annotations, write, write_coco
 
 from flatpose.boxes import BoxFile, Detector
 from flatpose.data import load_coco
-from flatpose.drawing import PLATE, _label, _overlap, _place, draw_poses
 from flatpose.errors import DataError, FlatPoseError
 from flatpose.evaluate import predict
 from flatpose.harness import cli
@@ -32,11 +31,6 @@ def coco(tmp_path_factory) -> Path:
     return write_coco(tmp_path_factory.mktemp("coco")) / "coco"
 
 
-@pytest.fixture(scope="module")
-def annotations(coco) -> Path:
-    return coco / "annotations" / "person_keypoints_val2017.json"
-
-
 def call(monkeypatch, capsys, *words: object) -> tuple[int, str, str]:
     monkeypatch.setattr("sys.argv", ["flatpose-exp", *map(str, words)])
     with pytest.raises(SystemExit) as stop:
@@ -45,13 +39,8 @@ def call(monkeypatch, capsys, *words: object) -> tuple[int, str, str]:
     return stop.value.code or 0, said.out, said.err
 
 
-def write(path: Path, content: object) -> Path:
-    path.write_text(json.dumps(content))
-    return path
-
-
-def test_a_folder_with_annotated_boxes(coco, annotations, tmp_path, monkeypatch, capsys):
-    truth = json.loads(annotations.read_text())
+def test_a_folder_with_annotated_boxes(coco, tmp_path, monkeypatch, capsys):
+    truth = json.loads(annotations(coco.parent).read_text())
     for image in truth["images"]:
         image["id"] += 1000  # ids need not be the numbers of the names
     for entry in truth["annotations"]:
@@ -73,11 +62,11 @@ def test_a_folder_with_annotated_boxes(coco, annotations, tmp_path, monkeypatch,
     assert code == 0 and "AP" in json.loads(out), said
 
 
-def test_an_image_without_a_person_and_a_damaged_one_cost_no_other(coco, annotations, tmp_path, monkeypatch, capsys):
+def test_an_image_without_a_person_and_a_damaged_one_cost_no_other(coco, tmp_path, monkeypatch, capsys):
     shutil.copytree(coco / "val2017", tmp_path / "in")
     names = sorted(p.name for p in (tmp_path / "in").iterdir())
     (tmp_path / "in" / "000000000000.jpg").write_bytes((tmp_path / "in" / names[0]).read_bytes()[:300])  # comes first
-    truth = json.loads(annotations.read_text())
+    truth = json.loads(annotations(coco.parent).read_text())
     truth["annotations"] = [a for a in truth["annotations"] if a["image_id"] != 1]
     code, out, said = call(monkeypatch, capsys, "predict", tmp_path / "in", "--boxes", write(tmp_path / "b", truth),
                            "-o", tmp_path / "out", "--json")
@@ -245,11 +234,11 @@ def test_a_video_is_shown_upright(tmp_path):
     assert len(made.images) == 3 and [r["image_id"] for r in made.results] == [2], "frames without a box have no pose"
 
 
-def test_pictures_that_the_boxes_are_not_of(coco, annotations, tmp_path):
+def test_pictures_that_the_boxes_are_not_of(coco, tmp_path):
     shutil.copytree(coco / "val2017", tmp_path / "in")
     first, *others = files = sorted((tmp_path / "in").iterdir())
     cv2.imwrite(str(first), cv2.resize(cv2.imread(str(first)), (80, 60)))
-    made = Job(Pose.load(), tmp_path / "out", BoxFile(annotations, 0.0)).run(files, SILENT)
+    made = Job(Pose.load(), tmp_path / "out", BoxFile(annotations(coco.parent), 0.0)).run(files, SILENT)
     assert len(made.images) == len(others) and "80 x 60" in str(made.left_out[0])
     boxes = BoxFile(write(tmp_path / "b.json", [{"image_id": 77, "bbox": [1, 2, 3, 4], "score": 0.9}]), 0.0)
     with pytest.raises(DataError, match="has boxes for none of the 2 pictures"):
@@ -267,34 +256,3 @@ def test_wrong_inputs_are_one_message(coco, tmp_path, monkeypatch, capsys):
         assert code == 2 and message in said and "Traceback" not in said
     code, _, said = call(monkeypatch, capsys, "predict", tmp_path / "a.jpg", "-o", tmp_path)
     assert code == 2 and "overwrite its own input" in said
-
-
-def test_lines_are_outlined_and_uncertain_keypoints_left_out():
-    points, box = np.array([[[20.0 + 9 * i, 30.0 + 4 * i] for i in range(17)]]), np.array([[5.0, 5.0, 190.0, 110.0]])
-    for level in (0, 255):
-        image = np.full((120, 200, 3), level, np.uint8)
-        drawn = draw_poses(image, points, np.ones((1, 17)), COCO17, boxes=box, threshold=0.5)
-        brightness = drawn.astype(int).mean(-1)
-        assert brightness.max() > 150 and brightness.min() < 30 and (image == level).all()
-    for far, threshold in ((1, 2), (1e9, 0)):
-        none = draw_poses(image, points * far, np.ones((1, 17)), COCO17, boxes=box, threshold=threshold)
-        assert (none[60:110, 60:150] == 255).all()
-
-
-def test_numbers_stand_on_plates_that_are_inside_and_apart():
-    image, plates = np.full((120, 200, 3), 255, np.uint8), []
-    for left, top, wide in ((5, 2, 60), (6, 3, 60), (170, 0, 60), (-40, -40, 60)):
-        plates.append(_label(image, "0.50", [left, top], wide, 1, plates))
-    for number, (left, top, right, bottom) in enumerate(plates):
-        assert 0 <= left < right <= 200 and 0 <= top < bottom <= 120
-        assert (image[top:bottom, left:right] == PLATE).all(-1).mean() > 0.4
-        assert not any(_overlap(plates[number], other) for other in plates[:number])
-    assert _place([0, 0], (30, 10), (20, 10), [(0, 0, 20, 10)])[:2] == (0, 0), "drawn although there is no room"
-
-
-def test_pack_of_nothing_is_one_message(tmp_path, monkeypatch, capsys):
-    monkeypatch.setenv("FLATPOSE_RUNS", str(tmp_path))
-    code, _, said = call(monkeypatch, capsys, "pack", "fig1/simcc_s8", "-o", tmp_path / "out")
-    assert code == 2 and "no finished run with weights" in said and "flatpose-exp run fig1 --row simcc_s8" in said
-    code, _, said = call(monkeypatch, capsys, "predict", "x.jpg", "--checkpoint", "nowhere.pth")
-    assert code == 2 and "Traceback" not in said
