@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import importlib
 import os
+from collections.abc import Iterator
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 from fake_runs import Cli
 
+from flatpose import parallel
 from flatpose.config import EmbeddedConfig
 from flatpose.data import synthetic
 
+os.environ.setdefault("OMP_NUM_THREADS", "2")  # small tensors run slower on many threads
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 
 
@@ -26,6 +31,13 @@ def shared() -> Path:
 def shared_data(shared: Path) -> Path:
     """Its real images and annotations."""
     return shared / "data"
+
+
+@pytest.fixture
+def compare(shared: Path, monkeypatch) -> ModuleType:
+    """The comparison script of the parity packs."""
+    monkeypatch.syspath_prepend(shared / "peers")
+    return importlib.import_module("compare")
 
 
 @pytest.fixture
@@ -49,6 +61,8 @@ def mpii_tree(tmp_path_factory) -> Path:
 
 
 @pytest.fixture(autouse=True, scope="session")
-def _few_threads() -> None:
-    """Small tensors run slower on many threads than on one."""
-    os.environ.setdefault("OMP_NUM_THREADS", "2")
+def _one_process() -> Iterator[None]:
+    """Work is shared among processes, which take seconds to start, only where a test asks for them."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(parallel, "cores", lambda: 1)
+        yield

@@ -6,7 +6,6 @@ import pytest
 
 from experiments import table1, table5, table6
 from flatpose.config import spec_hash
-from flatpose.errors import SpecError
 from flatpose.harness import cost
 from flatpose.harness.cost import cost_rows
 from flatpose.harness.record import read_record_file
@@ -60,12 +59,6 @@ def test_counts_are_cached_by_configuration_and_numerics_and_left_for_the_report
     monkeypatch.setattr("flatpose.NUMERICS", 0)
     with pytest.raises(pytest.fail.Exception):
         cost_rows([table6.EXPERIMENT], runs_dir=tmp_path)
-
-
-def test_unknown_row_names_the_nearest() -> None:
-    with pytest.raises(SpecError, match="'no_icas'") as error:
-        cost_rows([table5.EXPERIMENT], row="no_icas")
-    assert "no_ica" in error.value.hint
 
 
 def test_latency_is_measured_against_others() -> None:

@@ -10,6 +10,7 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from test_golden import CASES
 from tiny import ROOT, python
 
 from flatpose import benchmarks
@@ -17,26 +18,13 @@ from flatpose.checkpoints.described import Checkpoint, load_checkpoint, save_che
 from flatpose.config import RunConfig
 from flatpose.errors import FlatPoseError
 from flatpose.export import export
-from flatpose.harness import catalog
-from flatpose.harness.spec import at_profile
 from flatpose.models import build_model
 from flatpose.predict import Pose
 
 HAS_ONNX = all(importlib.util.find_spec(name) for name in ("onnx", "onnxscript", "onnxruntime"))
+REDUCED = {run.model.kind: run for run in CASES.values()}
+"""One size-reduced member of every system."""
 needs_onnx = pytest.mark.skipif(not HAS_ONNX, reason="needs the extra onnx")
-
-
-def reduced() -> dict[str, RunConfig]:
-    """One size-reduced member of every system, by its kind."""
-    runs: dict[str, RunConfig] = {}
-    for name in catalog.ids():
-        found = catalog.load(name)
-        profile = found.profiles.get("smoke")
-        for row in found.rows if profile else ():
-            if row.id not in profile.left_out:
-                run = at_profile(row.run, profile)
-                runs.setdefault(run.model.kind, run)
-    return runs
 
 
 def untrained(run: RunConfig) -> Checkpoint:
@@ -46,15 +34,11 @@ def untrained(run: RunConfig) -> Checkpoint:
     return Checkpoint(run, points, network.eval(), {})
 
 
-def test_every_system_has_a_reduced_member():
-    assert set(reduced()) == {row.run.model.kind for name in catalog.ids() for row in catalog.load(name).rows}
-
-
 @needs_onnx
 @pytest.mark.slow
-@pytest.mark.parametrize("kind", sorted(reduced()))
+@pytest.mark.parametrize("kind", sorted(REDUCED))
 def test_onnx_of_every_system(kind, tmp_path):
-    save_checkpoint(untrained(reduced()[kind]), tmp_path)
+    save_checkpoint(untrained(REDUCED[kind]), tmp_path)
     facts = export(load_checkpoint(tmp_path), tmp_path / "model.onnx")
     assert facts["parity"]["batches"] == [1, 3]
     assert facts["parity"]["max_abs_difference"] < 1e-3
@@ -101,12 +85,9 @@ def test_a_wrong_ending_and_a_missing_package(tmp_path, monkeypatch):
 @pytest.mark.slow
 @pytest.mark.parametrize("pack, system", [("simplebaseline_r50_256x192", "simplebaseline_r50"),
                                           ("rtmpose_m_256x192", "rtmpose_m"), ("vitpose_s_256x192", "vitpose_s")])
-def test_a_published_file_is_packed_predicts_and_is_exported(pack, system, shared, shared_data, tmp_path):
-    """One network and one answer on real pictures: as loaded, as packed, and in ONNX Runtime; the first is fed BGR."""
+def test_a_published_file_is_packed_predicts_and_is_exported(pack, system, compare, shared_data, tmp_path):
+    """One network and one answer on real pictures: as loaded, and as packed; the first is fed BGR."""
     from flatpose.harness.networks import resolve_network
-
-    sys.path.insert(0, str(shared / "peers"))
-    import compare
 
     torch.save({"state_dict": compare.weights(compare.load(pack))}, tmp_path / "official.pth")
     loaded = resolve_network(str(tmp_path / "official.pth"), system)
@@ -118,20 +99,7 @@ def test_a_published_file_is_packed_predicts_and_is_exported(pack, system, share
     for (a, s), (b, t) in zip(before, after, strict=True):
         np.testing.assert_array_equal(a, b)
         np.testing.assert_array_equal(s, t)
-    facts = export(packed, tmp_path / "pose.onnx")
-    assert facts["parity"]["max_keypoint_difference_px"] < 0.5
-    sys.path.insert(0, str(ROOT / "examples"))
-    import onnx_pose
-    import onnxruntime
-
-    session = onnxruntime.InferenceSession(str(tmp_path / "pose.onnx"), providers=["CPUExecutionProvider"])
-    for path, (keypoints, scores) in zip(images, before, strict=True):
-        image = cv2.cvtColor(cv2.imread(str(path)), cv2.COLOR_BGR2RGB)
-        box = np.array([[0.0, 0.0, image.shape[1], image.shape[0]]])
-        found = onnx_pose.predict(session, facts, image, box)
-        apart = np.linalg.norm(found[0] - keypoints, axis=-1)
-        assert np.median(apart) < 0.05 and (apart < 1).mean() > 0.9, "an argmax may tie between two cells"
-        np.testing.assert_allclose(found[1], scores, atol=1e-2)
+    assert export(packed, tmp_path / "pose.onnx")["parity"]["max_keypoint_difference_px"] < 0.5
 
 
 def test_a_network_of_an_unknown_number_of_keypoints_is_refused(monkeypatch, capsys, tmp_path):

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
-import sys
 from dataclasses import replace
 
 import pytest
@@ -40,20 +38,6 @@ from flatpose.optim import build_optimizer
 
 HEATMAP, SIMCC, FULL = HeatmapCodecConfig(), SimCCCodecConfig(), HeatmapCodecConfig(stride=1, sigma=8.0)
 BIG = ("hrnet_w48", "resnet152", "cspnext_l", "vit_base_patch16_224.mae")
-
-
-@pytest.fixture(scope="module")
-def compare(shared):
-    """The comparison script of the parity packs."""
-    folder = shared / "peers"
-    sys.path.insert(0, str(folder))
-    try:
-        spec = importlib.util.spec_from_file_location("compare", folder / "compare.py")
-        module = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(module)
-        yield module
-    finally:
-        sys.path.remove(str(folder))
 
 
 def _run(name: str) -> RunConfig:

@@ -152,17 +152,12 @@ def test_truncated_changes_stay_within_one_deviation(person):
     assert turns.std() == pytest.approx(0.5396 * 80, rel=0.08)
 
 
-def test_colour_and_blur_change_pixels_only_when_asked():
+def test_blur_changes_pixels_only_when_asked():
     pixels = np.random.default_rng(0).integers(0, 256, (128, 96, 3), dtype=np.uint8)
     off = transforms.change_pixels(pixels.copy(), AugmentConfig(), np.random.default_rng(0))
     assert np.array_equal(off, pixels)
-    for config in (AugmentConfig(hsv=(5.0, 30.0, 30.0)), AugmentConfig(blur=1.0)):
-        results = [transforms.change_pixels(pixels.copy(), config, np.random.default_rng(seed)) for seed in range(4)]
-        assert all(r.shape == pixels.shape and r.dtype == np.uint8 for r in results)
-        assert any(not np.array_equal(r, pixels) for r in results)
-    grey = np.full((8, 8, 3), 128, np.uint8)  # a change of value alone must stay grey
-    value = transforms.change_pixels(grey, AugmentConfig(hsv=(0.0, 0.0, 30.0)), np.random.default_rng(1))
-    assert (value == value[..., :1]).all()
+    blurred = transforms.change_pixels(pixels.copy(), AugmentConfig(blur=1.0), np.random.default_rng(0))
+    assert blurred.shape == pixels.shape and blurred.std() < pixels.std()
 
 
 def test_the_final_stage_starts_at_its_epoch():

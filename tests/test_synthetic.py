@@ -16,7 +16,6 @@ from flatpose.data.synthetic.levels import LEVELS, PLAIN, WILD
 from flatpose.data.synthetic.poses import sample_poses
 from flatpose.data.synthetic.scene import render
 from flatpose.data.synthetic.skeleton import INDEX, Bodies, pose_joints
-from flatpose.data.synthetic.solids import SCALE, SOLID, Drawing
 from flatpose.keypoints import COCO17
 
 
@@ -97,23 +96,6 @@ def test_left_is_the_persons_own_left():
         for name in ("shoulder", "hip", "ear", "ankle"):
             assert sign * (pixels[INDEX[f"left_{name}"], 0] - pixels[INDEX[f"right_{name}"], 0]) > 0
         assert pixels[INDEX["head_top"], 1] < pixels[INDEX["pelvis"], 1] < pixels[INDEX["left_ankle"], 1]
-
-
-def test_nearer_solids_hide_farther_ones():
-    camera = sample_camera(np.random.default_rng(1), PLAIN, (64, 64), 1.7)
-    solids = np.zeros(2, SOLID)
-    solids["a"] = [[-1.0, 0, 3], [0, -1, 2]]
-    solids["b"] = solids["a"] * [-1, -1, 1]
-    solids["radii_a"] = solids["radii_b"] = 0.2
-    solids["frame"], solids["colours"], solids["texels"], solids["paint_level"] = np.eye(3), 200.0, 60, 9
-    drawing = Drawing(solids, camera)
-    middle = drawing.ids[64, 64]
-    assert drawing.ids.shape == (64 * SCALE, 64 * SCALE)
-    assert drawing.solids["a"][middle - 1, 2] == 2
-    depth = drawing.surface_depth(np.array([middle]), np.array([63.5]), np.array([63.5]))
-    assert depth == pytest.approx(1.8, abs=0.02)
-    rgba = drawing.shade(np.array([0.0, 0, -1]), 0.5, 0.5)
-    assert set(np.unique(rgba[..., 3])) > {0, 255} and (rgba[rgba[..., 3] == 0] == 0).all(), "edges are antialiased"
 
 
 def test_crowd_index_by_hand():
