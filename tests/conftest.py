@@ -8,12 +8,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 
+import fake_reports
 import pytest
 from fake_runs import Cli
 
 from flatpose import parallel
 from flatpose.config import EmbeddedConfig
 from flatpose.data import synthetic
+from flatpose.harness.spec import Experiment
 
 os.environ.setdefault("OMP_NUM_THREADS", "2")  # small tensors run slower on many threads
 SHARED = Path(__file__).resolve().parents[2] / "shared"
@@ -44,6 +46,12 @@ def compare(shared: Path, monkeypatch) -> ModuleType:
 def cli(tmp_path, monkeypatch, capsys) -> Cli:
     """The command line in a project of its own, with a stand-in for the pipeline."""
     return Cli(tmp_path, monkeypatch, capsys)
+
+
+@pytest.fixture(scope="session")
+def mine(tmp_path_factory) -> Experiment:
+    """An experiment that somebody made up."""
+    return fake_reports.experiment(tmp_path_factory.mktemp("spec"))
 
 
 @pytest.fixture(scope="session")

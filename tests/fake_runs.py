@@ -9,9 +9,8 @@ import subprocess
 import sys
 import time
 import types
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import tiny
 
@@ -83,8 +82,7 @@ def install(**changes: Any) -> None:
     sys.modules["flatpose.pipeline"] = module
 
 
-@dataclass
-class Answer:
+class Answer(NamedTuple):
     """What a command left behind."""
 
     code: int
@@ -116,10 +114,10 @@ class Cli:
         (self.root / name).write_text(text)
         return str(self.root / name)
 
-    def __call__(self, *arguments: str) -> Answer:
+    def __call__(self, *arguments: object) -> Answer:
         from flatpose.harness.cli import main
 
-        self.monkeypatch.setattr(sys, "argv", ["flatpose-exp", *arguments])
+        self.monkeypatch.setattr(sys, "argv", ["flatpose-exp", *map(str, arguments)])
         try:
             main()
             code = 0

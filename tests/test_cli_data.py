@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from flatpose.harness import catalog
+from flatpose.harness import catalog, report
 
 
 @pytest.fixture
@@ -32,9 +32,6 @@ def test_convert_writes_the_coco_like_form_of_both(cli, everything, tmp_path):
     answer = cli("data", "convert", "--task", "crowdpose", str(everything), "--out", str(tmp_path / "c"))
     assert answer.code == 0 and answer.out.split() == [str(tmp_path / "c" / f"crowdpose_{name}.json")
                                                        for name in ("trainval", "test")]
-    answer = cli("data", "convert", "--task", "mpii", str(everything), "--out", str(tmp_path / "m"))
-    files = [Path(line) for line in answer.out.split()]
-    assert [f.name for f in files] == ["mpii_train.json", "mpii_valid.json"]
     wrong = cli("data", "convert", "--task", "coco", str(everything), "--out", str(tmp_path / "x"))
     assert wrong.code == 2 and "nothing to convert" in wrong.err and not (tmp_path / "x").exists()
 
@@ -42,6 +39,7 @@ def test_convert_writes_the_coco_like_form_of_both(cli, everything, tmp_path):
 def test_ceilings_says_what_it_left_out(cli, monkeypatch):
     row = next(r for r in catalog.ceilings() if r.x is not None and r.tasks == ("coco", "crowdpose"))
     monkeypatch.setattr(catalog, "ceilings", lambda: (row,))
+    monkeypatch.setattr(report, "write", lambda *_, **__: [])  # of the pages
     answer = cli("ceilings", "--data-root", str(cli.data))
     assert answer.code == 0 and answer.out == "" and "left out: no crowdpose annotations" in answer.err
     nothing = cli("ceilings", "--data-root", str(cli.data / "coco" / "val2017"))

@@ -8,17 +8,13 @@ from dataclasses import replace
 
 import fake_reports as fake
 import pytest
+from tiny import ROOT
 
 from flatpose.errors import DataError, SpecError
-from flatpose.harness import compare
+from flatpose.harness import catalog, compare, frame
 from flatpose.harness.record import RecordFile
 from flatpose.harness.spec import Published
 from flatpose.io import write_text
-
-
-@pytest.fixture(scope="module")
-def mine(tmp_path_factory):
-    return fake.experiment(tmp_path_factory.mktemp("spec"))
 
 
 def one_row(mine, records, costs=(), published=None):
@@ -70,6 +66,7 @@ def test_not_run_failed_and_other_splits_carry_reasons(mine):
     assert verdict([done], split="COCO test-dev") == (compare.NOT_COMPARABLE, "published on COCO test-dev")
     assert verdict([fake.record(run, data=fake.COCO, ap=0.8)], misprints={"AP": "another's"}) == (
         compare.MISPRINT, "80.0 (another's)")
+    assert verdict([done], misprints={"AP": "another's"})[0] == compare.WITHIN, "a mark does not hide agreement"
     assert verdict([fake.record(run, data=fake.COCO, ap=0.718, numerics=0)])[1].startswith("stale")
 
 
@@ -134,3 +131,26 @@ def test_against_a_folder_a_file_and_a_commit(mine, tmp_path):
             compare.compare(mine, tmp_path, revision=revision)
     with pytest.raises(DataError, match="no such file"):
         compare.compare(mine, tmp_path, against=tmp_path / "nowhere.json")
+
+
+def test_every_printed_cost_is_matched_in_its_convention_or_known_to_be_wrong():
+    """Of Tables 1 to 5, by the committed counts. The others are another row's: here is what is right."""
+    wrong = {("table2", "sharpose_base_384", "params_m"): "118.5", ("table3", "simcc", "params_m"): "70.6"}
+    read = frame.read(ROOT, experiments=[catalog.load(f"table{n}") for n in range(1, 6)])
+    counted = frame.Frames(read.experiments, {
+        name: file.model_copy(update={"records": ()}) for name, file in read.files.items()})
+    found = {(c.experiment, c.row, c.quantity): c for e in read.experiments.values()
+             for c in compare.against_paper(e, counted).itertuples() if c.quantity in ("params_m", "gflops")}
+    assert len(found) == 2 * (3 + 16 + 6 + 13)
+    assert {key for key, c in found.items() if c.verdict != compare.WITHIN} == set(wrong)
+    for key, right in wrong.items():
+        assert found[key].verdict == compare.MISPRINT and found[key].reason.startswith(f"{right} (")
+
+
+def test_misprints_name_numbers_that_are_printed():
+    for name in catalog.ids():
+        for row in catalog.load(name).rows:
+            said = row.published
+            if said and name != "controlled":  # which leaves Table 2's metrics out
+                printed = {*said.metrics, *(q for q in ("params_m", "gflops") if getattr(said, q) is not None)}
+                assert set(said.misprints) <= printed, (name, row.id)

@@ -20,6 +20,7 @@ def rows(tmp_path_factory):
     return cost_rows([module.EXPERIMENT for module in (table1, table5, table6)], runs_dir=runs)
 
 
+@pytest.mark.slow
 def test_every_row_prints_the_papers_digits(rows) -> None:
     for row in rows:
         for quantity in ("params_m", "gflops"):
@@ -32,6 +33,7 @@ def test_every_row_prints_the_papers_digits(rows) -> None:
                 assert f"{row[quantity]:.1f}" == f"{published:.1f}", (row["row"], quantity)
 
 
+@pytest.mark.slow
 def test_counters_agree_where_they_count_the_same(rows) -> None:
     by_row = {row["row"]: row for row in rows}
     for row in rows:

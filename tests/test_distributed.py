@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -61,8 +60,8 @@ def test_profile_paper_goes_through_every_stage_on_two_processes(tmp_path):
     assert done.returncode == 0, done.stderr[-3000:]
     assert (tmp_path / "reports" / "paper_dry_run.md").is_file()
     assert {r["spec"]["model"]["kind"] for r in records(tmp_path)} == {"baseline", "flatpose"}
-    for path in tmp_path.glob("runs/*/seed0/*/record.json"):
-        record, folder = json.loads(path.read_text()), path.parent
+    for record in records(tmp_path):
+        folder = tmp_path / "runs" / record["spec_hash"] / "seed0" / record["data_id"]
         assert record["train"]["processes"] == 2 and record["train"]["best_epoch"] in (1, 2)
         assert {(r["weights"], r["box_source"][:3]) for r in record["results"] if r["kind"] == "trained"} == {
             ("ema", "gt"), ("raw", "gt"), ("ema", "det")}

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib.util
 import json
-import sys
 
 import cv2
 import numpy as np
@@ -46,6 +45,7 @@ def test_onnx_of_every_system(kind, tmp_path):
 
 
 @needs_onnx
+@pytest.mark.slow
 def test_onnx_and_the_example_without_torch(tmp_path):
     path = tmp_path / "pose.onnx"
     facts = export(load_checkpoint(), path)
@@ -102,15 +102,9 @@ def test_a_published_file_is_packed_predicts_and_is_exported(pack, system, compa
     assert export(packed, tmp_path / "pose.onnx")["parity"]["max_keypoint_difference_px"] < 0.5
 
 
-def test_a_network_of_an_unknown_number_of_keypoints_is_refused(monkeypatch, capsys, tmp_path):
+def test_a_network_of_an_unknown_number_of_keypoints_is_refused(cli, tmp_path):
     """The rows of a custom experiment: how many keypoints there are stands beside the data."""
-    from flatpose.harness import cli
-
-    spec = str(ROOT / "examples" / "own_experiment.py")
-    monkeypatch.setenv("FLATPOSE_RUNS", str(tmp_path))
-    for command in (["export", spec, "--row", "simcc", "-o", str(tmp_path / "a.onnx")], ["cost", spec]):
-        monkeypatch.setattr(sys, "argv", ["flatpose-exp", *command])
-        with pytest.raises(SystemExit) as stopped:
-            cli.main()
-        assert stopped.value.code == 2
-        assert "keypoints.json" in capsys.readouterr().err
+    spec = ROOT / "examples" / "own_experiment.py"
+    for command in (["export", spec, "--row", "simcc", "-o", tmp_path / "a.onnx"], ["cost", spec]):
+        answer = cli(*command)
+        assert answer.code == 2 and "keypoints.json" in answer.err

@@ -18,14 +18,19 @@ from experiments.fig5 import EXPERIMENT as FIG5
 from experiments.fig6 import EXPERIMENT as FIG6
 from experiments.table5 import EXPERIMENT as TABLE5
 from flatpose.data import identity, load, load_coco
+from flatpose.data.annotations import read_truth
+from flatpose.data.transforms import plain_view, view_matrix
 from flatpose.errors import DataError, SpecError
 from flatpose.figures.caption import read_drawing
 from flatpose.figures.draw import draw, map_of, oks, pitch
 from flatpose.figures.sight import Network, Sight, look, shown_persons, spread, watch
+from flatpose.geometry import transform_points
 from flatpose.harness import catalog, pictures
 from flatpose.harness.plan import PlannedRun, make_plan
 from flatpose.harness.spec import Experiment, at_profile
 from flatpose.io import write_bytes, write_json
+from flatpose.keypoints import COCO17
+from flatpose.metrics import closeness
 from flatpose.models import build_model
 from flatpose.progress import SILENT
 
@@ -100,26 +105,16 @@ def test_map_of_simcc_peaks_where_it_is_decoded_and_heatmaps_are_clipped(tmp_pat
 
 
 def test_oks_is_that_of_the_evaluator(data, tmp_path):
-    """Against pycocotools on the same predictions, one person at a time."""
-    from pycocotools.coco import COCO
-    from pycocotools.cocoeval import COCOeval
-
-    from flatpose.data.transforms import plain_view, view_matrix
-    from flatpose.geometry import transform_points
-
-    person = data.val.persons[0]
+    """Which test_metrics.py compares with pycocotools; here of a person alone in the image."""
+    person = next(p for p in data.val.persons if p.image_id == 2)
     found = look(network(tmp_path, FIG6, "simplebaseline"), [person], data)
     noise = torch.from_numpy(np.random.default_rng(0).normal(0, 2, (1, 17, 2))).float()
     found = replace(found, decoded=found.keypoints + noise)
     back = np.linalg.inv(np.vstack([view_matrix(plain_view(person, found.size), found.size, udp=False), [0, 0, 1]]))
     points = transform_points(back[:2], found.decoded[0].numpy().astype(np.float64))
-    truth = COCO(str(data.val.annotation_file))
-    flat = np.c_[points, np.ones(17)].ravel().tolist()
-    results = truth.loadRes([{"image_id": person.image_id, "category_id": 1, "keypoints": flat, "score": 1.0}])
-    evaluation = COCOeval(truth, results, "keypoints")
-    evaluation.params.imgIds = [person.image_id]
-    evaluation.evaluate()
-    assert np.isclose(evaluation.ious[person.image_id, 1], oks(found, [person], data).item(), atol=1e-4).any()
+    result = {"image_id": 2, "category_id": 1, "keypoints": np.c_[points, np.ones(17)].ravel().tolist(), "score": 1.0}
+    theirs = closeness(read_truth(data.val.annotation_file, COCO17), [result], np.array(COCO17.sigmas), [2])["mean_OKS"]
+    assert 0 < theirs < 1 and oks(found, [person], data).item() == pytest.approx(theirs, abs=1e-4)
     assert oks(replace(found, decoded=found.keypoints), [person], data).item() == pytest.approx(1)
 
 

@@ -14,6 +14,7 @@ from flatpose.complexity import ShapesOnly, table6
 from flatpose.config import FlatPoseConfig, HeatmapCodecConfig, RegressionCodecConfig, SimCCCodecConfig
 from flatpose.errors import SpecError
 from flatpose.models import build_model
+from flatpose.models.position import sine_position_2d
 
 SMALL = FlatPoseConfig(backbone="resnet_quick_os16", pretrained=False, embed_dim=32, num_heads=4, num_coarse_blocks=2,
                        coord_dim=8, bias_dim=8, bias_hidden=16, bias_grid_size=4, deconv_dim=16)
@@ -106,3 +107,12 @@ def test_table6_is_what_we_build() -> None:
         model = build_model(FLATPOSE_B.model, FLATPOSE_B.codec, FLATPOSE_B.image_size, 17, pretrained=False)
     for block in model.coarse:
         assert table6(block) == PUBLISHED
+
+
+def test_the_sine_code_is_separable_and_tells_cells_apart() -> None:
+    code = sine_position_2d(4, 3, 32).unflatten(0, (4, 3))
+    assert code.shape == (4, 3, 32) and code.abs().max() <= 1
+    assert torch.equal(code[:, 0, :16], code[:, 2, :16]), "the first half encodes y only"
+    assert torch.equal(code[0, :, 16:], code[3, :, 16:]), "the second half encodes x only"
+    many = sine_position_2d(12, 9, 256)
+    assert (torch.cdist(many, many) + 10 * torch.eye(len(many))).min() > 0.1

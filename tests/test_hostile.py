@@ -10,7 +10,6 @@ import shutil
 import struct
 import zlib
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -78,7 +77,7 @@ def json_spec(cli: Cli, content: bytes) -> Answer:
     """``validate`` prints a line per defect, of which there may be several: they count as one message."""
     (cli.root / "spec.json").write_bytes(content)
     answer = cli("validate", str(cli.root / "spec.json"))
-    return replace(answer, err=f"error: {answer.err}" if answer.err else "")
+    return answer._replace(err=f"error: {answer.err}" if answer.err else "")
 
 
 TRUTH, RESULTS = (json.dumps(make()).encode() for make in (hostile.truth, hostile.results))

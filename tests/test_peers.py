@@ -129,14 +129,6 @@ def test_rtmpose_label_widths():
     assert cnn.rtmpose("m", cnn.HIGH).codec.sigma == (6.0, 6.93)
 
 
-def test_srpose_predicts_all_levels_only_while_training():
-    model = build_model(SRPoseConfig(backbone="resnet_quick_os16", pretrained=False), FULL, (64, 96), 5)
-    shapes = {name: tuple(value.shape[2:]) for name, value in model(torch.randn(2, 3, 96, 64)).items()}
-    assert shapes == {"heatmap": (96, 64), "heatmap_coarse": (6, 4), "heatmap_level0": (48, 32),
-                      "heatmap_level1": (24, 16), "heatmap_level2": (24, 16)}
-    assert set(model.eval()(torch.randn(1, 3, 96, 64))) == {"heatmap"}
-
-
 @pytest.mark.parametrize(("config", "codec"), [
     (HRNetConfig(), SIMCC), (HRNetConfig(), FULL), (SimCCConfig(), HEATMAP), (SARConfig(), HEATMAP),
     (SRPoseConfig(), HEATMAP), (RTMPoseConfig(), HEATMAP), (HRNetConfig(backbone="hrnet_w31"), HEATMAP),

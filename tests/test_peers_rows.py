@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pytest
 
-from experiments import table2, table3, table4
 from flatpose.harness import catalog
 from flatpose.harness.compare import MISPRINT, WITHIN, against_paper
 from flatpose.harness.cost import cost_rows
@@ -33,15 +32,6 @@ PACKS = {
 
 def test_every_parity_pack_has_a_row(shared):
     assert {path.stem for path in (shared / "peers" / "packs").glob("*.json")} == set(PACKS)
-
-
-def test_the_systems_of_the_paper_are_here():
-    """Of Tables 2 to 4, by network and input; what only CrowdPose and MPII add stays there."""
-    here = {(row.run.model, row.run.image_size) for row in PEERS.rows}
-    missing = {row.label for table in (table2, table3) for row in table.ROWS
-               if row.run.model.kind != "flatpose" and (row.run.model, row.run.image_size) not in here}
-    assert not missing
-    assert {row.run.model.kind for row in table4.ROWS} - {"flatpose"} <= {model.kind for model, _ in here}
 
 
 def test_the_listing_has_every_system_that_a_file_fits(tmp_path, monkeypatch):

@@ -6,6 +6,7 @@ import json
 import shutil
 import struct
 from pathlib import Path
+from unittest.mock import Mock
 
 import cv2
 import numpy as np
@@ -18,7 +19,6 @@ from flatpose.boxes import BoxFile, Detector
 from flatpose.data import load_coco
 from flatpose.errors import DataError, FlatPoseError
 from flatpose.evaluate import predict
-from flatpose.harness import cli
 from flatpose.keypoints import COCO17
 from flatpose.metrics import to_results
 from flatpose.predict import Pose
@@ -31,22 +31,14 @@ def coco(tmp_path_factory) -> Path:
     return write_coco(tmp_path_factory.mktemp("coco")) / "coco"
 
 
-def call(monkeypatch, capsys, *words: object) -> tuple[int, str, str]:
-    monkeypatch.setattr("sys.argv", ["flatpose-exp", *map(str, words)])
-    with pytest.raises(SystemExit) as stop:
-        cli.main()
-    said = capsys.readouterr()
-    return stop.value.code or 0, said.out, said.err
-
-
-def test_a_folder_with_annotated_boxes(coco, tmp_path, monkeypatch, capsys):
+def test_a_folder_with_annotated_boxes(coco, tmp_path, cli):
     truth = json.loads(annotations(coco.parent).read_text())
     for image in truth["images"]:
         image["id"] += 1000  # ids need not be the numbers of the names
     for entry in truth["annotations"]:
         entry["image_id"] += 1000
     boxes = write(tmp_path / "truth.json", truth)
-    code, out, said = call(monkeypatch, capsys, "predict", coco / "val2017", "--boxes", boxes, "--flip", "-o",
+    code, out, said = cli("predict", coco / "val2017", "--boxes", boxes, "--flip", "-o",
                            tmp_path / "out", "--json")
     assert code == 0, said
     assert json.loads(out) == {"pictures": 3, "persons": len(truth["annotations"]),
@@ -57,18 +49,18 @@ def test_a_folder_with_annotated_boxes(coco, tmp_path, monkeypatch, capsys):
     listing = json.loads((tmp_path / "out" / "images.json").read_text())
     for image in listing["images"]:
         assert cv2.imread(str(tmp_path / "out" / image["file_name"])).shape == (image["height"], image["width"], 3)
-    code, out, said = call(monkeypatch, capsys, "score", "--task", "coco", "--annotations", boxes, "--predictions",
+    code, out, said = cli("score", "--task", "coco", "--annotations", boxes, "--predictions",
                            tmp_path / "out" / "predictions.json", "--json")
     assert code == 0 and "AP" in json.loads(out), said
 
 
-def test_an_image_without_a_person_and_a_damaged_one_cost_no_other(coco, tmp_path, monkeypatch, capsys):
+def test_an_image_without_a_person_and_a_damaged_one_cost_no_other(coco, tmp_path, cli):
     shutil.copytree(coco / "val2017", tmp_path / "in")
     names = sorted(p.name for p in (tmp_path / "in").iterdir())
     (tmp_path / "in" / "000000000000.jpg").write_bytes((tmp_path / "in" / names[0]).read_bytes()[:300])  # comes first
     truth = json.loads(annotations(coco.parent).read_text())
     truth["annotations"] = [a for a in truth["annotations"] if a["image_id"] != 1]
-    code, out, said = call(monkeypatch, capsys, "predict", tmp_path / "in", "--boxes", write(tmp_path / "b", truth),
+    code, out, said = cli("predict", tmp_path / "in", "--boxes", write(tmp_path / "b", truth),
                            "-o", tmp_path / "out", "--json")
     found = json.loads(out)
     assert code == 1 and found["pictures"] == 3 and found["persons"] == len(truth["annotations"])
@@ -103,26 +95,23 @@ def test_pictures_are_found_by_name(tmp_path, stated, asked):
     assert key == 7 and boxes.tolist() == [[1, 2, 3, 4]]
 
 
-@pytest.mark.parametrize("image_id", [139, 139.0, "139", "000000000139"])
-def test_detections_are_found_by_id(tmp_path, image_id):
-    boxes = BoxFile(write(tmp_path / "b.json", [{"image_id": image_id, "bbox": [1, 2, 3, 4], "score": 0.9}]), 0.0)
-    for name in ("000000000139.jpg", "COCO_val2014_000000000139.jpg", "139.png"):
-        assert boxes.of(name)[:1] == (139,) and len(boxes.of(name)[1]) == 1
-    assert boxes.of("140.jpg")[0] == 140 and len(boxes.of("140.jpg")[1]) == 0, "a detector found nobody there"
+@pytest.mark.parametrize("field, values", [
+    ("image_id", [139, 139.0, "139", "000000000139"]),
+    *((field, ["COCO_val2014_000000000139", "COCO_val2014_000000000139.jpg", "part/000000000139.jpg",
+               "./000000000139.jpg", "139.0"]) for field in ("image_id", "file_name"))])
+def test_detections_are_found_by_id_or_name(tmp_path, field, values):
+    """The others are numbered: without a match the picture would silently have nobody."""
+    for value in values:
+        content = [{field: value, "bbox": [1, 2, 3, 4], "score": 0.9},
+                   {"image_id": 7, "bbox": [5, 6, 7, 8], "score": 0.9}]
+        boxes = BoxFile(write(tmp_path / "b.json", content), 0.0)
+        for name in ("/data/part/000000000139.jpg", "COCO_val2014_000000000139.jpg", "139.png"):
+            assert boxes.of(name)[1].tolist() == [[1, 2, 3, 4]], (value, name)
+        assert boxes.of("7.jpg")[1].tolist() == [[5, 6, 7, 8]]
+        assert len(boxes.of("140.jpg")[1]) == 0, "a detector found nobody there"
     for name in ("photo139.jpg", "a.jpg"):
         with pytest.raises(DataError, match="no boxes for"):
             boxes.of(name)
-
-
-@pytest.mark.parametrize("name", ["COCO_val2014_000000000139", "COCO_val2014_000000000139.jpg", "part/000000000139.jpg",
-                                  "./000000000139.jpg", "139.0"])
-@pytest.mark.parametrize("field", ["image_id", "file_name"])
-def test_detections_that_name_their_pictures_are_found(tmp_path, field, name):
-    """Others are numbered: without a match the picture would silently have nobody."""
-    content = [{field: name, "bbox": [1, 2, 3, 4], "score": 0.9}, {"image_id": 7, "bbox": [5, 6, 7, 8], "score": 0.9}]
-    boxes = BoxFile(write(tmp_path / "b.json", content), 0.0)
-    assert boxes.of("/data/part/000000000139.jpg")[1].tolist() == [[1, 2, 3, 4]]
-    assert boxes.of("7.jpg")[1].tolist() == [[5, 6, 7, 8]] and len(boxes.of("140.jpg")[1]) == 0
 
 
 @pytest.mark.parametrize("second", [{"id": 2, "file_name": "./a.jpg"}, {"id": "1", "file_name": "b.jpg"}])
@@ -163,16 +152,7 @@ def test_only_persons_that_overlap_no_better_one(tmp_path):
             BoxFile(write(tmp_path / "d.json", numbered), 0.0)
 
 
-@pytest.mark.parametrize("content", ["[3]", '[{"image_id": 1}]', '{"a.jpg": [[1, 2]]}', '{"a.jpg": 3}', "3", "{",
-                                     '{"annotations": [{"image_id": 1, "bbox": [1, 2, 3, 4]}], "images": []}'])
-def test_a_file_that_is_no_boxes_is_one_message(content, coco, tmp_path, monkeypatch, capsys):
-    (tmp_path / "boxes.json").write_text(content)
-    code, _, said = call(monkeypatch, capsys, "predict", coco / "val2017", "--boxes", tmp_path / "boxes.json", "-o",
-                         tmp_path / "out")
-    assert code == 2 and said.startswith("error: ") and "boxes.json" in said and "Traceback" not in said
-
-
-def test_a_detector_with_given_weights_finds_boxes(coco, tmp_path, monkeypatch, capsys):
+def test_a_detector_with_given_weights_finds_boxes(coco, tmp_path, cli):
     from torchvision.models import get_model
 
     name, image = "ssdlite320_mobilenet_v3_large", next((coco / "val2017").glob("*.jpg"))
@@ -181,33 +161,23 @@ def test_a_detector_with_given_weights_finds_boxes(coco, tmp_path, monkeypatch, 
     detector = Detector(name, tmp_path / "weights.pth", 0.0)
     boxes, scores = detector(cv2.imread(str(image)))
     assert boxes.shape == (len(scores), 4) and (boxes[:, 2:] > 0).all() and (boxes[:, :2] + boxes[:, 2:] <= 161).all()
-    code, out, said = call(monkeypatch, capsys, "predict", image, "--detector", name, "--detector-weights",
+    code, out, said = cli("predict", image, "--detector", name, "--detector-weights",
                            tmp_path / "weights.pth", "--min-box-score", 0.99, "-o", tmp_path / "out", "--json")
     assert code == 0 and json.loads(out)["persons"] == 0 and json.loads(out)["pictures"] == 1, said
-    with pytest.raises(FlatPoseError, match="not the weights of retinanet_resnet50_fpn_v2"):
-        Detector("retinanet_resnet50_fpn_v2", tmp_path / "weights.pth", 0.0)
+    with pytest.raises(FlatPoseError, match="not the weights of fasterrcnn_mobilenet_v3_large_320_fpn"):
+        Detector("fasterrcnn_mobilenet_v3_large_320_fpn", tmp_path / "weights.pth", 0.0)
     with pytest.raises(FlatPoseError, match="did you mean 'fasterrcnn_resnet50_fpn_v2'"):
         Detector("fasterrcnn_resnet50", None, 0.0)
 
 
-def test_without_weights_of_a_detector_the_message_says_how_to_give_boxes(coco, tmp_path, monkeypatch, capsys):
-    def offline(*args: object, **kwargs: object) -> None:
-        raise OSError("no network")
-
-    monkeypatch.setattr("torchvision.models.get_model", offline)
-    image = next((coco / "val2017").glob("*.jpg"))
-    code, _, said = call(monkeypatch, capsys, "predict", image, "-o", tmp_path)
-    assert code == 2 and "--boxes FILE" in said and "--whole-image" in said and "Traceback" not in said
-
-
-def test_a_video_becomes_a_video(tmp_path, monkeypatch, capsys):
+def test_a_video_becomes_a_video(tmp_path, cli):
     writer = cv2.VideoWriter(str(tmp_path / "clip.avi"), cv2.VideoWriter.fourcc(*"MJPG"), 5, (64, 48))
     assert writer.isOpened()
     for level in (40, 80, 120, 160, 200):
         writer.write(np.full((48, 64, 3), level, np.uint8))
     writer.release()
     assert [round(image.mean(), -1) for _, _, image in frames(tmp_path / "clip.avi", 2)] == [40, 120, 200]
-    code, out, said = call(monkeypatch, capsys, "predict", tmp_path / "clip.avi", "--whole-image", "--every", 2, "-o",
+    code, out, said = cli("predict", tmp_path / "clip.avi", "--whole-image", "--every", 2, "-o",
                            tmp_path / "out", "--device", "cpu", "--json")
     assert code == 0 and json.loads(out)["pictures"] == json.loads(out)["persons"] == 3, said
     assert sorted(p.name for p in (tmp_path / "out").iterdir()) == ["clip.mp4", "images.json", "predictions.json"]
@@ -245,14 +215,25 @@ def test_pictures_that_the_boxes_are_not_of(coco, tmp_path):
         Job(Pose.load(), tmp_path / "none", boxes).run(others, SILENT)
 
 
-def test_wrong_inputs_are_one_message(coco, tmp_path, monkeypatch, capsys):
+@pytest.mark.parametrize("content", ["[3]", '[{"image_id": 1}]', '{"a.jpg": [[1, 2]]}', '{"a.jpg": 3}', "3", "{",
+                                     '{"annotations": [{"image_id": 1, "bbox": [1, 2, 3, 4]}], "images": []}'])
+def test_a_file_that_is_no_boxes_is_one_message(content, coco, tmp_path, cli):
+    (tmp_path / "boxes.json").write_text(content)
+    code, _, said = cli("predict", coco / "val2017", "--boxes", tmp_path / "boxes.json", "-o", tmp_path / "out")
+    assert code == 2 and said.startswith("error: ") and "boxes.json" in said and "Traceback" not in said
+
+
+def test_wrong_inputs_are_one_message(coco, tmp_path, cli):
     images = sorted((coco / "val2017").glob("*.jpg"))
     assert find_inputs([str(images[1]), str(coco / "val2017")]) == [images[1], images[0], images[2]]
     for name in ("a.jpg", "a.mp4", "a.txt"):
         (tmp_path / name).write_bytes(b"neither image nor video")
-    for name, message in (("a.jpg", "cannot be decoded"), ("a.mp4", "no frame of this video"),
-                          ("a.txt", "neither image nor"), ("nowhere", "no image or video there")):
-        code, _, said = call(monkeypatch, capsys, "predict", tmp_path / name, "--whole-image", "-o", tmp_path / "out")
-        assert code == 2 and message in said and "Traceback" not in said
-    code, _, said = call(monkeypatch, capsys, "predict", tmp_path / "a.jpg", "-o", tmp_path)
-    assert code == 2 and "overwrite its own input" in said
+    cli.monkeypatch.setattr("torchvision.models.get_model", Mock(side_effect=OSError("no network")))
+    for words, message in (("a.jpg --whole-image -o out", "cannot be decoded"),
+                           ("a.jpg -o .", "overwrite its own input"),
+                           ("a.mp4 --whole-image -o out", "no frame of this video"),
+                           ("a.txt --whole-image -o out", "neither image nor"),
+                           ("nowhere --whole-image -o out", "no image or video there"),
+                           (f"{images[0]} -o out", "--boxes FILE")):  # without the weights of a detector
+        code, _, said = cli("predict", *words.split())
+        assert code == 2 and message in said and "Traceback" not in said, said

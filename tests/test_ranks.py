@@ -58,8 +58,7 @@ class Pair:
 
     def run_dir(self, row: int) -> RunDir:
         found = catalog.load(str(self.folder / "pair.py"))
-        planned = make_plan(found, found.profiles["quick"], self.runs, data_root=self.data).runs[row]
-        return planned.folder(self.runs)
+        return make_plan(found, found.profiles["quick"], self.runs, data_root=self.data).runs[row].folder(self.runs)
 
     def record(self, row: int) -> Record | None:
         return self.run_dir(row).record()

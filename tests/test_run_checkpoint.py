@@ -38,6 +38,7 @@ def run(site: Path, file: Path) -> Result:
                                     "--data-root", str(site / "data"), "--no-report"])
 
 
+@pytest.mark.slow
 def test_an_official_file_is_evaluated_and_a_wrong_one_says_which_keys(compare, site):
     state = compare.weights(compare.load("simplebaseline_r50_256x192"))
     torch.save(state, site / "pose_resnet_50.pth")

@@ -24,7 +24,7 @@ from flatpose.losses import Loss, all_keypoints, build_loss
 from flatpose.models import build_model
 from flatpose.optim import build_optimizer, build_scheduler
 from flatpose.progress import SILENT, Relay, Reporter
-from flatpose.train import Judge, MovingAverage, Trained, Trainer, build_accelerator, step_batch
+from flatpose.train import Judge, MovingAverage, Trained, Trainer, build_accelerator
 
 RUN = RunConfig(
     image_size=(64, 64), codec=HeatmapCodecConfig(stride=16),
@@ -133,7 +133,6 @@ def test_the_persons_left_out_are_too_few_for_an_effective_batch(crops, tmp_path
         run = replace(RUN, train=replace(RUN.train, batch_size=8, accumulate=accumulate, epochs=1))
         (row,) = fit(run, many, tmp_path / str(accumulate)).log
         assert row["step"] == 3 and row["images"] == 24
-    assert step_batch(TrainConfig(batch_size=32, accumulate=2), 18, 1) == 9
 
 
 def test_the_average_has_the_weights_of_mmengines_exponential_momentum():
