@@ -153,7 +153,7 @@ def test_weights_of_another_network_or_of_none(tiny, tmp_path):
             load_checkpoint(tmp_path / f"{name}.safetensors")
 
 
-def test_the_bundled_network_has_a_current_card_and_stays_small():
+def test_the_bundled_network_says_what_it_is_and_stays_small():
     facts = json.loads((BUNDLED.parent / CONFIG).read_text())
     assert (BUNDLED.parent / "README.md").read_text() == model_card(facts)
     assert facts["record"] == load_checkpoint().record

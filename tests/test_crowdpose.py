@@ -46,11 +46,8 @@ def test_both_evaluators_agree_on_random_inputs(crowdpose_tree, monkeypatch, see
     both(monkeypatch, path, [results[i] for i in rng.permutation(len(results))])
 
 
-@pytest.mark.parametrize("name", ["xt_evaluation", "faster_evaluation"])
-def test_nothing_found_is_zero_and_silence(crowdpose_tree, monkeypatch, capsys, name):
-    if name == "xt_evaluation":
-        pytest.importorskip("xtcocotools.cocoeval")
-    found = by(getattr(crowdpose, name), monkeypatch, CROWDPOSE.layout.find(crowdpose_tree).val, [])
+def test_nothing_found_is_zero_and_silence(crowdpose_tree, monkeypatch, capsys):
+    found = both(monkeypatch, CROWDPOSE.layout.find(crowdpose_tree).val, [])
     assert found["AP"] == 0 and set(found.values()) == {0.0} and capsys.readouterr() == ("", "")
 
 

@@ -1,11 +1,10 @@
-"""Every command in README and docs/ exists with its options, and every link leads somewhere."""
+"""Every command in README and docs/ exists with its options, every link leads somewhere, and the examples run."""
 
 from __future__ import annotations
 
 import re
 import shlex
 import subprocess
-from importlib.metadata import version
 from pathlib import Path
 
 import pytest
@@ -43,17 +42,6 @@ def test_commands_exist_with_their_options(page):
             group, rest = group.commands[rest[0]], rest[1:]
         if rest != ["--help"]:
             group.make_context(words[0], rest)  # raises for an option that does not exist
-
-
-def test_the_reference_is_what_the_program_says(tmp_path):
-    pinned = re.search(r"^typer==([\d.]+)", (ROOT / "constraints.txt").read_text(), re.M)
-    if version("typer") != pinned[1]:
-        pytest.skip("another version of typer words its help otherwise")
-    target = tmp_path / "cli.md"
-    done = python(ROOT, "-m", "typer", "flatpose.harness.cli", "utils", "docs", "--name", "flatpose-exp", "--output",
-                  target)
-    assert done.returncode == 0, done.stderr
-    assert target.read_text() == (ROOT / "docs" / "cli.md").read_text(), "make docs"
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda p: p.name)

@@ -53,11 +53,6 @@ def test_every_reading_gives_logits_trains_every_parameter_and_can_be_saved(chan
     assert load(save(model.state_dict())).keys() == model.state_dict().keys()
 
 
-def test_regression_head_gives_coordinates_near_the_middle() -> None:
-    coords = build(head="regression")(images())["coords"]
-    assert coords.shape == (2, 17, 2) and (coords - 0.5).abs().max() < 0.5
-
-
 def test_shared_refine_blocks_are_one_set_of_weights() -> None:
     def count(**changes):
         return sum(p.numel() for p in build(**changes).parameters())

@@ -124,11 +124,6 @@ def test_recipes_fit_together(row):
     assert from_dict(to_dict(row.run)) == row.run
 
 
-def test_rtmpose_label_widths():
-    assert cnn.rtmpose("m").codec.sigma == (4.9, 5.66)
-    assert cnn.rtmpose("m", cnn.HIGH).codec.sigma == (6.0, 6.93)
-
-
 @pytest.mark.parametrize(("config", "codec"), [
     (HRNetConfig(), SIMCC), (HRNetConfig(), FULL), (SimCCConfig(), HEATMAP), (SARConfig(), HEATMAP),
     (SRPoseConfig(), HEATMAP), (RTMPoseConfig(), HEATMAP), (HRNetConfig(backbone="hrnet_w31"), HEATMAP),

@@ -78,7 +78,6 @@ def test_plain_people_are_whole_upright_and_face_the_camera(people):
         assert x > 0 and y > 0 and x + w < width and y + h < height and h <= 0.95 * height
         assert (points[:, 2] > 0).all()
         assert points[[0, 1, 2], 1].max() < points[[15, 16], 1].max(), "the face is above the feet"
-    assert np.mean([p[5, 0] > p[6, 0] for _, _, p in people["plain"]]) > 0.9, "left shoulder on the image's right"
     assert 0.1 < np.mean([len(render(i, "train", 0, PLAIN).truths) == 2 for i in range(60)]) < 0.3
     backdrops = [image[:2].reshape(-1, 3) for image, _, _ in people["plain"]]
     assert all((b == b[0]).all() for b in backdrops), "one colour"
