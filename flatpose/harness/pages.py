@@ -134,8 +134,7 @@ def _measured(evidence: Evidence, setting: Setting) -> str:
     """The table of one setting, only with what was measured."""
     if evidence.experiment.figure:
         return markdown(tables.grid(evidence, setting))
-    made = tables.rows(evidence, [setting])
-    return markdown(made[(made.drop(columns="row") != tables.DASH).any(axis=1)])
+    return markdown(tables.measured(evidence, [setting]))
 
 
 def _not_run(evidence: Evidence) -> str:

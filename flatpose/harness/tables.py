@@ -176,6 +176,12 @@ def rows(evidence: Evidence, settings: list[Setting], against: pd.DataFrame | No
     return made.loc[:, (made != DASH).any()]
 
 
+def measured(evidence: Evidence, settings: list[Setting]) -> pd.DataFrame:
+    """:func:`rows` without what was not measured."""
+    made = rows(evidence, settings)
+    return made[(made.drop(columns="row") != DASH).any(axis=1)]
+
+
 def _mean(results: pd.DataFrame, name: str) -> str:
     """The mean over seeds with ground-truth boxes."""
     found = frame.summary(results[results["box_source"] == "gt"], name)
