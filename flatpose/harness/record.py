@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Annotated, Any, Literal, Optional
+from typing import Annotated, Any, Literal, Optional, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -19,7 +19,7 @@ from flatpose.errors import DataError, nearest
 from flatpose.io import read_json
 
 SCHEMA_VERSION: Literal[2] = 2
-
+P = TypeVar("P", bound=BaseModel)
 PathPart = Annotated[str, Field(max_length=64, pattern=r"^[\w.-]+$")]
 """A component of a run's path, which therefore holds no separator."""
 
@@ -233,15 +233,16 @@ class RecordFile(Part):
 
 def read_record(path: Path) -> Record:
     """The record in a file; raises DataError when it is missing or damaged, or its form is not today's."""
-    return _parse(Record, path)
+    return parse(Record, path)
 
 
 def read_record_file(path: Path, experiment: str) -> RecordFile:
     """The records of an experiment, none in an absent file; raises DataError as :func:`read_record` does."""
-    return _parse(RecordFile, path) if path.exists() else RecordFile(experiment=experiment)
+    return parse(RecordFile, path) if path.exists() else RecordFile(experiment=experiment)
 
 
-def _parse(form: type[Any], path: Path) -> Any:
+def parse(form: type[P], path: Path) -> P:
+    """The content of a stored file; raises DataError naming the field when it is missing, damaged or of another form."""
     value = read_json(path)
     version = value.get("schema_version") if isinstance(value, dict) else None
     if version != SCHEMA_VERSION:
