@@ -76,7 +76,6 @@ class Row:
     """For plots: position on the horizontal axis."""
     readings: tuple[str, ...] = ()
     """Ids of the readings of the paper that this row depends on."""
-    note: str = ""
 
 
 @config
@@ -140,7 +139,6 @@ class Figure:
     x_log2: bool = False
     ceiling: bool = False
     """Also draw the codec ceiling of each row (records of kind "ceiling")."""
-    caption: str = ""
 
 
 @config
