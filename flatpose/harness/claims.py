@@ -27,8 +27,6 @@ DIRECTION = "fails, same direction"
 SAME, OPPOSITE, NOT_COMPARABLE = "same direction", "opposite direction", "not comparable"
 """All that a reduced scale can say: of a difference its sign; of a level, a range or an equality nothing."""
 KEEPS, LOSES, UNDECIDED, NOT_TESTED = "lead stays", "lead gone", "undecided", "not tested"
-FLOOR = 1.0
-"""Points of the metric. Networks below it find next to nothing, so their order means nothing."""
 STRIDE = 32
 """Input pixels per token, along each axis."""
 COLUMNS = ("the paper says", "where", "meaning", "its numbers give", "arithmetic", "here", "verdict here", "why")
@@ -217,8 +215,8 @@ def _direction(claim: Claim, gap: stats.Difference, best: float) -> tuple[str, s
     if claim.form == "quotation" or (claim.above is None and not printed):
         what = "a level" if claim.form == "quotation" else "a range" if claim.between else "an equality"
         return NOT_COMPARABLE, f"{what} at another scale"
-    if best < FLOOR:
-        return UNDECIDED, f"every network is below {FLOOR:g} AP"
+    if best < 100 * frame.FLOOR:
+        return UNDECIDED, f"every network is below {100 * frame.FLOOR:g} AP"
     if gap.verdict in ("higher", "lower"):
         return (SAME if (gap.verdict == "higher") == (printed >= 0) else OPPOSITE), ""
     return UNDECIDED, "the interval over seeds includes no difference" if gap.verdict == "undecided" else gap.verdict

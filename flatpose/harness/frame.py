@@ -28,6 +28,8 @@ from flatpose.io import read_json
 
 Setting = tuple[str, str]
 """(profile, data_id): the scale and the data on which rows were trained."""
+FLOOR = 0.01
+"""Below 1 AP a network finds next to nothing, and the order of such networks means nothing."""
 SCALES = ("smoke", "quick", "coco_mini", "synth", "paper")
 """Profiles by scale."""
 OF_ROW = ("experiment", "row", "label", "group", "series", "x")

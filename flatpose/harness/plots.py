@@ -21,8 +21,6 @@ from flatpose.harness.tables import at_every_x, printed, x_names
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-FLOOR = 0.01
-"""Networks below 1 AP are not drawn against cost, because their order means nothing."""
 NAMED = 12
 """So many arrows have room for their networks' names."""
 CODECS = ("heatmap as in HRNet", "heatmap, unrounded, quarter step", "heatmap, DARK", "heatmap, UDP's own step",
@@ -68,13 +66,14 @@ def curves(evidence: Evidence) -> bytes:
     return drawing.svg(1, paint, _change(rows, metric), [points, limits, said])
 
 
-def ceilings(found: pd.DataFrame, published: pd.DataFrame) -> bytes:
+def ceilings(found: pd.DataFrame, published: pd.DataFrame, caption: str) -> bytes:
     """What codecs allow at each size of the feature map, without any network.
 
     Args:
         found: Ceilings of one benchmark at an input of 256x192; columns part (only "map" is drawn), series, x (pixels
             per cell; NaN for a codec without cells, which is drawn as a level line), mean, data (label).
         published: The paper's trained heatmap; columns x, mean.
+        caption: The finding.
     """
     drawn = at_every_x(found[(found.part == "map") & found.series.isin(CODECS)])
     where = drawn["data"].iloc[0]
@@ -88,10 +87,7 @@ def ceilings(found: pd.DataFrame, published: pd.DataFrame) -> bytes:
         drawing.describe(axes, "Ceiling of each codec", f"{where}\nhollow: the paper's trained heatmap",
                          "feature map, cells", "AP × 100")
 
-    ends = drawn.sort_values("x").groupby("series", sort=False)["mean"].agg(["first", "last"]).mul(100)
-    said = "; ".join(f"{end.Index} {end.first:.1f} to {end.last:.1f}" for end in ends.itertuples())
-    text = f"AP × 100 of a perfect network, from the finest to the coarsest map: {said} ({where})."
-    return drawing.svg(1, paint, text, [drawn, published])
+    return drawing.svg(1, paint, caption, [drawn, published])
 
 
 def tradeoff(evidence: Evidence) -> bytes:
@@ -104,7 +100,7 @@ def tradeoff(evidence: Evidence) -> bytes:
     timed = timed[(timed["batch"] == 1) & ~timed["compiled"].astype(bool)].set_index("row")
     machine = f"{timed.cpu.iloc[0] or timed.device.iloc[0]}, {timed.threads.iloc[0]} threads" if len(timed) else ""
     said = _published(evidence, metric)
-    measured = points[points["mean"] >= FLOOR].drop(columns="label").merge(said[["row", "label", "ours"]], on="row")
+    measured = points[points["mean"] >= frame.FLOOR].drop(columns="label").merge(said[["row", "label", "ours"]], on="row")
     said = said.dropna(subset=["mean"]).join(evidence.costs["gflops"], on="row")
     said = said.join(timed["ratio_flatpose_b"].rename("time"), on="row")
     odd = said[said.boxes != ""].groupby("boxes")["label"].agg(", ".join)
@@ -135,17 +131,18 @@ def _front(points: pd.DataFrame, x: str) -> pd.DataFrame:
     return ordered[ordered["mean"] > ordered["mean"].cummax().shift(fill_value=-math.inf)]
 
 
-def boxes(pairs: pd.DataFrame, paper: pd.DataFrame, ours: pd.DataFrame) -> bytes:
+def boxes(pairs: pd.DataFrame, paper: pd.DataFrame, ours: pd.DataFrame, caption: str) -> bytes:
     """AR − AP against AP: an arrow leads from each network's detector boxes to its ground-truth boxes.
 
     Args:
         pairs: Public networks; columns label, AP_det, AR_det, AP_gt, AR_gt.
         paper: Rows of Table 2; columns label, AP, AR. Those of FlatPose are marked.
         ours: As ``pairs``, of networks trained here (may be empty); in a panel of their own.
+        caption: The finding.
     """
     panels = [(some.dropna(subset=["AR_det", "AR_gt"]), rows, heading) for some, rows, heading in (
         (pairs, paper, "Public networks, and Table 2"),
-        (ours[ours.AP_gt >= FLOOR] if len(ours) else ours, paper[:0], "Networks trained here")) if len(some)]
+        (ours[ours.AP_gt >= frame.FLOOR] if len(ours) else ours, paper[:0], "Networks trained here")) if len(some)]
 
     def paint(picture: Figure) -> None:
         for axes, (arrows, rows, heading) in zip(drawing.stacked(picture, len(panels)), panels, strict=True):
@@ -163,10 +160,7 @@ def boxes(pairs: pd.DataFrame, paper: pd.DataFrame, ours: pd.DataFrame) -> bytes
                              "(AR − AP) × 100")
             drawing.names(axes, pd.concat([gt if len(gt) <= NAMED else gt[:0], flat]), lines)
 
-    det, gt, flat = _gap(pairs, "_det"), _gap(pairs, "_gt"), _gap(paper).query("ours")
-    spans = [f"{values.min():.1f}–{values.max():.1f}" for values in (gt.x - det.x, det.y, gt.y, flat.y)]
-    text = "Ground-truth boxes raise AP by {} and bring AR − AP from {} to {}; FlatPose's rows of Table 2 have {}."
-    return drawing.svg(len(panels), paint, text.format(*spans), [pairs, paper, ours])
+    return drawing.svg(len(panels), paint, caption, [pairs, paper, ours])
 
 
 def _gap(found: pd.DataFrame, boxes: str = "") -> pd.DataFrame:
