@@ -84,7 +84,7 @@ def judge_all(root: Path) -> list[Judged]:
 def judged(frames: Frames, simulated: pd.DataFrame) -> list[Judged]:
     """Every claim with its verdicts. ``simulated``: networks with AP_gt and AP_det (0..1), or empty."""
     gains = 100 * (simulated["AP_gt"] - simulated["AP_det"]) if len(simulated) else None
-    return [judge(c, frames, None if gains is None else (gains.min(), gains.max())) for c in catalog.claims()]
+    return [judge(c, frames, None if gains is None else (gains.min(), gains.max())) for c in catalog.entries("claims")]
 
 
 def judge(claim: Claim, frames: Frames, box_gain: tuple[float, float] | None = None) -> Judged:
@@ -198,7 +198,7 @@ def _of_seeds(claim: Claim, found: Mapping[Cell, Mapping[int, float]], condition
     gap = stats.paired(known, dict.fromkeys(known, bound))
     best = max(100 * fmean(v.values()) for v in found.values())
     verdict, reason = _direction(claim, gap, best) if compare.unlike_paper(condition) else (_at_scale(claim, gap), "")
-    return Verdict(verdict, bound + gap.mean, reason, None if gap.high is None else gap.high - gap.mean, setting, gap.n)
+    return Verdict(verdict, bound + gap.mean, reason, gap.half, setting, gap.n)
 
 
 def _at_scale(claim: Claim, gap: stats.Difference) -> str:

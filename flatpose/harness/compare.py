@@ -222,13 +222,12 @@ def _pair(metric: str, own: pd.DataFrame, other: pd.DataFrame, a: Mapping[str, A
     """Half the interval of the difference by seed of one row and condition, the number of seeds, and the verdict."""
     sides = [results[(results[list(SAME)] == [a[k] for k in SAME]).all(axis=1)] for results in (own, other)]
     gap = stats.paired(*(frame.by_seed(side, metric).get(a["row"], {}) for side in sides))
-    half = None if gap.low is None or gap.high is None else (gap.high - gap.low) / 2
-    verdict = judge(a["measured"], half, gap.n, b["measured"], tolerance)
+    verdict = judge(a["measured"], gap.half, gap.n, b["measured"], tolerance)
     if {*sides[0]["numerics"]} != {*sides[1]["numerics"]}:
         verdict = Verdict(NOT_COMPARABLE, "numerics differ")
     elif a["condition"] != b["condition"]:
         verdict = Verdict(NOT_COMPARABLE, "flip test or score rule differs")
-    elif half is None and verdict.verdict == OUTSIDE and a["bootstrap"] and b["bootstrap"] and (
+    elif gap.half is None and verdict.verdict == OUTSIDE and a["bootstrap"] and b["bootstrap"] and (
             a["bootstrap"][1] >= b["bootstrap"][0] and b["bootstrap"][1] >= a["bootstrap"][0]):
         verdict = Verdict(UNDECIDED, "one common seed: the intervals over images overlap")
-    return half, gap.n, verdict
+    return gap.half, gap.n, verdict

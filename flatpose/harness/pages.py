@@ -246,7 +246,8 @@ def ceilings(found: pd.DataFrame, printed: pd.DataFrame) -> dict[str, bytes]:
         "robustness, is encoding and decoding alone?", findings,
         f"ground truth is encoded, decoded and scored; no network. {main['data'].iloc[0]}, ground-truth boxes."
         f"{_stale(found)}", tables.ceilings(main), found,
-        {title: tables.ceilings(part) for title, part in folds.items() if len(part)}, plots.ceilings(main, printed, " ".join(findings)))
+        {title: tables.ceilings(part) for title, part in folds.items() if len(part)},
+        plots.ceilings(main, printed, " ".join(findings)))
 
 
 def ceilings_finding(found: pd.DataFrame, printed: pd.DataFrame) -> list[str]:

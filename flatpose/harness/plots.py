@@ -100,7 +100,8 @@ def tradeoff(evidence: Evidence) -> bytes:
     timed = timed[(timed["batch"] == 1) & ~timed["compiled"].astype(bool)].set_index("row")
     machine = f"{timed.cpu.iloc[0] or timed.device.iloc[0]}, {timed.threads.iloc[0]} threads" if len(timed) else ""
     said = _published(evidence, metric)
-    measured = points[points["mean"] >= frame.FLOOR].drop(columns="label").merge(said[["row", "label", "ours"]], on="row")
+    measured = points[points["mean"] >= frame.FLOOR].drop(columns="label")
+    measured = measured.merge(said[["row", "label", "ours"]], on="row")
     said = said.dropna(subset=["mean"]).join(evidence.costs["gflops"], on="row")
     said = said.join(timed["ratio_flatpose_b"].rename("time"), on="row")
     odd = said[said.boxes != ""].groupby("boxes")["label"].agg(", ".join)

@@ -242,7 +242,7 @@ def read_record_file(path: Path, experiment: str) -> RecordFile:
 
 
 def parse(form: type[P], path: Path) -> P:
-    """The content of a stored file; raises DataError naming the field when it is missing, damaged or of another form."""
+    """The content of a stored file; raises DataError naming the field where it is missing or damaged."""
     value = read_json(path)
     version = value.get("schema_version") if isinstance(value, dict) else None
     if version != SCHEMA_VERSION:

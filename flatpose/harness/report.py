@@ -97,7 +97,7 @@ def measure_study(name: str, data_root: Path, reporter: Reporter) -> None:
     from flatpose.studies import ceilings as study
 
     path = store.root() / "reports" / "data" / f"{name}.json"
-    study.measure(catalog.ceilings(), data_root, known=studies.load(path), reporter=reporter,
+    study.measure(catalog.entries("ceilings"), data_root, known=studies.load(path), reporter=reporter,
                   save=lambda found: studies.store(found, path))
     write(["all"], store.root(), runs_dir=store.runs_dir())
 
@@ -121,7 +121,7 @@ def index(frames: Frames, reports: Path, files: Mapping[str, bytes]) -> str:
 
 def public_pairs() -> pd.DataFrame:
     """Published results of one network with both kinds of boxes, metrics in 0..1."""
-    pairs = pd.DataFrame(catalog.public_pairs())
+    pairs = pd.DataFrame(catalog.entries("box_pairs"))
     metrics = pairs.columns[pairs.columns.str.startswith("A")]
     return pairs.assign(**(pairs[metrics].astype(float) / 100))
 

@@ -105,8 +105,6 @@ class Profile:
     train: dict[str, Any] = Field(default_factory=dict)
     augment: dict[str, Any] = Field(default_factory=dict)
     data: Optional[DataConfig] = None
-    data_by_task: dict[str, DataConfig] = Field(default_factory=dict)
-    """By task, in place of ``data``."""
     eval: dict[str, Any] = Field(default_factory=dict)
     gpu: bool = False
     """Needs a GPU: without one its runs are blocked."""
@@ -212,8 +210,7 @@ def at_profile(run: RunConfig, profile: Profile, *, source: Literal["embedded", 
         model = replace(model, backbone=profile.backbones[backbone])
     if profile.pretrained is not None and hasattr(model, "pretrained"):
         model = replace(model, pretrained=profile.pretrained)
-    scaled = profile.data_by_task.get(run.data.task, profile.data)
-    data = run.data if scaled is None else replace(scaled, task=run.data.task)
+    data = run.data if profile.data is None else replace(profile.data, task=run.data.task)
     final = run.augment_final
     return replace(
         run,

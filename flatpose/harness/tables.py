@@ -68,9 +68,7 @@ def metric(line: Mapping[str, Any]) -> str:
 
 def difference(gap: stats.Difference) -> str:
     """A paired difference with the half-width of its interval; a dash where one seed decides nothing."""
-    if gap.low is None or gap.high is None:
-        return DASH
-    return f"{number(100 * gap.mean, sign='+')} ± {number(50 * (gap.high - gap.low))}"
+    return DASH if gap.half is None else f"{number(100 * gap.mean, sign='+')} ± {number(100 * gap.half)}"
 
 
 def label(row: Row) -> str:

@@ -160,20 +160,18 @@ def _draw(made: Plan, row: list[str] | None, data_root: Path | None, display: Di
 
 def _evaluate_checkpoint(experiment: str, row: list[str] | None, profile: str | None, checkpoint: Path,
                          data_root: Path | None) -> None:
-    from flatpose.harness.evaluate_checkpoint import evaluate_checkpoint
-    from flatpose.harness.networks import locate
+    from flatpose.harness.networks import evaluate_checkpoint, locate
 
     found = catalog.load(experiment)
     if row is None or len(row) != 1:
         raise SpecError("an experiment has several networks", where="--checkpoint", hint="add --row R")
     chosen = None if profile is None else catalog.find_profile(found, profile)
-    record, files = evaluate_checkpoint(found, catalog.find_row(found, row[0]), chosen, locate(str(checkpoint)),
-                                        store.runs_dir(), data_root, Display().reporter())
+    record = evaluate_checkpoint(found, catalog.find_row(found, row[0]), chosen, locate(str(checkpoint)),
+                                 store.runs_dir(), data_root, Display().reporter())
     made, data = record.checkpoint, record.data
     assert made is not None and data is not None
     emit(None, False, ("boxes", "metric", "value"), [(result.box_source, metric, f"{100 * value:.1f}")
                                                      for result in record.results
                                                      for metric, value in result.metrics.items()],
          title=f"{row[0]} with the weights of {made.file} (sha256 {made.sha256[:12]}, {made.names}), {data.label}")
-    for path in files:
-        say(f"written: {path}")
+    say(f"written: {store.runs_dir() / record.run_id / store.RECORD}")
