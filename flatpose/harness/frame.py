@@ -252,13 +252,11 @@ def _checkpoint_keys(experiment: Experiment) -> dict[str, list[tuple[Row, str]]]
 
 def _counted(experiment: Experiment, own: RecordFile, runs_dir: Path | None) -> dict[str, Any]:
     """Costs and latencies of the experiment's rows: the committed ones, then those of runs/costs/<id>.json."""
-    rows, here = [row.id for row in experiment.rows], RecordFile(experiment=experiment.id)
-    if runs_dir and (path := runs_dir / "costs" / f"{experiment.id}.json").exists():
-        here = record.read_record_file(path, experiment.id)
-    costs = {c.row: c for c in (*own.costs, *here.costs)}
-    times = {(t.row, t.batch, t.compiled): t for t in sorted((*own.latencies, *here.latencies), key=lambda t: t.ended)}
-    return {"costs": tuple(c for c in costs.values() if c.row in rows),
-            "latencies": tuple(t for t in times.values() if t.row in rows)}
+    if runs_dir:
+        here = record.read_record_file(runs_dir / "costs" / f"{experiment.id}.json", experiment.id)
+        own = own.adding(here.costs, here.latencies)
+    rows = {row.id for row in experiment.rows}
+    return {name: tuple(x for x in getattr(own, name) if x.row in rows) for name in ("costs", "latencies")}
 
 
 def _result_lines(experiment: Experiment, records: Iterable[Record]) -> list[dict[str, Any]]:

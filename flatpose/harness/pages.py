@@ -216,7 +216,7 @@ def boxes(frames: Frames, pairs: pd.DataFrame, simulated: pd.DataFrame) -> dict[
         pd.concat(map(tables.box_effect, (pairs, paper[paper["ours"]]))).fillna(tables.DASH),
         pd.concat([some.assign(kind=kind) for kind, some in numbers.items()]),
         {f"{title} ({len(some)})": tables.box_effect(some) for title, some in folds.items() if len(some)},
-        plots.boxes(pairs, paper, own, found), "\n".join(["## Sources", "", *sources]))
+        plots.boxes(pairs, paper, found), "\n".join(["## Sources", "", *sources]))
 
 
 def boxes_finding(pairs: pd.DataFrame, paper: pd.DataFrame) -> str:

@@ -21,8 +21,6 @@ from flatpose.harness.tables import at_every_x, printed, x_names
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-NAMED = 12
-"""So many arrows have room for their networks' names."""
 CODECS = ("heatmap as in HRNet", "heatmap, unrounded, quarter step", "heatmap, DARK", "heatmap, UDP's own step",
           "SimCC, one bin per cell", "SimCC, 2 bins per pixel")
 """Those of the picture; the others have nearly the ceilings of one of them."""
@@ -132,36 +130,32 @@ def _front(points: pd.DataFrame, x: str) -> pd.DataFrame:
     return ordered[ordered["mean"] > ordered["mean"].cummax().shift(fill_value=-math.inf)]
 
 
-def boxes(pairs: pd.DataFrame, paper: pd.DataFrame, ours: pd.DataFrame, caption: str) -> bytes:
+def boxes(pairs: pd.DataFrame, paper: pd.DataFrame, caption: str) -> bytes:
     """AR − AP against AP: an arrow leads from each network's detector boxes to its ground-truth boxes.
 
     Args:
         pairs: Public networks; columns label, AP_det, AR_det, AP_gt, AR_gt.
         paper: Rows of Table 2; columns label, AP, AR. Those of FlatPose are marked.
-        ours: As ``pairs``, of networks trained here (may be empty); in a panel of their own.
         caption: The finding.
     """
-    panels = [(some.dropna(subset=["AR_det", "AR_gt"]), rows, heading) for some, rows, heading in (
-        (pairs, paper, "Public networks, and Table 2"),
-        (ours[ours.AP_gt >= frame.FLOOR] if len(ours) else ours, paper[:0], "Networks trained here")) if len(some)]
+    arrows = pairs.dropna(subset=["AR_det", "AR_gt"])
+    det, gt, rows = _gap(arrows, "_det"), _gap(arrows, "_gt"), _gap(paper)
+    flat = rows[rows.ours]
 
     def paint(picture: Figure) -> None:
-        for axes, (arrows, rows, heading) in zip(drawing.stacked(picture, len(panels)), panels, strict=True):
-            det, gt, printed = _gap(arrows, "_det"), _gap(arrows, "_gt"), _gap(rows)
-            flat = printed[printed.ours]
-            lines = axes.plot([det.x, gt.x], [det.y, gt.y], color=OTHERS, linewidth=1.4)
-            for start, end in zip(det.itertuples(), gt.itertuples(), strict=True):
-                axes.annotate("", (end.x, end.y), xytext=(start.x, start.y), arrowprops={
-                    "arrowstyle": "-|>", "color": OTHERS, "linewidth": 1.4, "shrinkB": 0})
-            for some, look, colour in ((det, "o", OTHERS), (printed[~printed.ours], "s", MUTED), (flat, "D", OURS)):
-                axes.plot(some.x, some.y, look, color=colour, markerfacecolor=CARD if look == "s" else colour)
-            axes.margins(0.14, 0.16)
-            note = "\ndiamond: FlatPose in Table 2; hollow: the table's other rows" if len(rows) else ""
-            drawing.describe(axes, heading, f"arrow: from detector to ground-truth boxes{note}", "AP × 100",
-                             "(AR − AP) × 100")
-            drawing.names(axes, pd.concat([gt if len(gt) <= NAMED else gt[:0], flat]), lines)
+        axes, = drawing.stacked(picture, 1)
+        lines = axes.plot([det.x, gt.x], [det.y, gt.y], color=OTHERS, linewidth=1.4)
+        for start, end in zip(det.itertuples(), gt.itertuples(), strict=True):
+            axes.annotate("", (end.x, end.y), xytext=(start.x, start.y), arrowprops={
+                "arrowstyle": "-|>", "color": OTHERS, "linewidth": 1.4, "shrinkB": 0})
+        for some, look, colour in ((det, "o", OTHERS), (rows[~rows.ours], "s", MUTED), (flat, "D", OURS)):
+            axes.plot(some.x, some.y, look, color=colour, markerfacecolor=CARD if look == "s" else colour)
+        axes.margins(0.14, 0.16)
+        drawing.describe(axes, "Public networks, and Table 2", "arrow: from detector to ground-truth boxes\n"
+                         "diamond: FlatPose in Table 2; hollow: the table's other rows", "AP × 100", "(AR − AP) × 100")
+        drawing.names(axes, pd.concat([gt, flat]), lines)
 
-    return drawing.svg(len(panels), paint, caption, [pairs, paper, ours])
+    return drawing.svg(1, paint, caption, [pairs, paper])
 
 
 def _gap(found: pd.DataFrame, boxes: str = "") -> pd.DataFrame:

@@ -8,6 +8,7 @@ row: a record belongs to every row whose run has its ``spec_hash``, so rows that
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any, Literal, Optional, TypeVar
 
@@ -221,6 +222,13 @@ class RecordFile(Part):
     records: tuple[Record, ...] = ()
     costs: tuple[CostRow, ...] = ()
     latencies: tuple[LatencyRow, ...] = ()
+
+    def adding(self, costs: Iterable[CostRow] = (), latencies: Iterable[LatencyRow] = ()) -> RecordFile:
+        """With these too; of two entries for one row the newer stays."""
+        times = sorted((*self.latencies, *latencies), key=lambda t: t.ended)
+        return self.model_copy(update={
+            "costs": tuple({c.row: c for c in (*self.costs, *costs)}.values()),
+            "latencies": tuple({(t.row, t.batch, t.compiled): t for t in times}.values())})
 
     def dump(self) -> str:
         """Canonical JSON: equal content gives equal bytes."""
