@@ -1,7 +1,7 @@
 """Published against measured: numbers side by side, and what may be said of their difference.
 
 A verdict is one of: within tolerance · outside tolerance · print is wrong · undecided · not comparable · not run ·
-failed; all but the first two carry a reason. The tolerance, fixed in the spec before any run, decides first; outside it
+failed; all but the first two carry a reason. The tolerance, fixed before any run, decides first; outside it
 the interval does. Metrics are 0..1 here, as in the records; pages print them x 100.
 """
 
@@ -26,6 +26,8 @@ WITHIN, OUTSIDE = "within tolerance", "outside tolerance"
 NOT_COMPARABLE, NOT_RUN, FAILED = "not comparable", "not run", "failed"
 MISPRINT, UNDECIDED = "print is wrong", "undecided"
 BUILT = "built"
+TOLERANCE, RELATIVE = 0.005, {"params_m": 0.005, "gflops": 0.05}
+"""Allowed distance of a metric (0..1) and, as a share of the printed number, of a cost; fixed before any run."""
 SAME = ("row", "profile", "data_id", "box_source")
 """Columns that are equal on both sides where metrics of other records are compared."""
 COUNTED = {("params_m", "all"): "params_m", ("params_m", "leaf"): "params_leaf_m", ("gflops", "all"): "gflops",
@@ -115,10 +117,10 @@ def _metrics(row: Row, said: Published, results: pd.DataFrame) -> Iterator[dict[
     comparable = trained[pd.Series(unlike, index=trained.index, dtype=object) == ""]
     missing = _missing(row, comparable, [*dict.fromkeys(unlike)], split)
     for metric, printed in said.metrics.items():
-        tolerance, found = row.tolerance.metric / 100, _means(comparable, metric)
-        values = {"quantity": metric, "reference": printed / 100, "tolerance": tolerance}
+        found = _means(comparable, metric)
+        values = {"quantity": metric, "reference": printed / 100, "tolerance": TOLERANCE}
         for m in found:
-            verdict = judge(m["measured"], m["half_width"], m["n"], printed / 100, tolerance)
+            verdict = judge(m["measured"], m["half_width"], m["n"], printed / 100, TOLERANCE)
             verdict = _unless_misprinted(said, metric, verdict, 100 * m["measured"])
             if m["stale"] and not verdict.reason:
                 verdict = verdict._replace(reason="stale: measured with older numerics")
@@ -156,10 +158,9 @@ def _counts(row: Row, said: Published, counted: Mapping[str, Any]) -> Iterator[d
     """
     # A printed 21.6 stands for anything from 21.55 to 21.65, however small the tolerance.
     cells: list[tuple[str, str, Any, Any, float]] = [
-        (quantity, by, printed, counted.get(COUNTED[quantity, by]), max(relative * printed, 0.05))
-        for quantity, by, printed, relative in (("params_m", said.params_by, said.params_m, row.tolerance.params),
-                                                ("gflops", said.gflops_by, said.gflops, row.tolerance.gflops))
-        if printed is not None]
+        (quantity, by, printed, counted.get(COUNTED[quantity, by]), max(RELATIVE[quantity] * printed, 0.05))
+        for quantity, by, printed in (("params_m", said.params_by, said.params_m),
+                                      ("gflops", said.gflops_by, said.gflops)) if printed is not None]
     shape = counted.get("table6") or {}
     for name, printed in said.built.items():
         pairs = zip_longest(*(v if isinstance(v, list) else [v] for v in (printed, shape.get(name))))
@@ -201,15 +202,15 @@ def against_records(experiment: Experiment, ours: Frames, theirs: Frames, name: 
     for reference in _means(other.results, metric):
         row = rows[reference["row"]]
         values = {"quantity": metric, "reference": reference["measured"], "setting": reference["setting"],
-                  "box_source": reference["box_source"], "tolerance": row.tolerance.metric / 100}
+                  "box_source": reference["box_source"], "tolerance": TOLERANCE}
         m = measured.get(tuple(reference[k] for k in SAME))
         verdict = Verdict(NOT_RUN, "no record here of this profile, these data and boxes")
         if m is not None:
-            half, n, verdict = _pair(metric, own.results, other.results, m, reference, values["tolerance"])
+            half, n, verdict = _pair(metric, own.results, other.results, m, reference)
             values = m | values | {"half_width": half, "n": n}
         lines.append(_line(row, verdict, values, name))
     for row in (r for r in experiment.rows if r.id in own.costs.index and r.id in other.costs.index):
-        for quantity, relative in (("params_m", row.tolerance.params), ("gflops", row.tolerance.gflops)):
+        for quantity, relative in RELATIVE.items():
             a, b = own.costs.at[row.id, quantity], other.costs.at[row.id, quantity]
             lines.append(_line(row, judge(a, None, 1, b, relative * b), {
                 "quantity": quantity, "reference": b, "measured": a, "n": 1, "tolerance": relative * b,
@@ -217,12 +218,12 @@ def against_records(experiment: Experiment, ours: Frames, theirs: Frames, name: 
     return pd.DataFrame(lines, columns=list(COLUMNS)).assign(experiment=experiment.id)
 
 
-def _pair(metric: str, own: pd.DataFrame, other: pd.DataFrame, a: Mapping[str, Any], b: Mapping[str, Any],
-          tolerance: float) -> tuple[float | None, int, Verdict]:
+def _pair(metric: str, own: pd.DataFrame, other: pd.DataFrame, a: Mapping[str, Any], b: Mapping[str, Any]
+          ) -> tuple[float | None, int, Verdict]:
     """Half the interval of the difference by seed of one row and condition, the number of seeds, and the verdict."""
     sides = [results[(results[list(SAME)] == [a[k] for k in SAME]).all(axis=1)] for results in (own, other)]
     gap = stats.paired(*(frame.by_seed(side, metric).get(a["row"], {}) for side in sides))
-    verdict = judge(a["measured"], gap.half, gap.n, b["measured"], tolerance)
+    verdict = judge(a["measured"], gap.half, gap.n, b["measured"], TOLERANCE)
     if {*sides[0]["numerics"]} != {*sides[1]["numerics"]}:
         verdict = Verdict(NOT_COMPARABLE, "numerics differ")
     elif a["condition"] != b["condition"]:

@@ -107,11 +107,10 @@ def hollow(axes: Axes, points: pd.DataFrame, style: Mapping[str, tuple[str, str]
 
 
 def grid_axes(axes: Axes, points: pd.DataFrame, style: Mapping[str, tuple[str, str]],
-              x_names: Mapping[float, str], log2: bool = True) -> None:
+              x_names: Mapping[float, str]) -> None:
     """One tick per x, and the names of the curves at their right ends; curves that end alike share a label."""
     xs = sorted(set(points.x))
-    if log2:
-        axes.set_xscale("log", base=2)
+    axes.set_xscale("log", base=2)
     axes.set_xticks(xs, [x_names[x] for x in xs])
     axes.minorticks_off()
     axes.set_ylim(-3, 104)

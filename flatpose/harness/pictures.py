@@ -22,6 +22,8 @@ from flatpose.io import write_bytes, write_json
 from flatpose.progress import Reporter
 
 FOLDER = "pictures"
+PERSONS = 6
+"""Columns of a picture."""
 
 
 class ShownNetwork(Part):
@@ -78,7 +80,7 @@ def draw(plan: Plan, runs_dir: Path, data_root: Path | None, reporter: Reporter)
     labels = {row.id: row.label for row in experiment.rows}
     networks = [Network(row, labels[row], planned.run, folder / RUN_WEIGHTS)
                 for planned, folder, _ in found for row in planned.rows]
-    png, persons = draw_picture(picture.kind, networks, data, picture.persons)
+    png, persons = draw_picture(picture.kind, networks, data, PERSONS)
     path = runs_dir / FOLDER / experiment.id / f"{plan.profile.name}-{data.data_id}.png"
     facts = Drawing(
         experiment=experiment.id, file=f"{experiment.id}.png", sha256=hashlib.sha256(png).hexdigest(),

@@ -41,12 +41,12 @@ def curves(evidence: Evidence) -> bytes:
     """
     experiment, figure = evidence.experiment, evidence.experiment.figure
     assert figure is not None
-    metric = figure.y_metric
+    metric = experiment.metric
     rows, points = _best(evidence, metric)
     if not len(points):
         return b""
     names, theirs = x_names(experiment, rows["profile"].iloc[0]), x_names(experiment, "paper")
-    limits = _best(evidence, metric, "ceiling")[1][:None if figure.ceiling else 0]
+    limits = _best(evidence, metric, "ceiling")[1]
     said = _published(evidence, metric).query("mean.notna() and series != ''")
     said = said[said.x.map(names) == said.x.map(theirs)]  # a map of another size has another place
     style = drawing.styles([*points.series, *limits.series, *said.series])
@@ -57,7 +57,7 @@ def curves(evidence: Evidence) -> bytes:
         drawing.lines(axes, limits, style, dashed=True)
         drawing.lines(axes, points, style)
         drawing.hollow(axes, said, style)
-        drawing.grid_axes(axes, points, style, names, figure.x_log2)
+        drawing.grid_axes(axes, points, style, names)
         drawing.describe(axes, experiment.title, f"{_where(rows)}\n{'; '.join(filter(None, notes))}",
                          "feature map, cells" if "×" in "".join(names.values()) else figure.x_label, f"{metric} × 100")
 

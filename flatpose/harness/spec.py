@@ -48,18 +48,6 @@ class Published:
 
 
 @config
-class Tolerance:
-    """Allowed distance from the published number, fixed before any run."""
-
-    metric: float = 0.5
-    """In points (AP x 100)."""
-    params: float = 0.005
-    """Relative."""
-    gflops: float = 0.05
-    """Relative."""
-
-
-@config
 class Row:
     """One line of a table or one point of a curve."""
 
@@ -67,7 +55,6 @@ class Row:
     label: str
     run: RunConfig
     published: Optional[Published] = None
-    tolerance: Tolerance = Tolerance()
     group: str = ""
     """Heading under which a table lists the row ("Part A: Core design choices")."""
     series: str = ""
@@ -133,10 +120,6 @@ class Figure:
 
     x_label: str
     curves: tuple[str, ...] = ()
-    y_metric: Metric = "AP"
-    x_log2: bool = False
-    ceiling: bool = False
-    """Also draw the codec ceiling of each row (records of kind "ceiling")."""
 
 
 @config
@@ -144,8 +127,6 @@ class Picture:
     """A picture drawn from the rows' trained networks: Figs. 3 to 6 (flatpose.figures)."""
 
     kind: Literal["tokens", "attention", "heatmaps", "poses"]
-    persons: PositiveInt = 6
-    """Columns of the picture."""
     caption: str = ""
 
 

@@ -101,12 +101,12 @@ def grid(evidence: Evidence, setting: Setting) -> pd.DataFrame:
     """Of a figure: one line per series, with its metric at every x and beside them the ceilings of its codec."""
     experiment, figure = evidence.experiment, evidence.experiment.figure
     assert figure is not None
-    means = frame.summary(evidence.under(setting), figure.y_metric)
+    means = frame.summary(evidence.under(setting), experiment.metric)
     trained, names = means["kind"] == "trained", x_names(experiment, setting[0])
     at_x = means["x"].map(names).astype(str)
     means = means.assign(column=at_x.where(trained, "ceiling " + at_x), text=[
         metric(m) if m["kind"] == "trained" else number(100 * m["mean"]) for m in means.to_dict("records")])
-    shown = means[trained & (means["box_source"] == "gt") | (means["kind"] == "ceiling") & figure.ceiling]
+    shown = means[trained & (means["box_source"] == "gt") | (means["kind"] == "ceiling")]
     wide = shown.pivot_table(index="series", columns="column", values="text", aggfunc="first").reindex(
         index=[*dict.fromkeys(row.series for row in experiment.rows)],
         columns=[*names.values(), *(f"ceiling {name}" for name in names.values())])
