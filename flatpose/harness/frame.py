@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -23,7 +23,7 @@ from flatpose import benchmarks
 from flatpose.config.run import spec_hash
 from flatpose.harness import catalog, record, stats, store
 from flatpose.harness.record import Record, RecordFile, Result
-from flatpose.harness.spec import Experiment, Row, at_profile
+from flatpose.harness.spec import Experiment, Row, at_profile, for_weights
 from flatpose.io import read_json
 
 Setting = tuple[str, str]
@@ -241,12 +241,10 @@ def latest(experiment: Experiment, own: Iterable[Record], pool: Iterable[Record]
 
 def _checkpoint_keys(experiment: Experiment) -> dict[str, list[tuple[Row, str]]]:
     """As :func:`wanted`, for networks of the row's own size whose weights come from a file."""
-    small = experiment.profiles[experiment.default_profile].data
     keys: dict[str, list[tuple[Row, str]]] = {}
     for row in experiment.rows:
-        for data in (replace(row.run.data, source="disk"),
-                     replace(small or row.run.data, task=row.run.data.task, source="embedded")):
-            keys.setdefault(spec_hash(replace(row.run, data=data)), []).append((row, "paper"))
+        for source in ("disk", "embedded"):
+            keys.setdefault(spec_hash(for_weights(experiment, row.run, source)), []).append((row, "paper"))
     return keys
 
 

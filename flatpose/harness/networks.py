@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import time
-from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from flatpose import benchmarks
 from flatpose.config import RunConfig, spec_hash
@@ -13,7 +12,7 @@ from flatpose.errors import SpecError, nearest
 from flatpose.harness import catalog, provenance, store
 from flatpose.harness.record import Record, read_record_file
 from flatpose.harness.runner import make_record
-from flatpose.harness.spec import Experiment, Profile, Published, Row, at_profile, require
+from flatpose.harness.spec import Experiment, Profile, Published, Row, at_profile, for_weights, require
 from flatpose.progress import Reporter
 
 if TYPE_CHECKING:
@@ -174,11 +173,8 @@ def _run(experiment: Experiment, row: Row, profile: Profile | None, data_root: P
     if profile is not None and row.id in profile.left_out:
         raise SpecError(f"not run at profile {profile.name!r}: {profile.left_out[row.id]}", where=f"row {row.id}",
                         hint="leave --profile out for weights of the paper's size")
-    run = row.run if profile is None else at_profile(row.run, profile)
-    if data_root is not None:
-        return replace(run, data=replace(run.data, source="disk"))
-    small = experiment.profiles[experiment.default_profile].data
-    return replace(run, data=replace(small or run.data, task=run.data.task, source="embedded"))
+    source: Literal["embedded", "disk"] = "embedded" if data_root is None else "disk"
+    return for_weights(experiment, row.run if profile is None else at_profile(row.run, profile), source)
 
 
 def test_dev_results(network: Checkpoint, data_root: Path, reporter: Reporter, any_list: bool

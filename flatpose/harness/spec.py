@@ -207,6 +207,13 @@ def at_profile(run: RunConfig, profile: Profile, *, source: Literal["embedded", 
     )
 
 
+def for_weights(experiment: Experiment, run: RunConfig, source: Literal["embedded", "disk"]) -> RunConfig:
+    """The run that evaluates weights from a file; embedded data are those of the experiment's default profile."""
+    small = experiment.profiles[experiment.default_profile].data or run.data
+    data = run.data if source == "disk" else replace(small, task=run.data.task)
+    return replace(run, data=replace(data, source=source))
+
+
 def shrunk(codec: Any, factor: int) -> Any:
     """The codec with as many cells or bins at an input ``factor`` times smaller."""
     if factor == 1:

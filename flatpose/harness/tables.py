@@ -268,19 +268,10 @@ def ceilings(found: pd.DataFrame) -> pd.DataFrame:
     return (100 * wide).map(number).rename_axis("codec").reset_index()
 
 
-def comparison(found: pd.DataFrame) -> list[tuple[str, pd.DataFrame]]:
-    """For ``compare``: a table per condition and box source, one of costs, and one of what cannot be compared."""
-    alone = found["measured"].isna() & (found["verdict"] != compare.FAILED)
-    title = found["setting"] + ", " + found["box_source"].map(frame.box_name, na_action="ignore")
-    title = title.where(found["convention"] == "", "costs and hyper-parameters of the paper-size networks")
-    title = title.fillna("failed").mask(alone, "not compared")
-    order = sorted(set(title), key=lambda t: (t == "not compared", t))
-    return [(name, _compared(found[title == name])) for name in order]
-
-
-def _compared(lines: pd.DataFrame) -> pd.DataFrame:
+def comparison(found: pd.DataFrame) -> pd.DataFrame:
+    """For ``compare``: a line per number, with the setting and boxes in which it was measured."""
     table = []
-    for line in lines.to_dict("records"):
+    for line in found.to_dict("records"):
         scale, decimals = (1, 2) if line["convention"] else (100, 1)
         shown = {c: number(None if line[c] is None else scale * line[c], decimals, "+" if c == "difference" else "")
                  for c in ("reference", "measured", "difference", "tolerance")}
@@ -291,5 +282,6 @@ def _compared(lines: pd.DataFrame) -> pd.DataFrame:
             shown[what] += " [{:.1f}, {:.1f}]".format(*(100 * end for end in line["bootstrap"]))
         quantity = QUANTITIES.get(line["quantity"], line["quantity"]) + TOOLS.get(line["convention"], "")
         verdict = f"{line['verdict']} ({line['reason']})" if line["reason"] else line["verdict"]
-        table.append({"row": line["label"], "quantity": quantity, **shown, "verdict": verdict})
+        place = f"{line['setting']}, {boxes(line['box_source'])}" if pd.notna(line["setting"]) else DASH
+        table.append({"row": line["label"], "quantity": quantity, "measured at": place, **shown, "verdict": verdict})
     return pd.DataFrame(table)

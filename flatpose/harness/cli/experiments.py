@@ -207,10 +207,8 @@ def compare(experiment: ExperimentArg,
     from flatpose.harness import tables
 
     found = comparing.compare(catalog.load(experiment), store.root(), store.runs_dir(), against=against)
-    if json_:
-        emit(comparing.to_dicts(found), json_)
-    for title, table in [] if json_ else tables.comparison(found):
-        emit(None, False, table.columns, table.to_numpy(), title=f"{experiment}: {title}")
+    table = tables.comparison(found)
+    emit(comparing.to_dicts(found), json_, table.columns, table.to_numpy(), title=experiment)
     if found.empty and not json_:
         say("nothing to compare: no published number, or no row that was measured on both sides at one profile", out)
     if strict and (found["verdict"] == comparing.OUTSIDE).any():
