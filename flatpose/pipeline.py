@@ -184,9 +184,10 @@ def _in_words(batch: dict[str, Any]) -> str:
 def _train_facts(config: TrainConfig, trained: Trained, accelerator: Accelerator, reason: str) -> dict[str, Any]:
     log = trained.log
     seconds, images = sum(row["seconds"] for row in log), sum(row["images"] for row in log)
-    judged = {row["metric"]: int(row["epoch"]) for row in reversed(log) if "metric" in row}
-    best = {"best_epoch": judged[max(judged)], "best_metric": max(judged)} if judged else {}
-    return {"epochs": config.epochs, **best, "steps": int(log[-1]["step"]), "seconds": round(seconds, 1),
+    curve = {int(row["epoch"]): row["metric"] for row in log if "metric" in row}
+    best = max(curve, key=curve.__getitem__, default=None)
+    judged = {} if best is None else {"curve": curve, "best_epoch": best, "best_metric": curve[best]}
+    return {"epochs": config.epochs, **judged, "steps": int(log[-1]["step"]), "seconds": round(seconds, 1),
             "images_per_s": round(images / seconds, 1),
             "peak_memory_mb": round(_peak_memory_mb()), "loss_first": log[0]["loss"], "loss_last": log[-1]["loss"],
             "ema_decay": trained.ema_decay,

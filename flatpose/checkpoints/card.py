@@ -20,6 +20,9 @@ def model_card(facts: dict[str, Any]) -> str:
         source = (f"{data.get('label', 'unknown data')}, profile `{run['profile']}`, seed {record.get('seed', '?')}, "
                   f"{train.get('epochs', '?')} epochs; `{made.get('command', '?')}` at "
                   f"{made.get('git_sha', 'an unknown commit')}, {made.get('ended', '')}")
+    curve = (record.get("train") or {}).get("curve") or {}
+    judged = ", ".join(f"{100 * value:.1f} after epoch {epoch}" for epoch, value in curve.items())
+    judged = f"- **Validation while training**, main metric × 100: {judged}\n" if curve else ""
     counts = (f"- **Cost** {cost['params_m']:.2f} M parameters, {cost['gflops']:.3f} G multiply-adds per forward pass\n"
               if cost else "")
     scores = "- **Scores** are probabilities (docs/predict.md)\n" if facts.get("calibration") else ""
@@ -34,7 +37,7 @@ A top-down 2-D pose network of flatpose-exp: one person per box, keypoints in im
 
 - **Keypoints** {keypoints['name']}: {', '.join(keypoints['names'])}
 - **Weights** {source}
-{counts}- **Stored** in {facts['stored']}
+{counts}{judged}- **Stored** in {facts['stored']}
 {scores}
 {measured}
 

@@ -70,6 +70,8 @@ class Training(Part):
     seconds: float
     images_per_s: float
     peak_memory_mb: float
+    curve: Optional[dict[int, float]] = None
+    """Epoch -> main metric of the validation persons, where it was measured while training."""
     best_epoch: Optional[int] = None
     best_metric: Optional[float] = None
     shared_with: Optional[str] = None
