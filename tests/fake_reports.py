@@ -40,7 +40,7 @@ EXPERIMENT = Experiment(
               "paper": Profile(name="paper", description="all of it")},
     FIGURE notes=("A note.",))
 '''
-FIGURE = 'figure=Figure(x_label="feature-map stride (pixels per cell)", x_log2=True, ceiling=True),'
+FIGURE = 'figure=Figure(x_label="feature-map stride (pixels per cell)"),'
 TRUTH = {"heatmap_s4": 0.42, "heatmap_s32": 0.03, "simcc_s4": 0.41, "simcc_s32": 0.40}
 EMBEDDED, SUBSET, COCO = (("embedded v1 (2000/300 images)", "embedded0000"),
                           ("COCO subset (1829/338 images)", "subset000000"), ("COCO 2017", "coco20170000"))

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 from made_frames import frames, line
 
-from experiments.claims import BELOW_B, CLAIMS, PAIRS
+from experiments.claims import BELOW_B, CLAIMS
 from flatpose.harness import catalog, claims, formula, readings
 from flatpose.harness.claims import DIRECTION, FAILS, HOLDS, NOT_COMPARABLE, NOT_TESTED, SAME, UNDECIDED
 from flatpose.harness.formula import Cell, Claim, bounds, cells, difference, evaluate, quotient, reduction
@@ -105,7 +105,7 @@ def test_a_changed_published_number_fails_its_claims(name, experiment, row, metr
 
 
 def test_entries_refer_to_cells_that_exist():
-    assert len({c.id for c in CLAIMS}) == len(CLAIMS) and {n for pair in PAIRS for n in pair} <= {c.id for c in CLAIMS}
+    assert len({c.id for c in CLAIMS}) == len(CLAIMS)
     rows = {name: {row.id for row in e.rows} for name, e in NOTHING.experiments.items()}
     assert all(c.row in rows[c.experiment] for sentence in CLAIMS for c in cells(sentence.formula))
     table2 = {r.id: r.published.metrics["AP"] for r in catalog.load("table2").rows if r.group == "256x192"}
@@ -130,4 +130,4 @@ def test_readings_have_their_alternatives_measured():
     assert found.n["r4_post"] == 2 and found.n["r3_false"] == 0
     page = readings.files(frames(lines, costs), pd.DataFrame())["readings.md"].decode()
     assert re.search(r"`post`: \+0\.500 M, \+3\.\d ± ", page)
-    assert len(re.findall(r"^\| R\d+ ", page, re.MULTILINE)) == len(catalog.readings())
+    assert len(re.findall(r"^\| R\d+ ", page, re.MULTILINE)) == len(catalog.entries("readings"))

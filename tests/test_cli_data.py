@@ -37,8 +37,8 @@ def test_convert_writes_the_coco_like_form_of_both(cli, everything, tmp_path):
 
 
 def test_ceilings_says_what_it_left_out(cli, monkeypatch):
-    row = next(r for r in catalog.ceilings() if r.x is not None and r.tasks == ("coco", "crowdpose"))
-    monkeypatch.setattr(catalog, "ceilings", lambda: (row,))
+    row = next(r for r in catalog.entries("ceilings") if r.x is not None and r.tasks == ("coco", "crowdpose"))
+    monkeypatch.setattr(catalog, "entries", lambda _: (row,))
     monkeypatch.setattr(report, "write", lambda *_, **__: [])  # of the pages
     answer = cli("ceilings", "--data-root", str(cli.data))
     assert answer.code == 0 and answer.out == "" and "left out: no crowdpose annotations" in answer.err

@@ -21,12 +21,12 @@ from flatpose.data import identity, load, load_coco
 from flatpose.data.annotations import read_truth
 from flatpose.data.transforms import plain_view, view_matrix
 from flatpose.errors import DataError, SpecError
-from flatpose.figures.caption import read_drawing
 from flatpose.figures.draw import draw, map_of, oks, pitch
 from flatpose.figures.sight import Network, Sight, look, shown_persons, spread, watch
 from flatpose.geometry import transform_points
 from flatpose.harness import catalog, pictures
 from flatpose.harness.plan import PlannedRun, make_plan
+from flatpose.harness.record import parse
 from flatpose.harness.spec import Experiment, at_profile
 from flatpose.io import write_bytes, write_json
 from flatpose.keypoints import COCO17
@@ -159,7 +159,7 @@ def test_a_figure_from_run_folders_to_its_page(tmp_path):
     for planned in plan.runs:
         save_run(runs, planned)
     path = pictures.draw(plan, runs, None, SILENT)
-    drawing = read_drawing(path.with_suffix(".json"))
+    drawing = parse(pictures.Drawing, path.with_suffix(".json"))
     assert drawing.matches(path) and [(n.row, n.value) for n in drawing.networks] == [("ours", 25.0), ("k2", 25.0)]
     assert str(tmp_path) not in path.with_suffix(".json").read_text()
     assert list(pictures.files(fig3, reports, runs)) == ["fig3.md"], "a smoke picture is not published"
@@ -176,7 +176,7 @@ def test_a_figure_from_run_folders_to_its_page(tmp_path):
     with pytest.raises(DataError, match="not the picture that its facts were made with"):
         pictures.files(fig3, reports, tmp_path / "none")
     write_json(reports / "data" / "fig3.json", {**default.model_dump(mode="json"), "images": "many"})
-    with pytest.raises(DataError, match="not the facts of a figure: images"):
+    with pytest.raises(DataError, match="damaged: images"):
         pictures.files(fig3, reports, tmp_path / "none")
     other = replace(plan.runs[1], run=replace(plan.runs[1].run, data=replace(plan.runs[1].run.data, task="mpii")))
     with pytest.raises(SpecError, match="its rows ask for several"):

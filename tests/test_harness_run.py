@@ -39,8 +39,9 @@ def test_a_record_holds_its_identity_and_no_folder_of_this_machine(cli):
 def test_a_failure_is_kept_and_shown_and_the_others_run(cli, behaviour, reason):
     answer = cli.run(fake=f"2={behaviour}")
     assert answer.code == 1 and cli.calls == ["1 0", "2 0", "3 0"]
-    assert "failed: two seed 0\n  → try again: --rerun failed" in answer.err and "2 of 3 runs are done" in answer.err
     record = RunDir(cli.folder(2)).record()
+    assert f"failed, two seed 0: {record.reason}\n  → try again: --rerun failed" in answer.err
+    assert "2 of 3 runs are done" in answer.err
     assert record.status == "failed" and reason in record.reason and not record.results
     assert "Traceback" in (cli.folder(2) / "error.txt").read_text()
     assert cli.states()["two"] == ("failed", False)
