@@ -1,6 +1,6 @@
 """The network that ``predict`` uses without a checkpoint, trained from nothing by this program.
 
-    python -m flatpose.pretrain resnet_quick_os16 --level wild --images 20000 --epochs 20 \
+    python -m flatpose.pretrain resnet_quick_os16 --level wild --images 20000 --epochs 10 \
         --out DATA/weights/resnet_quick_wild.safetensors
     flatpose-exp run examples/bundled_network.py --data-root DATA
     flatpose-exp pack examples/bundled_network.py/simcc -o flatpose/weights --data-root DATA --calibrate --half
@@ -31,8 +31,8 @@ SIMCC = RunConfig(
     codec=SimCCCodecConfig(split_ratio=4.0, sigma=6.0),
     loss=LossConfig(kind="kl"),
     augment=AugmentConfig(rotation=40.0, scale=0.35, half_body=0.3, brightness=0.3, cutout=0.3, hsv=(10.0, 30.0, 30.0)),
-    train=TrainConfig(epochs=200, batch_size=32, lr=1e-3, warmup_epochs=2, ema_decay=0.998, ema_gamma=100.0,
-                      eval_every=20),
+    train=TrainConfig(epochs=150, batch_size=32, lr=1e-3, warmup_epochs=2, ema_decay=0.998, ema_gamma=100.0,
+                      eval_every=15),
     eval=EvalConfig(box_sources=("gt", "det")),
 )
 

@@ -18,7 +18,7 @@ def _pair(label: str, det: tuple[float, float, float, float], gt: tuple[float | 
             **{f"{n}_gt": v for n, v in zip(names, gt, strict=True)}, "det_source": det_source, "gt_source": gt_source}
 
 
-PAIRS: tuple[dict[str, Any], ...] = (
+BOX_PAIRS: tuple[dict[str, Any], ...] = (
     _pair("SimpleBaseline-R50 256×192", (70.4, 88.6, 78.3, 76.3), (72.4, 91.5, 80.4, 75.6), HRNET,
           "microsoft/human-pose-estimation.pytorch, issue 58"),
     _pair("SimpleBaseline-R101 384×288", (73.6, 89.6, 80.3, 79.1), (75.5, 92.5, 82.6, 78.4), HRNET,

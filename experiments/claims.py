@@ -260,10 +260,4 @@ SHAPE = (
           formula=inverse_root(t6("D'")), note='Table 6 calls it "fixed", eq. 5 "learnable" (reading R1).'),
 )
 
-PAIRS = (
-    ("b_rtmpose_m_gflops", "b_rtmpose_m_ap"), ("b_rtmpose_gflops", "b_rtmpose_ap"),
-    ("l_simcc_gflops", "l_simcc_ap"), ("l_sharpose_gflops", "l_sharpose_ap"), ("l_vitpose_gflops", "l_vitpose_ap"),
-    ("l384_sharpose_gflops", "l384_sharpose_ap"))
-"""The claims of cost with the claims of AP that accompany them: (GFLOPs, AP)."""
-
 CLAIMS: tuple[Claim, ...] = MOTIVATION + VAL + TESTDEV + CROWDS + ABLATIONS + CONCLUSION + SHAPE

@@ -46,8 +46,7 @@ EXPERIMENT = Experiment(
     question="Does the heatmap baseline lose accuracy as the map shrinks, while coordinate classification keeps it?",
     rows=tuple(make(stride) for make in (_heatmap, _simcc, _flatpose) for stride in STRIDES),
     profiles={**PROFILES, COCO_MINI.name: COCO_MINI},
-    figure=Figure(x_label="feature-map stride (pixels per cell)", x_log2=True, ceiling=True,
-                  caption="Dashed: codec ceiling, ground truth encoded and decoded with no network in between."),
+    figure=Figure(x_label="feature-map stride (pixels per cell)"),
     notes=(
         "The paper gives only the two end points of the heatmap curve; the other ten points have no published number.",
         "Strides finer than 32 are made by deconvolutions: in the baseline between backbone and head, in FlatPose "

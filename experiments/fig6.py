@@ -17,7 +17,7 @@ EXPERIMENT = Experiment(
     title="Predicted poses",
     source="Fig. 6, appendix B",
     question="What do predictions look like on persons that were not chosen, beside those of other systems?",
-    rows=tuple(replace(row, published=None, group="", note="") for row in TABLE2.rows if row.id in MEMBERS),
+    rows=tuple(replace(row, published=None, group="") for row in TABLE2.rows if row.id in MEMBERS),
     profiles={name: replace(profile, left_out={}) for name, profile in TABLE2.profiles.items()},
     picture=Picture(kind="poses", caption=(
         "Limbs: left blue, right orange, middle yellow. Every predicted keypoint is drawn, whatever its score; the "

@@ -91,7 +91,7 @@ EXPERIMENT = Experiment(
                    series=_series(group, label), x=stride)
                for stride in STRIDES for name, (group, label, run) in _methods(stride).items()),
     profiles={**PROFILES, COCO_MINI.name: COCO_MINI},
-    figure=Figure(x_label="feature-map stride (pixels per cell)", x_log2=True, ceiling=True,
+    figure=Figure(x_label="feature-map stride (pixels per cell)",
                   curves=tuple(_series(*_methods(32)[name][:2]) for name in SHOWN)),
     seeds=(0, 1, 2),
     notes=(

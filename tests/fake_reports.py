@@ -6,6 +6,8 @@ import random
 from pathlib import Path
 from typing import Any
 
+from fake_runs import DATA, RESULT, TRAIN
+
 from flatpose.config import RunConfig
 from flatpose.config.run import spec_hash, to_dict
 from flatpose.harness import catalog, frame
@@ -38,7 +40,7 @@ EXPERIMENT = Experiment(
               "paper": Profile(name="paper", description="all of it")},
     FIGURE notes=("A note.",))
 '''
-FIGURE = 'figure=Figure(x_label="feature-map stride (pixels per cell)", x_log2=True, ceiling=True),'
+FIGURE = 'figure=Figure(x_label="feature-map stride (pixels per cell)"),'
 TRUTH = {"heatmap_s4": 0.42, "heatmap_s32": 0.03, "simcc_s4": 0.41, "simcc_s32": 0.40}
 EMBEDDED, SUBSET, COCO = (("embedded v1 (2000/300 images)", "embedded0000"),
                           ("COCO subset (1829/338 images)", "subset000000"), ("COCO 2017", "coco20170000"))
@@ -56,8 +58,8 @@ def run_of(row: Row, made_in: Experiment, profile: str = "quick", source: Any = 
 
 
 def result(value: float, box: str = "gt", kind: str = "trained", weights: str | None = "ema") -> dict[str, Any]:
-    return {"kind": kind, "weights": None if kind == "ceiling" else weights, "box_source": box,
-            "flip_test": kind == "trained", "score_rule": "a rule", "images": 300, "predictions": 700,
+    return {**RESULT, "kind": kind, "weights": None if kind == "ceiling" else weights, "box_source": box,
+            "flip_test": kind == "trained", "score_rule": "a rule",
             "metrics": {"AP": value, "AP50": min(1.0, value + 0.2), "AR": min(1.0, value + 0.05)},
             "bootstrap": {} if kind == "ceiling" else {"AP": (value - 0.02, value + 0.01)}}
 
@@ -69,11 +71,7 @@ def record(run: RunConfig, *, seed: int = 0, data: tuple[str, str] = EMBEDDED, a
     values = {
         "numerics": numerics, "spec_hash": spec_hash(run), "seed": seed, "data_id": data[1], "profile": run.profile,
         "spec": to_dict(run), "status": "done", "results": results, "cost": {"params_m": 1.25, "gflops": 0.125},
-        "data": {"label": data[0], "task": "coco", "source": run.data.source, "train_persons": 5213, "val_images": 300,
-                 "val_persons": 784},
-        "train": {"epochs": 6, "steps": 978, "effective_batch": 32, "accumulate": 1, "batch_per_process": 32,
-                  "processes": 1, "lr": 0.002, "lr_rule": "as given", "precision": "no", "precision_reason": "CPU",
-                  "loss_first": 1.0, "loss_last": 0.2, "seconds": 55.0, "images_per_s": 570.0, "peak_memory_mb": 1.0},
+        "data": {**DATA, "label": data[0], "source": run.data.source}, "train": {**TRAIN, "epochs": 6, "seconds": 55.0},
         "provenance": {"ended": ended, "seconds": 60.0, "device": "cpu", "git_sha": "0123456789abcdef"}}
     if reason is not None:
         values |= {"status": "failed", "reason": reason, "results": [], "train": None, "cost": None}

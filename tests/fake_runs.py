@@ -9,9 +9,8 @@ import subprocess
 import sys
 import time
 import types
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import tiny
 
@@ -35,7 +34,14 @@ EXPERIMENT = Experiment(
 '''
 SCRIPT = "import fake_runs; fake_runs.install(); from flatpose.harness.cli import main; main()"
 """A process of its own with the same stand-in; its arguments are the command line."""
-METRICS = {"AP": 0.5, "AP50": 0.8}
+RESULT = {"kind": "trained", "weights": "ema", "box_source": "gt", "flip_test": True, "score_rule": "box",
+          "metrics": {"AP": 0.5, "AP50": 0.8}, "images": 3, "predictions": 4}
+DATA = {"label": "COCO subset (6/3 images)", "task": "coco", "source": "disk", "train_images": 6, "val_images": 3,
+        "train_persons": 9, "val_persons": 4, "detector_file": None}
+TRAIN = {"effective_batch": 4, "accumulate": 1, "batch_per_process": 4, "processes": 1, "epochs": 1, "steps": 1,
+         "lr": 0.1, "lr_rule": "as given", "seconds": 1.0, "images_per_s": 9.0, "peak_memory_mb": 1, "loss_first": 1.0,
+         "loss_last": 0.5, "precision": "no", "precision_reason": "CPU"}
+"""Parts of a record."""
 
 
 def execute(run: Any, *, seed: int, data_root: Path | None, work_dir: Path, reporter: Any) -> dict[str, Any]:
@@ -53,8 +59,8 @@ def execute(run: Any, *, seed: int, data_root: Path | None, work_dir: Path, repo
         raise RuntimeError("Caught RuntimeError in DataLoader worker process 0.\nOriginal Traceback\nRuntimeError: oh")
     if behaviour == "bad data":
         raise DataError("cannot be decoded", where="7.jpg", hint="fetch it again")
-    if behaviour == "stop":
-        raise KeyboardInterrupt
+    if behaviour == "memory":
+        raise MemoryError
     if behaviour == "die":
         os.kill(os.getpid(), signal.SIGKILL)
     if behaviour == "hang":
@@ -63,28 +69,20 @@ def execute(run: Any, *, seed: int, data_root: Path | None, work_dir: Path, repo
             time.sleep(0.1)
             reporter.advance()
     reporter.finish()
-    result = {"kind": "trained", "weights": "ema", "box_source": "gt", "flip_test": True, "score_rule": "box",
-              "metrics": {**METRICS, "AP": float("nan")} if behaviour == "nan" else METRICS, "images": 3,
-              "predictions": 4}
-    data = {"label": "COCO subset (6/3 images)", "task": "coco", "source": "disk", "train_images": 6, "val_images": 3,
-            "train_persons": 9, "val_persons": 4, "detector_file": None}
-    train = {"effective_batch": 4, "accumulate": 1, "batch_per_process": 4, "processes": 1, "lr": 0.1,
-             "lr_rule": "as given", "epochs": run.train.epochs, "steps": 1,
-             "seconds": 1.0, "images_per_s": 9.0, "peak_memory_mb": 1, "loss_first": 1.0, "loss_last": 0.5,
-             "precision": "no", "precision_reason": "CPU"}
-    return {"data": data, "train": train, "cost": {"params_m": 1.0, "gflops": 1.0}, "results": [result]}
+    result = {**RESULT, "metrics": {"AP": float("nan")}} if behaviour == "nan" else RESULT
+    return {"data": DATA, "train": {**TRAIN, "epochs": run.train.epochs}, "cost": {"params_m": 1.0, "gflops": 1.0},
+            "results": [result]}
 
 
-def install() -> None:
-    """Put the stand-in where the runner imports it, without loading torch."""
+def install(**changes: Any) -> None:
+    """Put the stand-in, with other functions by name, where the runner imports it, without loading torch."""
     module = types.ModuleType("flatpose.pipeline")
-    module.execute, module.WEIGHTS = execute, "weights.safetensors"
-    module.training_minutes = lambda *_: 1.0
+    vars(module).update({"execute": execute, "WEIGHTS": "weights.safetensors", "training_minutes": lambda *_: 1.0,
+                         **changes})
     sys.modules["flatpose.pipeline"] = module
 
 
-@dataclass
-class Answer:
+class Answer(NamedTuple):
     """What a command left behind."""
 
     code: int
@@ -109,19 +107,17 @@ class Cli:
         monkeypatch.setenv("FAKE_CALLS", str(root / "calls"))
         for name in ("FLATPOSE_RUNS", "FLATPOSE_DATA", "FAKE"):
             monkeypatch.delenv(name, raising=False)
-        module = types.ModuleType("flatpose.pipeline")
-        module.execute, module.WEIGHTS = execute, "weights.safetensors"
-        module.training_minutes = lambda *_: 1.0
-        monkeypatch.setitem(sys.modules, "flatpose.pipeline", module)
+        monkeypatch.setitem(sys.modules, "flatpose.pipeline", None)  # put back after the test
+        install()
 
     def write(self, name: str, text: str) -> str:
         (self.root / name).write_text(text)
         return str(self.root / name)
 
-    def __call__(self, *arguments: str) -> Answer:
+    def __call__(self, *arguments: object) -> Answer:
         from flatpose.harness.cli import main
 
-        self.monkeypatch.setattr(sys, "argv", ["flatpose-exp", *arguments])
+        self.monkeypatch.setattr(sys, "argv", ["flatpose-exp", *map(str, arguments)])
         try:
             main()
             code = 0

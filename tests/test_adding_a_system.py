@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+from tiny import EXP, ROOT, python, records
 
-ROOT = Path(__file__).resolve().parents[1]
 PAGE = (ROOT / "docs" / "adding-a-system.md").read_text(encoding="utf-8")
 FILES = re.findall(r"<!-- write (\S+) -->\n```python\n(.*?)```", PAGE, re.S)
 CHANGES = re.findall(r"<!-- replace (\S+) -->\n```diff\n(.*?)```", PAGE, re.S)
@@ -34,15 +31,12 @@ def follow(copy: Path) -> None:
 @pytest.mark.slow
 def test_the_page_works_as_it_stands(tmp_path):
     follow(tmp_path)
-    environment = {**os.environ, "PYTHONPATH": str(tmp_path), "FLATPOSE_RUNS": str(tmp_path / "runs"),
-                   "OMP_NUM_THREADS": "1"}
     answers = {}
     for command in COMMANDS:
-        arguments = [sys.executable, "-m", "flatpose.harness.cli", *command.split()[1:]]
-        done = subprocess.run(arguments, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=300)
+        done = python(tmp_path, *EXP, *command.split()[1:], PYTHONPATH=str(tmp_path))
         assert done.returncode == 0, (command, done.stderr[-2000:])
         answers[command] = done.stdout
     (costs,) = (json.loads(text) for command, text in answers.items() if " cost " in command)
     rows = {cost["row"]: cost for cost in costs}
     assert rows["bilinear"]["params_m"] < rows["deconvolutions"]["params_m"]
-    assert len(list((tmp_path / "runs").glob("*/*/*/record.json"))) == 2
+    assert len(records(tmp_path)) == 2

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from tiny_pose import IMAGE, RUN, tiny_checkpoint
 
+from experiments import systems_cnn
 from flatpose.checkpoints.described import (
     BUNDLED,
     CONFIG,
@@ -20,11 +22,15 @@ from flatpose.checkpoints.described import (
     model_card,
     save_checkpoint,
 )
-from flatpose.checkpoints.fit import load_into
+from flatpose.checkpoints.fit import convert, load_into
+from flatpose.complexity import ShapesOnly
+from flatpose.config import BaselineConfig, HeatmapCodecConfig, HRNetConfig
 from flatpose.errors import FlatPoseError
 from flatpose.keypoints import COCO17
 from flatpose.models import build_model
 from flatpose.predict import Pose
+
+RESNET = BaselineConfig(backbone="resnet18", pretrained=False)
 
 
 @pytest.fixture(scope="module")
@@ -144,6 +150,7 @@ def test_weights_of_another_network_or_of_none(tiny, tmp_path):
     save_checkpoint(tiny, tmp_path)
     state = load_file(tmp_path / WEIGHTS)
     save_file(state, tmp_path / "bare.safetensors")
+    assert load_into(fresh(), RUN.model, tmp_path / "bare.safetensors").note == "our own names"
     state.pop(next(name for name in state if name.endswith("running_mean")))
     save_file(state, tmp_path / "less.safetensors", {"flatpose": json.dumps(tiny.model_dump(mode="json"))})
     (tmp_path / "cut.safetensors").write_bytes((tmp_path / WEIGHTS).read_bytes()[:5000])
@@ -153,8 +160,80 @@ def test_weights_of_another_network_or_of_none(tiny, tmp_path):
             load_checkpoint(tmp_path / f"{name}.safetensors")
 
 
-def test_the_bundled_network_has_a_current_card_and_stays_small():
+def test_the_bundled_network_says_what_it_is_and_stays_small():
     facts = json.loads((BUNDLED.parent / CONFIG).read_text())
     assert (BUNDLED.parent / "README.md").read_text() == model_card(facts)
     assert facts["record"] == load_checkpoint().record
     assert BUNDLED.stat().st_size <= 6 << 20
+
+
+@pytest.fixture(scope="module")
+def network():
+    """A small network with weights that are not all equal."""
+    torch.manual_seed(0)
+    return build_model(RESNET, HeatmapCodecConfig(), (64, 64), 17).eval()
+
+
+@pytest.fixture
+def empty():
+    """The same network with other weights."""
+    with ShapesOnly():
+        return build_model(RESNET, HeatmapCodecConfig(), (64, 64), 17).eval()
+
+
+def official(network, style="official"):
+    """The network's state under the names of SimpleBaseline's repository, or of mmpose."""
+    trunk, head = ("backbone.", "head.") if style == "mmpose" else ("", "")
+    names = (("backbone.net.", trunk), ("deconvs.", head + "deconv_layers."), ("head.", head + "final_layer."))
+    return {next(new + key.removeprefix(old) for old, new in names if key.startswith(old)): value
+            for key, value in network.state_dict().items()}
+
+
+@pytest.mark.parametrize("wrap", [
+    lambda state: state,
+    lambda state: {"model": "pose_resnet", "state_dict": {f"module.{k}": v for k, v in state.items()}, "epoch": 3},
+    lambda state: {"model": state},
+    lambda state: {"state_dict": state, "meta": {"sigmas": np.ones(17), "AP": np.float64(0.7), "flip": np.arange(17)}},
+    lambda state: {k: v for k, v in state.items() if not k.endswith("num_batches_tracked")},
+], ids=["plain", "training checkpoint", "under model", "numpy beside it", "without counters"])
+@pytest.mark.parametrize("style", ["official", "mmpose"])
+def test_wrappers_are_recognised(network, empty, tmp_path, wrap, style):
+    torch.save(wrap(official(network, style)), tmp_path / "weights.pth")
+    note = load_into(empty, RESNET, tmp_path / "weights.pth").note
+    assert note == ("mmpose names" if style == "mmpose" else "official names, BGR input")
+    assert all(torch.equal(a, b) for a, b in zip(network.parameters(), empty.parameters(), strict=True))
+
+
+def test_official_resnets_get_their_bgr_input(network, empty, tmp_path):
+    """The repository swaps the channels and then subtracts the RGB means in RGB order; so must we."""
+    torch.save(official(network), tmp_path / "weights.pth")
+    load_into(empty, RESNET, tmp_path / "weights.pth")
+    pixels = torch.rand(1, 3, 64, 64) * 255
+    mean, std = (torch.tensor(v).view(1, 3, 1, 1) for v in ((123.675, 116.28, 103.53), (58.395, 57.12, 57.375)))
+    theirs = network((pixels.flip(1) - mean) / std)["heatmap"]
+    torch.testing.assert_close(empty((pixels - mean) / std)["heatmap"], theirs, rtol=1e-4, atol=1e-6)
+
+
+def test_differences_are_listed(network, empty, tmp_path):
+    state = official(network)
+    state["layer1.0.conv9.weight"] = state.pop("layer1.0.conv1.weight")
+    state["final_layer.weight"] = torch.zeros(14, 256, 1, 1)
+    torch.save(state, tmp_path / "weights.pth")
+    with pytest.raises(FlatPoseError) as caught:
+        load_into(empty, RESNET, tmp_path / "weights.pth")
+    text = str(caught.value)
+    assert "weights.pth" in text and "missing (1 of " in text and "unknown (1 of " in text
+    assert "conv9.weight (near: backbone.net.layer1.0.conv1.weight)" in text
+    assert "head.weight (14, 256, 1, 1) in the file, (17, 256, 1, 1) in the network" in text
+    assert empty.head.weight.shape[0] == 17 and not empty.head.weight.any()
+
+
+def test_a_checkpoint_of_another_system_is_refused(network):
+    with pytest.raises(FlatPoseError, match="unknown names"):
+        convert(systems_cnn.rtmpose("m").model, official(network))
+    with pytest.raises(FlatPoseError, match="no published checkpoint"):
+        convert(replace(RESNET, head="regression"), official(network))
+    with pytest.raises(FlatPoseError, match="no tensors"):
+        convert(HRNetConfig(), {"epoch": 3})
+    with pytest.raises(FlatPoseError, match="two entries"):
+        convert(HRNetConfig(), {"backbone.conv1.weight": torch.zeros(1), "head.conv1.weight": torch.zeros(1)})

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import subprocess
 import sys
@@ -11,18 +10,12 @@ from pathlib import Path
 
 import pytest
 import typer
-from fake_runs import SPEC, Cli
+from fake_runs import SPEC
+from tiny import EXP, ROOT, python
 
 import flatpose
 from flatpose.harness import catalog
 from flatpose.harness import cli as cli_module
-
-ROOT = Path(__file__).parents[1]
-
-
-@pytest.fixture
-def cli(tmp_path, monkeypatch, capsys) -> Cli:
-    return Cli(tmp_path, monkeypatch, capsys)
 
 
 def commands(group, path=()):
@@ -164,13 +157,8 @@ def test_doctor_finds_what_is_too_old_or_missing(cli, monkeypatch):
     assert found["timm"]["fix"] == "pip install -c constraints.txt timm" and found["numpy"]["state"] == "ok"
 
 
-def process(folder: Path, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([sys.executable, "-m", "flatpose.harness.cli", *arguments], text=True, capture_output=True,
-                          cwd=folder, env={**os.environ, "PYTHONPATH": str(ROOT), **environment})
-
-
 def test_pipes_get_whole_uncoloured_lines(tmp_path):
-    answer = process(tmp_path, "plan", "fig1", "--profile", "paper", FLATPOSE_DATA="/nowhere/at/all")
+    answer = python(tmp_path, *EXP, "plan", "fig1", "--profile", "paper", FLATPOSE_DATA="/nowhere/at/all")
     assert answer.returncode == 2 and "\x1b" not in answer.stdout + answer.stderr
     assert answer.stdout.count("blocked, 12 of 12 runs") == 1 and "/nowhere/at/all" in answer.stdout
     closed = f"'{sys.executable}' -m flatpose.harness.cli show table5 --json | true"
@@ -179,7 +167,7 @@ def test_pipes_get_whole_uncoloured_lines(tmp_path):
 
 @pytest.mark.parametrize("command", ["list", "show fig1", "status", "show fgi1", "cost --help"])
 def test_pipes_of_another_encoding_crash_no_command(tmp_path, command):
-    answer = process(tmp_path, *command.split(), PYTHONIOENCODING="ascii", PYTHONUTF8="0", LC_ALL="C")
+    answer = python(tmp_path, *EXP, *command.split(), PYTHONIOENCODING="ascii", PYTHONUTF8="0", LC_ALL="C")
     assert answer.returncode in (0, 2) and "Traceback" not in answer.stderr, answer.stderr[-500:]
 
 

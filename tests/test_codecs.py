@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import cv2
 import numpy as np
 import pytest
@@ -34,6 +36,10 @@ ROUND_TRIPS = {  # codec -> largest error in pixels, well inside the crop
     "simcc, one bin, expected": (SimCCCodecConfig(split_ratio=1 / 16, sigma=0.5, decode="expectation"), 1.5),
     "regression": (RegressionCodecConfig(), 1e-3), "sar": (SARCodecConfig(), 1e-3),
 }
+# Largest error anywhere in the crop, its border included. Plain cells stop at (cells - 1) * stride, so that the last
+# stride - 1 pixels are decoded to the last cell; UDP's cells span the crop; DARK needs two cells around it.
+BORDER = {"quarter": 3.0, "dark": 3.0, "udp": 255 / 63 / 2, "simcc": 0.25, "simcc, expectation": 2.5,
+          "regression": 1e-3, "sar": 1e-3}
 
 
 def points(margin: float = 20.0, seed: int = 0) -> torch.Tensor:
@@ -51,9 +57,12 @@ def mirrored(keypoints: torch.Tensor) -> torch.Tensor:
 @pytest.mark.parametrize("name", ROUND_TRIPS)
 def test_round_trip_error_is_the_resolution(name):
     config, tolerance = ROUND_TRIPS[name]
-    codec, keypoints = build_codec(config, SIZE, 17), points()
-    decoded, scores = codec.decode(codec.perfect(keypoints))
-    assert (decoded - keypoints).abs().max() <= tolerance + 1e-4 and scores.shape == (8, 17)
+    codec, inside = build_codec(config, SIZE, 17), points()
+    decoded, scores = codec.decode(codec.perfect(inside))
+    assert (decoded - inside).abs().max() <= tolerance + 1e-4 and scores.shape == (8, 17)
+    anywhere, bound = points(0.0), BORDER.get(name, math.inf)
+    anywhere[0, :4] = torch.tensor([[0.0, 0.0], [191.0, 0.0], [0.0, 255.0], [191.0, 255.0]])
+    assert (codec.decode(codec.perfect(anywhere))[0] - anywhere).abs().max() <= bound + 1e-3
 
 
 @pytest.mark.parametrize("udp", [False, True])
@@ -90,18 +99,6 @@ def test_averaging_with_the_mirrored_answer_moves_nothing(config):
     # that the quarter step can go away from the keypoint.
     limit = 0.77 if getattr(config, "encode", "") == "rounded" else 0.55
     assert (codec.decode(averaged)[0] - keypoints).abs().max() <= limit * pixels
-
-
-@pytest.mark.parametrize("config, bins", [
-    (SimCCCodecConfig(split_ratio=1.5, flip_shift=1), 0.25), (SimCCCodecConfig(flip_shift=0), 0.5),
-    (HeatmapCodecConfig(encode="exact", decode="dark", flip_shift=1), 0.125)], ids=str)
-def test_a_shift_that_authors_prescribe_costs_at_most_half_a_bin(config, bins):
-    codec, keypoints = build_codec(config, SIZE, 17), points()
-    answers = [codec.perfect(keypoints), codec.flip(codec.perfect(mirrored(keypoints)), INDEX)]
-    soft = build_codec(SimCCCodecConfig(split_ratio=config.split_ratio, decode="expectation"), SIZE, 17) \
-        if config.kind == "simcc" else codec
-    moved = (soft.decode(codec.average(*answers))[0] - keypoints)[..., 0].mean().abs()
-    assert moved == pytest.approx(bins * (4 if config.kind == "heatmap" else 1 / config.split_ratio), abs=0.05)
 
 
 @pytest.mark.parametrize("config", [SimCCCodecConfig(split_ratio=4, flip_shift=0), HeatmapCodecConfig(flip_shift=-1),
@@ -158,24 +155,6 @@ def test_the_expected_position_has_a_gradient(config):
     assert all(outputs[name].grad.abs().sum() > 0 for name in codec.averaged)
 
 
-BORDER = {
-    # Largest error anywhere in the crop, its border included. Plain cells stop at (cells - 1) * stride, so that the
-    # last stride - 1 pixels are decoded to the last cell; UDP's cells span the crop; DARK needs two cells around it.
-    "quarter": (HeatmapCodecConfig(), 3.0), "dark": (EXACT, 3.0), "udp": (UDP, 255 / 63 / 2),
-    "simcc": (SimCCCodecConfig(), 0.25), "expectation": (SimCCCodecConfig(decode="expectation"), 2.5),
-    "regression": (RegressionCodecConfig(), 1e-3), "sar": (SARCodecConfig(), 1e-3),
-}
-
-
-@pytest.mark.parametrize("name", BORDER)
-def test_error_up_to_the_border(name):
-    config, bound = BORDER[name]
-    codec, keypoints = build_codec(config, SIZE, 17), points(0.0)
-    keypoints[0, :4] = torch.tensor([[0.0, 0.0], [191.0, 0.0], [0.0, 255.0], [191.0, 255.0]])
-    decoded, _ = codec.decode(codec.perfect(keypoints))
-    assert 0.2 * bound < (decoded - keypoints).abs().max() <= bound + 1e-3 or bound < 0.01
-
-
 @pytest.mark.parametrize("cells", [(4, 3), (16, 12)])
 def test_quarter_step_is_the_one_of_hrnets_decoder_in_every_cell(cells):
     """One map for every cell, with its peak there and uneven neighbours."""
@@ -223,11 +202,3 @@ def test_simcc_scores_follow_their_rule():
              for rule in ("min_softmax", "mean_softmax", "min_raw")}
     x, y = torch.softmax(logits["simcc_x"], -1).max().item(), torch.softmax(logits["simcc_y"], -1).max().item()
     assert score == pytest.approx({"min_softmax": min(x, y), "mean_softmax": (x + y) / 2, "min_raw": 1.0})
-
-
-def test_a_rounded_target_hides_what_a_network_can_know():
-    """The rounded target is symmetric, so the quarter step finds no slope: a network can rise above such a ceiling."""
-    keypoints = torch.tensor([[[43.0, 27.0]]])  # 3 pixels right of its cell of 8
-    target, learned = (build_codec(HeatmapCodecConfig(stride=8, sigma=1.0, encode=how), (64, 64), 1)
-                       .round_trip(keypoints).tolist() for how in ("rounded", "exact"))
-    assert target == [[[40.0, 24.0]]] and learned == [[[42.0, 26.0]]]

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
 from pydantic import ValidationError
 
@@ -47,9 +45,3 @@ def test_writing_a_default_out_does_not_change_the_identity():
 def test_typos_and_impossible_values_are_refused(make):
     with pytest.raises(ValidationError):
         make()
-
-
-def test_configurations_cannot_be_changed():
-    with pytest.raises(AttributeError):
-        RunConfig().profile = "quick"
-    assert replace(RunConfig(), profile="quick").profile == "quick"

@@ -8,8 +8,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 from scipy.io import savemat
-from test_crowdpose import embedded as crowdpose_tree  # noqa: F401
-from test_mpii import embedded as mpii_tree  # noqa: F401
 
 from flatpose import benchmarks
 from flatpose.data import coco
@@ -20,7 +18,7 @@ from flatpose.keypoints import CROWDPOSE14, MPII16
 from flatpose.metrics import coco_metrics, crowdpose_metrics
 
 
-def test_mpii_in_coco_form(mpii_tree, tmp_path):  # noqa: F811
+def test_mpii_in_coco_form(mpii_tree, tmp_path):
     train, val = benchmarks.get("mpii").convert(mpii_tree, tmp_path / "out")
     assert (train.name, val.name) == ("mpii_train.json", "mpii_valid.json")
     content = json.loads(val.read_text())
@@ -41,7 +39,7 @@ def test_mpii_in_coco_form(mpii_tree, tmp_path):  # noqa: F811
     assert "head_box" not in json.loads(train.read_text())["annotations"][0]
 
 
-def test_crowdpose_gains_the_area_and_scores_the_same(crowdpose_tree, tmp_path):  # noqa: F811
+def test_crowdpose_gains_the_area_and_scores_the_same(crowdpose_tree, tmp_path):
     source = crowdpose_tree / "crowdpose" / "json" / "crowdpose_test.json"
     written = benchmarks.get("crowdpose").convert(crowdpose_tree, tmp_path)[1]
     before, after = (json.loads(p.read_text()) for p in (source, written))

@@ -10,9 +10,8 @@ import cv2
 import numpy as np
 import pytest
 from PIL import Image
-from test_crowdpose import embedded as crowdpose_tree  # noqa: F401
-from test_mpii import embedded as mpii_tree  # noqa: F401
-from tiny import edit, write_coco
+from tiny import annotations as truth
+from tiny import edit, write, write_coco
 
 from flatpose import benchmarks
 from flatpose.config import DataConfig, EvalConfig
@@ -26,10 +25,6 @@ from flatpose.evaluate import box_sources
 @pytest.fixture
 def root(tmp_path) -> Path:
     return write_coco(tmp_path / "data")
-
-
-def truth(root: Path, split: str = "val") -> Path:
-    return root / "coco" / "annotations" / f"person_keypoints_{split}2017.json"
 
 
 def detector(root: Path) -> Path:
@@ -105,7 +100,7 @@ def test_each_rule_is_found_and_an_error_is_refused_everywhere(root, rule, tmp_p
     found = next(f for f in check(root) if f.severity == severity and text in f.what)
     assert found.hint == hint and found.where.endswith(".json")
     coco, results = benchmarks.get("coco"), tmp_path / "found.json"
-    results.write_text(json.dumps([{"image_id": 1, "category_id": 1, "keypoints": [1] * 51, "score": 1}]))
+    write(results, [{"image_id": 1, "category_id": 1, "keypoints": [1] * 51, "score": 1}])
     readers = (lambda: from_disk(root), lambda: coco.validation(root),
                lambda: coco.score(truth(root), results))
     for read in readers:  # run and run --checkpoint, ceilings, score
@@ -281,7 +276,7 @@ def test_no_detector_no_folder_and_no_such_task(root):
         check(root, "mpi")
 
 
-def test_crowdpose(crowdpose_tree, tmp_path):  # noqa: F811
+def test_crowdpose(crowdpose_tree, tmp_path):
     assert problems(crowdpose_tree, "crowdpose") == []
     shutil.copytree(crowdpose_tree / "crowdpose" / "json", tmp_path / "json")
     edit(tmp_path / "json" / "crowdpose_test.json", lambda c: c["images"][1].pop("crowdIndex"))
@@ -292,7 +287,7 @@ def test_crowdpose(crowdpose_tree, tmp_path):  # noqa: F811
     assert "looked for" in check(tmp_path / "json", "crowdpose")[0].what
 
 
-def test_mpii(mpii_tree, tmp_path):  # noqa: F811
+def test_mpii(mpii_tree, tmp_path):
     assert problems(mpii_tree, "mpii") == [] and "head sizes" in check(mpii_tree, "mpii")[-1].what
     shutil.copytree(mpii_tree / "mpii" / "annot", tmp_path / "annot")
     edit(tmp_path / "annot" / "train.json", lambda rows: rows[1].update(center=[-1, -1]))

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import os
-import sys
 from dataclasses import fields, replace
 from pathlib import Path
 
 import numpy as np
 import pytest
-from tiny import edit, write_coco
+import torch
+from tiny import annotations, edit, write_coco
+from torch import Tensor
+from torch.utils.data import DataLoader
 
 from flatpose.config import AugmentConfig, DataConfig
 from flatpose.data import identity, images, load, load_coco
@@ -17,10 +19,6 @@ from flatpose.data.images import ImageCache
 from flatpose.data.instances import Person
 from flatpose.data.loader import Crops, EpochSampler, PackedPersons
 from flatpose.keypoints import COCO17
-
-
-def annotations(root: Path, split: str = "train") -> Path:
-    return root / "coco" / "annotations" / f"person_keypoints_{split}2017.json"
 
 
 @pytest.mark.parametrize("nested", [False, True])
@@ -35,7 +33,7 @@ def test_identity_is_the_loaded_id_and_changes_with_the_annotations(tmp_path):
     root, config = write_coco(tmp_path), DataConfig(source="disk")
     before = load(config, root).data_id
     assert identity(config, root) == (before, None)
-    edit(annotations(root, "val"), lambda c: c["annotations"].pop())
+    edit(annotations(root), lambda c: c["annotations"].pop())
     assert identity(config, root)[0] not in (before, None)
     data_id, reason = identity(config, tmp_path / "empty")
     assert data_id is None and str(tmp_path / "empty" / "coco") in reason
@@ -43,14 +41,14 @@ def test_identity_is_the_loaded_id_and_changes_with_the_annotations(tmp_path):
 
 def test_persons_that_cannot_be_learned_from_are_left_out(tmp_path):
     root = write_coco(tmp_path)
-    edit(annotations(root), lambda c: [person.update(change) for person, change in zip(
+    edit(annotations(root, "train"), lambda c: [person.update(change) for person, change in zip(
         c["annotations"], ({"bbox": [10, 10, 0, 20]}, {"keypoints": [0] * 51}, {"iscrowd": 1}), strict=False)])
     assert len(load_coco(root).train.persons) == 9 - 3
 
 
 def test_boxes_are_cut_to_the_image(tmp_path):
     root = write_coco(tmp_path)
-    edit(annotations(root), lambda c: c["annotations"][0].update(bbox=[-20.0, 100.0, 500.0, 500.0]))
+    edit(annotations(root, "train"), lambda c: c["annotations"][0].update(bbox=[-20.0, 100.0, 500.0, 500.0]))
     box = load_coco(root).train.persons[0].bbox_xywh
     assert box.tolist() == [0.0, 100.0, 159.0, 19.0]
 
@@ -73,17 +71,6 @@ def test_images_beyond_the_room_leave_the_others_in_the_cache(decodes):
     assert len(decodes) <= 100 + 10 * 31
 
 
-def test_the_last_image_is_kept_also_when_the_cache_is_full(decodes):
-    """`by_image`: persons of one image follow each other."""
-    cache = ImageCache(300)
-    for name in "abcdeddef":
-        cache.read(Path(name))
-    assert "".join(map(str, decodes)) == "abcdedef", "d is found twice running, a and b are still there"
-    assert {path.name for path in cache.images} == {"a", "b", "f"}
-    cache.read(Path("g"))
-    assert len(decodes) == 9
-
-
 def test_crops_depend_on_seed_epoch_and_index_alone(tmp_path):
     persons = load_coco(write_coco(tmp_path)).train.persons
 
@@ -98,31 +85,25 @@ def test_crops_depend_on_seed_epoch_and_index_alone(tmp_path):
         assert not np.array_equal(a["keypoints"], other[(2, index)]["keypoints"])
 
 
+def test_batches_are_equal_to_the_bit_for_any_number_of_workers(tmp_path):
+    persons = load_coco(write_coco(tmp_path)).train.persons
+
+    def batches(workers: int) -> list[dict[str, Tensor]]:
+        sampler = EpochSampler(len(persons), shuffle=True, seed=3)
+        sampler.epoch = 2
+        crops = Crops(persons, COCO17, (48, 64), udp=False, augment=AugmentConfig(), seed=3)
+        return list(DataLoader(crops, 4, sampler=sampler, num_workers=workers))
+
+    alone, shared = batches(0), batches(2)
+    assert len(alone) == len(shared) > 1
+    assert all(torch.equal(a[name], b[name]) for a, b in zip(alone, shared, strict=True) for name in a)
+
+
 def test_persons_are_packed_and_come_back_equal(tmp_path):
     persons = load_coco(write_coco(tmp_path)).train.persons
     persons[2] = replace(persons[2], head_size=0.1 + 0.2, image_path=Path(os.fsdecode(b"/a/\xff\xc3\xa9.jpg")))
     packed = PackedPersons(persons)
     assert len(packed) == len(list(packed)) == len(persons) and list(PackedPersons([])) == []
+    assert {type(part) for part in vars(packed).values()} == {np.ndarray}, "a fork that only reads copies no memory"
     for a, b in zip(persons, packed, strict=True):
         assert all(np.array_equal(getattr(a, f.name), getattr(b, f.name)) for f in fields(Person))
-
-
-def _private() -> int:
-    """KiB of memory that this process shares with no other."""
-    lines = Path("/proc/self/smaps_rollup").read_text().splitlines()
-    return sum(int(line.split()[1]) for line in lines if line.startswith(("Private_Dirty", "Private_Clean")))
-
-
-@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="asks Linux how much memory a process owns")
-def test_a_process_that_reads_all_persons_copies_hardly_any(tmp_path):
-    one = load_coco(write_coco(tmp_path)).train.persons[0]
-    packed = PackedPersons([replace(one, image_id=i, keypoints=one.keypoints + i) for i in range(20000)])
-    read, write = os.pipe()
-    if os.fork() == 0:
-        before = _private()
-        for person in packed:
-            person.keypoints.sum()
-        os.write(write, str(_private() - before).encode())
-        os._exit(0)
-    os.wait()
-    assert int(os.read(read, 100)) < 4000, "the keypoints alone are 5 MB, the persons as objects over 16 MB"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from tiny import edit, write_coco
+from tiny import annotations, edit, write_coco
 
 from flatpose.data import load_coco
 from flatpose.data.subset import make_subset
@@ -32,7 +32,7 @@ def test_an_existing_folder_is_left_alone_and_nobody_to_train_on_is_refused(tmp_
     root = write_coco(tmp_path / "whole")
     with pytest.raises(DataError, match="exists already"):
         make_subset(root, root, {"train": 1, "val": 1})
-    edit(root / "coco" / "annotations" / "person_keypoints_train2017.json", lambda c: c.update(annotations=[]))
+    edit(annotations(root, "train"), lambda c: c.update(annotations=[]))
     with pytest.raises(DataError, match="no person with a labelled keypoint"):
         make_subset(root, tmp_path / "a", {"train": 1, "val": 1})
 

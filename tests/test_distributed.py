@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 from safetensors.torch import load_file
-from tiny import write_coco
+from tiny import EXP, ROOT, TORCHRUN, python, records, write_coco
 
 # Nothing here normalises over the batch, and the loss is a plain mean: only then are 1 x 8 and 2 x 4 the same step.
 SPEC = '''
@@ -26,19 +22,15 @@ RUN = RunConfig(data=DataConfig(source="disk"), image_size=(64, 64), codec=Heatm
 EXPERIMENT = Experiment(id="ranks", title="t", source="s", question="q", rows=(Row(id="only", label="l", run=RUN),),
                         profiles={"quick": Profile(name="quick", description="d")})
 '''
-TORCHRUN = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2", "--module")
 
 
 def run(folder: Path, data: Path, *launcher: str) -> tuple[dict[str, Any], dict[str, torch.Tensor]]:
     folder.mkdir()
     (folder / "ranks.py").write_text(SPEC)
-    environment = {**os.environ, "FLATPOSE_RUNS": str(folder / "runs"), "OMP_NUM_THREADS": "1"}
-    command = [sys.executable, *(launcher or ("-m",)), "flatpose.harness.cli", "run", "ranks.py", "--data-root",
-               str(data), "--no-report"]
-    done = subprocess.run(command, env=environment, cwd=folder, capture_output=True, text=True, timeout=200)
+    done = python(folder, *launcher, *EXP, "run", "ranks.py", "--data-root", data, "--no-report")
     assert done.returncode == 0, done.stderr[-3000:]
-    (record,) = folder.glob("runs/*/seed0/*/record.json")
-    return json.loads(record.read_text()), load_file(record.with_name("weights.safetensors"))
+    (record,), (weights,) = records(folder), folder.rglob("weights.safetensors")
+    return record, load_file(weights)
 
 
 @pytest.mark.slow
@@ -62,17 +54,14 @@ def test_two_processes_equal_one(tmp_path):
 @pytest.mark.slow
 def test_profile_paper_goes_through_every_stage_on_two_processes(tmp_path):
     """docs/training.md's dry run: warm-up, cosine, EMA, evaluation while training, best and last weights, report."""
-    spec, data = Path(__file__).parents[1] / "examples" / "paper_dry_run.py", write_coco(tmp_path / "data")
-    environment = {**os.environ, "FLATPOSE_RUNS": str(tmp_path / "runs"), "OMP_NUM_THREADS": "1"}
     (tmp_path / "reports").mkdir()
-    command = [sys.executable, *TORCHRUN, "flatpose.harness.cli", "run", str(spec), "--data-root", str(data)]
-    done = subprocess.run(command, env=environment, cwd=tmp_path, capture_output=True, text=True, timeout=280)
+    done = python(tmp_path, *TORCHRUN, *EXP, "run", ROOT / "examples" / "paper_dry_run.py", "--data-root",
+                  write_coco(tmp_path / "data"))
     assert done.returncode == 0, done.stderr[-3000:]
     assert (tmp_path / "reports" / "paper_dry_run.md").is_file()
-    records = [json.loads(path.read_text()) for path in tmp_path.glob("runs/*/seed0/*/record.json")]
-    assert {r["spec"]["model"]["kind"] for r in records} == {"baseline", "flatpose"}
-    for path in tmp_path.glob("runs/*/seed0/*/record.json"):
-        record, folder = json.loads(path.read_text()), path.parent
+    assert {r["spec"]["model"]["kind"] for r in records(tmp_path)} == {"baseline", "flatpose"}
+    for record in records(tmp_path):
+        folder = tmp_path / "runs" / record["spec_hash"] / "seed0" / record["data_id"]
         assert record["train"]["processes"] == 2 and record["train"]["best_epoch"] in (1, 2)
         assert {(r["weights"], r["box_source"][:3]) for r in record["results"] if r["kind"] == "trained"} == {
             ("ema", "gt"), ("raw", "gt"), ("ema", "det")}

@@ -58,12 +58,6 @@ def test_one_version():
 
 
 @pytest.mark.slow
-def test_the_index_would_accept_the_files(dist):
-    pytest.importorskip("twine")
-    call(sys.executable, "-m", "twine", "check", "--strict", *dist.glob("*.whl"), *dist.glob("*.tar.gz"), folder=dist)
-
-
-@pytest.mark.slow
 def test_the_wheel_works_without_the_repository(scripts, tmp_path):
     """`list`, `predict` with the bundled network, and one run of an experiment by its id."""
     program = scripts / "flatpose-exp"

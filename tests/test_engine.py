@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from dataclasses import replace
 
 import cv2
@@ -82,14 +81,6 @@ def test_the_best_weights_are_kept(data, tmp_path):
     assert [row["metric"] for row in trained.log] == [0.1, 0.5, 0.3]
 
 
-def test_the_csv_has_losses_rate_and_throughput(data, tmp_path):
-    trained = fit(RUN, crops_of(data), tmp_path)
-    with open(tmp_path / "log.csv", newline="") as file:
-        rows = list(csv.DictReader(file))
-    assert [float(row["loss"]) for row in rows] == pytest.approx([row["loss"] for row in trained.log], rel=1e-5)
-    assert all(float(row["images_per_s"]) > 0 and float(row["lr"]) > 0 for row in rows)
-
-
 def test_trackers_get_the_same_losses(data, tmp_path, monkeypatch):
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
@@ -107,7 +98,8 @@ def test_a_tracker_that_is_not_there_is_named(data, tmp_path, monkeypatch):
 
 def test_a_batch_that_processes_cannot_share_is_refused():
     assert step_batch(TrainConfig(batch_size=12, accumulate=2), 100, 3) == 6
-    assert step_batch(TrainConfig(batch_size=12), 5, 1) == 5
+    assert step_batch(TrainConfig(batch_size=12), 5, 1) == 5 and step_batch(
+        TrainConfig(batch_size=32, accumulate=2), 18, 1) == 9
     with pytest.raises(RunError, match="8 persons, which 3 processes cannot share"):
         step_batch(TrainConfig(batch_size=8), 100, 3)
 
@@ -138,20 +130,9 @@ def test_clipping_bounds_the_step(data, tmp_path):
     assert 0 < moved <= 2e-3 * trained.log[-1]["step"]
 
 
-class TwoLayers(torch.nn.Sequential):
-    """A network that says what its layers are."""
-
-    def group_matcher(self, coarse: bool = False) -> dict:
-        return {"stem": r"^0", "blocks": r"^(\d+)"}
-
-
-def test_layer_decay_slows_the_first_layers_or_is_refused():
-    layers = torch.nn.Linear(2, 2), torch.nn.Linear(2, 2)
-    groups = build_optimizer(TwoLayers(*layers), TrainConfig(layer_decay=0.5)).param_groups
-    scale = {id(p): group["lr_scale"] for group in groups for p in group["params"]}
-    assert scale[id(layers[0].weight)] == 0.5 * scale[id(layers[1].weight)]
+def test_layer_decay_without_layers_is_refused():
     with pytest.raises(SpecError, match="no layer groups"):
-        build_optimizer(torch.nn.Sequential(*layers), TrainConfig(layer_decay=0.5))
+        build_optimizer(torch.nn.Sequential(torch.nn.Linear(2, 2)), TrainConfig(layer_decay=0.5))
 
 
 @pytest.mark.parametrize("options", [{"precision": "bf16"}, {"precision": "fp16"}, {"channels_last": False},

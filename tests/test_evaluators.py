@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from test_metrics import jittered
+from tiny import annotations, write
 
 from flatpose import benchmarks
 from flatpose.keypoints import COCO17, CROWDPOSE14
@@ -24,7 +25,7 @@ COCO_SIGMAS = np.array([.26, .25, .25, .35, .35, .79, .79, .72, .72, .62, .62, 1
 
 @pytest.fixture(scope="module")
 def coco(shared_data) -> Path:
-    return shared_data / "coco" / "annotations" / "person_keypoints_val2017.json"
+    return annotations(shared_data)
 
 
 @pytest.fixture(scope="module")
@@ -34,9 +35,7 @@ def crowd(shared_data, tmp_path_factory) -> Path:
     content["images"] = content["images"][::8]
     ids = {image["id"] for image in content["images"]}
     content["annotations"] = [a for a in content["annotations"] if a["image_id"] in ids]
-    path = tmp_path_factory.mktemp("crowd") / "crowdpose_part.json"
-    path.write_text(json.dumps(content))
-    return path
+    return write(tmp_path_factory.mktemp("crowd") / "crowdpose_part.json", content)
 
 
 @pytest.fixture(params=[0.02, 0.1], scope="module")
@@ -52,11 +51,6 @@ def run(evaluation) -> list[float]:
     return list(evaluation.stats)
 
 
-def saved(path: Path, results: list[dict]) -> str:
-    path.write_text(json.dumps(results))
-    return str(path)
-
-
 def test_sigmas_are_the_benchmarks_own():
     assert np.array(COCO17.sigmas) == pytest.approx(COCO_SIGMAS)
     assert np.array(CROWDPOSE14.sigmas) == pytest.approx(CROWD_SIGMAS)
@@ -67,7 +61,7 @@ def test_coco_equals_pycocotools(coco, spread, tmp_path):
     from pycocotools.cocoeval import COCOeval
 
     results = jittered(coco, spread, seed=3)
-    file, before = saved(tmp_path / "found.json", results), copy.deepcopy(results)
+    file, before = str(write(tmp_path / "found.json", results)), copy.deepcopy(results)
     with contextlib.redirect_stdout(io.StringIO()):
         truth = COCO(str(coco))
         theirs = dict(zip(COCO_STATS, run(COCOeval(truth, truth.loadRes(file), "keypoints")), strict=True))
@@ -80,29 +74,15 @@ def test_coco_equals_pycocotools(coco, spread, tmp_path):
     assert benchmarks.get("coco").score(coco, Path(file)) == theirs
 
 
-def by_xtcocotools(crowd: Path, file: str) -> list[float]:
-    pytest.importorskip("xtcocotools.cocoeval", exc_type=(ImportError, ValueError))
-    from xtcocotools.coco import COCO
-    from xtcocotools.cocoeval import COCOeval
-
-    truth = COCO(str(crowd))
-    truth.anno_file = [str(crowd), ""]
-    return run(COCOeval(truth, truth.loadRes(file), "keypoints_crowd", CROWD_SIGMAS, use_area=False))
-
-
-def by_faster_coco_eval(crowd: Path, file: str) -> list[float]:
+def test_crowdpose_equals_faster_coco_eval(crowd, spread, tmp_path):
+    """And xtcocotools: test_crowdpose.py."""
     from faster_coco_eval import COCO, COCOeval_faster
 
-    truth = COCO(str(crowd))
-    return run(COCOeval_faster(truth, truth.loadRes(file), "keypoints_crowd", kpt_oks_sigmas=CROWD_SIGMAS,
-                               use_area=False))
-
-
-@pytest.mark.parametrize("library", [by_xtcocotools, by_faster_coco_eval])
-def test_crowdpose_equals_both_libraries(crowd, spread, tmp_path, library):
     results = jittered(crowd, spread, seed=4)
-    file = saved(tmp_path / "found.json", results)
+    file = str(write(tmp_path / "found.json", results))
     with contextlib.redirect_stdout(io.StringIO()):
-        theirs = library(crowd, file)
+        truth = COCO(str(crowd))
+        theirs = run(COCOeval_faster(truth, truth.loadRes(file), "keypoints_crowd", kpt_oks_sigmas=CROWD_SIGMAS,
+                                     use_area=False))
     assert list(crowdpose_metrics(crowd, results).values()) == theirs
     assert benchmarks.get("crowdpose").score(crowd, Path(file)) == dict(zip(CROWD_STATS, theirs, strict=True))

@@ -4,41 +4,26 @@ from __future__ import annotations
 
 import importlib.util
 import json
-import subprocess
-import sys
-from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
 import torch
+from test_golden import CASES
+from tiny import ROOT, python
 
 from flatpose import benchmarks
 from flatpose.checkpoints.described import Checkpoint, load_checkpoint, save_checkpoint
 from flatpose.config import RunConfig
 from flatpose.errors import FlatPoseError
 from flatpose.export import export
-from flatpose.harness import catalog
-from flatpose.harness.spec import at_profile
 from flatpose.models import build_model
 from flatpose.predict import Pose
 
-ROOT = Path(__file__).parents[1]
 HAS_ONNX = all(importlib.util.find_spec(name) for name in ("onnx", "onnxscript", "onnxruntime"))
+REDUCED = {run.model.kind: run for run in CASES.values()}
+"""One size-reduced member of every system."""
 needs_onnx = pytest.mark.skipif(not HAS_ONNX, reason="needs the extra onnx")
-
-
-def reduced() -> dict[str, RunConfig]:
-    """One size-reduced member of every system, by its kind."""
-    runs: dict[str, RunConfig] = {}
-    for name in catalog.ids():
-        found = catalog.load(name)
-        profile = found.profiles.get("smoke")
-        for row in found.rows if profile else ():
-            if row.id not in profile.left_out:
-                run = at_profile(row.run, profile)
-                runs.setdefault(run.model.kind, run)
-    return runs
 
 
 def untrained(run: RunConfig) -> Checkpoint:
@@ -48,15 +33,11 @@ def untrained(run: RunConfig) -> Checkpoint:
     return Checkpoint(run=run, keypoint_set=points, network=network.eval(), record={})
 
 
-def test_every_system_has_a_reduced_member():
-    assert set(reduced()) == {row.run.model.kind for name in catalog.ids() for row in catalog.load(name).rows}
-
-
 @needs_onnx
 @pytest.mark.slow
-@pytest.mark.parametrize("kind", sorted(reduced()))
+@pytest.mark.parametrize("kind", sorted(REDUCED))
 def test_onnx_of_every_system(kind, tmp_path):
-    save_checkpoint(untrained(reduced()[kind]), tmp_path)
+    save_checkpoint(untrained(REDUCED[kind]), tmp_path)
     facts = export(load_checkpoint(tmp_path), tmp_path / "model.onnx")
     assert facts["parity"]["batches"] == [1, 3]
     assert facts["parity"]["max_abs_difference"] < 1e-3
@@ -64,6 +45,7 @@ def test_onnx_of_every_system(kind, tmp_path):
 
 
 @needs_onnx
+@pytest.mark.slow
 def test_onnx_and_the_example_without_torch(tmp_path):
     path = tmp_path / "pose.onnx"
     facts = export(load_checkpoint(), path)
@@ -76,7 +58,7 @@ def test_onnx_and_the_example_without_torch(tmp_path):
             f"{str(tmp_path / 'b.jpg')!r}, '--box', '20', '10', '60', '90']\n"
             f"runpy.run_path({str(ROOT / 'examples' / 'onnx_pose.py')!r}, run_name='__main__')\n"
             "assert not {'torch', 'flatpose'} & set(sys.modules)")
-    answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=tmp_path)
+    answer = python(tmp_path, "-c", code)
     assert answer.returncode == 0, answer.stderr
     found = json.loads(answer.stdout)
     keypoints, scores = Pose.load()(image, [[20, 10, 60, 90]])
@@ -103,12 +85,9 @@ def test_a_wrong_ending_and_a_missing_package(tmp_path, monkeypatch):
 @pytest.mark.slow
 @pytest.mark.parametrize("pack, system", [("simplebaseline_r50_256x192", "simplebaseline_r50"),
                                           ("rtmpose_m_256x192", "rtmpose_m"), ("vitpose_s_256x192", "vitpose_s")])
-def test_a_published_file_is_packed_predicts_and_is_exported(pack, system, shared, shared_data, tmp_path):
-    """One network and one answer on real pictures: as loaded, as packed, and in ONNX Runtime; the first is fed BGR."""
+def test_a_published_file_is_packed_predicts_and_is_exported(pack, system, compare, shared_data, tmp_path):
+    """One network and one answer on real pictures: as loaded, and as packed; the first is fed BGR."""
     from flatpose.harness.networks import resolve_network
-
-    sys.path.insert(0, str(shared / "peers"))
-    import compare
 
     torch.save({"state_dict": compare.weights(compare.load(pack))}, tmp_path / "official.pth")
     loaded = resolve_network(str(tmp_path / "official.pth"), system)
@@ -120,31 +99,12 @@ def test_a_published_file_is_packed_predicts_and_is_exported(pack, system, share
     for (a, s), (b, t) in zip(before, after, strict=True):
         np.testing.assert_array_equal(a, b)
         np.testing.assert_array_equal(s, t)
-    facts = export(packed, tmp_path / "pose.onnx")
-    assert facts["parity"]["max_keypoint_difference_px"] < 0.5
-    sys.path.insert(0, str(ROOT / "examples"))
-    import onnx_pose
-    import onnxruntime
-
-    session = onnxruntime.InferenceSession(str(tmp_path / "pose.onnx"), providers=["CPUExecutionProvider"])
-    for path, (keypoints, scores) in zip(images, before, strict=True):
-        image = cv2.cvtColor(cv2.imread(str(path)), cv2.COLOR_BGR2RGB)
-        box = np.array([[0.0, 0.0, image.shape[1], image.shape[0]]])
-        found = onnx_pose.predict(session, facts, image, box)
-        apart = np.linalg.norm(found[0] - keypoints, axis=-1)
-        assert np.median(apart) < 0.05 and (apart < 1).mean() > 0.9, "an argmax may tie between two cells"
-        np.testing.assert_allclose(found[1], scores, atol=1e-2)
+    assert export(packed, tmp_path / "pose.onnx")["parity"]["max_keypoint_difference_px"] < 0.5
 
 
-def test_a_network_of_an_unknown_number_of_keypoints_is_refused(monkeypatch, capsys, tmp_path):
+def test_a_network_of_an_unknown_number_of_keypoints_is_refused(cli, tmp_path):
     """The rows of a custom experiment: how many keypoints there are stands beside the data."""
-    from flatpose.harness import cli
-
-    spec = str(ROOT / "examples" / "own_experiment.py")
-    monkeypatch.setenv("FLATPOSE_RUNS", str(tmp_path))
-    for command in (["export", spec, "--row", "simcc", "-o", str(tmp_path / "a.onnx")], ["cost", spec]):
-        monkeypatch.setattr(sys, "argv", ["flatpose-exp", *command])
-        with pytest.raises(SystemExit) as stopped:
-            cli.main()
-        assert stopped.value.code == 2
-        assert "keypoints.json" in capsys.readouterr().err
+    spec = ROOT / "examples" / "own_experiment.py"
+    for command in (["export", spec, "--row", "simcc", "-o", tmp_path / "a.onnx"], ["cost", spec]):
+        answer = cli(*command)
+        assert answer.code == 2 and "keypoints.json" in answer.err

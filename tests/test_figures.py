@@ -6,6 +6,7 @@ import io
 from dataclasses import replace
 from pathlib import Path
 
+import fake_reports
 import numpy as np
 import pytest
 import torch
@@ -16,17 +17,20 @@ from tiny import write_coco
 from experiments.fig5 import EXPERIMENT as FIG5
 from experiments.fig6 import EXPERIMENT as FIG6
 from experiments.table5 import EXPERIMENT as TABLE5
-from flatpose.config import spec_hash, to_dict
 from flatpose.data import identity, load, load_coco
+from flatpose.data.annotations import read_truth
+from flatpose.data.transforms import plain_view, view_matrix
 from flatpose.errors import DataError, SpecError
-from flatpose.figures.caption import read_drawing
 from flatpose.figures.draw import draw, map_of, oks, pitch
 from flatpose.figures.sight import Network, Sight, look, shown_persons, spread, watch
+from flatpose.geometry import transform_points
 from flatpose.harness import catalog, pictures
 from flatpose.harness.plan import PlannedRun, make_plan
-from flatpose.harness.record import Provenance, Record, Result
+from flatpose.harness.record import parse
 from flatpose.harness.spec import Experiment, at_profile
 from flatpose.io import write_bytes, write_json
+from flatpose.keypoints import COCO17
+from flatpose.metrics import closeness
 from flatpose.models import build_model
 from flatpose.progress import SILENT
 
@@ -101,26 +105,16 @@ def test_map_of_simcc_peaks_where_it_is_decoded_and_heatmaps_are_clipped(tmp_pat
 
 
 def test_oks_is_that_of_the_evaluator(data, tmp_path):
-    """Against pycocotools on the same predictions, one person at a time."""
-    from pycocotools.coco import COCO
-    from pycocotools.cocoeval import COCOeval
-
-    from flatpose.data.transforms import plain_view, view_matrix
-    from flatpose.geometry import transform_points
-
-    person = data.val.persons[0]
+    """Which test_metrics.py compares with pycocotools; here of a person alone in the image."""
+    person = next(p for p in data.val.persons if p.image_id == 2)
     found = look(network(tmp_path, FIG6, "simplebaseline"), [person], data)
     noise = torch.from_numpy(np.random.default_rng(0).normal(0, 2, (1, 17, 2))).float()
     found = replace(found, decoded=found.keypoints + noise)
     back = np.linalg.inv(np.vstack([view_matrix(plain_view(person, found.size), found.size, udp=False), [0, 0, 1]]))
     points = transform_points(back[:2], found.decoded[0].numpy().astype(np.float64))
-    truth = COCO(str(data.val.annotation_file))
-    flat = np.c_[points, np.ones(17)].ravel().tolist()
-    results = truth.loadRes([{"image_id": person.image_id, "category_id": 1, "keypoints": flat, "score": 1.0}])
-    evaluation = COCOeval(truth, results, "keypoints")
-    evaluation.params.imgIds = [person.image_id]
-    evaluation.evaluate()
-    assert np.isclose(evaluation.ious[person.image_id, 1], oks(found, [person], data).item(), atol=1e-4).any()
+    result = {"image_id": 2, "category_id": 1, "keypoints": np.c_[points, np.ones(17)].ravel().tolist(), "score": 1.0}
+    theirs = closeness(read_truth(data.val.annotation_file, COCO17), [result], np.array(COCO17.sigmas), [2])["mean_OKS"]
+    assert 0 < theirs < 1 and oks(found, [person], data).item() == pytest.approx(theirs, abs=1e-4)
     assert oks(replace(found, decoded=found.keypoints), [person], data).item() == pytest.approx(1)
 
 
@@ -150,12 +144,8 @@ def test_what_cannot_be_drawn_says_so(data, tmp_path):
 def save_run(runs: Path, planned: PlannedRun) -> None:
     """A finished run with untrained weights."""
     data_id, _ = identity(planned.run.data, None)
-    record = Record(
-        numerics=1, spec_hash=spec_hash(planned.run), seed=planned.seed, data_id=data_id, spec=to_dict(planned.run),
-        profile="smoke", status="done", provenance=Provenance(ended="2026-01-01T00:00:00Z", seconds=1.0), results=(
-            Result(kind="trained", weights="ema", box_source="gt", flip_test=True, score_rule="box", images=8,
-                   predictions=8, metrics={"AP": 0.25}),))
-    write_json(runs / record.run_id / "record.json", record.model_dump(mode="json"))
+    record = fake_reports.record(planned.run, data=("embedded", data_id), results=[fake_reports.result(0.25)])
+    fake_reports.store(runs, [record])
     module = build_model(planned.run.model, planned.run.codec, planned.run.image_size, 17, pretrained=False)
     save_file({k: v.contiguous() for k, v in module.state_dict().items()}, runs / record.run_id / "weights.safetensors")
 
@@ -169,7 +159,7 @@ def test_a_figure_from_run_folders_to_its_page(tmp_path):
     for planned in plan.runs:
         save_run(runs, planned)
     path = pictures.draw(plan, runs, None, SILENT)
-    drawing = read_drawing(path.with_suffix(".json"))
+    drawing = parse(pictures.Drawing, path.with_suffix(".json"))
     assert drawing.matches(path) and [(n.row, n.value) for n in drawing.networks] == [("ours", 25.0), ("k2", 25.0)]
     assert str(tmp_path) not in path.with_suffix(".json").read_text()
     assert list(pictures.files(fig3, reports, runs)) == ["fig3.md"], "a smoke picture is not published"
@@ -186,7 +176,7 @@ def test_a_figure_from_run_folders_to_its_page(tmp_path):
     with pytest.raises(DataError, match="not the picture that its facts were made with"):
         pictures.files(fig3, reports, tmp_path / "none")
     write_json(reports / "data" / "fig3.json", {**default.model_dump(mode="json"), "images": "many"})
-    with pytest.raises(DataError, match="not the facts of a figure: images"):
+    with pytest.raises(DataError, match="damaged: images"):
         pictures.files(fig3, reports, tmp_path / "none")
     other = replace(plan.runs[1], run=replace(plan.runs[1].run, data=replace(plan.runs[1].run.data, task="mpii")))
     with pytest.raises(SpecError, match="its rows ask for several"):

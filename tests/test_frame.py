@@ -9,13 +9,7 @@ import pytest
 from flatpose.errors import DataError
 from flatpose.harness import frame, tables
 from flatpose.harness.record import RecordFile
-from flatpose.harness.spec import Experiment
 from flatpose.io import write_text
-
-
-@pytest.fixture(scope="module")
-def mine(tmp_path_factory) -> Experiment:
-    return fake.experiment(tmp_path_factory.mktemp("spec"))
 
 
 def test_one_line_per_result_with_all_columns(mine):

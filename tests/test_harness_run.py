@@ -8,16 +8,10 @@ import signal
 import time
 
 import pytest
-from fake_runs import Cli
 
 import flatpose
 from flatpose.harness import provenance
 from flatpose.harness.store import OWNER, RunDir
-
-
-@pytest.fixture
-def cli(tmp_path, monkeypatch, capsys) -> Cli:
-    return Cli(tmp_path, monkeypatch, capsys)
 
 
 def test_rows_of_one_configuration_share_a_run_and_finished_runs_are_skipped(cli):
@@ -40,12 +34,14 @@ def test_a_record_holds_its_identity_and_no_folder_of_this_machine(cli):
 
 
 @pytest.mark.parametrize("behaviour, reason", [
-    ("fail", "RUN: the loss is not finite"), ("crash", "RuntimeError: oh"), ("nan", "results.0.metrics.AP")])
+    ("fail", "RUN: the loss is not finite"), ("crash", "RuntimeError: oh"), ("memory", "MemoryError"),
+    ("nan", "results.0.metrics.AP")])
 def test_a_failure_is_kept_and_shown_and_the_others_run(cli, behaviour, reason):
     answer = cli.run(fake=f"2={behaviour}")
     assert answer.code == 1 and cli.calls == ["1 0", "2 0", "3 0"]
-    assert "failed: two seed 0\n  → try again: --rerun failed" in answer.err and "2 of 3 runs are done" in answer.err
     record = RunDir(cli.folder(2)).record()
+    assert f"failed, two seed 0: {record.reason}\n  → try again: --rerun failed" in answer.err
+    assert "2 of 3 runs are done" in answer.err
     assert record.status == "failed" and reason in record.reason and not record.results
     assert "Traceback" in (cli.folder(2) / "error.txt").read_text()
     assert cli.states()["two"] == ("failed", False)

@@ -2,25 +2,24 @@
 
 from __future__ import annotations
 
-import io
 import json
+import os
 import pickle
 import re
 import shutil
 import struct
-import sys
-import types
 import zlib
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import fake_runs
 import hostile
 import pytest
 from fake_runs import SPEC, Answer, Cli
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from tiny import annotations, write
 
 from flatpose.config import RunConfig, to_dict
 from flatpose.data.images import read_image
@@ -30,17 +29,11 @@ LARGEST_MESSAGE = 1500
 
 
 @pytest.fixture
-def cli(tmp_path, monkeypatch, capsys) -> Cli:
-    made = Cli(tmp_path, monkeypatch, capsys)
+def cli(cli) -> Cli:
     for split in ("train", "val"):
-        annotations(made, split).write_text(json.dumps(hostile.truth()))
-    detections(made).write_text(json.dumps(hostile.boxes()))
-    monkeypatch.setenv("FAKE", "")
-    return made
-
-
-def annotations(cli: Cli, split: str) -> Path:
-    return cli.data / "coco" / "annotations" / f"person_keypoints_{split}2017.json"
+        write(annotations(cli.data, split), hostile.truth())
+    write(detections(cli), hostile.boxes())
+    return cli
 
 
 def detections(cli: Cli) -> Path:
@@ -84,18 +77,18 @@ def json_spec(cli: Cli, content: bytes) -> Answer:
     """``validate`` prints a line per defect, of which there may be several: they count as one message."""
     (cli.root / "spec.json").write_bytes(content)
     answer = cli("validate", str(cli.root / "spec.json"))
-    return replace(answer, err=f"error: {answer.err}" if answer.err else "")
+    return answer._replace(err=f"error: {answer.err}" if answer.err else "")
 
 
 TRUTH, RESULTS = (json.dumps(make()).encode() for make in (hostile.truth, hostile.results))
 KINDS: dict[str, tuple[Callable[[Cli, bytes], Answer], Any, hostile.Wrong]] = {
-    "training annotations": (lambda cli, c: run(cli, annotations(cli, "train"), c), hostile.truth(),
+    "training annotations": (lambda cli, c: run(cli, annotations(cli.data, "train"), c), hostile.truth(),
                              hostile.ANNOTATIONS),
     "detections": (lambda cli, c: run(cli, detections(cli), c), hostile.boxes(), hostile.BOXES),
-    "annotations to score against": (lambda cli, c: score(cli, c, RESULTS), hostile.truth(), hostile.TRUTH),
+    "annotations to score against": (lambda cli, c: score(cli, c, RESULTS), hostile.truth(), {}),
     "results": (lambda cli, c: score(cli, TRUTH, c), hostile.results(), hostile.RESULTS),
     "record": (report, hostile.record(), hostile.RECORD),
-    "keypoint set": (own_keypoints, hostile.keypoint_set(), hostile.KEYPOINT_SET),
+    "keypoint set": (own_keypoints, hostile.keypoint_set(), {}),
     "JSON spec": (json_spec, to_dict(RunConfig()), hostile.SPEC)}
 
 
@@ -109,14 +102,12 @@ def test_malformed_json(cli, kind):
 
 
 def pictures() -> Iterator[tuple[str, bytes]]:
-    """Images that are cut off, of another kind, or that would fill the memory."""
+    """Images that would fill the memory (test_data_check.py has the damaged ones)."""
     import cv2
     import numpy as np
 
     jpeg = cv2.imencode(".jpg", np.full((40, 60, 3), 90, np.uint8))[1].tobytes()
     at = jpeg.index(b"\xff\xc0")
-    yield "text", hostile.RAW["HTML"]
-    yield "JPEG cut off", jpeg[:len(jpeg) // 2]
     yield "JPEG of 65500 x 65500", jpeg[:at + 5] + struct.pack(">HH", 65500, 65500) + jpeg[at + 9:]
     header = struct.pack(">IIBBBBB", 1 << 20, 1 << 20, 8, 2, 0, 0, 0)
     chunks = b"".join(struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
@@ -127,9 +118,7 @@ def pictures() -> Iterator[tuple[str, bytes]]:
 def test_images(cli):
     """Met in training: the run is blocked, the image is named, nothing is recorded."""
     path = cli.root / "picture.jpg"
-    module = types.ModuleType("flatpose.pipeline")
-    module.WEIGHTS, module.execute = "weights", lambda run, **_: read_image(path)
-    cli.monkeypatch.setitem(sys.modules, "flatpose.pipeline", module)
+    fake_runs.install(execute=lambda run, **_: read_image(path))
     for label, content in pictures():
         answer = run(cli, path, content)
         assert refused(answer) is None and path.name in answer.err, (label, answer)
@@ -141,15 +130,17 @@ def test_checkpoints_from_anybody(cli):
     import torch
 
     trap = cli.root / "trap"
-    buffers = {"code.pth": io.BytesIO(), "no tensors.pth": io.BytesIO()}
-    torch.save({"a": hostile.Trap(trap)}, buffers["code.pth"])
-    torch.save({"a": 1}, buffers["no tensors.pth"])
+    contents = {"code.pth": {"state_dict": {"a": torch.zeros(1)}, "meta": hostile.Trap(trap)}, "none.pth": {"a": 1},
+                "list.pth": [torch.zeros(1)], "cut.pth": {"a": torch.zeros(4000)}}
+    for name, content in contents.items():
+        torch.save(content, cli.root / name)
+    os.truncate(cli.root / "cut.pth", 5000)
     header = b'{"a":{"dtype":"F32","shape":[1000000000000],"data_offsets":[0,4000000000000]}}'
-    files = {name: buffer.getvalue() for name, buffer in buffers.items()}
-    files |= {"pickle.pth": pickle.dumps(hostile.Trap(trap)), "text.pth": b"AP = 0.9",
-              "absurd.safetensors": struct.pack("<Q", len(header)) + header + bytes(16), "cut.safetensors": b"\1"}
+    files = {"pickle.pth": pickle.dumps(hostile.Trap(trap)), "text.pth": b"AP = 0.9", "empty.pth": b"",
+             "absurd.safetensors": struct.pack("<Q", len(header)) + header + bytes(16), "cut.safetensors": b"\1"}
     for name, content in files.items():
         (cli.root / name).write_bytes(content)
+    for name in (*contents, *files, "absent.pth"):
         answer = cli("run", "table5", "--row", "simplebaseline", "--profile", "smoke", "--no-report", "--checkpoint",
                      str(cli.root / name))
         assert refused(answer) is None and not trap.exists(), (name, answer)
@@ -161,7 +152,8 @@ def test_arguments(cli):
                  "run fig1 --launcher cloud", "run fig1 --checkpoint x.pth", "plan .py", "score --task coco",
                  "score --task pose --annotations a --predictions b", "compare fig1 --against /no/such",
                  "data check --data-root . --task pose", "data convert --task pose . --out x", "cost no_such",
-                 "data subset x --train 0", "submit coco-test-dev --name a", "ceilings --data-root /no/such"):
+                 "data subset x --train 0", "pack fig1/simcc_s8 -o x",
+                 "predict x.jpg --checkpoint y.pth", "submit coco-test-dev --name a", "ceilings --data-root /no/such"):
         answer = cli(*line.split())
         said = answer.err + answer.out
         assert answer.code == 2 and "Traceback" not in said and said.strip(), (line, answer)

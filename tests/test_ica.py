@@ -7,7 +7,6 @@ import shutil
 import pytest
 import torch
 
-from flatpose.complexity import table6
 from flatpose.config import FlatPoseConfig
 from flatpose.models.ica import SemanticBias
 from flatpose.models.transformer import Attention, CoarseBlock
@@ -55,17 +54,6 @@ def test_the_folded_form_is_literal_in_value_and_every_gradient(dtype, options) 
     for name, expected in literal.items():
         scale = expected.abs().max().clamp(min=1)
         assert (fast[name] - expected).abs().max() <= TOLERANCE[dtype] * scale, name
-
-
-@pytest.mark.parametrize("align_corners", [True, False])
-def test_folded_table_holds_the_first_layer_at_its_nodes(align_corners) -> None:
-    bias = make(align_corners=align_corners, grid_size=4)
-    nodes = bias.fold()[0]
-    inner = nodes if align_corners else nodes[:, 1:-1, 1:-1]
-    at = torch.linspace(-1, 1, 4, dtype=torch.float64) * (1 if align_corners else 0.75)
-    for row, col in ((0, 0), (1, 3), (3, 2)):
-        expected = bias.mlp[0](torch.cat([bias.grid[:, row, col], at[[col, row]]]))
-        torch.testing.assert_close(inner[:, row, col], expected)
 
 
 def test_bias_is_symmetric_with_a_constant_diagonal_and_sees_distances_only() -> None:
@@ -146,8 +134,3 @@ def test_compiled_form_gives_the_same_values_and_gradients() -> None:
     bias.compile()
     for name, value in outputs_and_grads(bias, tokens, literal=False).items():
         assert (value - eager[name]).abs().max() <= 1e-5 * eager[name].abs().max().clamp(min=1), name
-
-
-def test_table6_needs_ica() -> None:
-    with pytest.raises(ValueError, match="standard attention"):
-        table6(CoarseBlock(SMALL, None))

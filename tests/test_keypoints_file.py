@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from accelerate import Accelerator
-from tiny import write_coco
+from tiny import RUN, annotations, edit, write, write_coco
 
 from flatpose import benchmarks
 from flatpose.codecs import build_codec
-from flatpose.config import BaselineConfig, DataConfig, EvalConfig, HeatmapCodecConfig, RunConfig, TrainConfig
+from flatpose.config import DataConfig, EvalConfig, HeatmapCodecConfig
 from flatpose.data import load
 from flatpose.errors import DataError
 from flatpose.evaluate import evaluate
@@ -25,12 +24,12 @@ SIX = {"name": "six", "keypoints": ["head", "neck", "left_hand", "right_hand", "
        "flip_pairs": [["left_hand", "right_hand"], ["left_foot", "right_foot"]],
        "skeleton": [["head", "neck"], ["neck", "left_hand"]], "upper_body": ["head", "neck"],
        "sigmas": [0.03, 0.05, 0.06, 0.06, 0.09, 0.09]}
+OWN = replace(RUN, data=DataConfig(source="disk", task="custom"), codec=HeatmapCodecConfig(),
+              model=replace(RUN.model, num_deconvs=3, deconv_dim=16))
 
 
 def written(folder: Path, content: object) -> Path:
-    path = folder / "keypoints.json"
-    path.write_text(json.dumps(content))
-    return path
+    return write(folder / "keypoints.json", content)
 
 
 def test_names_become_indices_and_only_name_and_keypoints_are_needed(tmp_path):
@@ -85,27 +84,17 @@ def test_what_is_wrong_is_named(tmp_path, change, message):
 def own_tree(tmp_path) -> Path:
     """A COCO-like tree whose persons keep six of their keypoints."""
     root = write_coco(tmp_path / "data", images={"train": 4, "val": 2})
-    for path in root.rglob("person_keypoints_*.json"):
-        content = json.loads(path.read_text())
-        for entry in content["annotations"]:
-            entry["keypoints"] = entry["keypoints"][:18]
-            entry["num_keypoints"] = sum(v > 0 for v in entry["keypoints"][2::3])
-        for category in content["categories"]:
-            category["keypoints"] = SIX["keypoints"]
-        path.write_text(json.dumps(content))
+    for split in ("train", "val"):
+        edit(annotations(root, split), lambda c: [c["categories"][0].update(keypoints=SIX["keypoints"]), *(
+            a.update(keypoints=a["keypoints"][:18], num_keypoints=6) for a in c["annotations"])])
     written(root, SIX)
     return root
 
 
 def test_it_trains_and_is_scored_with_its_own_sigmas(own_tree, tmp_path):
-    data = DataConfig(source="disk", task="custom")
-    assert load(data, own_tree).keypoint_set.name == "six"
-    run = RunConfig(data=data, image_size=(64, 64), codec=HeatmapCodecConfig(),
-                    model=BaselineConfig(backbone="resnet_quick", pretrained=False, deconv_dim=16),
-                    eval=EvalConfig(box_sources=("gt",)),
-                    train=replace(TrainConfig(), epochs=1, batch_size=4, ema_decay=None, warmup_epochs=0))
-    assert load(data, own_tree).notes == ()  # all detections are used, and nothing about mirrors
-    measured = execute(run, seed=0, data_root=own_tree, work_dir=tmp_path / "run", reporter=SILENT)
+    data = load(OWN.data, own_tree)
+    assert data.keypoint_set.name == "six" and data.notes == (), "all detections are used, and nothing about mirrors"
+    measured = execute(OWN, seed=0, data_root=own_tree, work_dir=tmp_path / "run", reporter=SILENT)
     assert measured["data"]["task"] == "custom"
     ceiling = next(r for r in measured["results"] if r["kind"] == "ceiling")
     assert 0 < ceiling["metrics"]["AP"] <= 1
@@ -114,13 +103,11 @@ def test_it_trains_and_is_scored_with_its_own_sigmas(own_tree, tmp_path):
 def test_without_flip_pairs_it_is_trained_and_tested_without_the_mirror(own_tree):
     """A perfect network would fall from .900 to .253 AP under the flip test."""
     written(own_tree, {k: v for k, v in SIX.items() if k != "flip_pairs"})
-    data = load(DataConfig(source="disk", task="custom"), own_tree)
+    data = load(OWN.data, own_tree)
     assert any("mirror images are not used: left_hand, right_hand" in note for note in data.notes)
     assert [f.severity for f in benchmarks.get("custom").check(own_tree)].count("warning") == 1
-    run = RunConfig(data=DataConfig(source="disk", task="custom"), image_size=(64, 64), codec=HeatmapCodecConfig(),
-                    model=BaselineConfig(backbone="resnet_quick", pretrained=False, deconv_dim=16))
-    network = build_model(run.model, run.codec, run.image_size, 6)
-    codec, accelerator = build_codec(run.codec, run.image_size, 6), Accelerator(cpu=True)
-    found = [evaluate(replace(run, eval=EvalConfig(flip_test=flip)), data, codec, {"raw": network}, accelerator,
+    network = build_model(OWN.model, OWN.codec, OWN.image_size, 6)
+    codec, accelerator = build_codec(OWN.codec, OWN.image_size, 6), Accelerator(cpu=True)
+    found = [evaluate(replace(OWN, eval=EvalConfig(flip_test=flip)), data, codec, {"raw": network}, accelerator,
                       SILENT)[0] for flip in (True, False)]
     assert found[0] == found[1] and found[0]["flip_test"] is False

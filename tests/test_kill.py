@@ -2,19 +2,13 @@
 
 from __future__ import annotations
 
-import json
-import os
 import signal
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
-from tiny import spec, write_coco
+from tiny import python, records, spec, write_coco
 
-ROOT = Path(__file__).parents[1]
-ROWS = {"a": {"epochs": 4, "warmup_epochs": 1}, "b": {"epochs": 2}}
 # The process interrupts itself when a file is put in its place: a test that races a clock would sometimes test nothing.
 SCRIPT = '''
 import os, sys
@@ -38,32 +32,20 @@ main()
 '''
 
 
-class Machine:
-    """One runs folder, one tiny COCO tree, and the command."""
-
-    def __init__(self, folder: Path) -> None:
-        folder.mkdir(exist_ok=True)
-        self.folder, self.data = folder, write_coco(folder / "data")
-        (folder / "killed.py").write_text(spec(**ROWS))
-
-    def run(self, number: int = 0, name: str = "", time: int = 0) -> subprocess.CompletedProcess[str]:
-        """Stopped by a signal when the file ``name`` is written for the ``time``-th time."""
-        command = [sys.executable, "-c", SCRIPT, str(number), name, str(time), "run", "killed.py", "--row", "a",
-                   "--data-root", str(self.data), "--no-report", "--jobs", "1"]
-        environment = {**os.environ, "FLATPOSE_RUNS": str(self.folder / "runs"), "OMP_NUM_THREADS": "1",
-                       "PYTHONPATH": str(ROOT)}
-        return subprocess.run(command, env=environment, cwd=self.folder, capture_output=True, text=True)
-
-    def record(self) -> dict[str, Any] | None:
-        found = list(self.folder.glob("runs/*/seed0/*/record.json"))
-        return json.loads(found[0].read_text()) if found else None
+def run(folder: Path, number: int = 0, name: str = "", time: int = 0) -> int:
+    """The exit code of a run that is stopped by a signal when the file ``name`` is written for the ``time``-th time."""
+    if not (folder / "data").exists():
+        write_coco(folder / "data")
+    (folder / "killed.py").write_text(spec(a={"epochs": 4, "warmup_epochs": 1}))
+    return python(folder, "-c", SCRIPT, int(number), name, time, "run", "killed.py", "--data-root", "data",
+                  "--no-report", "--jobs", 1).returncode
 
 
 @pytest.fixture(scope="module")
 def uninterrupted(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    machine = Machine(tmp_path_factory.mktemp("whole"))
-    assert machine.run().returncode == 0
-    return machine.record()
+    folder = tmp_path_factory.mktemp("whole")
+    assert run(folder) == 0
+    return records(folder)[0]
 
 
 @pytest.mark.slow
@@ -72,9 +54,9 @@ def uninterrupted(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     (signal.SIGINT, "state.json", 2, 130)])
 def test_the_same_command_after_an_interruption_gives_the_same_numbers(tmp_path, uninterrupted, number, name, time,
                                                                        code):
-    machine = Machine(tmp_path / "m")
-    assert machine.run(number, name, time).returncode == code and machine.record() is None
-    assert machine.run().returncode == 0
-    assert machine.record()["results"] == uninterrupted["results"]
+    assert run(tmp_path, number, name, time) == code and records(tmp_path) == []
+    assert run(tmp_path) == 0
+    (record,) = records(tmp_path)
+    assert record["results"] == uninterrupted["results"]
     for part in ("loss_last", "steps"):
-        assert machine.record()["train"][part] == uninterrupted["train"][part]
+        assert record["train"][part] == uninterrupted["train"][part]

@@ -11,14 +11,12 @@ import time
 from pathlib import Path
 
 import pytest
-from tiny import spec, write_coco
+from tiny import EXP, ROOT, python, records, spec, write_coco
 
 from flatpose.errors import SpecError
 from flatpose.harness import catalog, slurm
 from flatpose.harness.console import Display
 from flatpose.harness.plan import make_plan
-
-ROOT = Path(__file__).parents[1]
 
 
 @pytest.fixture
@@ -61,7 +59,7 @@ def cluster(shared: Path):
     up = subprocess.run(["bash", str(scripts / "up.sh"), str(where)], capture_output=True, text=True, timeout=120)
     if up.returncode:
         pytest.skip(f"Slurm does not start here: {up.stderr[-200:]}")
-    yield {**os.environ, "SLURM_CONF": str(where / "slurm.conf"), "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
+    yield {"SLURM_CONF": str(where / "slurm.conf")}
     subprocess.run(["bash", str(scripts / "down.sh"), str(where)], capture_output=True)
     shutil.rmtree(where, ignore_errors=True)
 
@@ -69,16 +67,16 @@ def cluster(shared: Path):
 @pytest.mark.slow
 @pytest.mark.slurm
 def test_a_real_slurm_survives_its_launcher(made, tmp_path, cluster):
-    command = [sys.executable, "-m", "flatpose.harness.cli", "run", str(tmp_path / "queued.py"), "--data-root",
-               str(tmp_path / "data"), "--no-report", "--launcher", "slurm", "--slurm", "cpus_per_task=1", "--slurm",
-               "mem_gb=1"]
-    environment = {**cluster, "FLATPOSE_RUNS": str(tmp_path / "runs")}
-    with subprocess.Popen(command, env=environment, cwd=tmp_path, stderr=subprocess.PIPE, text=True) as first:
+    command = [*EXP, "run", "queued.py", "--data-root", str(tmp_path / "data"), "--no-report", "--launcher", "slurm",
+               "--slurm", "cpus_per_task=1", "--slurm", "mem_gb=1"]
+    environment = {**os.environ, **cluster, "FLATPOSE_RUNS": str(tmp_path / "runs"), "PYTHONPATH": str(ROOT)}
+    with subprocess.Popen([sys.executable, *command], env=environment, cwd=tmp_path, stderr=subprocess.PIPE,
+                          text=True) as first:
         for line in first.stderr:
             if "job" in line:
                 break
         time.sleep(1)
         first.kill()
-    second = subprocess.run(command, env=environment, cwd=tmp_path, capture_output=True, text=True, timeout=280)
+    second = python(tmp_path, *command, **cluster)
     assert second.returncode == 0, second.stderr
-    assert len(list((tmp_path / "runs").rglob("record.json"))) == 2
+    assert len(records(tmp_path)) == 2

@@ -125,3 +125,27 @@ def test_quality_is_judged_by_the_sigmas_of_the_persons_own_keypoint_set(count):
     """Also where the set has as many keypoints as COCO, CrowdPose or MPII, but others."""
     expected = (1 - math.exp(-4 / (2 * 0.2 ** 2 * 256))) ** 2
     assert quality_error([0.1] * count) == pytest.approx(expected, rel=1e-4)
+
+
+def test_spatial_aware_loss_by_hand():
+    """Two cells, weights 0.6 and 0.2: the first misses by 1/32 in x, the second is right."""
+    outputs = {"logit": torch.tensor([[[[0.6, 0.2]]]]), "heatmap": torch.full((1, 1, 1, 2), -50.0),
+               "keypoint": torch.tensor([[[[[0.5 + 1 / 32, 0.5]], [[0.5, 0.5]]]]])}
+    targets = {"coords": torch.full((1, 1, 2), 0.5), "heatmap": torch.zeros(1, 1, 1, 2), "weights": torch.ones(1, 1)}
+    loss = build_loss(LossConfig(kind="sar"), SARCodecConfig(), COCO17)
+    assert loss(outputs, targets).item() == pytest.approx(-math.log(0.75 * math.exp(-0.5) + 0.25), abs=1e-5)
+    ignored = {**targets, "weights": torch.zeros(1, 1)}
+    assert loss(outputs, ignored).item() == 0.0
+    with_map = {**targets, "heatmap": torch.tensor([[[[1.0, 0.0]]]])}  # the first cell says 0 where 1 is right
+    assert loss(outputs, with_map).item() == pytest.approx(loss(outputs, targets).item() + 50.0, rel=1e-4)
+
+
+def test_multi_level_loss_pools_the_target():
+    codec = build_codec(HeatmapCodecConfig(stride=1, sigma=8.0), (64, 96), 3)
+    targets = codec.encode(torch.rand(2, 3, 2) * 60, torch.ones(2, 3))
+    pooled = torch.nn.functional.adaptive_avg_pool2d(targets["heatmap"], (24, 16))
+    loss = build_loss(LossConfig(kind="multi_mse"), HeatmapCodecConfig(stride=1), COCO17)
+    assert loss({"heatmap": targets["heatmap"], "heatmap_level0": pooled}, targets).item() == pytest.approx(0, abs=1e-9)
+    coarse = torch.nn.functional.adaptive_avg_pool2d(targets["heatmap"], (3, 2))
+    off = {"heatmap": targets["heatmap"], "heatmap_coarse": coarse + 1.0}
+    assert loss(off, targets).item() == pytest.approx(0.5e-4, rel=1e-4)

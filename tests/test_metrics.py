@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import json
 from pathlib import Path
 
 import numpy as np
 import pytest
+from pycocotools.coco import COCO
+from pycocotools.cocoeval import COCOeval
+from tiny import annotations, write
 
 from flatpose import benchmarks
+from flatpose.data.annotations import read_truth
 from flatpose.keypoints import COCO17, CROWDPOSE14
-from flatpose.metrics import Predictions, coco_metrics, to_results
+from flatpose.metrics import Predictions, closeness, coco_metrics, to_results
 from flatpose.metrics.coco import Matches, evaluate, interval
 from flatpose.metrics.oks import oks_matrix, oks_nms, person_scores, soft_oks_nms
 
@@ -35,12 +41,11 @@ def jittered(path: Path, spread: float, seed: int = 0, copies: int = 1) -> list[
 
 
 def write_truth(path: Path, persons: list[dict], images: int = 3) -> Path:
-    path.write_text(json.dumps({
+    return write(path, {
         "images": [{"id": i, "file_name": f"{i}.jpg", "width": 200, "height": 200} for i in range(1, images + 1)],
         "categories": [{"id": 1, "name": "person"}],
         "annotations": [{"id": i + 1, "category_id": 1, "iscrowd": 0, "num_keypoints": 17, **p}
-                        for i, p in enumerate(persons)]}))
-    return path
+                        for i, p in enumerate(persons)]})
 
 
 def person(image_id: int, left: float, size: float = 100.0) -> dict:
@@ -75,7 +80,7 @@ def test_nothing_found_is_zero_and_the_evaluator_is_silent(tmp_path, capsys):
 
 def test_bootstrap_weights_equal_images_repeated(shared_data, tmp_path):
     """AP of drawn images = pycocotools' AP of a file in which these images really occur several times."""
-    path = shared_data / "coco" / "annotations" / "person_keypoints_val2017.json"
+    path = annotations(shared_data)
     results = [{**r, "score": r["score"] + 1e-6 * i} for i, r in enumerate(jittered(path, 0.05))]
     evaluation = evaluate(path, results, COCO17, None)
     matches, ids = Matches.of(evaluation), evaluation.params.imgIds
@@ -84,7 +89,7 @@ def test_bootstrap_weights_equal_images_repeated(shared_data, tmp_path):
     assert matches.average_precision(once) == pytest.approx(whole, abs=1e-12)
     times = np.bincount(np.random.default_rng(1).integers(0, len(ids), len(ids)), minlength=len(ids))
     repeated, drawn = repeat_images(json.loads(path.read_text()), results, dict(zip(ids, times, strict=True)))
-    (tmp_path / "repeated.json").write_text(json.dumps(repeated))
+    write(tmp_path / "repeated.json", repeated)
     expected = coco_metrics(tmp_path / "repeated.json", drawn, keypoint_set=COCO17)["AP"]
     assert matches.average_precision(times) == pytest.approx(expected, abs=1e-12) and expected != whole
     low, high = interval(evaluation)["AP"]
@@ -183,3 +188,32 @@ def test_measure_says_what_it_did(tmp_path):
     assert found["bootstrap"]["AP"] == pytest.approx([1.0, 1.0]) and found["score_rule"].endswith("OKS-NMS 0.9")
     found = benchmarks.get("coco").measure(p, path, keypoint_set=COCO17, image_ids=[1, 2, 3], nms="none")
     assert found["predictions"] == 3
+
+
+def test_mean_oks_is_the_mean_of_pycocotools_own_similarities(shared_data):
+    path = annotations(shared_data)
+    results = jittered(path, 0.05, seed=1)
+    with contextlib.redirect_stdout(io.StringIO()):
+        known = COCO(str(path))
+        evaluation = COCOeval(known, known.loadRes([dict(r) for r in results]), "keypoints")
+        evaluation.params.maxDets = [1000]
+        evaluation.evaluate()
+    best = []
+    for image in evaluation.params.imgIds:
+        for i, entry in enumerate(evaluation._gts[image, 1]):
+            if not entry["iscrowd"] and entry["num_keypoints"]:
+                row = evaluation.ious[image, 1]
+                best.append(row[:, i].max() if len(row) else 0.0)
+    truth = read_truth(path, COCO17)
+    assert closeness(truth, results, SIGMAS, truth.images)["mean_OKS"] == pytest.approx(np.mean(best), abs=1e-12)
+
+
+def test_persons_without_a_prediction_and_keypoints_beyond_the_radius_count_as_missed(tmp_path):
+    people = [person(image, 0) for image in (1, 2, 3)]
+    path = write_truth(tmp_path / "truth.json", people)
+    near, far = as_result(people[0], 1, shift=9.9), as_result(people[1], 1, shift=10.1)  # the radius is 10 pixels
+    found = closeness(read_truth(path, COCO17), [near, far], SIGMAS, [1, 2, 3])
+    oks = [np.exp(-shift**2 / (2 * 6000 * (2 * SIGMAS) ** 2)).mean() for shift in (9.9, 10.1)]
+    assert found == {"mean_OKS": pytest.approx(sum(oks) / 3), "PCK@0.1": pytest.approx(17 / 51)}
+    exact = closeness(read_truth(path, COCO17), [as_result(p, 1) for p in people], SIGMAS, [1, 2, 3])
+    assert exact == {"mean_OKS": 1.0, "PCK@0.1": 1.0}

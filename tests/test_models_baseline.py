@@ -38,7 +38,5 @@ def test_each_stride_gives_its_map_and_always_the_same_bins(num_deconvs, stride)
 def test_what_does_not_fit_together_is_refused():
     with pytest.raises(SpecError, match="stride 16 here, the codec says 4"):
         build(HeatmapCodecConfig(), num_deconvs=1, backbone="resnet_quick")
-    with pytest.raises(SpecError, match="head 'simcc' needs codec 'simcc'"):
-        build(HeatmapCodecConfig(), head="simcc", backbone="resnet_quick")
     with pytest.raises(SpecError, match="did you mean 'resnet50'"):
         build(HeatmapCodecConfig(), backbone="resnet5O")

@@ -7,6 +7,7 @@ import shutil
 from pathlib import Path
 
 import pytest
+from tiny import annotations, write
 
 from flatpose.config import (
     AugmentConfig,
@@ -42,7 +43,7 @@ HEADS = {
 def eight(shared_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A COCO tree whose train and val split are the same eight well-labelled real persons."""
     source = shared_data / "coco"
-    content = json.loads((source / "annotations" / "person_keypoints_val2017.json").read_text())
+    content = json.loads(annotations(shared_data).read_text())
     chosen = {}
     for entry in sorted(content["annotations"], key=lambda e: -e["num_keypoints"]):
         if entry["area"] > 96**2 and not entry["iscrowd"] and len(chosen) < 8:
@@ -51,8 +52,7 @@ def eight(shared_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     tree = {**content, "annotations": list(chosen.values()),
             "images": [image for image in content["images"] if image["id"] in chosen]}
     for split in ("train", "val"):
-        (root / "coco" / "annotations").mkdir(parents=True, exist_ok=True)
-        (root / "coco" / "annotations" / f"person_keypoints_{split}2017.json").write_text(json.dumps(tree))
+        write(annotations(root, split), tree)
         (root / "coco" / f"{split}2017").mkdir()
         for image in tree["images"]:
             shutil.copy(source / "val2017" / image["file_name"], root / "coco" / f"{split}2017")

@@ -2,16 +2,10 @@
 
 from __future__ import annotations
 
-import pytest
 from fake_runs import SPEC, Cli
 
 from flatpose import parallel
 from flatpose.harness import plan, provenance
-
-
-@pytest.fixture
-def cli(tmp_path, monkeypatch, capsys) -> Cli:
-    return Cli(tmp_path, monkeypatch, capsys)
 
 
 def minutes(cli: Cli, *arguments: str) -> tuple[float | None, bool]:
@@ -44,7 +38,7 @@ def test_gpu_hours_are_planned_where_there_is_no_gpu(cli, monkeypatch):
 
 
 def test_jobs(monkeypatch):
-    monkeypatch.setattr(parallel.os, "sched_getaffinity", lambda _: {0, 1, 2, 3}, raising=False)
+    monkeypatch.setattr(parallel, "cores", lambda: 4)
     monkeypatch.setattr(provenance, "has_gpu", lambda: False)
     assert [plan.default_jobs(due) for due in (0, 1, 3, 9)] == [1, 1, 3, 4]
     monkeypatch.setenv("WORLD_SIZE", "2")
@@ -52,12 +46,6 @@ def test_jobs(monkeypatch):
     monkeypatch.delenv("WORLD_SIZE")
     monkeypatch.setattr(provenance, "has_gpu", lambda: True)
     assert plan.default_jobs(9) == 1
-
-
-def test_plan_without_data_says_so_once_and_exits_as_run_does(cli):
-    answer = cli("plan", cli.spec, "--data-root", "/no/such")
-    assert answer.code == 2 == cli.run("--data-root", "/no/such").code
-    assert answer.out.count("blocked, 3 of 3 runs") == 1 and "/no/such" in answer.out
 
 
 def test_a_damaged_owner_file_does_not_matter(cli):

@@ -6,20 +6,19 @@ import json
 import shutil
 import struct
 from pathlib import Path
+from unittest.mock import Mock
 
 import cv2
 import numpy as np
 import pytest
 import torch
 from accelerate import Accelerator
-from tiny import write_coco
+from tiny import annotations, write, write_coco
 
 from flatpose.boxes import BoxFile, Detector
 from flatpose.data import load_coco
-from flatpose.drawing import PLATE, _label, _overlap, _place, draw_poses
 from flatpose.errors import DataError, FlatPoseError
 from flatpose.evaluate import predict
-from flatpose.harness import cli
 from flatpose.keypoints import COCO17
 from flatpose.metrics import to_results
 from flatpose.predict import Pose
@@ -32,32 +31,14 @@ def coco(tmp_path_factory) -> Path:
     return write_coco(tmp_path_factory.mktemp("coco")) / "coco"
 
 
-@pytest.fixture(scope="module")
-def annotations(coco) -> Path:
-    return coco / "annotations" / "person_keypoints_val2017.json"
-
-
-def call(monkeypatch, capsys, *words: object) -> tuple[int, str, str]:
-    monkeypatch.setattr("sys.argv", ["flatpose-exp", *map(str, words)])
-    with pytest.raises(SystemExit) as stop:
-        cli.main()
-    said = capsys.readouterr()
-    return stop.value.code or 0, said.out, said.err
-
-
-def write(path: Path, content: object) -> Path:
-    path.write_text(json.dumps(content))
-    return path
-
-
-def test_a_folder_with_annotated_boxes(coco, annotations, tmp_path, monkeypatch, capsys):
-    truth = json.loads(annotations.read_text())
+def test_a_folder_with_annotated_boxes(coco, tmp_path, cli):
+    truth = json.loads(annotations(coco.parent).read_text())
     for image in truth["images"]:
         image["id"] += 1000  # ids need not be the numbers of the names
     for entry in truth["annotations"]:
         entry["image_id"] += 1000
     boxes = write(tmp_path / "truth.json", truth)
-    code, out, said = call(monkeypatch, capsys, "predict", coco / "val2017", "--boxes", boxes, "--flip", "-o",
+    code, out, said = cli("predict", coco / "val2017", "--boxes", boxes, "--flip", "-o",
                            tmp_path / "out", "--json")
     assert code == 0, said
     assert json.loads(out) == {"pictures": 3, "persons": len(truth["annotations"]),
@@ -68,18 +49,18 @@ def test_a_folder_with_annotated_boxes(coco, annotations, tmp_path, monkeypatch,
     listing = json.loads((tmp_path / "out" / "images.json").read_text())
     for image in listing["images"]:
         assert cv2.imread(str(tmp_path / "out" / image["file_name"])).shape == (image["height"], image["width"], 3)
-    code, out, said = call(monkeypatch, capsys, "score", "--task", "coco", "--annotations", boxes, "--predictions",
+    code, out, said = cli("score", "--task", "coco", "--annotations", boxes, "--predictions",
                            tmp_path / "out" / "predictions.json", "--json")
     assert code == 0 and "AP" in json.loads(out), said
 
 
-def test_an_image_without_a_person_and_a_damaged_one_cost_no_other(coco, annotations, tmp_path, monkeypatch, capsys):
+def test_an_image_without_a_person_and_a_damaged_one_cost_no_other(coco, tmp_path, cli):
     shutil.copytree(coco / "val2017", tmp_path / "in")
     names = sorted(p.name for p in (tmp_path / "in").iterdir())
     (tmp_path / "in" / "000000000000.jpg").write_bytes((tmp_path / "in" / names[0]).read_bytes()[:300])  # comes first
-    truth = json.loads(annotations.read_text())
+    truth = json.loads(annotations(coco.parent).read_text())
     truth["annotations"] = [a for a in truth["annotations"] if a["image_id"] != 1]
-    code, out, said = call(monkeypatch, capsys, "predict", tmp_path / "in", "--boxes", write(tmp_path / "b", truth),
+    code, out, said = cli("predict", tmp_path / "in", "--boxes", write(tmp_path / "b", truth),
                            "-o", tmp_path / "out", "--json")
     found = json.loads(out)
     assert code == 1 and found["pictures"] == 3 and found["persons"] == len(truth["annotations"])
@@ -114,26 +95,23 @@ def test_pictures_are_found_by_name(tmp_path, stated, asked):
     assert key == 7 and boxes.tolist() == [[1, 2, 3, 4]]
 
 
-@pytest.mark.parametrize("image_id", [139, 139.0, "139", "000000000139"])
-def test_detections_are_found_by_id(tmp_path, image_id):
-    boxes = BoxFile(write(tmp_path / "b.json", [{"image_id": image_id, "bbox": [1, 2, 3, 4], "score": 0.9}]), 0.0)
-    for name in ("000000000139.jpg", "COCO_val2014_000000000139.jpg", "139.png"):
-        assert boxes.of(name)[:1] == (139,) and len(boxes.of(name)[1]) == 1
-    assert boxes.of("140.jpg")[0] == 140 and len(boxes.of("140.jpg")[1]) == 0, "a detector found nobody there"
+@pytest.mark.parametrize("field, values", [
+    ("image_id", [139, 139.0, "139", "000000000139"]),
+    *((field, ["COCO_val2014_000000000139", "COCO_val2014_000000000139.jpg", "part/000000000139.jpg",
+               "./000000000139.jpg", "139.0"]) for field in ("image_id", "file_name"))])
+def test_detections_are_found_by_id_or_name(tmp_path, field, values):
+    """The others are numbered: without a match the picture would silently have nobody."""
+    for value in values:
+        content = [{field: value, "bbox": [1, 2, 3, 4], "score": 0.9},
+                   {"image_id": 7, "bbox": [5, 6, 7, 8], "score": 0.9}]
+        boxes = BoxFile(write(tmp_path / "b.json", content), 0.0)
+        for name in ("/data/part/000000000139.jpg", "COCO_val2014_000000000139.jpg", "139.png"):
+            assert boxes.of(name)[1].tolist() == [[1, 2, 3, 4]], (value, name)
+        assert boxes.of("7.jpg")[1].tolist() == [[5, 6, 7, 8]]
+        assert len(boxes.of("140.jpg")[1]) == 0, "a detector found nobody there"
     for name in ("photo139.jpg", "a.jpg"):
         with pytest.raises(DataError, match="no boxes for"):
             boxes.of(name)
-
-
-@pytest.mark.parametrize("name", ["COCO_val2014_000000000139", "COCO_val2014_000000000139.jpg", "part/000000000139.jpg",
-                                  "./000000000139.jpg", "139.0"])
-@pytest.mark.parametrize("field", ["image_id", "file_name"])
-def test_detections_that_name_their_pictures_are_found(tmp_path, field, name):
-    """Others are numbered: without a match the picture would silently have nobody."""
-    content = [{field: name, "bbox": [1, 2, 3, 4], "score": 0.9}, {"image_id": 7, "bbox": [5, 6, 7, 8], "score": 0.9}]
-    boxes = BoxFile(write(tmp_path / "b.json", content), 0.0)
-    assert boxes.of("/data/part/000000000139.jpg")[1].tolist() == [[1, 2, 3, 4]]
-    assert boxes.of("7.jpg")[1].tolist() == [[5, 6, 7, 8]] and len(boxes.of("140.jpg")[1]) == 0
 
 
 @pytest.mark.parametrize("second", [{"id": 2, "file_name": "./a.jpg"}, {"id": "1", "file_name": "b.jpg"}])
@@ -174,16 +152,7 @@ def test_only_persons_that_overlap_no_better_one(tmp_path):
             BoxFile(write(tmp_path / "d.json", numbered), 0.0)
 
 
-@pytest.mark.parametrize("content", ["[3]", '[{"image_id": 1}]', '{"a.jpg": [[1, 2]]}', '{"a.jpg": 3}', "3", "{",
-                                     '{"annotations": [{"image_id": 1, "bbox": [1, 2, 3, 4]}], "images": []}'])
-def test_a_file_that_is_no_boxes_is_one_message(content, coco, tmp_path, monkeypatch, capsys):
-    (tmp_path / "boxes.json").write_text(content)
-    code, _, said = call(monkeypatch, capsys, "predict", coco / "val2017", "--boxes", tmp_path / "boxes.json", "-o",
-                         tmp_path / "out")
-    assert code == 2 and said.startswith("error: ") and "boxes.json" in said and "Traceback" not in said
-
-
-def test_a_detector_with_given_weights_finds_boxes(coco, tmp_path, monkeypatch, capsys):
+def test_a_detector_with_given_weights_finds_boxes(coco, tmp_path, cli):
     from torchvision.models import get_model
 
     name, image = "ssdlite320_mobilenet_v3_large", next((coco / "val2017").glob("*.jpg"))
@@ -192,33 +161,23 @@ def test_a_detector_with_given_weights_finds_boxes(coco, tmp_path, monkeypatch, 
     detector = Detector(name, tmp_path / "weights.pth", 0.0)
     boxes, scores = detector(cv2.imread(str(image)))
     assert boxes.shape == (len(scores), 4) and (boxes[:, 2:] > 0).all() and (boxes[:, :2] + boxes[:, 2:] <= 161).all()
-    code, out, said = call(monkeypatch, capsys, "predict", image, "--detector", name, "--detector-weights",
+    code, out, said = cli("predict", image, "--detector", name, "--detector-weights",
                            tmp_path / "weights.pth", "--min-box-score", 0.99, "-o", tmp_path / "out", "--json")
     assert code == 0 and json.loads(out)["persons"] == 0 and json.loads(out)["pictures"] == 1, said
-    with pytest.raises(FlatPoseError, match="not the weights of retinanet_resnet50_fpn_v2"):
-        Detector("retinanet_resnet50_fpn_v2", tmp_path / "weights.pth", 0.0)
+    with pytest.raises(FlatPoseError, match="not the weights of fasterrcnn_mobilenet_v3_large_320_fpn"):
+        Detector("fasterrcnn_mobilenet_v3_large_320_fpn", tmp_path / "weights.pth", 0.0)
     with pytest.raises(FlatPoseError, match="did you mean 'fasterrcnn_resnet50_fpn_v2'"):
         Detector("fasterrcnn_resnet50", None, 0.0)
 
 
-def test_without_weights_of_a_detector_the_message_says_how_to_give_boxes(coco, tmp_path, monkeypatch, capsys):
-    def offline(*args: object, **kwargs: object) -> None:
-        raise OSError("no network")
-
-    monkeypatch.setattr("torchvision.models.get_model", offline)
-    image = next((coco / "val2017").glob("*.jpg"))
-    code, _, said = call(monkeypatch, capsys, "predict", image, "-o", tmp_path)
-    assert code == 2 and "--boxes FILE" in said and "--whole-image" in said and "Traceback" not in said
-
-
-def test_a_video_becomes_a_video(tmp_path, monkeypatch, capsys):
+def test_a_video_becomes_a_video(tmp_path, cli):
     writer = cv2.VideoWriter(str(tmp_path / "clip.avi"), cv2.VideoWriter.fourcc(*"MJPG"), 5, (64, 48))
     assert writer.isOpened()
     for level in (40, 80, 120, 160, 200):
         writer.write(np.full((48, 64, 3), level, np.uint8))
     writer.release()
     assert [round(image.mean(), -1) for _, _, image in frames(tmp_path / "clip.avi", 2)] == [40, 120, 200]
-    code, out, said = call(monkeypatch, capsys, "predict", tmp_path / "clip.avi", "--whole-image", "--every", 2, "-o",
+    code, out, said = cli("predict", tmp_path / "clip.avi", "--whole-image", "--every", 2, "-o",
                            tmp_path / "out", "--device", "cpu", "--json")
     assert code == 0 and json.loads(out)["pictures"] == json.loads(out)["persons"] == 3, said
     assert sorted(p.name for p in (tmp_path / "out").iterdir()) == ["clip.mp4", "images.json", "predictions.json"]
@@ -245,56 +204,36 @@ def test_a_video_is_shown_upright(tmp_path):
     assert len(made.images) == 3 and [r["image_id"] for r in made.results] == [2], "frames without a box have no pose"
 
 
-def test_pictures_that_the_boxes_are_not_of(coco, annotations, tmp_path):
+def test_pictures_that_the_boxes_are_not_of(coco, tmp_path):
     shutil.copytree(coco / "val2017", tmp_path / "in")
     first, *others = files = sorted((tmp_path / "in").iterdir())
     cv2.imwrite(str(first), cv2.resize(cv2.imread(str(first)), (80, 60)))
-    made = Job(Pose.load(), tmp_path / "out", BoxFile(annotations, 0.0)).run(files, SILENT)
+    made = Job(Pose.load(), tmp_path / "out", BoxFile(annotations(coco.parent), 0.0)).run(files, SILENT)
     assert len(made.images) == len(others) and "80 x 60" in str(made.left_out[0])
     boxes = BoxFile(write(tmp_path / "b.json", [{"image_id": 77, "bbox": [1, 2, 3, 4], "score": 0.9}]), 0.0)
     with pytest.raises(DataError, match="has boxes for none of the 2 pictures"):
         Job(Pose.load(), tmp_path / "none", boxes).run(others, SILENT)
 
 
-def test_wrong_inputs_are_one_message(coco, tmp_path, monkeypatch, capsys):
+@pytest.mark.parametrize("content", ["[3]", '[{"image_id": 1}]', '{"a.jpg": [[1, 2]]}', '{"a.jpg": 3}', "3", "{",
+                                     '{"annotations": [{"image_id": 1, "bbox": [1, 2, 3, 4]}], "images": []}'])
+def test_a_file_that_is_no_boxes_is_one_message(content, coco, tmp_path, cli):
+    (tmp_path / "boxes.json").write_text(content)
+    code, _, said = cli("predict", coco / "val2017", "--boxes", tmp_path / "boxes.json", "-o", tmp_path / "out")
+    assert code == 2 and said.startswith("error: ") and "boxes.json" in said and "Traceback" not in said
+
+
+def test_wrong_inputs_are_one_message(coco, tmp_path, cli):
     images = sorted((coco / "val2017").glob("*.jpg"))
     assert find_inputs([str(images[1]), str(coco / "val2017")]) == [images[1], images[0], images[2]]
     for name in ("a.jpg", "a.mp4", "a.txt"):
         (tmp_path / name).write_bytes(b"neither image nor video")
-    for name, message in (("a.jpg", "cannot be decoded"), ("a.mp4", "no frame of this video"),
-                          ("a.txt", "neither image nor"), ("nowhere", "no image or video there")):
-        code, _, said = call(monkeypatch, capsys, "predict", tmp_path / name, "--whole-image", "-o", tmp_path / "out")
-        assert code == 2 and message in said and "Traceback" not in said
-    code, _, said = call(monkeypatch, capsys, "predict", tmp_path / "a.jpg", "-o", tmp_path)
-    assert code == 2 and "overwrite its own input" in said
-
-
-def test_lines_are_outlined_and_uncertain_keypoints_left_out():
-    points, box = np.array([[[20.0 + 9 * i, 30.0 + 4 * i] for i in range(17)]]), np.array([[5.0, 5.0, 190.0, 110.0]])
-    for level in (0, 255):
-        image = np.full((120, 200, 3), level, np.uint8)
-        drawn = draw_poses(image, points, np.ones((1, 17)), COCO17, boxes=box, threshold=0.5)
-        brightness = drawn.astype(int).mean(-1)
-        assert brightness.max() > 150 and brightness.min() < 30 and (image == level).all()
-    for far, threshold in ((1, 2), (1e9, 0)):
-        none = draw_poses(image, points * far, np.ones((1, 17)), COCO17, boxes=box, threshold=threshold)
-        assert (none[60:110, 60:150] == 255).all()
-
-
-def test_numbers_stand_on_plates_that_are_inside_and_apart():
-    image, plates = np.full((120, 200, 3), 255, np.uint8), []
-    for left, top, wide in ((5, 2, 60), (6, 3, 60), (170, 0, 60), (-40, -40, 60)):
-        plates.append(_label(image, "0.50", [left, top], wide, 1, plates))
-    for number, (left, top, right, bottom) in enumerate(plates):
-        assert 0 <= left < right <= 200 and 0 <= top < bottom <= 120
-        assert (image[top:bottom, left:right] == PLATE).all(-1).mean() > 0.4
-        assert not any(_overlap(plates[number], other) for other in plates[:number])
-    assert _place([0, 0], (30, 10), (20, 10), [(0, 0, 20, 10)])[:2] == (0, 0), "drawn although there is no room"
-
-
-def test_pack_of_nothing_is_one_message(tmp_path, monkeypatch, capsys):
-    monkeypatch.setenv("FLATPOSE_RUNS", str(tmp_path))
-    code, _, said = call(monkeypatch, capsys, "pack", "fig1/simcc_s8", "-o", tmp_path / "out")
-    assert code == 2 and "no finished run with weights" in said and "flatpose-exp run fig1 --row simcc_s8" in said
-    code, _, said = call(monkeypatch, capsys, "predict", "x.jpg", "--checkpoint", "nowhere.pth")
-    assert code == 2 and "Traceback" not in said
+    cli.monkeypatch.setattr("torchvision.models.get_model", Mock(side_effect=OSError("no network")))
+    for words, message in (("a.jpg --whole-image -o out", "cannot be decoded"),
+                           ("a.jpg -o .", "overwrite its own input"),
+                           ("a.mp4 --whole-image -o out", "no frame of this video"),
+                           ("a.txt --whole-image -o out", "neither image nor"),
+                           ("nowhere --whole-image -o out", "no image or video there"),
+                           (f"{images[0]} -o out", "--boxes FILE")):  # without the weights of a detector
+        code, _, said = cli("predict", *words.split())
+        assert code == 2 and message in said and "Traceback" not in said, said

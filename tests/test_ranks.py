@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 from pathlib import Path
+from subprocess import CompletedProcess
 
 import pytest
-from tiny import spec, write_coco
+from tiny import TORCHRUN, python, spec, write_coco
 
 from flatpose.harness import catalog
 from flatpose.harness.plan import make_plan
@@ -53,18 +51,14 @@ class Pair:
         (folder / "pair.py").write_text(spec(a={"epochs": 1}, b={"epochs": 2}))
         (folder / "script.py").write_text(SCRIPT)
 
-    def run(self, what: str = "", *arguments: str) -> subprocess.CompletedProcess[str]:
+    def run(self, what: str = "", *arguments: str) -> CompletedProcess[str]:
         """Fails the test when they wait for each other."""
-        command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2", "script.py",
-                   "run", "pair.py", "--data-root", str(self.data), *arguments]
-        return subprocess.run(command, cwd=self.folder, capture_output=True, text=True, timeout=120, env={
-            **os.environ, "FLATPOSE_RUNS": str(self.runs), "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": "",
-            "PYTHONPATH": str(Path(__file__).parents[1]), "WHAT": what})
+        return python(self.folder, *TORCHRUN, "script.py", "run", "pair.py", "--data-root", self.data, *arguments,
+                      CUDA_VISIBLE_DEVICES="", WHAT=what)
 
     def run_dir(self, row: int) -> RunDir:
         found = catalog.load(str(self.folder / "pair.py"))
-        planned = make_plan(found, found.profiles["quick"], self.runs, data_root=self.data).runs[row]
-        return planned.folder(self.runs)
+        return make_plan(found, found.profiles["quick"], self.runs, data_root=self.data).runs[row].folder(self.runs)
 
     def record(self, row: int) -> Record | None:
         return self.run_dir(row).record()

@@ -46,6 +46,7 @@ PUBLISHED = {
 }
 LAYER_DECAY = {"ViTPose-S": 0.8, "ViTPose-B": 0.75, "SHaRPose-Small": 0.8, "SHaRPose-Base": 0.75,
                "SHaRPose-Base, 384": 0.7}
+LABEL_WIDTHS = {"RTMPose-m": (4.9, 5.66), "RTMPose-l, 384": (6.0, 6.93)}
 
 
 @pytest.mark.parametrize("name", PUBLISHED)
@@ -63,6 +64,8 @@ def test_each_system_has_the_recipe_of_its_authors(name: str) -> None:
         assert train.warmup_epochs * COCO_PERSONS / batch == pytest.approx(warmup)
     assert train.layer_decay == LAYER_DECAY.get(name)
     assert train.clip_grad == (1.0 if name.startswith("ViTPose") else None)
+    if name in LABEL_WIDTHS:
+        assert run.codec.sigma == LABEL_WIDTHS[name]
 
 
 def runs() -> list[tuple[str, RunConfig]]:

@@ -93,15 +93,6 @@ def test_the_csv_twin_has_every_line_of_the_frame(measured):
     assert found[found["kind"] == "published"]["reference"].round(3).tolist()[:2] == [0.718, 34.0]
 
 
-def test_the_page_of_an_own_experiment_folds_other_settings_and_says_nothing_of_the_paper(measured):
-    index, page = ((measured / f"reports/{name}.md").read_text() for name in ("index", "mine"))
-    parts = ("**Run:** `quick`", "3 seeds", "32×24", "![Made up](mine.svg)", "<details ", "A note.")
-    assert [page.index(part) for part in parts] == sorted(map(page.index, parts))
-    assert page.count('<details markdown="1">') == 1
-    assert "[mine](mine.md)" in index and "table2" not in index
-    assert "paper" not in page.replace("A note.", "").lower() and "readings.md" not in page
-
-
 def test_a_table_has_costs_printed_numbers_and_differences_from_the_reference(tmp_path):
     mine = fake.experiment(tmp_path, figure=False)
     frames = fake.frames(mine, fake.full(mine), costs=fake.costs())

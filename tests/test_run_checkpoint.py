@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 import torch
-from test_peers import compare  # noqa: F401
 from tiny import write_coco
 from typer.testing import CliRunner, Result
 
@@ -39,7 +38,8 @@ def run(site: Path, file: Path) -> Result:
                                     "--data-root", str(site / "data"), "--no-report"])
 
 
-def test_an_official_file_is_evaluated_and_a_wrong_one_says_which_keys(compare, site):  # noqa: F811
+@pytest.mark.slow
+def test_an_official_file_is_evaluated_and_a_wrong_one_says_which_keys(compare, site):
     state = compare.weights(compare.load("simplebaseline_r50_256x192"))
     torch.save(state, site / "pose_resnet_50.pth")
     answer = run(site, site / "pose_resnet_50.pth")

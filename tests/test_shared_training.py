@@ -5,27 +5,13 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from tiny import write_coco
+from tiny import RUN, write_coco
 
-from flatpose.config import (
-    BaselineConfig,
-    DataConfig,
-    EvalConfig,
-    HeatmapCodecConfig,
-    LossConfig,
-    RunConfig,
-    TrainConfig,
-    from_dict,
-    training_hash,
-)
+from flatpose.config import LossConfig, RunConfig, from_dict, training_hash
 from flatpose.harness.plan import PlannedRun
 from flatpose.harness.runner import run_one
 from flatpose.progress import SILENT
 
-RUN = RunConfig(data=DataConfig(source="disk"), image_size=(64, 64), codec=HeatmapCodecConfig(stride=32),
-                model=BaselineConfig(backbone="resnet_quick", pretrained=False, num_deconvs=0),
-                train=TrainConfig(epochs=1, batch_size=4, ema_decay=0.9, warmup_epochs=0),
-                eval=EvalConfig(box_sources=("gt",)))
 READ_TWICE = replace(RUN, codec=replace(RUN.codec, decode="expectation", temperature=0.2))
 
 

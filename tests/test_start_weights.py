@@ -61,33 +61,21 @@ def test_full_networks_names_fit_a_feature_extractor() -> None:
         fitted(full, network.state_dict(), where="here")
 
 
-@pytest.mark.parametrize("content", [None, b"not weights"])
-def test_a_file_that_is_missing_or_no_weights_is_named(tmp_path: Path, content: bytes | None) -> None:
-    path = tmp_path / "start.pt"
-    if content is not None:
-        path.write_bytes(content)
-    with pytest.raises(RunError, match=r"start\.pt"):
-        Trunk("resnet_quick", str(path))
+def test_a_file_that_is_missing_or_of_no_or_other_weights_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "text.pt").write_bytes(b"not weights")
+    save_file({"conv1.weight": torch.zeros(3)}, tmp_path / "other.safetensors")
+    for name, message in (("none.pt", r"none\.pt"), ("text.pt", r"text\.pt"), ("other.safetensors", "do not fit")):
+        with pytest.raises(RunError, match=message):
+            Trunk("resnet_quick", str(tmp_path / name))
 
 
 def test_recalibrated_statistics_are_those_of_the_crops() -> None:
     model = torch.nn.Sequential(torch.nn.BatchNorm2d(3))
     images = torch.randint(0, 256, (4, 8, 8, 3), dtype=torch.uint8)
-    pipeline.recalibrate(model, _Crops(images))  # type: ignore[arg-type]
+    pipeline.recalibrate(model, {(0, i): {"image": image} for i, image in enumerate(images)})  # type: ignore[arg-type]
     expected = pipeline.normalise(images).mean((0, 2, 3))
     torch.testing.assert_close(model[0].running_mean, expected)
     assert model[0].momentum == 0.1
-
-
-class _Crops:
-    def __init__(self, images: torch.Tensor) -> None:
-        self.images = images
-
-    def __len__(self) -> int:
-        return len(self.images)
-
-    def __getitem__(self, address: tuple[int, int]) -> dict[str, torch.Tensor]:
-        return {"image": self.images[address[1]]}
 
 
 def _pretrained(backbone: str, folder: Path, epochs: int) -> Path:
@@ -121,9 +109,3 @@ def test_every_kind_of_trunk_starts_from_its_file(tmp_path: Path, backbone: str,
         name = next(n for n in state if n.endswith(("stage2.0.branches.0.0.conv1.weight", "blocks.1.mlp.fc1.weight")))
         found = [value for key, value in model.state_dict().items() if key.endswith(name)]
         assert len(found) == 1 and torch.equal(found[0], state[name].float())
-
-
-def test_a_damaged_state_dict_of_another_network_is_refused(tmp_path: Path) -> None:
-    save_file({"conv1.weight": torch.zeros(3)}, tmp_path / "other.safetensors")
-    with pytest.raises(RunError, match="do not fit"):
-        Trunk("resnet_quick", str(tmp_path / "other.safetensors"))

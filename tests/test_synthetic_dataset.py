@@ -22,7 +22,7 @@ from flatpose.data.synthetic import dataset
 from flatpose.errors import DataError
 from flatpose.progress import SILENT
 
-SIZE = EmbeddedConfig(level="wild", train_images=80, val_images=30)
+SIZE = EmbeddedConfig(level="wild", train_images=20, val_images=30)
 SMALL = EmbeddedConfig(train_images=3, val_images=4)
 MAKE = """
 import sys
@@ -30,7 +30,7 @@ from pathlib import Path
 from flatpose.config import EmbeddedConfig
 from flatpose.data import synthetic
 if __name__ == "__main__":
-    synthetic.ensure(EmbeddedConfig(level="wild", train_images=80, val_images=30), Path(sys.argv[1]), workers=1)
+    synthetic.ensure(EmbeddedConfig(level="wild", train_images=20, val_images=30), Path(sys.argv[1]), workers=1)
 """
 
 
@@ -48,6 +48,7 @@ def test_workers_do_not_change_a_byte(made, tmp_path):
     assert again.name == made.name and tree(made) == tree(again)
 
 
+@pytest.mark.slow
 def test_after_a_kill_it_is_made_again(made, tmp_path):
     process = subprocess.Popen([sys.executable, "-c", MAKE, str(tmp_path)], cwd=Path(__file__).resolve().parents[1])
     root = synthetic.root_folder(SIZE, tmp_path)
@@ -103,18 +104,15 @@ def test_coco_form(made):
     assert 0.5 < evaluation.stats[0] < 0.85, "some people are missed or badly boxed"
 
 
-def test_crowdpose_form(tmp_path):
-    config = EmbeddedConfig(train_images=3, val_images=12)
-    root = synthetic.ensure(config, tmp_path, task="crowdpose", workers=1) / "crowdpose"
-    content = json.loads((root / "json/crowdpose_test.json").read_text())
+def test_crowdpose_form(crowdpose_tree):
+    content = json.loads((crowdpose_tree / "crowdpose/json/crowdpose_test.json").read_text())
     assert min(i["crowdIndex"] for i in content["images"]) < 0.5 < max(i["crowdIndex"] for i in content["images"]) <= 1
     assert all("area" not in a and len(a["keypoints"]) == 42 for a in content["annotations"])
 
 
-def test_mpii_form(tmp_path):
-    config = EmbeddedConfig(level="wild", train_images=3, val_images=8)
-    root = synthetic.ensure(config, tmp_path, task="mpii", workers=1) / "mpii"
-    rows, mat = json.loads((root / "annot/valid.json").read_text()), loadmat(root / "annot/gt_valid.mat")
+def test_mpii_form(mpii_tree):
+    folder = mpii_tree / "mpii/annot"
+    rows, mat = json.loads((folder / "valid.json").read_text()), loadmat(folder / "gt_valid.mat")
     assert mat["dataset_joints"].shape == (1, 16) and mat["dataset_joints"][0, 0][0] == "rank"
     assert np.allclose(mat["pos_gt_src"].transpose(2, 0, 1), [r["joints"] for r in rows])
     head = np.linalg.norm(mat["headboxes_src"][1] - mat["headboxes_src"][0], axis=0) * 0.6

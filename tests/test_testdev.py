@@ -9,10 +9,9 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from test_train import RUN
-from tiny import write_coco
+from tiny import RUN, annotations, write, write_coco
 
-from flatpose.config import DataConfig, EvalConfig
+from flatpose.config import EvalConfig
 from flatpose.errors import DataError
 from flatpose.models import build_model
 from flatpose.testdev import DETECTOR, IMAGE_INFO, coco_test_dev, load_test_dev, results_of
@@ -24,12 +23,11 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = write_coco(tmp_path_factory.mktemp("data"), images={"train": 6, "val": 3})
     folder = root / "coco"
     shutil.copytree(folder / "val2017", folder / "test2017")
-    truth = json.loads((folder / "annotations" / "person_keypoints_val2017.json").read_text())
-    info = {"images": truth["images"], "categories": truth["categories"]}
-    (folder / "annotations" / IMAGE_INFO).write_text(json.dumps(info))
+    truth = json.loads(annotations(root).read_text())
+    write(folder / "annotations" / IMAGE_INFO, {"images": truth["images"], "categories": truth["categories"]})
     found = json.loads(next((folder / "person_detection_results").glob("*val2017*")).read_text())
     kept = [d for d in found if d["image_id"] != 3]
-    (folder / "person_detection_results" / DETECTOR).write_text(json.dumps([*kept, {**kept[0], "category_id": 2}]))
+    write(folder / "person_detection_results" / DETECTOR, [*kept, {**kept[0], "category_id": 2}])
     return root
 
 
@@ -43,7 +41,7 @@ def test_only_detected_persons_of_listed_images_are_read(root, tmp_path):
 
 
 def test_a_networks_weights_become_a_submission(root, tmp_path):
-    run = replace(RUN, data=DataConfig(source="disk"), eval=EvalConfig(box_sources=("gt",), nms="none"))
+    run = replace(RUN, eval=EvalConfig(box_sources=("gt",), nms="none"))
     network, data = build_model(run.model, run.codec, run.image_size, 17), load_test_dev(root)
     path = coco_test_dev(results_of(network, run, data), data.val.annotation_file, tmp_path, "tiny", any_list=True)
     with zipfile.ZipFile(path) as archive:

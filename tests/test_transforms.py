@@ -10,10 +10,13 @@ import numpy as np
 import pytest
 from scipy.special import ndtr
 
+from experiments import systems_cnn
 from flatpose.config import AugmentConfig
 from flatpose.data.instances import Person
-from flatpose.data.transforms import crop, crop_keypoints, plain_view, random_view, view_matrix
+from flatpose.data.loader import Crops
+from flatpose.data.transforms import change_pixels, crop, crop_keypoints, plain_view, random_view, view_matrix
 from flatpose.keypoints import COCO17
+from flatpose.pipeline import _final_augment
 
 SIZE = (96, 128)
 STRONG = AugmentConfig(rotation=45, scale=0.35, shift=0.1, half_body=0.5, rotation_probability=1.0)
@@ -98,3 +101,40 @@ def test_half_body_needs_enough_labelled_keypoints():
     only_half = AugmentConfig(flip=0, rotation=0, scale=0, half_body=1.0)
     view = random_view(who, SIZE, only_half, COCO17, np.random.default_rng(0))
     assert np.array_equal(view.center, plain_view(who, SIZE).center)
+
+
+def test_truncated_changes_stay_within_one_deviation():
+    who = person(np.random.default_rng(0).uniform(60, 140, (17, 2)))
+    config = AugmentConfig(rotation=80.0, rotation_probability=1.0, scale=0.4, shift=0.16, half_body=0.0,
+                           truncated=True)
+    plain = plain_view(who, SIZE)
+    views = [random_view(who, SIZE, config, COCO17, np.random.default_rng(i)) for i in range(400)]
+    turns = np.array([view.rotation for view in views])
+    ratios = np.array([(view.scale / plain.scale)[0] for view in views])
+    shifts = np.array([(view.center - plain.center) / (1.25 * who.bbox_xywh[2:]) for view in views])
+    assert np.abs(turns).max() <= 80 and np.abs(turns).max() > 70
+    assert ratios.min() >= 0.6 and ratios.max() <= 1.4 and not np.isin(ratios, [0.6, 1.4]).any()
+    assert np.abs(shifts).max() <= 0.16
+    assert 0.2 < (shifts[:, 0] != 0).mean() < 0.4  # the probability of a shift is 0.3
+    # A normal distribution cut at one deviation has deviation 0.5396 of the uncut one's.
+    assert turns.std() == pytest.approx(0.5396 * 80, rel=0.08)
+
+
+def test_blur_changes_pixels_only_when_asked():
+    pixels = np.random.default_rng(0).integers(0, 256, (128, 96, 3), dtype=np.uint8)
+    off = change_pixels(pixels.copy(), AugmentConfig(), np.random.default_rng(0))
+    assert np.array_equal(off, pixels)
+    blurred = change_pixels(pixels.copy(), AugmentConfig(blur=1.0), np.random.default_rng(0))
+    assert blurred.shape == pixels.shape and blurred.std() < pixels.std()
+
+
+def test_the_final_stage_starts_at_its_epoch():
+    run = systems_cnn.rtmpose("m")
+    assert _final_augment(run) == (390, systems_cnn.AUGMENT_RTMPOSE_FINAL)
+    assert _final_augment(systems_cnn.hrnet()) is None
+    still = AugmentConfig(flip=0.0, rotation_probability=0.0, scale=0.0, half_body=0.0)
+    mirror = replace(still, flip=1.0)
+    crops = Crops([person(np.full((17, 2), 80.0))], COCO17, (64, 64), udp=False, augment=still, final=(5, mirror))
+    crops.cache.images[Path("x.jpg")] = np.zeros((220, 220, 3), np.uint8)
+    before, after = crops[(4, 0)]["keypoints"], crops[(5, 0)]["keypoints"]
+    np.testing.assert_allclose(after[:, 0], 63 - before[:, 0], atol=1e-4)

@@ -1,16 +1,28 @@
-"""A tiny COCO tree for tests: coloured dots for keypoints on grey images, written in either layout."""
+"""A tiny COCO tree (coloured dots for keypoints on grey images, in either layout), and a run to train on it."""
 
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
 
+from flatpose.config import BaselineConfig, DataConfig, EvalConfig, HeatmapCodecConfig, RunConfig, TrainConfig
 from flatpose.keypoints import COCO17
 
+ROOT = Path(__file__).parents[1]
+EXP = ("-m", "flatpose.harness.cli")
+TORCHRUN = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2")
 SIZE = (160, 120)
+RUN = RunConfig(data=DataConfig(source="disk"), image_size=(64, 64), codec=HeatmapCodecConfig(stride=32),
+                model=BaselineConfig(backbone="resnet_quick", pretrained=False, num_deconvs=0),
+                train=TrainConfig(epochs=1, batch_size=4, ema_decay=0.9, warmup_epochs=0),
+                eval=EvalConfig(box_sources=("gt",)))
 SPEC = '''
 from dataclasses import replace
 from flatpose.config import BaselineConfig, DataConfig, EvalConfig, HeatmapCodecConfig, RunConfig, TrainConfig
@@ -52,9 +64,14 @@ def write_coco(root: Path, *, images: dict[str, int] | None = None, nested: bool
             name = f"{image_id:012d}.jpg"
             cv2.imwrite(str(folder / name), pixels)
             content["images"].append({"id": image_id, "file_name": name, "width": SIZE[0], "height": SIZE[1]})
-        _json(root / "coco" / "annotations" / f"person_keypoints_{split}2017.json", content)
-    _json(root / "coco" / "person_detection_results" / "COCO_val2017_detections_AP_H_56_person.json", detections)
+        write(annotations(root, split), content)
+    write(root / "coco" / "person_detection_results" / "COCO_val2017_detections_AP_H_56_person.json", detections)
     return root
+
+
+def annotations(root: Path, split: str = "val") -> Path:
+    """The annotation file of a split."""
+    return root / "coco" / "annotations" / f"person_keypoints_{split}2017.json"
 
 
 def _person(rng: np.random.Generator, image_id: int, person_id: int) -> dict:
@@ -73,13 +90,28 @@ def _draw(pixels: np.ndarray, flat: list[float]) -> None:
         cv2.circle(pixels, (round(flat[3 * index]), round(flat[3 * index + 1])), 3, colour, -1)
 
 
-def _json(path: Path, value: object) -> None:
+def write(path: Path, content: object) -> Path:
+    """Write a JSON file; returns its path."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(value))
+    path.write_text(json.dumps(content))
+    return path
 
 
 def edit(path: Path, change) -> None:
     """Change the content of a JSON file."""
     content = json.loads(path.read_text())
     change(content)
-    path.write_text(json.dumps(content))
+    write(path, content)
+
+
+def python(folder: Path, *words: object, **environment: str) -> subprocess.CompletedProcess[str]:
+    """A Python of its own with this checkout, working in ``folder`` and keeping its runs there."""
+    own = {"FLATPOSE_RUNS": str(folder / "runs"), "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT), **environment}
+    return subprocess.run([sys.executable, *map(str, words)], cwd=folder, env={**os.environ, **own}, text=True,
+                          capture_output=True, timeout=290)
+
+
+def records(folder: Path) -> list[dict[str, Any]]:
+    """The records of the runs in ``folder``, oldest first."""
+    found = sorted(folder.glob("runs/*/seed*/*/record.json"), key=lambda path: path.stat().st_mtime)
+    return [json.loads(path.read_text()) for path in found]

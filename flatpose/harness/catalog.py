@@ -1,6 +1,6 @@
 """Loads and validates experiments, by id or from a spec file anywhere. The only module that imports experiments/.
 
-``claims``, ``readings`` and the other lists of experiments/ are reached through functions of their name.
+The lists of experiments/ that are no experiments (claims, readings, …) are reached through :func:`entries`.
 """
 
 from __future__ import annotations
@@ -56,24 +56,9 @@ def find_profile(experiment: Experiment, profile: str | None) -> Profile:
     return require(profile or experiment.default_profile, experiment.profiles, "profile", where=experiment.id)
 
 
-def claims() -> tuple[Any, ...]:
-    """The paper's quantitative sentences (experiments/claims.py)."""
-    return tuple(import_module("experiments.claims").CLAIMS)
-
-
-def readings() -> tuple[Any, ...]:
-    """What the paper leaves open, with our choices (experiments/readings.py)."""
-    return tuple(import_module("experiments.readings").READINGS)
-
-
-def ceilings() -> tuple[Any, ...]:
-    """The codecs whose ceilings are measured (experiments/ceilings.py)."""
-    return tuple(import_module("experiments.ceilings").CEILINGS)
-
-
-def public_pairs() -> tuple[dict[str, Any], ...]:
-    """Published results of one network with ground-truth and with detector boxes (experiments/box_pairs.py)."""
-    return tuple(import_module("experiments.box_pairs").PAIRS)
+def entries(name: str) -> tuple[Any, ...]:
+    """The list of experiments/<name>.py: claims, readings, ceilings or box_pairs."""
+    return tuple(getattr(import_module(f"experiments.{name}"), name.upper()))
 
 
 @lru_cache
@@ -162,7 +147,7 @@ def _row_problems(experiment: Experiment, row: Row) -> list[str]:
         found += [f"profile {profile.name}: {problem}" for problem in run_problems]
     if experiment.figure is not None and (row.x is None or not row.series):
         found.append("has no place in the figure: series and x are needed")
-    known = {reading.id for reading in readings()}
+    known = {reading.id for reading in entries("readings")}
     return found + [f"unknown reading {r!r} ({nearest(r, known)})" for r in row.readings if r not in known]
 
 

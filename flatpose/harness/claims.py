@@ -27,8 +27,6 @@ DIRECTION = "fails, same direction"
 SAME, OPPOSITE, NOT_COMPARABLE = "same direction", "opposite direction", "not comparable"
 """All that a reduced scale can say: of a difference its sign; of a level, a range or an equality nothing."""
 KEEPS, LOSES, UNDECIDED, NOT_TESTED = "lead stays", "lead gone", "undecided", "not tested"
-FLOOR = 1.0
-"""Points of the metric. Networks below it find next to nothing, so their order means nothing."""
 STRIDE = 32
 """Input pixels per token, along each axis."""
 COLUMNS = ("the paper says", "where", "meaning", "its numbers give", "arithmetic", "here", "verdict here", "why")
@@ -86,7 +84,7 @@ def judge_all(root: Path) -> list[Judged]:
 def judged(frames: Frames, simulated: pd.DataFrame) -> list[Judged]:
     """Every claim with its verdicts. ``simulated``: networks with AP_gt and AP_det (0..1), or empty."""
     gains = 100 * (simulated["AP_gt"] - simulated["AP_det"]) if len(simulated) else None
-    return [judge(c, frames, None if gains is None else (gains.min(), gains.max())) for c in catalog.claims()]
+    return [judge(c, frames, None if gains is None else (gains.min(), gains.max())) for c in catalog.entries("claims")]
 
 
 def judge(claim: Claim, frames: Frames, box_gain: tuple[float, float] | None = None) -> Judged:
@@ -200,7 +198,7 @@ def _of_seeds(claim: Claim, found: Mapping[Cell, Mapping[int, float]], condition
     gap = stats.paired(known, dict.fromkeys(known, bound))
     best = max(100 * fmean(v.values()) for v in found.values())
     verdict, reason = _direction(claim, gap, best) if compare.unlike_paper(condition) else (_at_scale(claim, gap), "")
-    return Verdict(verdict, bound + gap.mean, reason, None if gap.high is None else gap.high - gap.mean, setting, gap.n)
+    return Verdict(verdict, bound + gap.mean, reason, gap.half, setting, gap.n)
 
 
 def _at_scale(claim: Claim, gap: stats.Difference) -> str:
@@ -217,52 +215,37 @@ def _direction(claim: Claim, gap: stats.Difference, best: float) -> tuple[str, s
     if claim.form == "quotation" or (claim.above is None and not printed):
         what = "a level" if claim.form == "quotation" else "a range" if claim.between else "an equality"
         return NOT_COMPARABLE, f"{what} at another scale"
-    if best < FLOOR:
-        return UNDECIDED, f"every network is below {FLOOR:g} AP"
+    if best < 100 * frame.FLOOR:
+        return UNDECIDED, f"every network is below {100 * frame.FLOOR:g} AP"
     if gap.verdict in ("higher", "lower"):
         return (SAME if (gap.verdict == "higher") == (printed >= 0) else OPPOSITE), ""
     return UNDECIDED, "the interval over seeds includes no difference" if gap.verdict == "undecided" else gap.verdict
-
-
-def time_saved(claim: Claim, latencies: pd.DataFrame) -> str:
-    """A reduction of GFLOPs in Table 2 as one of time, from least to most over the modes that timed all its rows."""
-    found = []
-    if getattr(claim.formula, "op", "") == "reduction" and all(c.quantity == "gflops" for c in cells(claim.formula)):
-        for _, mode in latencies[latencies["experiment"] == "table2"].groupby(["batch", "compiled"]):
-            times = {Cell("table2", r.row, "gflops"): r.ratio_flatpose_b for r in mode.itertuples()}
-            found.append(evaluate(claim.formula, times))
-    known = [saved for saved in found if saved is not None]
-    return f"{min(known):.0f} to {max(known):.0f} %" if known else ""
 
 
 def files(frames: Frames, simulated: pd.DataFrame) -> dict[str, bytes]:
     """The page and its CSV file, by path below reports/."""
     found = judged(frames, simulated)
     lines = pd.json_normalize([j.to_dict() for j in found], sep="_").drop(columns="one_box_source", errors="ignore")
-    return {"claims.md": page(found, frames.latencies).encode(), "claims.csv": csv(lines)}
+    return {"claims.md": page(found).encode(), "claims.csv": csv(lines)}
 
 
-def page(found: Sequence[Judged], latencies: pd.DataFrame) -> str:
+def page(found: Sequence[Judged]) -> str:
     """What does not hold comes first; what holds or cannot be decided is folded."""
     failing, rest = [j for j in found if j.fails], [j for j in found if not j.fails]
-    compared = [j for j in rest if j.claim.form == "comparison"]
-    costs = [j for j in compared if j.claim.kind != "metric"]
     same_boxes = pd.DataFrame([[f"“{j.claim.quote}” ({j.claim.section})", number(j.published.value),
                                 j.one_box_source.reason, j.one_box_source.verdict] for j in found if j.one_box_source],
                               columns=["the paper says", "printed lead (AP)", "with the same boxes", "verdict"])
-    sections = {
-        "Cost and structure: holds": _table(costs).assign(**{"less time": [time_saved(j.claim, latencies)
-                                                                           for j in costs]}),
-        "Accuracy: holds by the paper's tables, as far as tested here": _table(
-            [j for j in compared if j not in costs]),
-        "Quotations of a single cell": _table([j for j in rest if j.claim.form == "quotation"])}
+    folds: dict[str, list[Judged]] = {}
+    for j in rest:
+        folds.setdefault(f"{KINDS[j.claim.kind]}: {j.claim.form}s", []).append(j)
     return document(
         "claims: does each number that the paper states hold?", HOW, markdown(_overview(found)),
         f"## What does not hold ({len(failing)})", markdown(_table(failing)),
         "## Leads in Table 2, with the same boxes", "FlatPose's published AP looks like ground-truth boxes, the "
         "others' like a detector's. The last columns subtract what ground-truth boxes gave to simulated networks "
         "([boxes](boxes.md)).", markdown(same_boxes) if len(same_boxes) else "Not simulated yet.",
-        *(folded(f"{title} ({len(table)})", markdown(table)) for title, table in sections.items()),
+        "## What holds, as far as tested here",
+        *(folded(f"{title} ({len(some)})", markdown(_table(some))) for title, some in folds.items()),
         "```bash\nflatpose-exp claims\n```", "Entries: [experiments/claims.py](../experiments/claims.py). Formulas and "
         "all verdicts: [claims.csv](claims.csv).")
 

@@ -1,15 +1,13 @@
 """Published against measured: numbers side by side, and what may be said of their difference.
 
 A verdict is one of: within tolerance · outside tolerance · print is wrong · undecided · not comparable · not run ·
-failed; all but the first two carry a reason. The tolerance, fixed in the spec before any run, decides first; outside it
+failed; all but the first two carry a reason. The tolerance, fixed before any run, decides first; outside it
 the interval does. Metrics are 0..1 here, as in the records; pages print them x 100.
 """
 
 from __future__ import annotations
 
 import math
-import subprocess
-import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import zip_longest
 from pathlib import Path
@@ -18,17 +16,20 @@ from typing import Any, NamedTuple
 import pandas as pd
 
 from flatpose import benchmarks
-from flatpose.errors import SpecError
 from flatpose.harness import frame, record, stats, store
 from flatpose.harness.frame import Frames
 from flatpose.harness.record import RecordFile
 from flatpose.harness.spec import Experiment, Published, Row
-from flatpose.io import read_json, write_bytes
+from flatpose.io import read_json
 
 WITHIN, OUTSIDE = "within tolerance", "outside tolerance"
 NOT_COMPARABLE, NOT_RUN, FAILED = "not comparable", "not run", "failed"
 MISPRINT, UNDECIDED = "print is wrong", "undecided"
 BUILT = "built"
+TOLERANCE, RELATIVE = 0.005, {"params_m": 0.005, "gflops": 0.05}
+"""Allowed distance of a metric (0..1) and, as a share of the printed number, of a cost; fixed before any run."""
+SAME = ("row", "profile", "data_id", "box_source")
+"""Columns that are equal on both sides where metrics of other records are compared."""
 COUNTED = {("params_m", "all"): "params_m", ("params_m", "leaf"): "params_leaf_m", ("gflops", "all"): "gflops",
            ("gflops", "hrnet_tool"): "gflops_hrnet_tool"}
 """(Quantity, convention of the print) -> the column of :attr:`Frames.costs` that counts in the same way."""
@@ -45,8 +46,8 @@ class Verdict(NamedTuple):
     reason: str = ""
 
 
-def compare(experiment: Experiment, root: Path, runs_dir: Path | None = None, *, against: Path | None = None,
-            revision: str | None = None) -> pd.DataFrame:
+def compare(experiment: Experiment, root: Path, runs_dir: Path | None = None, *, against: Path | None = None
+            ) -> pd.DataFrame:
     """The lines of ``compare ID``; columns :data:`COLUMNS`.
 
     Args:
@@ -54,23 +55,19 @@ def compare(experiment: Experiment, root: Path, runs_dir: Path | None = None, *,
         root: Holds reports/.
         runs_dir: Runs that are not committed yet.
         against: A runs folder or a file of records to compare with, in place of the paper.
-        revision: A git revision whose committed records are the reference.
 
     Raises:
         DataError: ``against`` is missing or damaged.
-        SpecError: The revision has no records of this experiment.
     """
     name, ours = experiment.id, frame.read(root, runs_dir, [experiment])
-    if revision is not None:
-        theirs = _at(root, revision, name)
-    elif against is None:
+    if against is None:
         return against_paper(experiment, ours)
-    elif against.is_dir():
+    if against.is_dir():
         theirs = RecordFile(experiment=name, records=frame.latest(experiment, (), store.scan(against)))
     else:
         read_json(against)  # an absent file would count as an empty one
         theirs = record.read_record_file(against, name)
-    return against_records(experiment, ours, Frames({name: experiment}, {name: theirs}), revision or str(against))
+    return against_records(experiment, ours, Frames({name: experiment}, {name: theirs}), str(against))
 
 
 def to_dicts(found: pd.DataFrame) -> list[dict[str, Any]]:
@@ -120,10 +117,10 @@ def _metrics(row: Row, said: Published, results: pd.DataFrame) -> Iterator[dict[
     comparable = trained[pd.Series(unlike, index=trained.index, dtype=object) == ""]
     missing = _missing(row, comparable, [*dict.fromkeys(unlike)], split)
     for metric, printed in said.metrics.items():
-        tolerance, found = row.tolerance.metric / 100, _means(comparable, metric)
-        values = {"quantity": metric, "reference": printed / 100, "tolerance": tolerance}
+        found = _means(comparable, metric)
+        values = {"quantity": metric, "reference": printed / 100, "tolerance": TOLERANCE}
         for m in found:
-            verdict = judge(m["measured"], m["half_width"], m["n"], printed / 100, tolerance)
+            verdict = judge(m["measured"], m["half_width"], m["n"], printed / 100, TOLERANCE)
             verdict = _unless_misprinted(said, metric, verdict, 100 * m["measured"])
             if m["stale"] and not verdict.reason:
                 verdict = verdict._replace(reason="stale: measured with older numerics")
@@ -161,10 +158,9 @@ def _counts(row: Row, said: Published, counted: Mapping[str, Any]) -> Iterator[d
     """
     # A printed 21.6 stands for anything from 21.55 to 21.65, however small the tolerance.
     cells: list[tuple[str, str, Any, Any, float]] = [
-        (quantity, by, printed, counted.get(COUNTED[quantity, by]), max(relative * printed, 0.05))
-        for quantity, by, printed, relative in (("params_m", said.params_by, said.params_m, row.tolerance.params),
-                                                ("gflops", said.gflops_by, said.gflops, row.tolerance.gflops))
-        if printed is not None]
+        (quantity, by, printed, counted.get(COUNTED[quantity, by]), max(RELATIVE[quantity] * printed, 0.05))
+        for quantity, by, printed in (("params_m", said.params_by, said.params_m),
+                                      ("gflops", said.gflops_by, said.gflops)) if printed is not None]
     shape = counted.get("table6") or {}
     for name, printed in said.built.items():
         pairs = zip_longest(*(v if isinstance(v, list) else [v] for v in (printed, shape.get(name))))
@@ -196,28 +192,25 @@ def _line(row: Row, verdict: Verdict, values: Mapping[str, Any], against: str = 
 def against_records(experiment: Experiment, ours: Frames, theirs: Frames, name: str) -> pd.DataFrame:
     """The experiment's metric by condition and box source, then the costs of the paper-size networks.
 
-    A difference is always given; a metric's is judged only when data, boxes and numerics are the same on both sides.
-    ``name`` is that of the reference as its user knows it (a path, a revision).
+    A metric is compared with the same row, profile, data and boxes, and judged only when numerics, flip test and score
+    rule are the same too. ``name`` is that of the reference as its user knows it (a path).
     """
-    own, other = ours.of(experiment.id), theirs.of(experiment.id)
-    measured, references = (_means(evidence.results, experiment.metric) for evidence in (own, other))
+    own, other, metric = ours.of(experiment.id), theirs.of(experiment.id), experiment.metric
     lines = []
-    for row, b in ((row, b) for row in experiment.rows for b in references if b["row"] == row.id):
-        alike = [m for m in measured if (m["row"], m["profile"]) == (b["row"], b["profile"])]
-        same = sorted((m for m in alike if m["box_source"] == b["box_source"]),
-                      key=lambda m: m["data_id"] != b["data_id"])
-        values = {"quantity": experiment.metric, "reference": b["measured"], "setting": b["setting"],
-                  "box_source": b["box_source"], "tolerance": row.tolerance.metric / 100}
-        if same:
-            gap, verdict = _pair(experiment.metric, own.results, other.results, same[0], b, values["tolerance"])
-            lines.append(_line(row, verdict, same[0] | gap | values, name))
-        else:
-            boxes = ", ".join(frame.box_name(m["box_source"]) for m in alike)
-            why = Verdict(NOT_COMPARABLE, f"boxes differ: ours are {boxes}") if alike else Verdict(
-                NOT_RUN, "no record here")
-            lines.append(_line(row, why, values, name))
+    measured = {tuple(m[k] for k in SAME): m for m in _means(own.results, metric)}
+    rows = {row.id: row for row in experiment.rows}
+    for reference in _means(other.results, metric):
+        row = rows[reference["row"]]
+        values = {"quantity": metric, "reference": reference["measured"], "setting": reference["setting"],
+                  "box_source": reference["box_source"], "tolerance": TOLERANCE}
+        m = measured.get(tuple(reference[k] for k in SAME))
+        verdict = Verdict(NOT_RUN, "no record here of this profile, these data and boxes")
+        if m is not None:
+            half, n, verdict = _pair(metric, own.results, other.results, m, reference)
+            values = m | values | {"half_width": half, "n": n}
+        lines.append(_line(row, verdict, values, name))
     for row in (r for r in experiment.rows if r.id in own.costs.index and r.id in other.costs.index):
-        for quantity, relative in (("params_m", row.tolerance.params), ("gflops", row.tolerance.gflops)):
+        for quantity, relative in RELATIVE.items():
             a, b = own.costs.at[row.id, quantity], other.costs.at[row.id, quantity]
             lines.append(_line(row, judge(a, None, 1, b, relative * b), {
                 "quantity": quantity, "reference": b, "measured": a, "n": 1, "tolerance": relative * b,
@@ -225,35 +218,17 @@ def against_records(experiment: Experiment, ours: Frames, theirs: Frames, name: 
     return pd.DataFrame(lines, columns=list(COLUMNS)).assign(experiment=experiment.id)
 
 
-def _pair(metric: str, own: pd.DataFrame, other: pd.DataFrame, a: Mapping[str, Any], b: Mapping[str, Any],
-          tolerance: float) -> tuple[dict[str, Any], Verdict]:
-    """One row, condition and box source on both sides: the interval of the difference by seed, and its verdict."""
-    keys = ["row", "profile", "data_id", "box_source"]
-    sides = [results[(results[keys] == [m[k] for k in keys]).all(axis=1)] for results, m in ((own, a), (other, b))]
+def _pair(metric: str, own: pd.DataFrame, other: pd.DataFrame, a: Mapping[str, Any], b: Mapping[str, Any]
+          ) -> tuple[float | None, int, Verdict]:
+    """Half the interval of the difference by seed of one row and condition, the number of seeds, and the verdict."""
+    sides = [results[(results[list(SAME)] == [a[k] for k in SAME]).all(axis=1)] for results in (own, other)]
     gap = stats.paired(*(frame.by_seed(side, metric).get(a["row"], {}) for side in sides))
-    half = None if gap.low is None or gap.high is None else (gap.high - gap.low) / 2
-    reasons = {"data differ": a["data_id"] != b["data_id"],
-               "numerics differ": {*sides[0]["numerics"]} != {*sides[1]["numerics"]},
-               "flip test or score rule differs": a["condition"] != b["condition"]}
-    verdict = judge(a["measured"], half, gap.n, b["measured"], tolerance)
-    if any(reasons.values()):
-        verdict = Verdict(NOT_COMPARABLE, ", ".join(why for why, differs in reasons.items() if differs))
-    elif half is None and verdict.verdict == OUTSIDE and a["bootstrap"] and b["bootstrap"] and (
+    verdict = judge(a["measured"], gap.half, gap.n, b["measured"], TOLERANCE)
+    if {*sides[0]["numerics"]} != {*sides[1]["numerics"]}:
+        verdict = Verdict(NOT_COMPARABLE, "numerics differ")
+    elif a["condition"] != b["condition"]:
+        verdict = Verdict(NOT_COMPARABLE, "flip test or score rule differs")
+    elif gap.half is None and verdict.verdict == OUTSIDE and a["bootstrap"] and b["bootstrap"] and (
             a["bootstrap"][1] >= b["bootstrap"][0] and b["bootstrap"][1] >= a["bootstrap"][0]):
         verdict = Verdict(UNDECIDED, "one common seed: the intervals over images overlap")
-    return {"half_width": half, "n": gap.n}, verdict
-
-
-def _at(root: Path, revision: str, name: str) -> RecordFile:
-    """The records of one experiment as a commit has them."""
-    file = f"reports/data/{name}.json"
-    shown = subprocess.run(["git", "-C", str(root), "show", "--end-of-options", f"{revision}:{file}"],
-                           capture_output=True)
-    if shown.returncode:
-        said = shown.stderr.decode(errors="replace").strip().splitlines()[:1]
-        raise SpecError(f"no records there ({''.join(said)})", where=f"--git {revision}",
-                        hint=f"git log --oneline -- {file}")
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / f"{name}.json"
-        write_bytes(path, shown.stdout)
-        return record.read_record_file(path, name)
+    return gap.half, gap.n, verdict

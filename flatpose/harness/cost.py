@@ -19,7 +19,7 @@ import flatpose
 from flatpose import parallel
 from flatpose.config import RunConfig, to_dict
 from flatpose.harness import catalog, provenance
-from flatpose.harness.record import CostRow, LatencyRow, RecordFile, read_record_file
+from flatpose.harness.record import CostRow, LatencyRow, read_record_file
 from flatpose.harness.spec import Experiment, Row
 from flatpose.io import read_json, write_json, write_text
 from flatpose.progress import SILENT, Reporter
@@ -71,11 +71,7 @@ def _keep(experiment: Experiment, runs_dir: Path, costs: Iterable[CostRow] = (),
           ) -> None:
     """Add to the experiment's file in runs/costs, in which a row's newest entry stays."""
     path = runs_dir / "costs" / f"{experiment.id}.json"
-    old = read_record_file(path, experiment.id)
-    write_text(path, RecordFile(
-        experiment=experiment.id,
-        costs=tuple({c.row: c for c in (*old.costs, *costs)}.values()),
-        latencies=tuple({(t.row, t.batch, t.compiled): t for t in (*old.latencies, *times)}.values())).dump())
+    write_text(path, read_record_file(path, experiment.id).adding(costs, times).dump())
 
 
 def _cached(run: RunConfig, cache: Path) -> Path:

@@ -1,4 +1,4 @@
-"""How the pictures of the pages look: one style, stable SVG bytes, colours for light and dark, axes and labels."""
+"""How the pictures of the pages look: one style, stable SVG bytes, axes and labels."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 CARD, INK, MUTED, GRID = "#FFFFFF", "#24292F", "#57606A", "#D8DEE4"
-COLOURS = ("#D55E00", "#0072B2", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
-"""The palette of Okabe and Ito, which colour-blind readers can tell apart."""
+COLOURS = ("#B04C00", "#0072B2", "#00785A", "#A8467C", "#8F6200", "#6F4FA1")
+"""Hues that colour-blind readers can tell apart, dark enough for text on white; markers differ too."""
 MARKERS = ("o", "s", "^", "D", "v", "P")
 OURS, OTHERS = COLOURS[:2]
 STYLE: dict[str, Any] = {
@@ -30,12 +30,6 @@ WIDTH, HEIGHT = 8.6, 4.3
 """Inches of a picture and of one of its rows. At the 700 pixels of a page, 10 points are 11 pixels."""
 DASHED = (0, (4, 3))
 BARS = "bars: 95 % over seeds, or over images for one seed"
-DARK = {"#ffffff": "#0d1117", "#24292f": "#e6edf3", "#57606a": "#9da5ae", "#d8dee4": "#30363d", "#d55e00": "#f0763a",
-        "#0072b2": "#58a6ff", "#009e73": "#2fc391", "#cc79a7": "#d98cb8"}
-"""Colours on a dark page; the other two serve both."""
-LIGHT_TEXT = {"#d55e00": "#b04c00", "#009e73": "#00785a", "#cc79a7": "#a8467c", "#e69f00": "#8f6200",
-              "#56b4e9": "#1a6fa8"}
-"""Text needs more contrast on white than lines do."""
 PLACES = ((7, 0, "left"), (-7, 0, "right"), (0, 10, "center"), (0, -10, "center"), (7, 8, "left"), (7, -8, "left"),
           (-7, 8, "right"), (-7, -8, "right"), (9, 15, "left"), (9, -15, "left"), (-9, 15, "right"), (-9, -15, "right"),
           (0, 24, "center"), (0, -24, "center"))
@@ -71,11 +65,7 @@ def svg(rows: float, paint: Callable[[Figure], None], title: str, data: Sequence
         paint(picture)
         picture.savefig(buffer, format="svg", metadata={"Date": None, "Creator": "flatpose-exp", "Title": title,
                                                         "Description": stamp})
-    rules = {"dark": [f'[style*="{what}: {old}"]{{{what}:{new}!important}}' for old, new in DARK.items()
-                      for what in ("fill", "stroke")],
-             "light": [f'text[style*="fill: {old}"]{{fill:{new}!important}}' for old, new in LIGHT_TEXT.items()]}
-    sheet = "".join(f"@media (prefers-color-scheme:{scheme}){{{''.join(found)}}}" for scheme, found in rules.items())
-    return buffer.getvalue().replace(b"</style>", f"</style>\n  <style>{sheet}</style>".encode(), 1)
+    return buffer.getvalue()
 
 
 def stacked(picture: Figure, count: int, right: float = 0.98) -> Sequence[Axes]:
@@ -117,11 +107,10 @@ def hollow(axes: Axes, points: pd.DataFrame, style: Mapping[str, tuple[str, str]
 
 
 def grid_axes(axes: Axes, points: pd.DataFrame, style: Mapping[str, tuple[str, str]],
-              x_names: Mapping[float, str], log2: bool = True) -> None:
+              x_names: Mapping[float, str]) -> None:
     """One tick per x, and the names of the curves at their right ends; curves that end alike share a label."""
     xs = sorted(set(points.x))
-    if log2:
-        axes.set_xscale("log", base=2)
+    axes.set_xscale("log", base=2)
     axes.set_xticks(xs, [x_names[x] for x in xs])
     axes.minorticks_off()
     axes.set_ylim(-3, 104)

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -23,11 +23,13 @@ from flatpose import benchmarks
 from flatpose.config.run import spec_hash
 from flatpose.harness import catalog, record, stats, store
 from flatpose.harness.record import Record, RecordFile, Result
-from flatpose.harness.spec import Experiment, Row, at_profile
+from flatpose.harness.spec import Experiment, Row, at_profile, for_weights
 from flatpose.io import read_json
 
 Setting = tuple[str, str]
 """(profile, data_id): the scale and the data on which rows were trained."""
+FLOOR = 0.01
+"""Below 1 AP a network finds next to nothing, and the order of such networks means nothing."""
 SCALES = ("smoke", "quick", "coco_mini", "synth", "paper")
 """Profiles by scale."""
 OF_ROW = ("experiment", "row", "label", "group", "series", "x")
@@ -239,24 +241,20 @@ def latest(experiment: Experiment, own: Iterable[Record], pool: Iterable[Record]
 
 def _checkpoint_keys(experiment: Experiment) -> dict[str, list[tuple[Row, str]]]:
     """As :func:`wanted`, for networks of the row's own size whose weights come from a file."""
-    small = experiment.profiles[experiment.default_profile].data
     keys: dict[str, list[tuple[Row, str]]] = {}
     for row in experiment.rows:
-        for data in (replace(row.run.data, source="disk"),
-                     replace(small or row.run.data, task=row.run.data.task, source="embedded")):
-            keys.setdefault(spec_hash(replace(row.run, data=data)), []).append((row, "paper"))
+        for source in ("disk", "embedded"):
+            keys.setdefault(spec_hash(for_weights(experiment, row.run, source)), []).append((row, "paper"))
     return keys
 
 
 def _counted(experiment: Experiment, own: RecordFile, runs_dir: Path | None) -> dict[str, Any]:
     """Costs and latencies of the experiment's rows: the committed ones, then those of runs/costs/<id>.json."""
-    rows, here = [row.id for row in experiment.rows], RecordFile(experiment=experiment.id)
-    if runs_dir and (path := runs_dir / "costs" / f"{experiment.id}.json").exists():
-        here = record.read_record_file(path, experiment.id)
-    costs = {c.row: c for c in (*own.costs, *here.costs)}
-    times = {(t.row, t.batch, t.compiled): t for t in sorted((*own.latencies, *here.latencies), key=lambda t: t.ended)}
-    return {"costs": tuple(c for c in costs.values() if c.row in rows),
-            "latencies": tuple(t for t in times.values() if t.row in rows)}
+    if runs_dir:
+        here = record.read_record_file(runs_dir / "costs" / f"{experiment.id}.json", experiment.id)
+        own = own.adding(here.costs, here.latencies)
+    rows = {row.id for row in experiment.rows}
+    return {name: tuple(x for x in getattr(own, name) if x.row in rows) for name in ("costs", "latencies")}
 
 
 def _result_lines(experiment: Experiment, records: Iterable[Record]) -> list[dict[str, Any]]:

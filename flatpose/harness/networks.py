@@ -1,16 +1,18 @@
-"""Networks by name: the published systems, a finished run of a row, or a file."""
+"""Networks by name: the published systems, a finished run of a row, or a file; and what they score without training."""
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from flatpose import benchmarks
 from flatpose.config import RunConfig, spec_hash
 from flatpose.errors import SpecError, nearest
-from flatpose.harness import catalog, store
-from flatpose.harness.record import read_record_file
-from flatpose.harness.spec import Published, Row, at_profile, require
+from flatpose.harness import catalog, provenance, store
+from flatpose.harness.record import Record, read_record_file
+from flatpose.harness.runner import make_record
+from flatpose.harness.spec import Experiment, Profile, Published, Row, at_profile, for_weights, require
 from flatpose.progress import Reporter
 
 if TYPE_CHECKING:
@@ -48,17 +50,14 @@ def rows() -> dict[str, Row]:
 def _entry(row: Row, costs: dict[str, tuple[float, float]]) -> dict[str, Any]:
     run, said = row.run, row.published or Published(source="")
     params_m, gflops = costs.get(row.id, (said.params_m, said.gflops))
-    usual = {"coco": "detector of 56.4 AP", "crowdpose": "detector", "mpii": "ground truth"}.get(run.data.task, "")
+    task = run.data.task
+    detected = "detector of 56.4 AP" if task == benchmarks.COCO.name else "detector"
+    usual = detected if benchmarks.get(task).layout.detections else "ground truth"
     kind = run.model.kind + (" simcc" if run.model.kind == "baseline" and run.codec.kind == "simcc" else "")
-    return {"name": row.id, "label": row.label, "task": run.data.task, "input_hw": run.image_size[::-1],
+    return {"name": row.id, "label": row.label, "task": task, "input_hw": run.image_size[::-1],
             "params_m": params_m, "gflops": gflops, "cost": "counted" if row.id in costs else "printed",
             "metrics": dict(said.metrics), "source": said.source, "split": said.split or "validation",
             "boxes": said.boxes or usual, "files": FILES[kind]}
-
-
-def system(name: str) -> RunConfig:
-    """The run of a published system; raises SpecError with the nearest name."""
-    return require(name, rows(), "published system", where="--system").run
 
 
 def resolve_network(spec: str | None = None, system_name: str | None = None, *, profile: str | None = None,
@@ -73,7 +72,7 @@ def resolve_network(spec: str | None = None, system_name: str | None = None, *, 
     """
     from flatpose.checkpoints.described import load_checkpoint
 
-    run = None if system_name is None else system(system_name)
+    run = None if system_name is None else require(system_name, rows(), "published system", where="--system").run
     if spec is None and run is not None:
         raise SpecError("a published system needs its file of weights", where=f"--system {system_name}",
                         hint="--checkpoint FILE")
@@ -129,15 +128,62 @@ def untrained(experiment: str, row: str) -> Checkpoint:
     return Checkpoint(run=run, keypoint_set=keypoints, network=network.eval(), record={})
 
 
-def predict_test_dev(folder: Path, data_root: Path, reporter: Reporter, any_list: bool
-                     ) -> tuple[list[dict[str, Any]], Path]:
-    """COCO results of a finished run's network on test-dev's detected persons, and the list of test-dev's images."""
+def evaluate_checkpoint(experiment: Experiment, row: Row, profile: Profile | None, checkpoint: Path, runs_dir: Path,
+                        data_root: Path | None, reporter: Reporter) -> Record:
+    """Evaluate a published file, a packed folder or a run's folder as the network of ``row``.
+
+    The network has the scale of ``profile``, or for None the paper's size, which published weights have. Without a data
+    root it is evaluated on the embedded data of the experiment's default profile. The record lies below ``runs_dir``.
+
+    Raises:
+        FlatPoseError: The file is damaged, unsafe or of another network, or data are missing or damaged.
+    """
+    from accelerate import Accelerator
+
     from flatpose.checkpoints.described import load_checkpoint
+    from flatpose.codecs import build_codec
+    from flatpose.complexity import measure
+    from flatpose.data import load
+    from flatpose.evaluate import evaluate
+    from flatpose.models import build_model
+
+    started, clock = provenance.now(), time.monotonic()
+    run = _run(experiment, row, profile, data_root)
+    keypoints = benchmarks.get(run.data.task).keypoints(data_root)
+    found = load_checkpoint(checkpoint, system=run, keypoint_set=keypoints)  # before the data: it may not fit
+    data = load(run.data, data_root, reporter=reporter)
+    codec = build_codec(run.codec, run.image_size, len(keypoints))
+    results = evaluate(run, data, codec, {"file": found.network}, Accelerator(), reporter)
+    bare = build_model(run.model, run.codec, run.image_size, len(keypoints), pretrained=False)
+    cost = measure(bare.eval(), run.image_size)  # without the exchange of channels that a file may need
+    boxes = data.detector_file
+    record = make_record(
+        run, None, data.data_id, started, clock, cost={"params_m": cost.params_m, "gflops": cost.gflops},
+        data={"label": data.label, "task": run.data.task, "source": run.data.source,
+              "val_images": len(data.val.image_ids), "val_persons": len(data.val.persons),
+              "detector_file": boxes.name if boxes else None},
+        checkpoint=found.record["checkpoint"],
+        results=[{**result, "kind": "checkpoint", "weights": None} for result in results])
+    store.RunDir(runs_dir / record.run_id).save(record)
+    return record
+
+
+def _run(experiment: Experiment, row: Row, profile: Profile | None, data_root: Path | None) -> RunConfig:
+    """The row's run at the scale of the weights, on the data that is there."""
+    if profile is not None and row.id in profile.left_out:
+        raise SpecError(f"not run at profile {profile.name!r}: {profile.left_out[row.id]}", where=f"row {row.id}",
+                        hint="leave --profile out for weights of the paper's size")
+    source: Literal["embedded", "disk"] = "embedded" if data_root is None else "disk"
+    return for_weights(experiment, row.run if profile is None else at_profile(row.run, profile), source)
+
+
+def test_dev_results(network: Checkpoint, data_root: Path, reporter: Reporter, any_list: bool
+                     ) -> tuple[list[dict[str, Any]], Path]:
+    """COCO results of a network on test-dev's detected persons, and the list of test-dev's images."""
     from flatpose.testdev import image_ids, load_test_dev, results_of
 
-    found = load_checkpoint(folder)
-    if found.run.data.task != benchmarks.COCO.name:
-        raise SpecError(f"a run on {found.run.data.task}, expected coco", where=str(folder))
+    if network.run.data.task != benchmarks.COCO.name:
+        raise SpecError(f"a network for {network.run.data.task}, expected coco", where="--checkpoint")
     data = load_test_dev(data_root)
     image_ids(data.val.annotation_file, any_list=any_list)  # before hours of predicting
-    return results_of(found.network, found.run, data, reporter), data.val.annotation_file
+    return results_of(network.network, network.run, data, reporter), data.val.annotation_file

@@ -16,8 +16,6 @@ from flatpose.harness.frame import Evidence, Frames, Setting
 from flatpose.harness.spec import Experiment
 from flatpose.harness.tables import document, folded, markdown, number
 
-FLOOR = 0.05
-"""Below 5 AP a network finds next to nothing, and comparing rows says nothing."""
 SMALL = 0.3
 """In points: the size of most differences in the paper's ablations."""
 FOLDED = 3
@@ -55,7 +53,7 @@ def finding(evidence: Evidence, against: pd.DataFrame) -> str:
     for setting in evidence.best:
         lines = evidence.under(setting).query("box_source == 'gt' and kind == 'trained'")
         name = frame.main_metric(evidence.experiment, lines["task"].iloc[0]) if len(lines) else ""
-        if name in lines and (lines[name] >= FLOOR).any():
+        if name in lines and (lines[name] >= frame.FLOOR).any():
             parts.append(_from_reference(evidence.experiment, frame.by_seed(lines, name), name))
     return " ".join(filter(None, parts))
 
@@ -134,8 +132,7 @@ def _measured(evidence: Evidence, setting: Setting) -> str:
     """The table of one setting, only with what was measured."""
     if evidence.experiment.figure:
         return markdown(tables.grid(evidence, setting))
-    made = tables.rows(evidence, [setting])
-    return markdown(made[(made.drop(columns="row") != tables.DASH).any(axis=1)])
+    return markdown(tables.measured(evidence, [setting]))
 
 
 def _not_run(evidence: Evidence) -> str:
@@ -166,6 +163,8 @@ def _notes(evidence: Evidence, frames: Frames) -> str:
     orphans = sum(r.run_id not in known for r in frames.files[experiment.id].records)
     if orphans:
         lines.append(f"Committed records that belong to no row any more and are not shown: {orphans}.")
+    lines += [f"{tables.label(row)}: {row.published.note}" for row in experiment.rows
+              if row.published and row.published.note]
     return "\n".join(["## Notes", "", *(f"- {line}" for line in lines)]) if lines else ""
 
 
@@ -199,7 +198,8 @@ def _study(title: str, question: str, found: Sequence[str], run: str, headline: 
 def boxes(frames: Frames, pairs: pd.DataFrame, simulated: pd.DataFrame) -> dict[str, bytes]:
     """Ground-truth against detector boxes: public pairs, the paper's rows, our networks, the simulation."""
     paper, own = tables.paper_boxes(frames), tables.own_boxes(frames)
-    largest = own[own["AP_gt"] >= FLOOR]
+    found = boxes_finding(pairs, paper)
+    largest = own[own["AP_gt"] >= frame.FLOOR]
     scales = largest["profile"].map(frame.scale)
     if len(simulated):
         names = simulated[["spread", "tail", "knowledge"]].map("{:g}".format).agg(", ".join, axis=1)
@@ -211,12 +211,12 @@ def boxes(frames: Frames, pairs: pd.DataFrame, simulated: pd.DataFrame) -> dict[
     return _study(
         "boxes: ground-truth against detector boxes",
         "Which boxes do FlatPose's rows of Table 2 come from, and how much AP do ground-truth boxes give away?",
-        [boxes_finding(pairs, paper)], "nothing; public results of one network with both kinds of boxes (COCO val2017, "
+        [found], "nothing; public results of one network with both kinds of boxes (COCO val2017, "
         "flip test) stand beside the paper's rows.",
         pd.concat(map(tables.box_effect, (pairs, paper[paper["ours"]]))).fillna(tables.DASH),
-        pd.concat([found.assign(kind=kind) for kind, found in numbers.items()]),
-        {f"{title} ({len(found)})": tables.box_effect(found) for title, found in folds.items() if len(found)},
-        plots.boxes(pairs, paper, own), "\n".join(["## Sources", "", *sources]))
+        pd.concat([some.assign(kind=kind) for kind, some in numbers.items()]),
+        {f"{title} ({len(some)})": tables.box_effect(some) for title, some in folds.items() if len(some)},
+        plots.boxes(pairs, paper, found), "\n".join(["## Sources", "", *sources]))
 
 
 def boxes_finding(pairs: pd.DataFrame, paper: pd.DataFrame) -> str:
@@ -237,16 +237,17 @@ def _span(values: pd.Series[float]) -> str:
 
 def ceilings(found: pd.DataFrame, printed: pd.DataFrame) -> dict[str, bytes]:
     """What a perfect network would score through each codec. ``printed``: the paper's heatmap; columns x, mean."""
-    main = tables.main_ceilings(found)
+    main, findings = tables.main_ceilings(found), ceilings_finding(found, printed)
     crowd = found.query("task == 'crowdpose' and part == 'map'")
     folds = {crowd["data"].iloc[0] if len(crowd) else "": crowd, "SimCC by bins per pixel": found.query(
         "part == 'ratio'"), "SimCC by label width in pixels": found.query("part == 'sigma'")}
     return _study(
         "ceilings: what the codec alone costs", "How much of the heatmap's collapse on small maps, and of SimCC's "
-        "robustness, is encoding and decoding alone?", ceilings_finding(found, printed),
+        "robustness, is encoding and decoding alone?", findings,
         f"ground truth is encoded, decoded and scored; no network. {main['data'].iloc[0]}, ground-truth boxes."
         f"{_stale(found)}", tables.ceilings(main), found,
-        {title: tables.ceilings(part) for title, part in folds.items() if len(part)}, plots.ceilings(main, printed))
+        {title: tables.ceilings(part) for title, part in folds.items() if len(part)},
+        plots.ceilings(main, printed, " ".join(findings)))
 
 
 def ceilings_finding(found: pd.DataFrame, printed: pd.DataFrame) -> list[str]:

@@ -8,19 +8,56 @@ from __future__ import annotations
 
 import hashlib
 from pathlib import Path
+from typing import Literal, Optional
 
-from flatpose import NUMERICS
+from flatpose import NUMERICS, benchmarks
 from flatpose.errors import DataError, SpecError
-from flatpose.figures.caption import Drawing, ShownNetwork, page, read_drawing
 from flatpose.harness import provenance
 from flatpose.harness.plan import Plan, PlannedRun
-from flatpose.harness.record import Record
+from flatpose.harness.record import SCHEMA_VERSION, Part, Record, parse
 from flatpose.harness.runner import folder_of
 from flatpose.harness.spec import Experiment
+from flatpose.harness.tables import document
 from flatpose.io import write_bytes, write_json
 from flatpose.progress import Reporter
 
 FOLDER = "pictures"
+PERSONS = 6
+"""Columns of a picture."""
+
+
+class ShownNetwork(Part):
+    """A network of the figure and its accuracy on ground-truth boxes, in points."""
+
+    row: str
+    label: str
+    spec_hash: str
+    seed: int
+    metric: str
+    value: Optional[float] = None
+
+
+class Drawing(Part):
+    """What a figure shows: reports/data/figN.json. ``file`` is the picture beside the page, ``sha256`` its hash."""
+
+    schema_version: Literal[2] = SCHEMA_VERSION
+    experiment: str
+    file: str
+    sha256: str
+    numerics: int
+    profile: str
+    source: Literal["embedded", "disk"]
+    data: str
+    data_id: str
+    val_persons: int
+    images: tuple[int, ...]
+    networks: tuple[ShownNetwork, ...]
+    ended: str
+    git_sha: Optional[str] = None
+
+    def matches(self, picture: Path) -> bool:
+        """Whether a file is the picture that this record was made with."""
+        return picture.is_file() and hashlib.sha256(picture.read_bytes()).hexdigest() == self.sha256
 
 
 def draw(plan: Plan, runs_dir: Path, data_root: Path | None, reporter: Reporter) -> Path:
@@ -43,13 +80,14 @@ def draw(plan: Plan, runs_dir: Path, data_root: Path | None, reporter: Reporter)
     labels = {row.id: row.label for row in experiment.rows}
     networks = [Network(row, labels[row], planned.run, folder / RUN_WEIGHTS)
                 for planned, folder, _ in found for row in planned.rows]
-    png, persons = draw_picture(picture.kind, networks, data, picture.persons)
+    png, persons = draw_picture(picture.kind, networks, data, PERSONS)
     path = runs_dir / FOLDER / experiment.id / f"{plan.profile.name}-{data.data_id}.png"
     facts = Drawing(
         experiment=experiment.id, file=f"{experiment.id}.png", sha256=hashlib.sha256(png).hexdigest(),
         numerics=NUMERICS, profile=plan.profile.name, source=runs[0].run.data.source, data=data.label,
         data_id=data.data_id, val_persons=len(data.val.persons), images=tuple(p.image_id for p in persons),
-        networks=tuple(_shown(row, labels[row], record) for planned, _, record in found for row in planned.rows),
+        networks=tuple(_shown(row, labels[row], planned, record)
+                       for planned, _, record in found for row in planned.rows),
         ended=provenance.now(), git_sha=provenance.git("rev-parse", "HEAD"))
     write_bytes(path, png)
     write_json(path.with_suffix(".json"), facts.model_dump(mode="json"))
@@ -77,12 +115,11 @@ def _finished(plan: Plan, runs_dir: Path, data_root: Path | None) -> list[tuple[
     return found
 
 
-def _shown(row: str, label: str, record: Record) -> ShownNetwork:
-    measured = next((r for r in record.results if r.kind == "trained" and r.box_source == "gt"), None)
-    metric = "AP" if measured is None or "AP" in measured.metrics else "PCKh@0.5"
-    value = None if measured is None else round(100 * measured.metrics[metric], 2)
-    return ShownNetwork(row=row, label=label, spec_hash=record.spec_hash, seed=record.seed or 0, metric=metric,
-                        value=value)
+def _shown(row: str, label: str, planned: PlannedRun, record: Record) -> ShownNetwork:
+    metric = benchmarks.get(planned.run.data.task).main_metric
+    values = [100 * r.metrics[metric] for r in record.results if r.kind == "trained" and r.box_source == "gt"]
+    return ShownNetwork(row=row, label=label, spec_hash=record.spec_hash, seed=planned.seed, metric=metric,
+                        value=round(values[0], 2) if values else None)
 
 
 def files(experiment: Experiment, reports: Path, runs_dir: Path) -> dict[str, bytes]:
@@ -94,7 +131,7 @@ def files(experiment: Experiment, reports: Path, runs_dir: Path) -> dict[str, by
     committed = reports / "data" / f"{experiment.id}.json"
     places = [(path, path.with_suffix(".png")) for path in sorted((runs_dir / FOLDER / experiment.id).glob("*.json"))]
     places += [(committed, reports / f"{experiment.id}.png")] if committed.is_file() else []
-    drawn = [(read_drawing(facts), picture) for facts, picture in places]
+    drawn = [(parse(Drawing, facts), picture) for facts, picture in places]
     own = [(d, p) for d, p in drawn if d.profile == experiment.default_profile and d.source == "embedded"]
     if not own:
         return {f"{experiment.id}.md": page(experiment, None).encode()}
@@ -106,3 +143,26 @@ def files(experiment: Experiment, reports: Path, runs_dir: Path) -> dict[str, by
     facts = latest.model_dump_json(indent=1) + "\n"
     return {f"{experiment.id}.md": page(experiment, latest).encode(), latest.file: picture.read_bytes(),
             f"data/{experiment.id}.json": facts.encode()}
+
+
+def page(experiment: Experiment, drawing: Drawing | None) -> str:
+    """The page of a figure as markdown; None: not drawn yet."""
+    assert experiment.picture is not None
+    title, run = f"{experiment.id}: {experiment.title}", f"flatpose-exp run {experiment.id}"
+    question = f"{experiment.question} ({experiment.source})"
+    if drawing is None:
+        return document(title, question, f"Nothing has been drawn yet: `{run}` trains the networks and draws.")
+    seeds = ",".join(str(seed) for seed in sorted({n.seed for n in drawing.networks}))
+    shown = [f"{n.label} {n.metric} {'?' if n.value is None else f'{n.value:.1f}'}" for n in drawing.networks]
+    stale = "" if drawing.numerics == NUMERICS else " (stale: the core has changed since)"
+    facts = f"""\
+- Networks (profile `{drawing.profile}`, seed {seeds}, ground-truth boxes): {"; ".join(shown)}.
+- Data: {drawing.data}. Persons evenly spaced over the {drawing.val_persons} of the validation split (images \
+{", ".join(map(str, drawing.images))}), not chosen; no flip test.
+- Drawn {drawing.ended[:10]} by git `{str(drawing.git_sha)[:10]}`, numerics {drawing.numerics}{stale}; picture sha256 \
+`{drawing.sha256[:16]}`."""
+    return document(
+        title, question, f"![{experiment.title}]({drawing.file})", f"*{experiment.picture.caption}*", facts,
+        "\n".join(["## Notes", "", *(f"- {note}" for note in experiment.notes)]) if experiment.notes else "",
+        f"`{run} --profile {drawing.profile} --seeds {seeds}` trains what is missing and draws; with `--data-root DIR` "
+        "it draws your own images below runs/.")

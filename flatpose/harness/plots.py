@@ -21,10 +21,6 @@ from flatpose.harness.tables import at_every_x, printed, x_names
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-FLOOR = 0.01
-"""Networks below 1 AP are not drawn against cost, because their order means nothing."""
-NAMED = 12
-"""So many arrows have room for their networks' names."""
 CODECS = ("heatmap as in HRNet", "heatmap, unrounded, quarter step", "heatmap, DARK", "heatmap, UDP's own step",
           "SimCC, one bin per cell", "SimCC, 2 bins per pixel")
 """Those of the picture; the others have nearly the ceilings of one of them."""
@@ -45,12 +41,12 @@ def curves(evidence: Evidence) -> bytes:
     """
     experiment, figure = evidence.experiment, evidence.experiment.figure
     assert figure is not None
-    metric = figure.y_metric
+    metric = experiment.metric
     rows, points = _best(evidence, metric)
     if not len(points):
         return b""
     names, theirs = x_names(experiment, rows["profile"].iloc[0]), x_names(experiment, "paper")
-    limits = _best(evidence, metric, "ceiling")[1][:None if figure.ceiling else 0]
+    limits = _best(evidence, metric, "ceiling")[1]
     said = _published(evidence, metric).query("mean.notna() and series != ''")
     said = said[said.x.map(names) == said.x.map(theirs)]  # a map of another size has another place
     style = drawing.styles([*points.series, *limits.series, *said.series])
@@ -61,20 +57,21 @@ def curves(evidence: Evidence) -> bytes:
         drawing.lines(axes, limits, style, dashed=True)
         drawing.lines(axes, points, style)
         drawing.hollow(axes, said, style)
-        drawing.grid_axes(axes, points, style, names, figure.x_log2)
+        drawing.grid_axes(axes, points, style, names)
         drawing.describe(axes, experiment.title, f"{_where(rows)}\n{'; '.join(filter(None, notes))}",
                          "feature map, cells" if "×" in "".join(names.values()) else figure.x_label, f"{metric} × 100")
 
     return drawing.svg(1, paint, _change(rows, metric), [points, limits, said])
 
 
-def ceilings(found: pd.DataFrame, published: pd.DataFrame) -> bytes:
+def ceilings(found: pd.DataFrame, published: pd.DataFrame, caption: str) -> bytes:
     """What codecs allow at each size of the feature map, without any network.
 
     Args:
         found: Ceilings of one benchmark at an input of 256x192; columns part (only "map" is drawn), series, x (pixels
             per cell; NaN for a codec without cells, which is drawn as a level line), mean, data (label).
         published: The paper's trained heatmap; columns x, mean.
+        caption: The finding.
     """
     drawn = at_every_x(found[(found.part == "map") & found.series.isin(CODECS)])
     where = drawn["data"].iloc[0]
@@ -88,10 +85,7 @@ def ceilings(found: pd.DataFrame, published: pd.DataFrame) -> bytes:
         drawing.describe(axes, "Ceiling of each codec", f"{where}\nhollow: the paper's trained heatmap",
                          "feature map, cells", "AP × 100")
 
-    ends = drawn.sort_values("x").groupby("series", sort=False)["mean"].agg(["first", "last"]).mul(100)
-    said = "; ".join(f"{end.Index} {end.first:.1f} to {end.last:.1f}" for end in ends.itertuples())
-    text = f"AP × 100 of a perfect network, from the finest to the coarsest map: {said} ({where})."
-    return drawing.svg(1, paint, text, [drawn, published])
+    return drawing.svg(1, paint, caption, [drawn, published])
 
 
 def tradeoff(evidence: Evidence) -> bytes:
@@ -104,7 +98,8 @@ def tradeoff(evidence: Evidence) -> bytes:
     timed = timed[(timed["batch"] == 1) & ~timed["compiled"].astype(bool)].set_index("row")
     machine = f"{timed.cpu.iloc[0] or timed.device.iloc[0]}, {timed.threads.iloc[0]} threads" if len(timed) else ""
     said = _published(evidence, metric)
-    measured = points[points["mean"] >= FLOOR].drop(columns="label").merge(said[["row", "label", "ours"]], on="row")
+    measured = points[points["mean"] >= frame.FLOOR].drop(columns="label")
+    measured = measured.merge(said[["row", "label", "ours"]], on="row")
     said = said.dropna(subset=["mean"]).join(evidence.costs["gflops"], on="row")
     said = said.join(timed["ratio_flatpose_b"].rename("time"), on="row")
     odd = said[said.boxes != ""].groupby("boxes")["label"].agg(", ".join)
@@ -135,38 +130,32 @@ def _front(points: pd.DataFrame, x: str) -> pd.DataFrame:
     return ordered[ordered["mean"] > ordered["mean"].cummax().shift(fill_value=-math.inf)]
 
 
-def boxes(pairs: pd.DataFrame, paper: pd.DataFrame, ours: pd.DataFrame) -> bytes:
+def boxes(pairs: pd.DataFrame, paper: pd.DataFrame, caption: str) -> bytes:
     """AR − AP against AP: an arrow leads from each network's detector boxes to its ground-truth boxes.
 
     Args:
         pairs: Public networks; columns label, AP_det, AR_det, AP_gt, AR_gt.
         paper: Rows of Table 2; columns label, AP, AR. Those of FlatPose are marked.
-        ours: As ``pairs``, of networks trained here (may be empty); in a panel of their own.
+        caption: The finding.
     """
-    panels = [(some.dropna(subset=["AR_det", "AR_gt"]), rows, heading) for some, rows, heading in (
-        (pairs, paper, "Public networks, and Table 2"),
-        (ours[ours.AP_gt >= FLOOR] if len(ours) else ours, paper[:0], "Networks trained here")) if len(some)]
+    arrows = pairs.dropna(subset=["AR_det", "AR_gt"])
+    det, gt, rows = _gap(arrows, "_det"), _gap(arrows, "_gt"), _gap(paper)
+    flat = rows[rows.ours]
 
     def paint(picture: Figure) -> None:
-        for axes, (arrows, rows, heading) in zip(drawing.stacked(picture, len(panels)), panels, strict=True):
-            det, gt, printed = _gap(arrows, "_det"), _gap(arrows, "_gt"), _gap(rows)
-            flat = printed[printed.ours]
-            lines = axes.plot([det.x, gt.x], [det.y, gt.y], color=OTHERS, linewidth=1.4)
-            for start, end in zip(det.itertuples(), gt.itertuples(), strict=True):
-                axes.annotate("", (end.x, end.y), xytext=(start.x, start.y), arrowprops={
-                    "arrowstyle": "-|>", "color": OTHERS, "linewidth": 1.4, "shrinkB": 0})
-            for some, look, colour in ((det, "o", OTHERS), (printed[~printed.ours], "s", MUTED), (flat, "D", OURS)):
-                axes.plot(some.x, some.y, look, color=colour, markerfacecolor=CARD if look == "s" else colour)
-            axes.margins(0.14, 0.16)
-            note = "\ndiamond: FlatPose in Table 2; hollow: the table's other rows" if len(rows) else ""
-            drawing.describe(axes, heading, f"arrow: from detector to ground-truth boxes{note}", "AP × 100",
-                             "(AR − AP) × 100")
-            drawing.names(axes, pd.concat([gt if len(gt) <= NAMED else gt[:0], flat]), lines)
+        axes, = drawing.stacked(picture, 1)
+        lines = axes.plot([det.x, gt.x], [det.y, gt.y], color=OTHERS, linewidth=1.4)
+        for start, end in zip(det.itertuples(), gt.itertuples(), strict=True):
+            axes.annotate("", (end.x, end.y), xytext=(start.x, start.y), arrowprops={
+                "arrowstyle": "-|>", "color": OTHERS, "linewidth": 1.4, "shrinkB": 0})
+        for some, look, colour in ((det, "o", OTHERS), (rows[~rows.ours], "s", MUTED), (flat, "D", OURS)):
+            axes.plot(some.x, some.y, look, color=colour, markerfacecolor=CARD if look == "s" else colour)
+        axes.margins(0.14, 0.16)
+        drawing.describe(axes, "Public networks, and Table 2", "arrow: from detector to ground-truth boxes\n"
+                         "diamond: FlatPose in Table 2; hollow: the table's other rows", "AP × 100", "(AR − AP) × 100")
+        drawing.names(axes, pd.concat([gt, flat]), lines)
 
-    det, gt, flat = _gap(pairs, "_det"), _gap(pairs, "_gt"), _gap(paper).query("ours")
-    spans = [f"{values.min():.1f}–{values.max():.1f}" for values in (gt.x - det.x, det.y, gt.y, flat.y)]
-    text = "Ground-truth boxes raise AP by {} and bring AR − AP from {} to {}; FlatPose's rows of Table 2 have {}."
-    return drawing.svg(len(panels), paint, text.format(*spans), [pairs, paper, ours])
+    return drawing.svg(1, paint, caption, [pairs, paper])
 
 
 def _gap(found: pd.DataFrame, boxes: str = "") -> pd.DataFrame:

@@ -32,7 +32,7 @@ def effects(frames: Frames) -> pd.DataFrame:
     costs = evidence.costs[["params_m", "gflops"]].reindex([row.id for row in evidence.experiment.rows]).astype(float)
     results = evidence.under(*evidence.best)
     seeds = frame.by_seed(results[results["box_source"] == "gt"], metric)
-    for reading in catalog.readings():
+    for reading in catalog.entries("readings"):
         for row in (r for r in evidence.experiment.rows if r.readings == (reading.id,)):
             gap = stats.paired(seeds.get(row.id, {}), seeds.get(base.id, {}))
             lines.append({"reading": reading.id, "question": reading.question, "row": row.id, "alternative": row.label,
@@ -45,7 +45,7 @@ def effects(frames: Frames) -> pd.DataFrame:
 
 def page(frames: Frames, found: pd.DataFrame, search: pd.DataFrame) -> str:
     """One line per reading, then the paper's words and our reasons in a fold."""
-    readings = catalog.readings()
+    readings = catalog.entries("readings")
     lines = pd.DataFrame([{"": r.id, "question": r.question, "what we do": r.ours,
                            "measured effect": _effect(r, found, search)} for r in readings])
     return document(

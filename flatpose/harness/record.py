@@ -8,8 +8,9 @@ row: a record belongs to every row whose run has its ``spec_hash``, so rows that
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Annotated, Any, Literal, Optional
+from typing import Annotated, Any, Literal, Optional, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -19,7 +20,7 @@ from flatpose.errors import DataError, nearest
 from flatpose.io import read_json
 
 SCHEMA_VERSION: Literal[2] = 2
-
+P = TypeVar("P", bound=BaseModel)
 PathPart = Annotated[str, Field(max_length=64, pattern=r"^[\w.-]+$")]
 """A component of a run's path, which therefore holds no separator."""
 
@@ -224,6 +225,13 @@ class RecordFile(Part):
     costs: tuple[CostRow, ...] = ()
     latencies: tuple[LatencyRow, ...] = ()
 
+    def adding(self, costs: Iterable[CostRow] = (), latencies: Iterable[LatencyRow] = ()) -> RecordFile:
+        """With these too; of two entries for one row the newer stays."""
+        times = sorted((*self.latencies, *latencies), key=lambda t: t.ended)
+        return self.model_copy(update={
+            "costs": tuple({c.row: c for c in (*self.costs, *costs)}.values()),
+            "latencies": tuple({(t.row, t.batch, t.compiled): t for t in times}.values())})
+
     def dump(self) -> str:
         """Canonical JSON: equal content gives equal bytes."""
         ordered = self.model_copy(update={
@@ -235,15 +243,16 @@ class RecordFile(Part):
 
 def read_record(path: Path) -> Record:
     """The record in a file; raises DataError when it is missing or damaged, or its form is not today's."""
-    return _parse(Record, path)
+    return parse(Record, path)
 
 
 def read_record_file(path: Path, experiment: str) -> RecordFile:
     """The records of an experiment, none in an absent file; raises DataError as :func:`read_record` does."""
-    return _parse(RecordFile, path) if path.exists() else RecordFile(experiment=experiment)
+    return parse(RecordFile, path) if path.exists() else RecordFile(experiment=experiment)
 
 
-def _parse(form: type[Any], path: Path) -> Any:
+def parse(form: type[P], path: Path) -> P:
+    """The content of a stored file; raises DataError naming the field where it is missing or damaged."""
     value = read_json(path)
     version = value.get("schema_version") if isinstance(value, dict) else None
     if version != SCHEMA_VERSION:

@@ -97,31 +97,29 @@ def measure_study(name: str, data_root: Path, reporter: Reporter) -> None:
     from flatpose.studies import ceilings as study
 
     path = store.root() / "reports" / "data" / f"{name}.json"
-    study.measure(catalog.ceilings(), data_root, known=studies.load(path), reporter=reporter,
+    study.measure(catalog.entries("ceilings"), data_root, known=studies.load(path), reporter=reporter,
                   save=lambda found: studies.store(found, path))
     write(["all"], store.root(), runs_dir=store.runs_dir())
 
 
 def index(frames: Frames, reports: Path, files: Mapping[str, bytes]) -> str:
     """The first page. In a folder of one's own it lists only what was done there. ``files``: already rendered."""
+    others = {n: about for n, about in OTHERS.items() if f"{n}.md" in files or (reports / f"{n}.md").exists()}
     if not _has_paper(frames):
-        used = {name: e for name, e in frames.experiments.items()
-                if frames.files[name].records or frames.files[name].costs}
-        studied = {name: about for name, about in OTHERS.items() if f"{name}.md" in files}
-        return pages.index_page(Frames(used or frames.experiments, frames.files), (), studied)
-    name = "why" if "why" in frames.experiments else "fig1"
-    curves = files.get(f"{name}.svg") or plots.files(frames, name).get(f"{name}.svg")
+        used = {n: e for n, e in frames.experiments.items() if frames.files[n].records or frames.files[n].costs}
+        return pages.index_page(Frames(used or frames.experiments, frames.files), (), others)
+    curves = files.get("why.svg") or plots.files(frames, "why").get("why.svg", b"")
     tables_of_paper = [e for e in frames.experiments.values() if e.id.startswith("table")]
     answers = [*pages.ceilings_finding(ceilings(reports), _printed(frames)),
                pages.boxes_finding(public_pairs(), tables.paper_boxes(frames)),
                pages.costs_finding(pd.concat([compare.against_paper(e, frames) for e in tables_of_paper])),
-               *([f"{frames.experiments[name].title}, trained here: {plots.caption(curves)}"] if curves else [])]
-    return pages.index_page(frames, answers, OTHERS)
+               *([f"{frames.experiments['why'].title}, trained here: {plots.caption(curves)}"] if curves else [])]
+    return pages.index_page(frames, answers, others)
 
 
 def public_pairs() -> pd.DataFrame:
     """Published results of one network with both kinds of boxes, metrics in 0..1."""
-    pairs = pd.DataFrame(catalog.public_pairs())
+    pairs = pd.DataFrame(catalog.entries("box_pairs"))
     metrics = pairs.columns[pairs.columns.str.startswith("A")]
     return pairs.assign(**(pairs[metrics].astype(float) / 100))
 

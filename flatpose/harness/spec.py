@@ -48,18 +48,6 @@ class Published:
 
 
 @config
-class Tolerance:
-    """Allowed distance from the published number, fixed before any run."""
-
-    metric: float = 0.5
-    """In points (AP x 100)."""
-    params: float = 0.005
-    """Relative."""
-    gflops: float = 0.05
-    """Relative."""
-
-
-@config
 class Row:
     """One line of a table or one point of a curve."""
 
@@ -67,7 +55,6 @@ class Row:
     label: str
     run: RunConfig
     published: Optional[Published] = None
-    tolerance: Tolerance = Tolerance()
     group: str = ""
     """Heading under which a table lists the row ("Part A: Core design choices")."""
     series: str = ""
@@ -76,7 +63,6 @@ class Row:
     """For plots: position on the horizontal axis."""
     readings: tuple[str, ...] = ()
     """Ids of the readings of the paper that this row depends on."""
-    note: str = ""
 
 
 @config
@@ -106,8 +92,6 @@ class Profile:
     train: dict[str, Any] = Field(default_factory=dict)
     augment: dict[str, Any] = Field(default_factory=dict)
     data: Optional[DataConfig] = None
-    data_by_task: dict[str, DataConfig] = Field(default_factory=dict)
-    """By task, in place of ``data``."""
     eval: dict[str, Any] = Field(default_factory=dict)
     gpu: bool = False
     """Needs a GPU: without one its runs are blocked."""
@@ -136,11 +120,6 @@ class Figure:
 
     x_label: str
     curves: tuple[str, ...] = ()
-    y_metric: Metric = "AP"
-    x_log2: bool = False
-    ceiling: bool = False
-    """Also draw the codec ceiling of each row (records of kind "ceiling")."""
-    caption: str = ""
 
 
 @config
@@ -148,8 +127,6 @@ class Picture:
     """A picture drawn from the rows' trained networks: Figs. 3 to 6 (flatpose.figures)."""
 
     kind: Literal["tokens", "attention", "heatmaps", "poses"]
-    persons: PositiveInt = 6
-    """Columns of the picture."""
     caption: str = ""
 
 
@@ -214,8 +191,7 @@ def at_profile(run: RunConfig, profile: Profile, *, source: Literal["embedded", 
         model = replace(model, backbone=profile.backbones[backbone])
     if profile.pretrained is not None and hasattr(model, "pretrained"):
         model = replace(model, pretrained=profile.pretrained)
-    scaled = profile.data_by_task.get(run.data.task, profile.data)
-    data = run.data if scaled is None else replace(scaled, task=run.data.task)
+    data = run.data if profile.data is None else replace(profile.data, task=run.data.task)
     final = run.augment_final
     return replace(
         run,
@@ -229,6 +205,13 @@ def at_profile(run: RunConfig, profile: Profile, *, source: Literal["embedded", 
         augment_final=final and replace(final, augment=_patched(final.augment, profile.augment)),
         eval=_patched(run.eval, profile.eval),
     )
+
+
+def for_weights(experiment: Experiment, run: RunConfig, source: Literal["embedded", "disk"]) -> RunConfig:
+    """The run that evaluates weights from a file; embedded data are those of the experiment's default profile."""
+    small = experiment.profiles[experiment.default_profile].data or run.data
+    data = run.data if source == "disk" else replace(small, task=run.data.task)
+    return replace(run, data=replace(data, source=source))
 
 
 def shrunk(codec: Any, factor: int) -> Any:

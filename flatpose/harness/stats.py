@@ -34,6 +34,11 @@ class Difference:
     sd: float | None = None
     """Standard deviation of the paired differences."""
 
+    @property
+    def half(self) -> float | None:
+        """Half the width of the interval."""
+        return None if self.low is None or self.high is None else (self.high - self.low) / 2
+
 
 def interval(values: Iterable[float]) -> tuple[float, float] | None:
     """The 95 % interval mean ± t(0.975, n - 1) · s / √n over seeds; None for fewer than two values."""

@@ -16,8 +16,6 @@ from flatpose.harness.frame import Evidence, Frames, Setting
 from flatpose.harness.spec import Experiment, Published, Row, at_profile
 
 DASH = "–"
-MOST_COLUMNS = 5
-"""Series that a table of a figure has as columns; more become its lines."""
 QUANTITIES = {"params_m": "parameters (M)", "gflops": "GFLOPs"}
 CLOSENESS = ("mean_OKS", "PCK@0.1")
 """Shown beside AP (flatpose.metrics.closeness)."""
@@ -70,9 +68,7 @@ def metric(line: Mapping[str, Any]) -> str:
 
 def difference(gap: stats.Difference) -> str:
     """A paired difference with the half-width of its interval; a dash where one seed decides nothing."""
-    if gap.low is None or gap.high is None:
-        return DASH
-    return f"{number(100 * gap.mean, sign='+')} ± {number(50 * (gap.high - gap.low))}"
+    return DASH if gap.half is None else f"{number(100 * gap.mean, sign='+')} ± {number(100 * gap.half)}"
 
 
 def label(row: Row) -> str:
@@ -102,44 +98,20 @@ def x_names(experiment: Experiment, profile: str) -> dict[float, str]:
 
 
 def grid(evidence: Evidence, setting: Setting) -> pd.DataFrame:
-    """Of a figure: x against series, with the codec ceiling of each series that has one of its own.
-
-    Many series are the lines of the table instead of its columns.
-    """
+    """Of a figure: one line per series, with its metric at every x and beside them the ceilings of its codec."""
     experiment, figure = evidence.experiment, evidence.experiment.figure
     assert figure is not None
-    means = frame.summary(evidence.under(setting), figure.y_metric)
-    shown = means[(means["kind"] == "trained") & (means["box_source"] == "gt")
-                  | (means["kind"] == "ceiling") & figure.ceiling]
-    heading = figure.x_label.split(" (")[0].replace("-map stride", " map")
-    lines, series = [], list(dict.fromkeys(row.series for row in experiment.rows))
-    if len(series) > MOST_COLUMNS:
-        return _series_by_x(shown, series, x_names(experiment, setting[0]), heading)
-    for x, name in x_names(experiment, setting[0]).items():
-        line = {heading: name, **{row.series: DASH for row in experiment.rows}}
-        for mean in shown[shown["x"] == x].to_dict("records"):
-            if mean["kind"] == "trained":
-                line[mean["series"]] = metric(mean)
-            else:
-                line[f"ceiling, {mean['series']}"] = number(100 * mean["mean"])
-        lines.append(line)
-    made = pd.DataFrame(lines).fillna(DASH)
-    level = made.filter(like="ceiling, ")  # codecs of one kind have the same ceiling, which is shown once
-    return made.drop(columns=level.columns[level.T.duplicated()])
-
-
-def _series_by_x(shown: pd.DataFrame, series: list[str], names: dict[float, str], heading: str) -> pd.DataFrame:
-    lines = []
-    for name in series:
-        line = {f"method, by {heading}": name}
-        for kind, prefix in (("trained", ""), ("ceiling", "ceiling ")):
-            own = shown[(shown["series"] == name) & (shown["kind"] == kind)].set_index("x")
-            for x in (x for x in names if kind == "trained" or (shown["kind"] == kind).any()):
-                mean = own.loc[x].to_dict() if x in own.index else None
-                text = DASH if mean is None else metric(mean) if kind == "trained" else number(100 * mean["mean"])
-                line[prefix + names[x]] = text
-        lines.append(line)
-    return pd.DataFrame(lines)
+    means = frame.summary(evidence.under(setting), experiment.metric)
+    trained, names = means["kind"] == "trained", x_names(experiment, setting[0])
+    at_x = means["x"].map(names).astype(str)
+    means = means.assign(column=at_x.where(trained, "ceiling " + at_x), text=[
+        metric(m) if m["kind"] == "trained" else number(100 * m["mean"]) for m in means.to_dict("records")])
+    shown = means[trained & (means["box_source"] == "gt") | (means["kind"] == "ceiling")]
+    wide = shown.pivot_table(index="series", columns="column", values="text", aggfunc="first").reindex(
+        index=[*dict.fromkeys(row.series for row in experiment.rows)],
+        columns=[*names.values(), *(f"ceiling {name}" for name in names.values())])
+    heading = "method, by " + figure.x_label.split(" (")[0].replace("-map stride", " map")
+    return wide.dropna(axis=1, how="all").fillna(DASH).rename_axis(heading).rename_axis(columns=None).reset_index()
 
 
 def rows(evidence: Evidence, settings: list[Setting], against: pd.DataFrame | None = None) -> pd.DataFrame:
@@ -174,6 +146,12 @@ def rows(evidence: Evidence, settings: list[Setting], against: pd.DataFrame | No
     made = pd.DataFrame(lines)
     made = made if against is not None else made.drop(columns=f"printed {name}")
     return made.loc[:, (made != DASH).any()]
+
+
+def measured(evidence: Evidence, settings: list[Setting]) -> pd.DataFrame:
+    """:func:`rows` without what was not measured."""
+    made = rows(evidence, settings)
+    return made[(made.drop(columns="row") != DASH).any(axis=1)]
 
 
 def _mean(results: pd.DataFrame, name: str) -> str:
@@ -290,19 +268,10 @@ def ceilings(found: pd.DataFrame) -> pd.DataFrame:
     return (100 * wide).map(number).rename_axis("codec").reset_index()
 
 
-def comparison(found: pd.DataFrame) -> list[tuple[str, pd.DataFrame]]:
-    """For ``compare``: a table per condition and box source, one of costs, and one of what cannot be compared."""
-    alone = found["measured"].isna() & (found["verdict"] != compare.FAILED)
-    title = found["setting"] + ", " + found["box_source"].map(frame.box_name, na_action="ignore")
-    title = title.where(found["convention"] == "", "costs and hyper-parameters of the paper-size networks")
-    title = title.fillna("failed").mask(alone, "not compared")
-    order = sorted(set(title), key=lambda t: (t == "not compared", t))
-    return [(name, _compared(found[title == name])) for name in order]
-
-
-def _compared(lines: pd.DataFrame) -> pd.DataFrame:
+def comparison(found: pd.DataFrame) -> pd.DataFrame:
+    """For ``compare``: a line per number, with the setting and boxes in which it was measured."""
     table = []
-    for line in lines.to_dict("records"):
+    for line in found.to_dict("records"):
         scale, decimals = (1, 2) if line["convention"] else (100, 1)
         shown = {c: number(None if line[c] is None else scale * line[c], decimals, "+" if c == "difference" else "")
                  for c in ("reference", "measured", "difference", "tolerance")}
@@ -313,5 +282,6 @@ def _compared(lines: pd.DataFrame) -> pd.DataFrame:
             shown[what] += " [{:.1f}, {:.1f}]".format(*(100 * end for end in line["bootstrap"]))
         quantity = QUANTITIES.get(line["quantity"], line["quantity"]) + TOOLS.get(line["convention"], "")
         verdict = f"{line['verdict']} ({line['reason']})" if line["reason"] else line["verdict"]
-        table.append({"row": line["label"], "quantity": quantity, **shown, "verdict": verdict})
+        place = f"{line['setting']}, {boxes(line['box_source'])}" if pd.notna(line["setting"]) else DASH
+        table.append({"row": line["label"], "quantity": quantity, "measured at": place, **shown, "verdict": verdict})
     return pd.DataFrame(table)

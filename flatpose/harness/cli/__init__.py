@@ -13,7 +13,7 @@ import typer
 
 import flatpose
 from flatpose.errors import FlatPoseError
-from flatpose.harness.cli import data, experiments, measure, networks, run
+from flatpose.harness.cli import experiments, measure, networks, run
 from flatpose.harness.console import OPTIONS, err
 
 HELP = """Reproduce FlatPose's experiments: measure, train, evaluate, compare with the paper, report.
@@ -53,7 +53,7 @@ def _global(
 
 for part in (experiments.app, run.app, measure.app, networks.app):
     app.add_typer(part)
-app.add_typer(data.app, name="data")
+app.add_typer(measure.data_app, name="data")
 app.add_typer(networks.submit_app, name="submit")
 
 

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, Optional
 
 import typer
 
-from flatpose.errors import SpecError
 from flatpose.harness import catalog, store
 from flatpose.harness.cli.options import (
     ExperimentArg,
@@ -199,22 +198,17 @@ def write_pages(ids: list[str], check: bool = False) -> None:
 def compare(experiment: ExperimentArg,
             strict: Annotated[bool, typer.Option("--strict", help="Exit 1 when a number is out of tolerance.")] = False,
             against: Annotated[Optional[Path], typer.Option(help="A runs folder or a reports/data file.")] = None,
-            git: Annotated[Optional[str], typer.Option(metavar="REV", help="The records of an earlier commit.")] = None,
             json_: JsonOpt = False) -> None:
     """Measured numbers beside the paper's, or beside other records of the same data, boxes and score rule.
 
-    Example: flatpose-exp compare fig1 --git HEAD~5
+    Example: flatpose-exp compare fig1 --against old_runs/
     """
     from flatpose.harness import compare as comparing
     from flatpose.harness import tables
 
-    if against and git:
-        raise SpecError("two things to compare with", where="--against and --git", hint="give one of them")
-    found = comparing.compare(catalog.load(experiment), store.root(), store.runs_dir(), against=against, revision=git)
-    if json_:
-        emit(comparing.to_dicts(found), json_)
-    for title, table in [] if json_ else tables.comparison(found):
-        emit(None, False, table.columns, table.to_numpy(), title=f"{experiment}: {title}")
+    found = comparing.compare(catalog.load(experiment), store.root(), store.runs_dir(), against=against)
+    table = tables.comparison(found)
+    emit(comparing.to_dicts(found), json_, table.columns, table.to_numpy(), title=experiment)
     if found.empty and not json_:
         say("nothing to compare: no published number, or no row that was measured on both sides at one profile", out)
     if strict and (found["verdict"] == comparing.OUTSIDE).any():

@@ -154,26 +154,28 @@ def submit_coco_test_dev(
     name: Annotated[str, typer.Option(help="Name of the method on the server: letters, digits, - and _.")],
     predictions: Annotated[Optional[Path], typer.Option(help="COCO results, as for `score`.")] = None,
     image_info: Annotated[Optional[Path], typer.Option(help="image_info_test-dev2017.json: test-dev's images.")] = None,
-    run_dir: Annotated[Optional[Path], typer.Option("--run", help="Instead: the folder of a finished run, whose "
-                                                    "network then predicts on the test-dev boxes.")] = None,
+    checkpoint: Annotated[Optional[str], typer.Option("--checkpoint", "--run", help=f"Instead, a network that "
+        f"predicts on the test-dev boxes. {CHECKPOINT}.")] = None,
+    system: SystemOpt = None,
     data_root: RootOpt = None,
     out_dir: Annotated[Path, typer.Option("--out", help="Folder of the zip; made when it is not there.")] = Path("."),
     any_list: Annotated[bool, typer.Option("--any-list", help="Try things out with another image list.")] = False,
 ) -> None:
     """Zip results for COCO's test-dev server, after checking every entry against the image list; prints the path.
 
-    The zip holds person_keypoints_test-dev2017_NAME_results.json with the four fields that the server reads. With --run
-    the boxes are those of COCO_test-dev2017_detections_AP_H_609_person.json below the data root.
+    The zip holds person_keypoints_test-dev2017_NAME_results.json with the four fields that the server reads. With
+    --checkpoint the boxes are those of COCO_test-dev2017_detections_AP_H_609_person.json below the data root.
 
-    Example: flatpose-exp submit coco-test-dev --name a --run runs/0123456789ab/seed0/ba9876543210 --data-root /data
+    Example: flatpose-exp submit coco-test-dev --name a --checkpoint table3/flatpose_l --data-root /data
     """
-    from flatpose.harness.networks import predict_test_dev
+    from flatpose.harness.networks import resolve_network, test_dev_results
     from flatpose.testdev import coco_test_dev
 
-    if run_dir is None and predictions is not None and image_info is not None:
+    if checkpoint is None and predictions is not None and image_info is not None:
         results: Any = predictions
-    elif run_dir is not None and predictions is None and image_info is None:
-        results, image_info = predict_test_dev(run_dir, existing_root(data_root), Display().reporter(), any_list)
+    elif checkpoint is not None and predictions is None and image_info is None:
+        results, image_info = test_dev_results(resolve_network(checkpoint, system), existing_root(data_root),
+                                               Display().reporter(), any_list)
     else:
-        raise SpecError("give --predictions and --image-info, or --run", where="submit coco-test-dev")
+        raise SpecError("give --predictions and --image-info, or --checkpoint", where="submit coco-test-dev")
     say(str(coco_test_dev(results, image_info, out_dir, name, any_list=any_list)), out)

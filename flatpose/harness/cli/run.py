@@ -18,7 +18,9 @@ from flatpose.harness.console import OPTIONS, Display, emit, err, note, say
 
 if TYPE_CHECKING:
     from flatpose.harness.plan import Plan
+    from flatpose.harness.record import Record
     from flatpose.harness.runner import Outcome
+    from flatpose.harness.spec import Experiment
 
 app = typer.Typer()
 JobsOpt = Annotated[Optional[int], typer.Option(min=1, help="Runs side by side, one thread each; default: one per "
@@ -122,18 +124,29 @@ def _all_outcomes(made: Plan, outcomes: list[Outcome]) -> list[Outcome]:
 
 
 def _print_outcomes(made: Plan, outcomes: list[Outcome]) -> None:
-    """The numbers, then what is not as it should be and the way out, each kind of bad input once."""
-    from flatpose.harness.cli import summary
-
-    if not OPTIONS.quiet and any(o.status not in ("blocked", "not run") for o in outcomes):
-        emit(None, False, *summary.table(made.experiment, outcomes), console=err)
-    for status, hint in HINTS.items():
-        titles = [o.planned.title for o in outcomes if o.status == status]
-        if titles:
-            say(f"{status}: {', '.join(titles)}\n  → {hint}")
-    for reason in dict.fromkeys(o.reason for o in outcomes if o.status == "blocked"):
-        say(f"blocked, {sum(o.reason == reason for o in outcomes)} of {len(outcomes)} runs: {reason}")
+    """The numbers, then what is not as it should be and the way out, each reason once."""
+    records = {o.record.key: o.record for o in outcomes if o.record is not None}
+    if records and not OPTIONS.quiet:
+        _print_metrics(made.experiment, tuple(records.values()))
+    troubles: dict[tuple[str, str], list[str]] = {}
+    for o in (o for o in outcomes if o.status not in ("done", "not run")):
+        troubles.setdefault((o.status, o.reason), []).append(o.planned.title)
+    for (status, reason), titles in troubles.items():
+        which = f"{len(titles)} of {len(outcomes)} runs" if status == "blocked" else ", ".join(titles)
+        say(f"{status}, {which}: {reason}" + (f"\n  → {HINTS[status]}" if status in HINTS else ""))
     note(f"{sum(o.status == 'done' for o in outcomes)} of {len(outcomes)} runs are done")
+
+
+def _print_metrics(experiment: Experiment, records: tuple[Record, ...]) -> None:
+    """The table of the experiment's page, of these runs only."""
+    from flatpose.harness import tables
+    from flatpose.harness.frame import Frames
+    from flatpose.harness.record import RecordFile
+
+    file = RecordFile(experiment=experiment.id, records=records)
+    evidence = Frames({experiment.id: experiment}, {experiment.id: file}).of(experiment.id)
+    table = tables.measured(evidence, [(r.profile, r.data_id) for r in records])
+    emit(None, False, table.columns, table.to_numpy(), console=err)
 
 
 def _draw(made: Plan, row: list[str] | None, data_root: Path | None, display: Display) -> None:
@@ -147,20 +160,18 @@ def _draw(made: Plan, row: list[str] | None, data_root: Path | None, display: Di
 
 def _evaluate_checkpoint(experiment: str, row: list[str] | None, profile: str | None, checkpoint: Path,
                          data_root: Path | None) -> None:
-    from flatpose.harness.evaluate_checkpoint import evaluate_checkpoint
-    from flatpose.harness.networks import locate
+    from flatpose.harness.networks import evaluate_checkpoint, locate
 
     found = catalog.load(experiment)
     if row is None or len(row) != 1:
         raise SpecError("an experiment has several networks", where="--checkpoint", hint="add --row R")
     chosen = None if profile is None else catalog.find_profile(found, profile)
-    record, files = evaluate_checkpoint(found, catalog.find_row(found, row[0]), chosen, locate(str(checkpoint)),
-                                        store.runs_dir(), data_root, Display().reporter())
+    record = evaluate_checkpoint(found, catalog.find_row(found, row[0]), chosen, locate(str(checkpoint)),
+                                 store.runs_dir(), data_root, Display().reporter())
     made, data = record.checkpoint, record.data
     assert made is not None and data is not None
     emit(None, False, ("boxes", "metric", "value"), [(result.box_source, metric, f"{100 * value:.1f}")
                                                      for result in record.results
                                                      for metric, value in result.metrics.items()],
          title=f"{row[0]} with the weights of {made.file} (sha256 {made.sha256[:12]}, {made.names}), {data.label}")
-    for path in files:
-        say(f"written: {path}")
+    say(f"written: {store.runs_dir() / record.run_id / store.RECORD}")
