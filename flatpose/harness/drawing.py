@@ -1,4 +1,4 @@
-"""How the pictures of the pages look: one style, stable SVG bytes, axes and labels."""
+"""How the pictures of the pages look: one style, stable SVG bytes, colours for light and dark, axes and labels."""
 
 from __future__ import annotations
 
@@ -17,6 +17,10 @@ if TYPE_CHECKING:
 CARD, INK, MUTED, GRID = "#FFFFFF", "#24292F", "#57606A", "#D8DEE4"
 COLOURS = ("#B04C00", "#0072B2", "#00785A", "#A8467C", "#8F6200", "#6F4FA1")
 """Hues that colour-blind readers can tell apart, dark enough for text on white; markers differ too."""
+DARK = dict(zip((CARD, INK, MUTED, GRID, *COLOURS), (
+    "#0D1117", "#E6EDF3", "#9DA5AE", "#30363D", "#F0763A", "#58A6FF", "#2FC391", "#D98CB8", "#E3B341", "#B794F4"),
+    strict=True))
+"""The same on a dark page."""
 MARKERS = ("o", "s", "^", "D", "v", "P")
 OURS, OTHERS = COLOURS[:2]
 STYLE: dict[str, Any] = {
@@ -65,7 +69,10 @@ def svg(rows: float, paint: Callable[[Figure], None], title: str, data: Sequence
         paint(picture)
         picture.savefig(buffer, format="svg", metadata={"Date": None, "Creator": "flatpose-exp", "Title": title,
                                                         "Description": stamp})
-    return buffer.getvalue()
+    rules = (f'[style*="{what}: {light.lower()}"]{{{what}:{dark}!important}}' for light, dark in DARK.items()
+             for what in ("fill", "stroke"))
+    sheet = f"<style>@media (prefers-color-scheme:dark){{{''.join(rules)}}}</style>"
+    return buffer.getvalue().replace(b"</style>", f"</style>\n  {sheet}".encode(), 1)
 
 
 def stacked(picture: Figure, count: int, right: float = 0.98) -> Sequence[Axes]:

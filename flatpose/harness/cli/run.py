@@ -14,11 +14,10 @@ from flatpose.errors import SpecError
 from flatpose.harness import catalog, store
 from flatpose.harness.cli.experiments import RerunOpt, estimate, planned, write_pages
 from flatpose.harness.cli.options import ExperimentArg, ProfileOpt, RootOpt, RowsOpt, SeedsOpt
-from flatpose.harness.console import OPTIONS, Display, emit, err, note, say
+from flatpose.harness.console import OPTIONS, Display, emit, err, minutes, note, say
 
 if TYPE_CHECKING:
     from flatpose.harness.plan import Plan
-    from flatpose.harness.record import Record
     from flatpose.harness.runner import Outcome
     from flatpose.harness.spec import Experiment
 
@@ -125,9 +124,8 @@ def _all_outcomes(made: Plan, outcomes: list[Outcome]) -> list[Outcome]:
 
 def _print_outcomes(made: Plan, outcomes: list[Outcome]) -> None:
     """The numbers, then what is not as it should be and the way out, each reason once."""
-    records = {o.record.key: o.record for o in outcomes if o.record is not None}
-    if records and not OPTIONS.quiet:
-        _print_metrics(made.experiment, tuple(records.values()))
+    if not OPTIONS.quiet:
+        _print_metrics(made.experiment, outcomes)
     troubles: dict[tuple[str, str], list[str]] = {}
     for o in (o for o in outcomes if o.status not in ("done", "not run")):
         troubles.setdefault((o.status, o.reason), []).append(o.planned.title)
@@ -137,16 +135,22 @@ def _print_outcomes(made: Plan, outcomes: list[Outcome]) -> None:
     note(f"{sum(o.status == 'done' for o in outcomes)} of {len(outcomes)} runs are done")
 
 
-def _print_metrics(experiment: Experiment, records: tuple[Record, ...]) -> None:
-    """The table of the experiment's page, of these runs only."""
+def _print_metrics(experiment: Experiment, outcomes: list[Outcome]) -> None:
+    """The table of the experiment's page, of these runs only, and the time that they took."""
     from flatpose.harness import tables
     from flatpose.harness.frame import Frames
     from flatpose.harness.record import RecordFile
 
-    file = RecordFile(experiment=experiment.id, records=records)
+    records = {o.record.key: o.record for o in outcomes if o.record is not None}
+    if not records:
+        return
+    file = RecordFile(experiment=experiment.id, records=tuple(records.values()))
     evidence = Frames({experiment.id: experiment}, {experiment.id: file}).of(experiment.id)
-    table = tables.measured(evidence, [(r.profile, r.data_id) for r in records])
-    emit(None, False, table.columns, table.to_numpy(), console=err)
+    table = tables.measured(evidence, [(r.profile, r.data_id) for r in records.values()])
+    spent = {tables.label(catalog.find_row(experiment, row)): minutes(sum(
+        o.record.provenance.seconds for o in outcomes if o.record is not None and row in o.planned.rows) / 60)
+        for row in {row for o in outcomes for row in o.planned.rows}}
+    emit(None, False, [*table.columns, "time"], table.assign(time=table["row"].map(spent)).to_numpy(), console=err)
 
 
 def _draw(made: Plan, row: list[str] | None, data_root: Path | None, display: Display) -> None:
