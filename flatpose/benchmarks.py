@@ -108,7 +108,7 @@ class Benchmark:
                 **rule: Any) -> dict[str, Any]:
         """One result as a record stores it: score_rule, images, predictions (after suppression), metrics, bootstrap.
 
-        The metrics are those of :meth:`score` and, for files of COCO's form, of :func:`flatpose.metrics.closeness`.
+        The metrics are those of :meth:`score` and, for files of COCO's form, of :func:`flatpose.metrics.oks.closeness`.
 
         ``predictions`` are :class:`flatpose.metrics.Predictions` in image pixels; only images of ``image_ids`` count.
         ``rule`` holds rescore, score_threshold, nms and nms_threshold of :func:`flatpose.metrics.to_results`.

@@ -18,7 +18,7 @@ from flatpose.harness.spec import Experiment, Published, Row, at_profile
 DASH = "–"
 QUANTITIES = {"params_m": "parameters (M)", "gflops": "GFLOPs"}
 CLOSENESS = ("mean_OKS", "PCK@0.1")
-"""Shown beside AP (flatpose.metrics.closeness)."""
+"""Shown beside AP (flatpose.metrics.oks.closeness)."""
 TOOLS = {"hrnet_tool": ", HRNet's tool", "leaf": ", leaf modules"}
 
 
