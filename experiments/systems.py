@@ -14,7 +14,7 @@ from experiments.recipes import PAPER, QUICK, SMOKE, SYNTH
 from flatpose.harness.spec import Profile, Row
 
 ONE_MEMBER = "quick runs one member per family"
-SMALL_HRNET: dict[str, Any] = {"backbone": "hrnet_quick", "pretrained": False}
+SMALL_HRNET: dict[str, Any] = {"backbone": "hrnet_quick"}
 SMALL_VIT: dict[str, Any] = {"backbone": "vit_quick", "drop_path": 0.0}
 SMALL_MODELS: dict[str, dict[str, Any]] = {
     "baseline": {"backbone": "resnet_quick_os16"}, "srpose": {"backbone": "resnet_quick_os16"},
@@ -25,13 +25,12 @@ SMALL_MODELS: dict[str, dict[str, Any]] = {
     "gatedunipose": {"backbone": "unireplknet_quick", "drop_path": 0.0, "embed_dim": 48},
     "rtmpose": {"backbone": "resnet_quick_os16", "hidden_dim": 128},
 }
-"""By system. The small ResNet, ConvNeXt and ViT have pre-trained weights of ours; the others start at random.
+"""By system. The small ResNet, ConvNeXt, HRNet and ViT have pre-trained weights of ours; UniRepLKNet starts at random.
 
 RTMPose's head sits on the small ResNet, because timm's smallest CSPNeXt costs eight times as much.
 """
-STARTS = ("At `quick` SimpleBaseline, SRPose and RTMPose (small ResNet), FlatPose (small ConvNeXt), ViTPose and "
-          "SHaRPose (small ViT) start from our weights, trained alike on embedded images that no experiment uses; the "
-          "small HRNets and GatedUniPose are initialised randomly.")
+STARTS = ("At `quick` every system but GatedUniPose, which is initialised randomly, starts from our weights of its small "
+          "ResNet, ConvNeXt, HRNet or ViT, trained alike on embedded images that no experiment uses.")
 FROM_SCRATCH: dict[str, Any] = {"layer_decay": None}
 """Layer-wise learning-rate decay is meant for pre-trained networks."""
 
