@@ -13,8 +13,8 @@ class Reporter(Protocol):
     run is stopped: whoever holds state that is worth keeping (a trainer) saves it and lets the exception pass.
     """
 
-    def start(self, task: str, total: int) -> None:
-        """Begin a task of ``total`` steps."""
+    def start(self, task: str, total: int, done: int = 0) -> None:
+        """Begin a task of ``total`` steps, of which ``done`` were made before."""
 
     def advance(self, n: int = 1, **info: float | str) -> None:
         """Count ``n`` more steps as done; ``info`` holds figures worth showing (loss, images per second)."""
@@ -32,8 +32,8 @@ class Relay:
     def __init__(self, send: Callable[[str, tuple[Any, ...], Mapping[str, Any]], None]) -> None:
         self.send = send
 
-    def start(self, task: str, total: int) -> None:
-        self.send("start", (task, total), {})
+    def start(self, task: str, total: int, done: int = 0) -> None:
+        self.send("start", (task, total, done), {})
 
     def advance(self, n: int = 1, **info: float | str) -> None:
         self.send("advance", (n,), info)

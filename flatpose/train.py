@@ -305,8 +305,8 @@ class Trainer:
         return Trained(self.model, None if ema is None else ema.module, decay, self.log)
 
     def _show_progress(self) -> None:
-        self.reporter.start("train", self.config.epochs * self.updates_per_epoch)
-        self.reporter.advance(len(self.log) * self.updates_per_epoch)
+        epochs, updates = self.config.epochs, self.updates_per_epoch
+        self.reporter.start("train", epochs * updates, len(self.log) * updates)
 
     def _share_buffers(self) -> None:
         """Give every process the batch statistics of the first one.

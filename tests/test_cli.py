@@ -14,7 +14,7 @@ from fake_runs import SPEC
 from tiny import EXP, ROOT, python
 
 import flatpose
-from flatpose.harness import catalog
+from flatpose.harness import catalog, console
 from flatpose.harness import cli as cli_module
 
 
@@ -178,3 +178,13 @@ def test_plan_knows_of_records_that_came_without_their_run_folders(cli):
     runs = {r["rows"][0]: r for r in cli("plan", cli.spec, "--json").json["runs"]}
     assert runs["one"]["reason"] == "recorded in reports/data, no run folder here" and runs["one"]["due"]
     assert runs["two"]["reason"] == "no record"
+
+
+def test_the_time_left_counts_only_the_steps_of_this_start(monkeypatch, capsys):
+    """90 of 100 steps were made before; one more in 20 s leaves nine of 20 s."""
+    clock = iter((0.0, 20.0))
+    monkeypatch.setattr(console.time, "monotonic", lambda: next(clock))
+    reporter = console.TaskReporter("run")
+    reporter.start("train", 100, 90)
+    reporter.advance()
+    assert "91 %, 3 min left" in capsys.readouterr().err

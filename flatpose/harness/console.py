@@ -104,15 +104,15 @@ class TaskReporter:
     def __init__(self, title: str = "", bars: Progress | None = None) -> None:
         self.title, self.bars = title, bars
         self.bar: TaskID | None = None
-        self.name, self.info, self.total, self.done, self.started, self.printed = "", "", 0, 0, 0.0, 0.0
+        self.name, self.info, self.total, self.done, self.before, self.started, self.printed = "", "", 0, 0, 0, 0.0, 0.0
 
-    def start(self, task: str, total: int) -> None:
+    def start(self, task: str, total: int, done: int = 0) -> None:
         self._remove()
-        self.name, self.info, self.total, self.done = f"{self.title} {task}".strip(), "", total, 0
+        self.name, self.info, self.total, self.done, self.before = f"{self.title} {task}".strip(), "", total, done, done
         self.started = self.printed = time.monotonic()
         if self.bars is not None:
             self.bars.start()
-            self.bar = self.bars.add_task(self.name, total=total, info="")
+            self.bar = self.bars.add_task(self.name, total=total, completed=done, info="")
 
     def advance(self, n: int = 1, **info: float | str) -> None:
         self.done, now = self.done + n, time.monotonic()
@@ -121,7 +121,7 @@ class TaskReporter:
         if self.bars is not None and self.bar is not None:
             self.bars.update(self.bar, advance=n, info=self.info)
         elif now - self.printed >= (1.0 if OPTIONS.verbose else PLAIN_SECONDS):
-            left = (now - self.started) * (self.total - self.done) / max(self.done, 1) / 60
+            left = (now - self.started) * (self.total - self.done) / max(self.done - self.before, 1) / 60
             note(f"{self.name}: {100 * self.done / max(self.total, 1):.0f} %, {minutes(left)} left {self.info}".strip())
             self.printed = now
 
