@@ -29,7 +29,7 @@ SMALL_MODELS: dict[str, dict[str, Any]] = {
 
 RTMPose's head sits on the small ResNet, because timm's smallest CSPNeXt costs eight times as much.
 """
-STARTS = ("At `quick` every system but GatedUniPose, which is initialised randomly, starts from our weights of its small "
+STARTS = ("At `quick` every system but GatedUniPose, which is initialised randomly, starts from our weights of a small "
           "ResNet, ConvNeXt, HRNet or ViT, trained alike on embedded images that no experiment uses.")
 FROM_SCRATCH: dict[str, Any] = {"layer_decay": None}
 """Layer-wise learning-rate decay is meant for pre-trained networks."""
