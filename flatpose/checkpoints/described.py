@@ -200,7 +200,9 @@ def model_card(facts: dict[str, Any]) -> str:
                   f"{train.get('epochs', '?')} epochs; `{made.get('command', '?')}` at "
                   f"{made.get('git_sha', 'an unknown commit')}, {made.get('ended', '')}")
     curve = (record.get("train") or {}).get("curve") or {}
-    judged = ", ".join(f"{100 * value:.1f} after epoch {epoch}" for epoch, value in curve.items())
+    judged = ", ".join(f"{100 * curve[epoch]:.1f} after epoch {epoch}" for epoch in sorted(curve, key=int))
+    start = record.get("start") or {}
+    began = f"- **Start** {start['weights']} (sha256 {start['sha256'][:12]})\n" if start else ""
     judged = f"- **Validation while training**, main metric × 100: {judged}\n" if curve else ""
     counts = (f"- **Cost** {cost['params_m']:.2f} M parameters, {cost['gflops']:.3f} G multiply-adds per forward pass\n"
               if cost else "")
@@ -216,12 +218,12 @@ A top-down 2-D pose network of flatpose-exp: one person per box, keypoints in im
 
 - **Keypoints** {keypoints['name']}: {', '.join(keypoints['names'])}
 - **Weights** {source}
-{counts}{judged}- **Stored** in {facts['stored']}
+{began}{counts}{judged}- **Stored** in {facts['stored']}
 {scores}
 {measured}
 
-Measured before weights were rounded. Numbers hold for these data, boxes and score rule only; those of a `quick` or
-`mini` run are not comparable with published ones.
+Measured before weights were rounded. Numbers hold for these data, boxes and score rule only; those of a reduced
+profile or of part of a data set are not comparable with published ones.
 
 ```python
 from flatpose import Pose
