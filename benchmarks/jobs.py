@@ -79,7 +79,9 @@ def main() -> None:
     text = "\n\n".join([
         "# Runs side by side", f"`{command}`; {date.today()}, CPU, {platform.machine()}, {count} cores, torch "
         f"{torch.__version__}; {given.seconds:.0f} s of training each.",
-        "\n".join([f"| network | other busy processes | {head} | ratio |", "|---|--:|--:|--:|--:|", *lines])])
+        "\n".join([f"| network | other busy processes | {head} | ratio |", "|---|--:|--:|--:|--:|", *lines]),
+        "On idle cores two threads of one run lose little to each other; beside other processes they wait for each "
+        "other at every operation, and runs on one thread do not."])
     print(text)
     if given.write:
         write_text(RESULTS, text + "\n")
