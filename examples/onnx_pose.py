@@ -33,6 +33,8 @@ def predict(session: onnxruntime.InferenceSession, facts: dict, image: np.ndarra
     mats = [crop_matrix(box, facts) for box in boxes]
     crops = np.stack([cv2.warpAffine(image, mat, tuple(facts["image_size"]), flags=cv2.INTER_LINEAR) for mat in mats])
     keypoints, scores = session.run(["keypoints", "scores"], {facts["input"]: crops})
+    if facts["calibration"]:  # knots of the map from scores to probabilities
+        scores = np.interp(scores, *np.transpose(facts["calibration"]))
     shift, zoom = np.stack([m[:, 2] for m in mats]), np.stack([m[:, :2].diagonal() for m in mats])
     return (keypoints - shift[:, None]) / zoom[:, None], scores
 

@@ -78,7 +78,7 @@ def test_a_loss_that_is_nan_on_one_rank_fails_its_row_on_both_and_the_next_row_r
     persons = failed.reason.split("annotations ")[1].split(":")[0].split(", ")
     assert len(persons) == 2, "those of rank 1, not all four of the batch"
     assert other.status == "done" and other.train.processes == 2
-    assert done.stderr.count("failed: a seed 0") == 1, "rank 0 speaks for both"
+    assert done.stderr.count("failed, a seed 0") == 1, "rank 0 speaks for both"
     assert "failed" in (pair.folder / "reports" / "tiny.md").read_text(), "rank 1's end did not cut rank 0 off"
 
 
