@@ -6,7 +6,7 @@
     flatpose-exp pack examples/bundled_network.py/simcc -o flatpose/weights --data-root DATA --calibrate --half
 
 The first command trains the trunk on embedded people at level `wild`, the second the whole network on the COCO persons
-below DATA. One core takes about an hour for each.
+below DATA. They took 48 and 37 minutes of one core.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ EXPERIMENT = Experiment(
     id="bundled_network",
     title="The bundled network",
     source="our own network",
-    question="How well does a network of 1.5 M parameters, trained from nothing, find the keypoints of real people?",
+    question="How well does a network of 1.7 M parameters, trained from nothing, find the keypoints of real people?",
     rows=(Row(id="simcc", label="ResNet, SimCC", run=SIMCC),),
     profiles={"quick": Profile(name="quick", description="the row as it is written")},
 )
