@@ -117,7 +117,7 @@ def _metrics(row: Row, said: Published, results: pd.DataFrame) -> Iterator[dict[
     comparable = trained[pd.Series(unlike, index=trained.index, dtype=object) == ""]
     missing = _missing(row, comparable, [*dict.fromkeys(unlike)], split)
     for metric, printed in said.metrics.items():
-        found = _means(comparable, metric)
+        found = _means(comparable, metric) if len(comparable) else []
         values = {"quantity": metric, "reference": printed / 100, "tolerance": TOLERANCE}
         for m in found:
             verdict = judge(m["measured"], m["half_width"], m["n"], printed / 100, TOLERANCE)

@@ -127,18 +127,21 @@ def rows(evidence: Evidence, settings: list[Setting], against: pd.DataFrame | No
     names = {row.id: frame.main_metric(experiment, row.run.data.task) for row in experiment.rows}
     name = " or ".join(dict.fromkeys(names[row.id] for row in sorted(experiment.rows, key=lambda r: r.run.data.task)))
     reference = next((r.label.split(" (")[0] for r in experiment.rows if r.id == experiment.reference), "")
+    trained = chosen[chosen["kind"] == "trained"]
+    means = {name: frame.summary(trained, name) for name in {*names.values(), *CLOSENESS}}
     lines = []
     for row in experiment.rows:
-        own = chosen[(chosen["row"] == row.id) & (chosen["kind"] == "trained")]
-        measured = {boxes(m["box_source"]): metric(m) for m in frame.summary(own, names[row.id]).to_dict("records")}
-        failed = len(own) and (own["status"] == "failed").all()
+        own = means[names[row.id]]
+        measured = {boxes(m["box_source"]): metric(m) for m in own[own["row"] == row.id].to_dict("records")}
+        statuses = trained.loc[trained["row"] == row.id, "status"]
+        failed = len(statuses) and (statuses == "failed").all()
         said = row.published or Published(source="")
         line = {"row": label(row),
                 f"printed {name}": number(printed(row).get(names[row.id])),
                 f"{name}, GT boxes": measured.get("GT boxes", "failed" if failed else DASH),
                 f"{name}, detector boxes": measured.get("detector boxes", DASH),
                 f"difference from {reference}": _from_reference(experiment, chosen, row.id, names[row.id]),
-                **{name.replace("_", " "): _mean(own, name) for name in CLOSENESS}}
+                **{name.replace("_", " "): _mean(means[name], row.id) for name in CLOSENESS}}
         if against is not None:
             line |= _costs(said, costs.get(row.id, {}))
             line["verdict"] = verdicts(against[against["row"] == row.id], names[row.id])
@@ -154,9 +157,9 @@ def measured(evidence: Evidence, settings: list[Setting]) -> pd.DataFrame:
     return made[(made.drop(columns="row") != DASH).any(axis=1)]
 
 
-def _mean(results: pd.DataFrame, name: str) -> str:
-    """The mean over seeds with ground-truth boxes."""
-    found = frame.summary(results[results["box_source"] == "gt"], name)
+def _mean(means: pd.DataFrame, row: str) -> str:
+    """The row's mean over seeds with ground-truth boxes."""
+    found = means[(means["row"] == row) & (means["box_source"] == "gt")]
     return number(100 * found["mean"].iloc[0]) if len(found) else DASH
 
 
