@@ -20,7 +20,7 @@ SMALL_MODELS: dict[str, dict[str, Any]] = {
     "baseline": {"backbone": "resnet_quick_os16"}, "srpose": {"backbone": "resnet_quick_os16"},
     "flatpose": {"backbone": "convnext_quick_os16"},
     "hrnet": SMALL_HRNET, "simcc": SMALL_HRNET, "sar": SMALL_HRNET,
-    "tokenpose": {**SMALL_HRNET, "patch_size": (3, 4), "depth": 4, "groups": 1, "head_hidden": 192},
+    "tokenpose": {**SMALL_HRNET, "patch_size": (3, 4), "depth": 2, "groups": 1, "head_hidden": None},
     "vitpose": SMALL_VIT, "sharpose": SMALL_VIT,
     "gatedunipose": {"backbone": "unireplknet_quick", "drop_path": 0.0, "embed_dim": 48},
     "rtmpose": {"backbone": "resnet_quick_os16", "hidden_dim": 128},
