@@ -20,14 +20,16 @@ SMALL_MODELS: dict[str, dict[str, Any]] = {
     "baseline": {"backbone": "resnet_quick_os16"}, "srpose": {"backbone": "resnet_quick_os16"},
     "flatpose": {"backbone": "convnext_quick_os16"},
     "hrnet": SMALL_HRNET, "simcc": SMALL_HRNET, "sar": SMALL_HRNET,
-    "tokenpose": {**SMALL_HRNET, "patch_size": (3, 4), "depth": 2, "groups": 1, "head_hidden": None},
-    "vitpose": SMALL_VIT, "sharpose": SMALL_VIT,
+    "tokenpose": {**SMALL_HRNET, "patch_size": (3, 4), "depth": 2, "groups": 1, "head_hidden": None,
+                  "head_std": 0.001},
+    "vitpose": SMALL_VIT, "sharpose": {**SMALL_VIT, "head_hidden": False, "head_std": 0.001},
     "gatedunipose": {"backbone": "unireplknet_quick", "drop_path": 0.0, "embed_dim": 48},
     "rtmpose": {"backbone": "resnet_quick_os16", "hidden_dim": 128},
 }
 """By system. The small ResNet, ConvNeXt, HRNet and ViT have pre-trained weights of ours; UniRepLKNet starts at random.
 
-RTMPose's head sits on the small ResNet, because timm's smallest CSPNeXt costs eight times as much.
+RTMPose's head sits on the small ResNet, because timm's smallest CSPNeXt costs eight times as much. The heatmaps of
+TokenPose and SHaRPose start near zero, as those of every other head do: else both end a short run at the floor.
 """
 STARTS = ("At `quick` every system but GatedUniPose, which is initialised randomly, starts from our weights of a small "
           "ResNet, ConvNeXt, HRNet or ViT, trained alike on embedded images that no experiment uses.")

@@ -137,6 +137,8 @@ class TokenPoseConfig(BackboneConfig):
     """The keypoint tokens are read after each of so many equal groups of blocks, and concatenated."""
     head_hidden: Optional[PositiveInt] = 384
     """Width of the head's hidden layer; None: one linear layer from token to heatmap."""
+    head_std: Optional[PositiveFloat] = None
+    """Standard deviation of the initial weights that draw the heatmap; None: 0.02, as in the official code."""
 
 
 @config
@@ -162,6 +164,10 @@ class SHaRPoseConfig(BackboneConfig):
     """Share of the coarse cells that the fine stage looks at in full resolution."""
     threshold: Optional[float] = 0.99
     """Persons whose predicted quality reaches this keep the coarse answer at test time; None: all are refined."""
+    head_hidden: Optional[bool] = None
+    """Whether the head has a hidden layer; None: where a token is narrower than a quarter of the heatmap."""
+    head_std: Optional[PositiveFloat] = None
+    """Standard deviation of the initial weights that draw the heatmap; None: PyTorch's, as in the official code."""
 
 
 @config

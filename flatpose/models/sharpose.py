@@ -21,7 +21,7 @@ from torch import Tensor, nn
 
 from flatpose.config import SHaRPoseConfig
 from flatpose.models.setting import Setting
-from flatpose.models.transformer import init_linear
+from flatpose.models.transformer import init_linear, start_weights
 from flatpose.models.vit import build_vit, patch_size, resized_position
 
 NORM_EPS = 1e-5
@@ -46,9 +46,10 @@ class SHaRPose(nn.Module):
         self.reuse = nn.Sequential(nn.LayerNorm(dim), nn.Linear(dim, 4 * dim), nn.GELU(), nn.Linear(4 * dim, dim))
         self.quality = nn.Sequential(nn.LayerNorm(dim), nn.Linear(dim, dim), nn.GELU(), nn.Linear(dim, dim), nn.GELU(),
                                      nn.Linear(dim, 1), nn.GELU())
-        self.head = _head(dim, self.map_size[0] * self.map_size[1])
-        for part in (self.reuse, self.quality, self.head):
+        self.head = _head(dim, self.map_size[0] * self.map_size[1], config.head_hidden)
+        for part in (self.reuse, self.quality):
             part.apply(init_linear)
+        start_weights(self.head[-1], config.head_std)
 
     def forward(self, images: Tensor) -> dict[str, Tensor]:
         """Normalised images (B, 3, H, W) to both answers and what decided between them.
@@ -140,12 +141,12 @@ def _pick(tokens: Tensor, index: Tensor) -> Tensor:
     return tokens.gather(1, index[..., None].expand(-1, -1, tokens.shape[-1]))
 
 
-def _head(dim: int, cells: int) -> nn.Sequential:
+def _head(dim: int, cells: int, hidden: bool | None) -> nn.Sequential:
     """From token to flattened heatmap; a token narrower than a quarter of the map gets a hidden layer of half its size.
 
-    This rule, and not the published size, makes Base at 384x288 a network of 118.5 M parameters.
+    This rule (for ``hidden`` None), and not the published size, makes Base at 384x288 a network of 118.5 M parameters.
     """
-    if dim >= cells // 4:
+    if not (dim < cells // 4 if hidden is None else hidden):
         return nn.Sequential(nn.LayerNorm(dim), nn.Linear(dim, cells))
     return nn.Sequential(nn.LayerNorm(dim), nn.Linear(dim, cells // 2), nn.GELU(), nn.LayerNorm(cells // 2),
                          nn.Linear(cells // 2, cells))

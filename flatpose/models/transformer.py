@@ -6,6 +6,7 @@ What the paper does not say is in ``FlatPoseReadings`` (reading R4); every proje
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import torch
 from timm.layers import DropPath
@@ -113,3 +114,9 @@ def init_linear(module: nn.Module) -> None:
         nn.init.trunc_normal_(module.weight, std=0.02)
         if module.bias is not None:
             nn.init.zeros_(module.bias)
+
+
+def start_weights(layer: Any, std: float | None) -> None:
+    """Start the weights of a layer at that standard deviation; None leaves them."""
+    if std is not None:
+        nn.init.trunc_normal_(layer.weight, std=std)
