@@ -49,13 +49,24 @@ def experiment_page(experiment: Experiment, frames: Frames, pictures: Mapping[st
 
 def finding(evidence: Evidence, against: pd.DataFrame) -> str:
     """What the records say of costs and of the reference row; a figure's caption says what its curves do."""
-    parts = [costs_finding(against)]
+    return " ".join(filter(None, (costs_finding(against), differences(evidence))))
+
+
+def differences(evidence: Evidence) -> str:
+    """Which rows differ from the reference row, by benchmark; empty where no network is above the floor."""
+    parts = []
     for setting in evidence.best:
         lines = evidence.under(setting).query("box_source == 'gt' and kind == 'trained'")
         name = frame.main_metric(evidence.experiment, lines["task"].iloc[0]) if len(lines) else ""
         if name in lines and (lines[name] >= frame.FLOOR).any():
             parts.append(_from_reference(evidence.experiment, frame.by_seed(lines, name), name))
     return " ".join(filter(None, parts))
+
+
+def trained_finding(evidence: Evidence) -> str:
+    """The differences under the experiment's title, with scale and seeds, for the first page."""
+    found = differences(evidence)
+    return found and f"{evidence.experiment.title}, trained here ({_title(evidence, evidence.best[0])}): {found}"
 
 
 def costs_finding(against: pd.DataFrame) -> str:
@@ -76,10 +87,13 @@ def _from_reference(experiment: Experiment, seeds: Mapping[str, Mapping[int, flo
     scatter = [gap.sd for gap in gaps.values() if gap.sd is not None]
     if not scatter:
         return f"Rows have fewer than two seeds in common, so no difference in {name} is stated." if gaps else ""
-    rows = {word: [labels[r] for r, gap in gaps.items() if gap.verdict == word] for word in ("higher", "lower")}
-    decided = sum(map(len, rows.values()))
-    parts = [*(f"{word}: {', '.join(found)}" for word, found in rows.items() if found),
-             f"undecided: {len(gaps) - decided} of {len(gaps)} rows"]
+    rows = {word: [labels[r] for r, gap in gaps.items() if gap.verdict == word]
+            for word in ("higher", "lower", "undecided")}
+    bound = max((abs(end) for gap in gaps.values() if gap.verdict == "undecided" for end in (gap.low, gap.high)
+                 if end is not None), default=0.0)
+    rows = {word + f", with intervals within ±{100 * bound:.1f}" * (word == "undecided"): found
+            for word, found in rows.items() if found}
+    parts = [f"{word}: {_listed(found, len(gaps))}" for word, found in rows.items()]
     needed = stats.seeds_needed(pd.Series(scatter).pow(2).mean() ** 0.5, SMALL / 100)
     return (f"{name} against {labels[str(experiment.reference)]}, paired by seed: {'; '.join(parts)}. At this scatter "
             f"a difference of {SMALL:g} needs {needed} seeds.")
