@@ -2,7 +2,7 @@
 
 Source: Table 5, section 4.5. Command: ``make table5``. Thirteen rows, of which (5), (9) and (13) are one run.
 Expected: the paper's differences are 0.1 to 1.9 AP, from one run each, without intervals; the page says which of them
-three runs of the chosen profile can show. Cost: 11 networks x 3 seeds of minutes on two CPU cores (quick).
+three runs of the chosen profile can show. Cost: 11 networks x 3 seeds of two to five minutes of a core (quick).
 """
 
 from __future__ import annotations

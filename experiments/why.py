@@ -2,7 +2,7 @@
 
 Source: none in the paper, whose section 1 takes Fig. 1(b) for a property of heatmaps. Command: ``make why``. Each grid
 of Fig. 1 is trained with a heatmap and with coordinate classification at several numbers of bins, and each network is
-read in several ways; methods that differ in the read-out alone share one training. Cost: 32 trainings of one to two
+read in several ways; methods that differ in the read-out alone share one training. Cost: 32 trainings of two to four
 minutes of a core for each seed (quick).
 """
 
