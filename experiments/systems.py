@@ -22,7 +22,7 @@ SMALL_MODELS: dict[str, dict[str, Any]] = {
     "hrnet": SMALL_HRNET, "simcc": SMALL_HRNET, "sar": SMALL_HRNET,
     "tokenpose": {**SMALL_HRNET, "patch_size": (3, 4), "depth": 2, "groups": 1, "head_hidden": None,
                   "head_std": 0.001},
-    "vitpose": SMALL_VIT, "sharpose": {**SMALL_VIT, "head_hidden": False, "head_std": 0.001},
+    "vitpose": SMALL_VIT, "sharpose": {**SMALL_VIT, "head_hidden": False, "head_std": 0.001, "token_std": 0.5},
     "gatedunipose": {"backbone": "unireplknet_quick", "drop_path": 0.0, "embed_dim": 48},
     "rtmpose": {"backbone": "resnet_quick_os16", "hidden_dim": 128},
 }

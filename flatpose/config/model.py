@@ -168,6 +168,8 @@ class SHaRPoseConfig(BackboneConfig):
     """Whether the head has a hidden layer; None: where a token is narrower than a quarter of the heatmap."""
     head_std: Optional[PositiveFloat] = None
     """Standard deviation of the initial weights that draw the heatmap; None: PyTorch's, as in the official code."""
+    token_std: NonNegativeFloat = 0.0
+    """Standard deviation of the initial keypoint tokens; the official code starts them at zero."""
 
 
 @config

@@ -41,7 +41,7 @@ class SHaRPose(nn.Module):
         self.num_refined = math.ceil(config.alpha * cells)
         self.patches, self.blocks, self.norm = vit.patch_embed.proj, vit.blocks, vit.norm
         self.positions = nn.ParameterList([torch.zeros(1, cells, dim), torch.zeros(1, 4 * cells, dim)])
-        self.keypoint_tokens = nn.Parameter(torch.zeros(1, self.num_keypoints, dim))
+        self.keypoint_tokens = nn.Parameter(config.token_std * torch.randn(1, self.num_keypoints, dim))
         self.quality_token = nn.Parameter(torch.zeros(1, 1, dim))
         self.reuse = nn.Sequential(nn.LayerNorm(dim), nn.Linear(dim, 4 * dim), nn.GELU(), nn.Linear(4 * dim, dim))
         self.quality = nn.Sequential(nn.LayerNorm(dim), nn.Linear(dim, dim), nn.GELU(), nn.Linear(dim, dim), nn.GELU(),
