@@ -19,7 +19,7 @@ from flatpose.keypoints import KeypointSet
 
 MIDDLE, TRUTH, DECODED, CARD, INK = "#F0E442", "#FFFFFF", "#56B4E9", "#FFFFFF", "#24292F"
 LABEL, TITLE, PANEL, DPI = 1.85, 0.42, 1.15, 100  # inches; dots per inch
-CHARACTERS = 29  # letters on a line of a row's label
+CHARACTERS = 28  # letters on a line of a row's label
 ZOOM = 3  # skeletons are drawn on enlarged pixels, so that their lines are thin
 
 
