@@ -63,10 +63,16 @@ def differences(evidence: Evidence) -> str:
     return " ".join(filter(None, parts))
 
 
-def trained_finding(evidence: Evidence) -> str:
-    """The differences under the experiment's title, with scale and seeds, for the first page."""
-    found = differences(evidence)
-    return found and f"{evidence.experiment.title}, trained here ({_title(evidence, evidence.best[0])}): {found}"
+def same_as_reference(evidence: Evidence) -> str:
+    """For the first page: the rows whose difference from the reference row no seed shows, and how small it must be."""
+    experiment, lines = evidence.experiment, evidence.under(*evidence.best[:1])
+    lines = lines[(lines["box_source"] == "gt") & (lines["kind"] == "trained")]
+    gaps = _gaps(experiment, frame.by_seed(lines, experiment.metric)) if len(lines) else {}
+    names = [row.label for row in experiment.rows if row.id in gaps and gaps[row.id].verdict == "undecided"]
+    if not names:
+        return ""
+    return (f"{experiment.title}, trained here ({_title(evidence, evidence.best[0])}): within "
+            f"±{100 * _bound(gaps):.1f} {experiment.metric} of the whole network: {', '.join(names)}.")
 
 
 def costs_finding(against: pd.DataFrame) -> str:
@@ -82,21 +88,30 @@ def costs_finding(against: pd.DataFrame) -> str:
 
 def _from_reference(experiment: Experiment, seeds: Mapping[str, Mapping[int, float]], name: str) -> str:
     """Which rows differ from the reference row, and how many seeds a difference like the paper's would need."""
-    labels, base = {r.id: r.label for r in experiment.rows}, seeds.get(experiment.reference or "")
-    gaps = {row: stats.paired(found, base) for row, found in seeds.items() if found != base} if base else {}
+    labels, gaps = {r.id: r.label for r in experiment.rows}, _gaps(experiment, seeds)
     scatter = [gap.sd for gap in gaps.values() if gap.sd is not None]
     if not scatter:
         return f"Rows have fewer than two seeds in common, so no difference in {name} is stated." if gaps else ""
     rows = {word: [labels[r] for r, gap in gaps.items() if gap.verdict == word]
             for word in ("higher", "lower", "undecided")}
-    bound = max((abs(end) for gap in gaps.values() if gap.verdict == "undecided" for end in (gap.low, gap.high)
-                 if end is not None), default=0.0)
-    rows = {word + f", with intervals within ±{100 * bound:.1f}" * (word == "undecided"): found
+    rows = {word + f", with intervals within ±{100 * _bound(gaps):.1f}" * (word == "undecided"): found
             for word, found in rows.items() if found}
     parts = [f"{word}: {_listed(found, len(gaps))}" for word, found in rows.items()]
     needed = stats.seeds_needed(pd.Series(scatter).pow(2).mean() ** 0.5, SMALL / 100)
     return (f"{name} against {labels[str(experiment.reference)]}, paired by seed: {'; '.join(parts)}. At this scatter "
             f"a difference of {SMALL:g} needs {needed} seeds.")
+
+
+def _gaps(experiment: Experiment, seeds: Mapping[str, Mapping[int, float]]) -> dict[str, stats.Difference]:
+    """Row -> its paired difference from the reference row, without rows that share the reference's run."""
+    base = seeds.get(experiment.reference or "")
+    return {row: stats.paired(found, base) for row, found in seeds.items() if found != base} if base else {}
+
+
+def _bound(gaps: Mapping[str, stats.Difference]) -> float:
+    """The largest difference, of either sign, that the interval of an undecided row holds."""
+    return max((abs(end) for gap in gaps.values() if gap.verdict == "undecided" for end in (gap.low, gap.high)
+                if end is not None), default=0.0)
 
 
 def what_was_run(evidence: Evidence) -> str:
@@ -306,10 +321,10 @@ def readings_search(found: pd.DataFrame) -> dict[str, bytes]:
 def index_page(frames: Frames, answers: Sequence[str], others: Mapping[str, str]) -> str:
     """What was found (``answers``), then one line per experiment, a user's own first, and per page of ``others``."""
     listed = sorted(frames.experiments.values(), key=lambda e: e.id in catalog.ids())
-    lines = [(e.id, e.question, _done(frames.of(e.id))) for e in listed]
+    lines = [(e.id, e.title, _done(frames.of(e.id))) for e in listed]
     lines += [(name, about, tables.DASH) for name, about in others.items()]
     table = pd.DataFrame([(f"[{name}]({name}.md)", *rest) for name, *rest in lines],
-                         columns=["experiment", "question", "rows done"])
+                         columns=["page", "about", "rows done"])
     return document("Reports", "\n".join(["## What was found", "", *(f"- {a}" for a in answers)]) if answers else "",
                     "## Experiments", markdown(table))
 

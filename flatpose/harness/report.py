@@ -110,7 +110,7 @@ def index(frames: Frames, reports: Path, files: Mapping[str, bytes]) -> str:
         return pages.index_page(Frames(used or frames.experiments, frames.files), (), others)
     curves = files.get("why.svg") or plots.files(frames, "why").get("why.svg", b"")
     tables_of_paper = [e for e in frames.experiments.values() if e.id.startswith("table")]
-    ablations = pages.trained_finding(frames.of("table5"))
+    ablations = pages.same_as_reference(frames.of("table5"))
     answers = [*pages.ceilings_finding(ceilings(reports), _printed(frames)),
                pages.boxes_finding(public_pairs(), tables.paper_boxes(frames)),
                pages.costs_finding(pd.concat([compare.against_paper(e, frames) for e in tables_of_paper])),
