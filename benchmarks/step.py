@@ -1,7 +1,7 @@
 """What each way of running the training step is worth on this processor.
 
-    python benchmarks/step.py            # prints
-    python benchmarks/step.py --write    # and keeps benchmarks/results/step.md
+    python -m benchmarks.step            # prints
+    python -m benchmarks.step --write    # and keeps benchmarks/results/step.md
 
 Forward, backward, optimiser step of the five small networks on a batch that is in memory, one thread. The first column
 is the step as ``run`` does it at ``quick``: channels last, fused AdamW, float32, not compiled. Every other column

@@ -6,12 +6,14 @@ The numbers are copied from the official configurations, not from the code under
 from __future__ import annotations
 
 import pytest
+import torch
 
 from experiments import systems_cnn as cnn
 from experiments import systems_vit as vit
 from flatpose.config import RunConfig
 from flatpose.harness import catalog
 from flatpose.harness.spec import at_profile
+from flatpose.models import build_model
 
 HIGH, SQUARE = cnn.HIGH, cnn.SQUARE
 COCO_PERSONS = 149_813
@@ -89,3 +91,14 @@ def test_small_inputs_keep_the_threshold_of_256() -> None:
     for profile in ("quick", "smoke"):
         made = [at_profile(row.run, experiment.profiles[profile]) for row in experiment.rows]
         assert {run.codec.score_threshold for run in made} == {0.01}
+
+
+@pytest.mark.parametrize("row", ["tokenpose_b", "sharpose_base"])
+def test_heatmaps_drawn_from_tokens_start_near_zero_at_reduced_scales(row: str) -> None:
+    experiment = catalog.load("table2")
+    run = at_profile(catalog.find_row(experiment, row).run, experiment.profiles["smoke"])
+    torch.manual_seed(0)
+    model = build_model(run.model, run.codec, run.image_size, 17, pretrained=False).eval()
+    with torch.no_grad():
+        found = model(torch.randn(2, 3, *run.image_size[::-1]))["heatmap"]
+    assert found.std() < 0.1  # the peak of a target is 1; with the official initial weights it is 0.2

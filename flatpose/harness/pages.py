@@ -49,12 +49,7 @@ def experiment_page(experiment: Experiment, frames: Frames, pictures: Mapping[st
 
 def finding(evidence: Evidence, against: pd.DataFrame) -> str:
     """What the records say of costs and of the reference row; a figure's caption says what its curves do."""
-    return " ".join(filter(None, (costs_finding(against), differences(evidence))))
-
-
-def differences(evidence: Evidence) -> str:
-    """Which rows differ from the reference row, by benchmark; empty where no network is above the floor."""
-    parts = []
+    parts = [costs_finding(against)]
     for setting in evidence.best:
         lines = evidence.under(setting).query("box_source == 'gt' and kind == 'trained'")
         name = frame.main_metric(evidence.experiment, lines["task"].iloc[0]) if len(lines) else ""
@@ -64,15 +59,17 @@ def differences(evidence: Evidence) -> str:
 
 
 def same_as_reference(evidence: Evidence) -> str:
-    """For the first page: the rows whose difference from the reference row no seed shows, and how small it must be."""
+    """For the first page: the rows that cannot be told from the reference row, and the interval of the differences."""
     experiment, lines = evidence.experiment, evidence.under(*evidence.best[:1])
     lines = lines[(lines["box_source"] == "gt") & (lines["kind"] == "trained")]
     gaps = _gaps(experiment, frame.by_seed(lines, experiment.metric)) if len(lines) else {}
-    names = [row.label for row in experiment.rows if row.id in gaps and gaps[row.id].verdict == "undecided"]
+    labels = {row.id: row.label for row in experiment.rows}
+    names = [label for row, label in labels.items() if row in gaps and gaps[row].verdict == "undecided"]
     if not names:
         return ""
-    return (f"{experiment.title}, trained here ({_title(evidence, evidence.best[0])}): within "
-            f"±{100 * _bound(gaps):.1f} {experiment.metric} of the whole network: {', '.join(names)}.")
+    return (f"{experiment.title}, trained here ({_title(evidence, evidence.best[0])}): no difference from "
+            f"{labels[str(experiment.reference)]} found, 95 % intervals within ±{100 * _bound(gaps):.1f} "
+            f"{experiment.metric}: {', '.join(names)}.")
 
 
 def costs_finding(against: pd.DataFrame) -> str:
@@ -94,9 +91,8 @@ def _from_reference(experiment: Experiment, seeds: Mapping[str, Mapping[int, flo
         return f"Rows have fewer than two seeds in common, so no difference in {name} is stated." if gaps else ""
     rows = {word: [labels[r] for r, gap in gaps.items() if gap.verdict == word]
             for word in ("higher", "lower", "undecided")}
-    rows = {word + f", with intervals within ±{100 * _bound(gaps):.1f}" * (word == "undecided"): found
-            for word, found in rows.items() if found}
-    parts = [f"{word}: {_listed(found, len(gaps))}" for word, found in rows.items()]
+    heading = {"undecided": f"undecided, with intervals within ±{100 * _bound(gaps):.1f}"}
+    parts = [f"{heading.get(word, word)}: {_listed(found, len(gaps))}" for word, found in rows.items() if found]
     needed = stats.seeds_needed(pd.Series(scatter).pow(2).mean() ** 0.5, SMALL / 100)
     return (f"{name} against {labels[str(experiment.reference)]}, paired by seed: {'; '.join(parts)}. At this scatter "
             f"a difference of {SMALL:g} needs {needed} seeds.")

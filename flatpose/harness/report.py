@@ -110,13 +110,12 @@ def index(frames: Frames, reports: Path, files: Mapping[str, bytes]) -> str:
         return pages.index_page(Frames(used or frames.experiments, frames.files), (), others)
     curves = files.get("why.svg") or plots.files(frames, "why").get("why.svg", b"")
     tables_of_paper = [e for e in frames.experiments.values() if e.id.startswith("table")]
-    ablations = pages.same_as_reference(frames.of("table5"))
     answers = [*pages.ceilings_finding(ceilings(reports), _printed(frames)),
                pages.boxes_finding(public_pairs(), tables.paper_boxes(frames)),
                pages.costs_finding(pd.concat([compare.against_paper(e, frames) for e in tables_of_paper])),
                *([f"{frames.experiments['why'].title}, trained here: {plots.caption(curves)}"] if curves else []),
-               *([ablations] if ablations else [])]
-    return pages.index_page(frames, answers, others)
+               pages.same_as_reference(frames.of("table5"))]
+    return pages.index_page(frames, [answer for answer in answers if answer], others)
 
 
 def public_pairs() -> pd.DataFrame:

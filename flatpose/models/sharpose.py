@@ -21,7 +21,7 @@ from torch import Tensor, nn
 
 from flatpose.config import SHaRPoseConfig
 from flatpose.models.setting import Setting
-from flatpose.models.transformer import init_linear, start_weights
+from flatpose.models.transformer import init_linear, init_output
 from flatpose.models.vit import build_vit, patch_size, resized_position
 
 NORM_EPS = 1e-5
@@ -49,7 +49,7 @@ class SHaRPose(nn.Module):
         self.head = _head(dim, self.map_size[0] * self.map_size[1], config.head_hidden)
         for part in (self.reuse, self.quality):
             part.apply(init_linear)
-        start_weights(self.head[-1], config.head_std)
+        init_output(self.head[-1], config.head_std)
 
     def forward(self, images: Tensor) -> dict[str, Tensor]:
         """Normalised images (B, 3, H, W) to both answers and what decided between them.

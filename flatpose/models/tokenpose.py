@@ -20,7 +20,7 @@ from flatpose.errors import SpecError
 from flatpose.models.backbones import Trunk, trunk_stride
 from flatpose.models.hrnet import hrnet_trunk
 from flatpose.models.setting import Setting
-from flatpose.models.transformer import init_linear, sine_position_2d, start_weights
+from flatpose.models.transformer import init_linear, init_output, sine_position_2d
 
 _Norm = partial(nn.LayerNorm, eps=1e-5)
 
@@ -44,7 +44,7 @@ class TokenPose(nn.Module):
         self.head = _head(config.groups * dim, config.head_hidden, map_size[0] * map_size[1])
         for part in (self.to_tokens, self.groups, self.head):
             part.apply(init_linear)
-        start_weights(self.head[-1], config.head_std)
+        init_output(self.head[-1], config.head_std)
         nn.init.trunc_normal_(self.keypoint_tokens, std=0.02)
 
     def forward(self, images: Tensor) -> dict[str, Tensor]:

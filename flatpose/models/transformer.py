@@ -116,7 +116,7 @@ def init_linear(module: nn.Module) -> None:
             nn.init.zeros_(module.bias)
 
 
-def start_weights(layer: Any, std: float | None) -> None:
-    """Start the weights of a layer at that standard deviation; None leaves them."""
+def init_output(layer: Any, std: float | None) -> None:
+    """Draw the weights of a network's last layer anew with that standard deviation; None leaves them."""
     if std is not None:
         nn.init.trunc_normal_(layer.weight, std=std)
