@@ -47,35 +47,48 @@ def page(frames: Frames, found: pd.DataFrame, search: pd.DataFrame) -> str:
     """One line per reading, then the paper's words and our reasons in a fold."""
     readings = catalog.entries("readings")
     lines = pd.DataFrame([{"": r.id, "question": r.question, "what we do": r.ours,
-                           "measured effect": _effect(r, found, search)} for r in readings])
+                           "measured effect": _effect(r, found)} for r in readings])
     return document(
         "readings: what the paper leaves open, and what we do", HOW, markdown(lines),
         folded("The paper's words, our reasons, and how each could be decided",
-               "\n\n".join(_details(r, frames) for r in readings)),
+               "\n\n".join(_details(r, frames, search) for r in readings)),
         "```bash\nflatpose-exp cost alternatives\nflatpose-exp run alternatives\n```", "Entries: "
         "[experiments/readings.py](../experiments/readings.py). Every number: [readings.csv](readings.csv).")
 
 
-def _effect(reading: Any, found: pd.DataFrame, search: pd.DataFrame) -> str:
-    """What its alternatives change, and how many printed numbers each explains; else where to look."""
+def _effect(reading: Any, found: pd.DataFrame) -> str:
+    """What each alternative changes in cost and AP; else where to look."""
     parts = []
     for line in found[found["reading"] == reading.id].itertuples():
-        cost = [f"{number(value, 3, '+')} {unit}" for value, unit in ((line.params_m, "M"), (line.gflops, "G"))
-                if abs(value) >= 0.0005]
-        gap = (f"{number(100 * line.AP, sign='+')} ± {number(50 * (line.high - line.low))} AP" if line.n > 1
-               else "one seed" if line.n else "not trained")
-        parts.append(f"`{line.alternative.partition(' = ')[2]}`: {', '.join([*(cost or ['equal cost']), gap])}")
-    if len(search) and reading.field:
-        literal, total = search.query("departures == 0")["hits"].iloc[0], sum(search["kind"] == "cell")
-        parts += [f"`{single.name}` gives {single.alone:.0f} of {total} printed costs, the literal text {literal:.0f}"
-                  for single in search[search["kind"] == "single"].itertuples(index=False)
-                  if f"({reading.field})" in single.meaning]
+        field, _, value = line.alternative.partition(" = ")
+        cost = [f"{number(gap, 3, '+')} {unit}" for gap, unit in ((line.params_m, "M"), (line.gflops, "G"))
+                if abs(gap) >= 0.0005]
+        parts.append(f"`{field.rpartition('.')[2]} = {value}`: {', '.join([*cost, _accuracy(line)])}")
     return "; ".join([*parts, *(f"[{name}]({name}.md)" for name in reading.measured)]) or "not measured"
 
 
-def _details(reading: Any, frames: Frames) -> str:
+def _accuracy(line: Any) -> str:
+    """The difference of AP, with its interval if there is one."""
+    if not line.n:
+        return "not trained"
+    half = f" ± {number(50 * (line.high - line.low))}" if line.n > 1 else ""
+    return f"{number(100 * line.AP, sign='+')}{half} AP"
+
+
+def _printed_costs(reading: Any, search: pd.DataFrame) -> str:
+    """How many printed costs the network of each alternative explains; empty if the search has none of them."""
+    if search.empty or not reading.field:
+        return ""
+    literal, total = search.query("departures == 0")["hits"].iloc[0], sum(search["kind"] == "cell")
+    found = [f"`{single.name}` explains {single.alone:.0f} of {total}" for single in
+             search[search["kind"] == "single"].itertuples(index=False) if f"({reading.field})" in single.meaning]
+    return f"{'; '.join(found)}; the literal text {literal:.0f}" if found else ""
+
+
+def _details(reading: Any, frames: Frames, search: pd.DataFrame) -> str:
     used = [name for name, e in frames.experiments.items() if any(reading.id in r.readings for r in e.rows)]
     lines = [("Paper", reading.paper), ("Reason", reading.why), ("Would decide it", reading.test),
+             ("Printed costs", _printed_costs(reading, search)),
              ("Rows of", ", ".join(f"[{name}]({name}.md)" for name in used if name != SENSITIVITY)),
              ("Field", f"`{reading.field}` = `{reading.value}`; alternatives: " + (", ".join(
                  f"`{value}`" for value in reading.alternatives) or "none") if reading.field else "")]
@@ -86,4 +99,4 @@ def _details(reading: Any, frames: Frames) -> str:
 HOW = (
     "Each open or contradictory point of the paper has a number, a choice, and a field that changes it in any spec. "
     "The last column has the differences from our choice, of the FlatPose of Fig. 1 at stride 8: cost at the paper's "
-    "size, and AP paired by seed at the largest scale run, with ground-truth boxes.")
+    "size, and AP with ground-truth boxes at the largest scale run (`flatpose-exp run alternatives`).")
