@@ -53,6 +53,9 @@ EXPERIMENT = Experiment(
         "after its transformer, which always works on the stride-32 tokens.",
         "At `quick` input, strides and widths are halved: every map and token grid has the paper's number of cells "
         "(docs/decisions/0150-quick-is-the-paper-at-half-scale.md).",
+        "A ceiling decodes the target itself, whose peak is at a cell's centre. In a trained heatmap the neighbouring "
+        "cells tell on which side of the centre the keypoint lies, and the quarter step uses that: it can pass this "
+        "ceiling, without flip test too.",
         "All twelve rows share data, input size, optimiser, schedule and number of samples; their FLOPs differ.",
     ),
 )

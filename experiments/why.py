@@ -98,6 +98,7 @@ EXPERIMENT = Experiment(
         "All methods have the same backbone, grid, budget and data; a method that differs from another in its read-out "
         "alone is the same trained network, read in another way.",
         "With bins as coarse as the cells of a heatmap, an argmax cannot answer more finely than the bins: the codec "
-        "ceilings beside the results say how much of a loss is quantisation.",
+        "ceilings beside the results say how much of a loss is quantisation. A trained heatmap can pass the ceiling of "
+        "a rounded one ([fig1](fig1.md)).",
     ),
 )

@@ -269,7 +269,8 @@ def ceilings(found: pd.DataFrame, printed: pd.DataFrame) -> dict[str, bytes]:
     return _study(
         "ceilings: what the codec alone costs", "How much of the heatmap's collapse on small maps, and of SimCC's "
         "robustness, is encoding and decoding alone?", findings,
-        f"ground truth is encoded, decoded and scored; no network. {main['data'].iloc[0]}, ground-truth boxes."
+        "ground truth is encoded, decoded and scored; no network (a trained heatmap can pass the ceiling of rounded "
+        f"ones, [fig1](fig1.md)). {main['data'].iloc[0]}, ground-truth boxes."
         f"{_stale(found)}", tables.ceilings(main), found,
         {title: tables.ceilings(part) for title, part in folds.items() if len(part)},
         plots.ceilings(main, printed, " ".join(findings)))

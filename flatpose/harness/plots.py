@@ -9,6 +9,7 @@ from __future__ import annotations
 import html
 import math
 import re
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import pandas as pd
@@ -61,7 +62,7 @@ def curves(evidence: Evidence) -> bytes:
         drawing.describe(axes, experiment.title, f"{_where(rows)}\n{'; '.join(filter(None, notes))}",
                          "feature map, cells" if "×" in "".join(names.values()) else figure.x_label, f"{metric} × 100")
 
-    return drawing.svg(1, paint, _change(rows, metric), [points, limits, said])
+    return drawing.svg(1, paint, _change(rows, metric, names), [points, limits, said])
 
 
 def ceilings(found: pd.DataFrame, published: pd.DataFrame, caption: str) -> bytes:
@@ -205,14 +206,15 @@ def _where(rows: pd.DataFrame) -> str:
     return "".join(f"{r.profile} · {r.data}, {frame.box_name(r.box_source)}" for r in rows[:1].itertuples())
 
 
-def _change(rows: pd.DataFrame, metric: str) -> str:
-    """How each series changes from its first to its last x, by the one rule of inference."""
+def _change(rows: pd.DataFrame, metric: str, names: Mapping[float, str]) -> str:
+    """How each series changes from the first to the last x (``names``: of each x), by the one rule of inference."""
     parts, counts = [], sorted(set(rows.groupby("row")["seed"].nunique()))
     for series, some in rows.groupby("series", sort=False):
         first, last = (pd.Series(next(iter(frame.by_seed(some[some.x == x], metric).values()), {}), dtype=float)
-                       for x in (some.x.min(), some.x.max()))
-        verb = {"higher": "rises from ", "lower": "falls from "}.get(stats.paired(last, first).verdict, "")
-        start = f"{verb}{100 * first.mean():.1f} to " if some.x.nunique() > 1 else ""
-        parts.append(f"{series} {start}{100 * last.mean():.1f}")
+                       for x in (rows.x.min(), rows.x.max()))
+        change = f"{100 * first.mean():.1f} → {100 * last.mean():.1f}".replace("nan", "–")
+        undecided = stats.paired(last, first).verdict == "undecided"
+        parts.append(f"{series} {change}{' (undecided)' if undecided else ''}")
     seeds = "one seed" if counts == [1] else f"{'–'.join(dict.fromkeys(map(str, counts[:1] + counts[-1:])))} seeds"
-    return f"{metric} × 100: {'; '.join(parts)} ({_where(rows)}, {seeds})."
+    ends = " → ".join(dict.fromkeys(names[x] for x in (rows.x.min(), rows.x.max())))
+    return f"{metric} × 100, {ends}: {'; '.join(parts)} ({_where(rows)}, {seeds})."

@@ -46,7 +46,7 @@ def effects(frames: Frames) -> pd.DataFrame:
 def page(frames: Frames, found: pd.DataFrame, search: pd.DataFrame) -> str:
     """One line per reading, then the paper's words and our reasons in a fold."""
     readings = catalog.entries("readings")
-    lines = pd.DataFrame([{"": r.id, "question": r.question, "what we do": r.ours,
+    lines = pd.DataFrame([{"question": f"{r.id}: {r.question}", "what we do": r.ours,
                            "measured effect": _effect(r, found)} for r in readings])
     return document(
         "readings: what the paper leaves open, and what we do", HOW, markdown(lines),
