@@ -40,7 +40,7 @@ def _row(reading: Reading, value: Any) -> Row:
 EXPERIMENT = Experiment(
     id="alternatives",
     title="What each open reading would change",
-    source="none: our own experiment on the readings of the paper",
+    source="our own experiment on the readings of the paper",
     question="Which of the choices that the paper leaves open change the result?",
     reference="base",
     rows=(Row(id="base", label="as we read the paper (Fig. 1's FlatPose, stride 8)", run=BASE),

@@ -34,6 +34,14 @@ EXPERIMENT = Experiment(
     rows=CONTROLLED,
     profiles=profiles(CONTROLLED, MEMBERS),
     tradeoff=True,
+    finding=(
+        "AP under one recipe (in brackets under the authors'): SimCC {simcc} ({table2/simcc}), HRNet "
+        "{hrnet_w48} ({table2/hrnet_w48}), RTMPose {rtmpose_l} ({table2/rtmpose_l}), SimpleBaseline {simplebaseline} "
+        "({table2/simplebaseline}), ViTPose {vitpose_b} ({table2/vitpose_b}), TokenPose {tokenpose_b} "
+        "({table2/tokenpose_b}), FlatPose-B {flatpose_b} ({table2/flatpose_b}), SHaRPose {sharpose_base} "
+        "({table2/sharpose_base}).",
+        "On the backbone of SimpleBaseline, FlatPose has {table5/resnet50} and SimCC on its last map {fig1/simcc_s32}.",
+    ),
     notes=(
         "Same data, boxes, augmentation, optimiser, schedule, batch, epochs and weight averaging in every row; input "
         "size, network, starting weights, codec and loss are the row's own.",

@@ -30,6 +30,8 @@ EXPERIMENT = Experiment(
         "One keypoint per person, the outermost labelled one (its name is above the column). White ring: annotated; "
         "blue cross: decoded. SimCC's map is softmax(y) times softmax(x). Each panel on its own scale.")),
     notes=(
+        "By eye, in the picture of one seed: at stride 32 the heatmap spreads over the lower half of the image and the "
+        "decoded ankle leaves the ring in most columns; SimCC's and FlatPose's stay narrow and close to it.",
         "A heatmap's Gaussian has a sigma of two cells whatever the stride, so the training target itself spreads with "
         "the cells; SimCC's sigma of 6 bins (3 pixels) does not. What appendix A shows as degradation is first of all "
         "that choice; the codec ceilings (ceilings.md) have the same origin.",

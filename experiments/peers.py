@@ -35,8 +35,9 @@ MMPOSE = "mmpose 1.3"
 
 
 def _row(id: str, label: str, run: RunConfig, said: Published | None = None) -> Row:
-    width, height = run.image_size
-    return Row(id=id, label=f"{label} {height}x{width}", run=run, group=BENCHMARKS[run.data.task], published=said)
+    (width, height), group = run.image_size, BENCHMARKS[run.data.task]
+    where = "" if run.data.task == "coco" else f", {group}"
+    return Row(id=id, label=f"{label} {height}x{width}{where}", run=run, group=group, published=said)
 
 
 def _coco(id: str, label: str, run: RunConfig, source: str, cost: tuple[float | None, float | None], numbers: Numbers,

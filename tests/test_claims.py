@@ -129,5 +129,5 @@ def test_readings_have_their_alternatives_measured():
     assert found.AP["r4_post"] == pytest.approx(0.0325) and found.params_m["r4_post"] == pytest.approx(0.5)
     assert found.n["r4_post"] == 2 and found.n["r3_false"] == 0
     page = readings.files(frames(lines, costs), pd.DataFrame())["readings.md"].decode()
-    assert re.search(r"`post`: \+0\.500 M, \+3\.\d ± ", page)
+    assert re.search(r"`norm = post`: \+0\.500 M, \+3\.\d ± ", page)
     assert len(re.findall(r"^\| R\d+ ", page, re.MULTILINE)) == len(catalog.entries("readings"))

@@ -36,7 +36,7 @@ def test_curves_show_measured_ceiling_and_published_over_the_size_of_the_map():
     found = texts(svg)
     for text in ("64×48", "32×24", "8×6", "71.8", "17.2", "over seeds", "SimCC"):
         assert text in found, text
-    assert plots.caption(svg).startswith("AP × 100: heatmap falls from 15.5 to 2.4; SimCC 30.5 to 30.5 (quick")
+    assert "heatmap 15.5 → 2.4; SimCC 30.5 → 30.5 (undecided)" in plots.caption(svg)
     assert "one seed" in texts(plots.files(fig1(seeds=(0,)), "fig1")["fig1.svg"])
     assert plots.files(frames([]), "fig1") == {}
 

@@ -229,6 +229,14 @@ def files(frames: Frames, simulated: pd.DataFrame) -> dict[str, bytes]:
     return {"claims.md": page(found).encode(), "claims.csv": csv(lines)}
 
 
+def finding(found: Sequence[Judged]) -> str:
+    """How many sentences fail, and how many leads of Table 2 are left with the same boxes."""
+    leads = [j.one_box_source.verdict for j in found if j.one_box_source]
+    gone = f" Of {len(leads)} leads in Table 2, {leads.count(LOSES)} are gone with the same boxes." if leads else ""
+    return (f"{sum(j.fails for j in found)} of the paper's {len(found)} sentences with numbers fail by its own cells, "
+            f"by our counts or by what was measured here.{gone}")
+
+
 def page(found: Sequence[Judged]) -> str:
     """What does not hold comes first; what holds or cannot be decided is folded."""
     failing, rest = [j for j in found if j.fails], [j for j in found if not j.fails]
@@ -239,7 +247,8 @@ def page(found: Sequence[Judged]) -> str:
     for j in rest:
         folds.setdefault(f"{KINDS[j.claim.kind]}: {j.claim.form}s", []).append(j)
     return document(
-        "claims: does each number that the paper states hold?", HOW, markdown(_overview(found)),
+        "claims: does each number that the paper states hold?", f"**Found:** {finding(found)}", HOW,
+        markdown(_overview(found)),
         f"## What does not hold ({len(failing)})", markdown(_table(failing)),
         "## Leads in Table 2, with the same boxes", "FlatPose's published AP looks like ground-truth boxes, the "
         "others' like a detector's. The last columns subtract what ground-truth boxes gave to simulated networks "
@@ -265,12 +274,14 @@ def _overview(found: Sequence[Judged]) -> pd.DataFrame:
         counts = ["; ".join(f"{verdict} {count}" for verdict, count in Counter(some[by]).most_common())
                   for by in ("published", "ours")]
         table.append([f"{KINDS[str(kind)]}: {what}", str(len(some)), *counts])
-    return pd.DataFrame(table, columns=["sentences", "", "by the paper's own cells", "counted alike, or measured here"])
+    return pd.DataFrame(table, columns=[
+        "sentences", "number", "by the paper's own cells", "counted alike, or measured here"])
 
 
 HOW = (
     "Each sentence is a formula over cells of the paper's own tables. It is judged by the **published** cells, each "
     "known to half a unit of its last digit; by **our counts**, every system in one convention (fvcore, every matrix "
     "product, one forward pass, no flip); and by what was **measured here**, at the largest scale at which all its "
-    "rows were trained, by the 95 % interval of differences paired by seed. *Fails, same direction*: the comparison is "
+    "rows were trained, by the 95 % interval of differences paired by seed. Boxes are a detector's, as in the paper's "
+    "tables; findings and captions of other pages use ground-truth boxes. *Fails, same direction*: the comparison is "
     "right and its number wrong. A reduced scale shows the direction of a difference only; one seed shows nothing.")

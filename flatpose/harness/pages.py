@@ -11,13 +11,15 @@ from collections.abc import Mapping, Sequence
 import pandas as pd
 
 import flatpose
-from flatpose.harness import catalog, compare, frame, plots, stats, tables
+from flatpose.harness import catalog, compare, findings, frame, plots, stats, tables
 from flatpose.harness.frame import Evidence, Frames, Setting
 from flatpose.harness.spec import Experiment
 from flatpose.harness.tables import document, folded, markdown, number
 
 SMALL = 0.3
 """In points: the size of most differences in the paper's ablations."""
+COST_TOLERANCE = " (within {params_m:g} and {gflops:g} %)".format_map(
+    {name: 100 * tolerance for name, tolerance in compare.RELATIVE.items()})
 FOLDED = 3
 """Further settings on a page; the CSV file has all."""
 LISTED = 12
@@ -32,7 +34,7 @@ def experiment_page(experiment: Experiment, frames: Frames, pictures: Mapping[st
     best, ours = evidence.best, experiment.id in catalog.ids()
     tasks = dict.fromkeys(row.run.data.task for row in experiment.rows)
     others = [setting for task in tasks for setting in evidence.settings(task)[1:]][:FOLDED]
-    found = finding(evidence, against)
+    found = finding(evidence, against, findings.sentences(experiment, frames))
     timed = evidence.latencies
     machine = ", ".join(sorted({str(t.cpu if t.device == "CPU" else t.device) for t in timed.itertuples()}))
     more = {f"Time of a forward pass on {machine}, as a multiple of FlatPose-B's": tables.latency(evidence),
@@ -47,55 +49,51 @@ def experiment_page(experiment: Experiment, frames: Frames, pictures: Mapping[st
         _notes(evidence, frames), _reproduce(evidence))
 
 
-def finding(evidence: Evidence, against: pd.DataFrame) -> str:
-    """What the records say of costs and of the reference row; a figure's caption says what its curves do."""
-    parts = [costs_finding(against)]
+def finding(evidence: Evidence, against: pd.DataFrame, own: Sequence[str]) -> str:
+    """The experiment's ``own`` sentences, else what the records say of the reference row; then of the costs."""
+    parts, experiment = [*own], evidence.experiment
     for setting in evidence.best:
         lines = evidence.under(setting).query("box_source == 'gt' and kind == 'trained'")
-        name = frame.main_metric(evidence.experiment, lines["task"].iloc[0]) if len(lines) else ""
+        name = frame.main_metric(experiment, lines["task"].iloc[0]) if len(lines) else ""
         if name in lines and (lines[name] >= frame.FLOOR).any():
-            parts.append(_from_reference(evidence.experiment, frame.by_seed(lines, name), name))
-    return " ".join(filter(None, parts))
-
-
-def same_as_reference(evidence: Evidence) -> str:
-    """For the first page: the rows that cannot be told from the reference row, and the interval of the differences."""
-    experiment, lines = evidence.experiment, evidence.under(*evidence.best[:1])
-    lines = lines[(lines["box_source"] == "gt") & (lines["kind"] == "trained")]
-    gaps = _gaps(experiment, frame.by_seed(lines, experiment.metric)) if len(lines) else {}
-    labels = {row.id: row.label for row in experiment.rows}
-    names = [label for row, label in labels.items() if row in gaps and gaps[row].verdict == "undecided"]
-    if not names:
-        return ""
-    return (f"{experiment.title}, trained here ({_title(evidence, evidence.best[0])}): no difference from "
-            f"{labels[str(experiment.reference)]} found, 95 % intervals within ±{100 * _bound(gaps):.1f} "
-            f"{experiment.metric}: {', '.join(names)}.")
+            gaps = _gaps(experiment, frame.by_seed(lines, name))
+            parts += [*([] if own else [_from_reference(experiment, gaps, name)]), _power(gaps, name)]
+    return " ".join(filter(None, [*parts, costs_finding(against)]))
 
 
 def costs_finding(against: pd.DataFrame) -> str:
     """How many printed costs and hyper-parameters come out; ``against`` of :func:`compare.against_paper`."""
-    costs = against[(against["convention"] != "") & against["measured"].notna()]
-    if costs.empty:
-        return ""
-    within, wrong = ((costs["verdict"] == v).sum() for v in (compare.WITHIN, compare.MISPRINT))
-    what = "hyper-parameters" if (costs["convention"] == compare.BUILT).all() else "parameter and GFLOP counts"
+    printed = against[(against["convention"] != "") & against["measured"].notna()]
+    shapes = printed["convention"] == compare.BUILT
+    parts = [f"{(some['verdict'] == compare.WITHIN).sum()} of {len(some)} printed {what}" for some, what in (
+        (printed[~shapes], f"parameter and GFLOP counts{COST_TOLERANCE}"), (printed[shapes], "hyper-parameters"))
+        if len(some)]
+    wrong = (printed["verdict"] == compare.MISPRINT).sum()
     more = f"; {wrong} printed number{'s are' if wrong > 1 else ' is'} known to be wrong" if wrong else ""
-    return f"{within} of {len(costs)} printed {what} agree with the networks built here{more}."
+    return f"{' and '.join(parts)} agree with the networks built here{more}." if parts else ""
 
 
-def _from_reference(experiment: Experiment, seeds: Mapping[str, Mapping[int, float]], name: str) -> str:
-    """Which rows differ from the reference row, and how many seeds a difference like the paper's would need."""
-    labels, gaps = {r.id: r.label for r in experiment.rows}, _gaps(experiment, seeds)
-    scatter = [gap.sd for gap in gaps.values() if gap.sd is not None]
-    if not scatter:
-        return f"Rows have fewer than two seeds in common, so no difference in {name} is stated." if gaps else ""
+def _from_reference(experiment: Experiment, gaps: Mapping[str, stats.Difference], name: str) -> str:
+    """Which rows differ from the reference row."""
+    if not gaps:
+        return ""
+    if all(gap.half is None for gap in gaps.values()):
+        return f"Rows have fewer than two seeds in common, so no difference in {name} is stated."
+    labels = {row.id: row.label for row in experiment.rows}
     rows = {word: [labels[r] for r, gap in gaps.items() if gap.verdict == word]
             for word in ("higher", "lower", "undecided")}
     heading = {"undecided": f"undecided, with intervals within ±{100 * _bound(gaps):.1f}"}
     parts = [f"{heading.get(word, word)}: {_listed(found, len(gaps))}" for word, found in rows.items() if found]
+    return f"{name} against {labels[str(experiment.reference)]}, paired by seed: {'; '.join(parts)}."
+
+
+def _power(gaps: Mapping[str, stats.Difference], name: str) -> str:
+    """How many seeds a difference like the paper's would need."""
+    scatter = [gap.sd for gap in gaps.values() if gap.sd is not None]
+    if not scatter:
+        return ""
     needed = stats.seeds_needed(pd.Series(scatter).pow(2).mean() ** 0.5, SMALL / 100)
-    return (f"{name} against {labels[str(experiment.reference)]}, paired by seed: {'; '.join(parts)}. At this scatter "
-            f"a difference of {SMALL:g} needs {needed} seeds.")
+    return f"A difference of {SMALL:g} {name} could be detected (95 % interval, power 0.8) with about {needed} seeds."
 
 
 def _gaps(experiment: Experiment, seeds: Mapping[str, Mapping[int, float]]) -> dict[str, stats.Difference]:
@@ -123,11 +121,20 @@ def what_was_run(evidence: Evidence) -> str:
         if first["profile"] == "smoke":
             note = "; a smoke run shows that every step works, its numbers mean nothing"
         elif experiment.id in catalog.ids() and compare.unlike_paper(first):
-            note = "; a reduced scale, so rows compare with each other and not with the paper"
+            note = ("; a reduced scale, so rows compare with each other and not with the paper: "
+                    + _networks(evidence, lines))
         epochs, trained, judged = (_range(lines[c]) for c in ("epochs", "train_persons", "val_persons"))
         parts.append(f"{_title(evidence, setting)}, {epochs} epochs on {trained} persons at "
                      f"{first['input_h']}×{first['input_w']}, evaluated on {judged} persons{note}")
     return f"**Run:** {'. '.join(parts)}. ± is a 95 % interval over seeds, [ ] over images."
+
+
+def _networks(evidence: Evidence, lines: pd.DataFrame) -> str:
+    """The size of the networks that were trained, which is not that of the cost columns."""
+    small = lines.loc[lines["status"] == "done", "params_m"].dropna()
+    counted = "" if evidence.experiment.figure else ", where the columns of costs count the full-size ones"
+    ends = "–".join(dict.fromkeys(number(v) for v in (small.min(), small.max())))
+    return f"AP is that of networks of {ends} M parameters{counted}"
 
 
 def _range(values: pd.Series[float]) -> str:
@@ -227,16 +234,17 @@ def boxes(frames: Frames, pairs: pd.DataFrame, simulated: pd.DataFrame) -> dict[
     largest = own[own["AP_gt"] >= frame.FLOOR]
     scales = largest["profile"].map(frame.scale)
     if len(simulated):
-        names = simulated[["spread", "tail", "knowledge"]].map("{:g}".format).agg(", ".join, axis=1)
-        simulated = simulated.assign(label=names)
+        simulated = simulated.assign(label=[
+            f"error {s.spread:g}, spread {s.tail:g}, known {s.knowledge:g}" for s in simulated.itertuples()])
     folds = {"Networks trained here, largest scale": largest[scales == scales.max()],
-             "Simulated networks: median error, tail, knowledge": simulated}
+             "Simulated networks (error: median of a person's keypoints, in units of the OKS scale; spread: standard "
+             "deviation of its logarithm over persons; known: share of it that the scores reflect)": simulated}
     sources = [f"- {p.label}: {p.det_source}; with ground-truth boxes: {p.gt_source}" for p in pairs.itertuples()]
     numbers = {"public": pairs, "paper": paper, "trained": own, "simulated": simulated.drop(columns="label")}
     return _study(
         "boxes: ground-truth against detector boxes",
         "Which boxes do FlatPose's rows of Table 2 come from, and how much AP do ground-truth boxes give away?",
-        [found], "nothing; public results of one network with both kinds of boxes (COCO val2017, "
+        [found], "no training for this page; public results of one network with both kinds of boxes (COCO val2017, "
         "flip test) stand beside the paper's rows.",
         pd.concat(map(tables.box_effect, (pairs, paper[paper["ours"]]))).fillna(tables.DASH),
         pd.concat([some.assign(kind=kind) for kind, some in numbers.items()]),
@@ -247,13 +255,17 @@ def boxes(frames: Frames, pairs: pd.DataFrame, simulated: pd.DataFrame) -> dict[
 def boxes_finding(pairs: pd.DataFrame, paper: pd.DataFrame) -> str:
     """The signature of ground-truth boxes in numbers."""
     ours, others = paper[paper["ours"]], paper[~paper["ours"]]
-    nearest = min((max(abs(row[n] - pair[f"{n}_gt"]) for n in ("AP", "AP50", "AP75", "AR")), row["label"],
-                   pair["label"]) for row in ours.to_dict("records") for pair in pairs.dropna().to_dict("records"))
-    gain, det, gt = pairs["AP_gt"] - pairs["AP_det"], pairs["AR_det"] - pairs["AP_det"], pairs["AR_gt"] - pairs["AP_gt"]
-    return (f"With ground-truth boxes {len(pairs)} public networks gain {_span(gain)} AP, and AR − AP falls from "
-            f"{_span(det)} to {_span(gt)}. FlatPose's rows of Table 2 have {_span(ours['AR'] - ours['AP'])}, the other "
-            f"rows {_span(others['AR'] - others['AP'])}. {nearest[1]} equals {nearest[2]} with ground-truth boxes to "
-            f"{number(100 * nearest[0])} in AP, AP50, AP75 and AR.")
+    names, full = ["AP", "AP50", "AP75", "AR"], pairs.dropna()
+    known = full[[f"{n}_gt" for n in names]].set_axis(names, axis=1)
+    closeness = {i: (known - row[names].astype(float)).abs().max(axis=1) for i, row in ours.iterrows()}
+    row, pair = min(((i, gaps.idxmin()) for i, gaps in closeness.items()), key=lambda p: closeness[p[0]][p[1]])
+    said, theirs = (" / ".join(number(100 * v) for v in line) for line in (ours.loc[row, names], known.loc[pair]))
+    gain, det, gt = pairs["AP_gt"] - pairs["AP_det"], full["AR_det"] - full["AP_det"], full["AR_gt"] - full["AP_gt"]
+    return (f"{ours.label[row]} ({said} in AP, AP50, AP75, AR) equals {pairs.label[pair]} with ground-truth boxes "
+            f"({theirs}) to {number(100 * closeness[row][pair])}. With such boxes {len(pairs)} public networks gain "
+            f"{_span(gain)} AP; AR − AP of the {len(full)} that print it falls from {_span(det)} to {_span(gt)}. "
+            f"FlatPose's rows of Table 2 have {_span(ours['AR'] - ours['AP'])}, the other rows "
+            f"{_span(others['AR'] - others['AP'])}.")
 
 
 def _span(values: pd.Series[float]) -> str:
@@ -264,8 +276,9 @@ def ceilings(found: pd.DataFrame, printed: pd.DataFrame) -> dict[str, bytes]:
     """What a perfect network would score through each codec. ``printed``: the paper's heatmap; columns x, mean."""
     main, findings = tables.main_ceilings(found), ceilings_finding(found, printed)
     crowd = found.query("task == 'crowdpose' and part == 'map'")
-    folds = {crowd["data"].iloc[0] if len(crowd) else "": crowd, "SimCC by bins per pixel": found.query(
-        "part == 'ratio'"), "SimCC by label width in pixels": found.query("part == 'sigma'")}
+    folds = {**{f"{data}, {size}": part for (data, size), part in crowd.groupby(["data", "input"], sort=False)},
+             "SimCC by bins per pixel": found.query("part == 'ratio'"),
+             "SimCC by label width in pixels": found.query("part == 'sigma'")}
     return _study(
         "ceilings: what the codec alone costs", "How much of the heatmap's collapse on small maps, and of SimCC's "
         "robustness, is encoding and decoding alone?", findings,
@@ -284,11 +297,10 @@ def ceilings_finding(found: pd.DataFrame, printed: pd.DataFrame) -> list[str]:
         return []
     said = printed.sort_values("x")["mean"].tolist()
     first, last = ([number(100 * values[i]) for values in (ends[HEATMAP], said, ends[PER_CELL])] for i in (0, -1))
-    below = "below" if said[-1] < ends[HEATMAP][-1] else "not below"
-    return [f"The ceiling of HRNet's heatmap falls from {first[0]} AP at 64×48 cells to {last[0]} at 8×6; the paper's "
-            f"trained heatmap falls from {first[1]} to {last[1]}, which is {below} it.",
-            f"SimCC with one bin per cell has a ceiling of {first[2]} and {last[2]}; with 2 bins per pixel it is "
-            f"{number(100 * ends[FINE][0])} at every map."]
+    return [f"Encoded and decoded as in HRNet, without any network, real annotations keep {first[0]} AP on 64×48 cells "
+            f"and {last[0]} on 8×6; the paper's trained heatmaps have {first[1]} and {last[1]}.",
+            f"SimCC with one bin per cell keeps {first[2]} and {last[2]}, with 2 bins per pixel "
+            f"{number(100 * ends[FINE][0])} on every map."]
 
 
 def _stale(found: pd.DataFrame) -> str:
@@ -312,7 +324,8 @@ def readings_search(found: pd.DataFrame) -> dict[str, bytes]:
          f"of {counted['tried'].sum()} sets of up to {counted['departures'].max()} departures explains "
          f"{counted['hits'].max()}."],
         f"every set of departures was counted; no network was trained.{_stale(found)}", table, found,
-        {"Best sets by number of departures": counted.astype(str)})
+        {"What each departure means": found.query("kind == 'single'")[["name", "meaning"]],
+         "Best sets by number of departures": counted.astype(str)})
 
 
 def index_page(frames: Frames, answers: Sequence[str], others: Mapping[str, str]) -> str:

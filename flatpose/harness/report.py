@@ -11,18 +11,20 @@ from pathlib import Path
 import pandas as pd
 
 from flatpose import studies
-from flatpose.harness import catalog, claims, compare, frame, pages, pictures, plots, readings, store, tables
+from flatpose.harness import catalog, claims, compare, findings, frame, pages, pictures, plots, readings, store, tables
 from flatpose.harness.frame import Frames
 from flatpose.harness.spec import Experiment
 from flatpose.io import write_bytes
 from flatpose.progress import Reporter
 
-OTHERS = {"claims": "Does each number that the paper states hold?",
-          "readings": "What does the paper leave open, and what does each choice change?",
-          "boxes": "Which boxes do FlatPose's rows come from?",
-          "ceilings": "What would a perfect network score through each codec?",
-          "readings_search": "Which network do the printed parameters and GFLOPs mean?"}
-"""Pages that belong to no experiment: name -> question."""
+OTHERS = {"claims": "Each number that the paper states",
+          "readings": "What the paper leaves open",
+          "boxes": "Ground-truth or detector boxes",
+          "ceilings": "What a codec alone costs",
+          "readings_search": "Which network the printed costs mean"}
+"""Pages that belong to no experiment: name -> what they are about."""
+ANSWERS = {"why": 2, "table5": 1, "controlled": 1}
+"""Experiments whose first sentences stand on the first page, and how many."""
 
 
 def write(ids: Sequence[str], root: Path, *, check: bool = False, runs_dir: Path | None = None) -> list[Path]:
@@ -108,14 +110,16 @@ def index(frames: Frames, reports: Path, files: Mapping[str, bytes]) -> str:
     if not _has_paper(frames):
         used = {n: e for n, e in frames.experiments.items() if frames.files[n].records or frames.files[n].costs}
         return pages.index_page(Frames(used or frames.experiments, frames.files), (), others)
-    curves = files.get("why.svg") or plots.files(frames, "why").get("why.svg", b"")
+    simulated = studies.load(reports / "data" / "simulated_boxes.json")
     tables_of_paper = [e for e in frames.experiments.values() if e.id.startswith("table")]
-    answers = [*pages.ceilings_finding(ceilings(reports), _printed(frames)),
-               pages.boxes_finding(public_pairs(), tables.paper_boxes(frames)),
-               pages.costs_finding(pd.concat([compare.against_paper(e, frames) for e in tables_of_paper])),
-               *([f"{frames.experiments['why'].title}, trained here: {plots.caption(curves)}"] if curves else []),
-               pages.same_as_reference(frames.of("table5"))]
-    return pages.index_page(frames, [answer for answer in answers if answer], others)
+    costs = pages.costs_finding(pd.concat([compare.against_paper(e, frames) for e in tables_of_paper]))
+    claimed = claims.finding(claims.judged(frames, simulated))
+    answers = {"ceilings": " ".join(pages.ceilings_finding(ceilings(reports), _printed(frames))),
+               **{name: " ".join(findings.sentences(frames.experiments[name], frames)[:count])
+                  for name, count in ANSWERS.items()},
+               "boxes": pages.boxes_finding(public_pairs(), tables.paper_boxes(frames)), "claims": f"{claimed} {costs}"}
+    return pages.index_page(frames, [f"**[{name}]({name}.md)**: {text}" for name, text in answers.items() if text],
+                            others)
 
 
 def public_pairs() -> pd.DataFrame:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import fields, replace
+from string import Formatter
 from typing import Annotated, Any, Literal, Optional, TypeVar, get_args
 
 from pydantic import Field, PositiveInt
@@ -13,6 +14,8 @@ from flatpose.config.base import config
 from flatpose.errors import SpecError, nearest
 
 T = TypeVar("T")
+DIFFERENCE = " - "
+"""Between the two rows of a place in ``Experiment.finding``."""
 Metric = Literal["AP", "AP50", "AP75", "AP_M", "AP_L", "AR", "AP_easy", "AP_medium", "AP_hard", "PCKh@0.5", "PCKh@0.1"]
 
 
@@ -151,6 +154,13 @@ class Experiment:
     """The answer is a picture drawn from the rows' networks, and a table measured on them, not their metric."""
     tradeoff: bool = False
     """Also draw accuracy against cost, one point per row."""
+    finding: tuple[str, ...] = ()
+    """The answer in sentences with places for numbers; one whose numbers are not all measured is left out.
+
+    ``{row}`` stands for the row's main metric with ground-truth boxes (mean over seeds, in points), ``{row:AP50}`` for
+    another metric, ``{row - other}`` for a difference paired by seed, ``{table2/row}`` for a row of another experiment
+    in the same setting, ``{row:printed}`` and ``{row - other:printed}`` for the paper's numbers.
+    """
     notes: tuple[str, ...] = ()
     """Contradictions of the paper and conditions that every reader of the page must know."""
 
@@ -158,6 +168,9 @@ class Experiment:
         rows = {row.id: row for row in self.rows}
         if self.reference:
             require(self.reference, rows, "row", where=f"experiment {self.id}, reference")
+        places = [name for text in self.finding for _, name, _, _ in Formatter().parse(text) if name]
+        for name in (term for place in places for term in place.split(DIFFERENCE) if "/" not in term):
+            require(name, rows, "row", where=f"experiment {self.id}, finding")
         for profile in self.profiles.values():
             for name in profile.left_out:
                 require(name, rows, "row", where=f"experiment {self.id}, profile {profile.name!r}, left_out")

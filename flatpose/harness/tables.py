@@ -229,7 +229,8 @@ def own_boxes(frames: Frames) -> pd.DataFrame:
     found = trained.dropna(subset=["AR"]) if "AR" in trained else trained.iloc[:0]
     if found.empty:
         return pd.DataFrame(columns=["label", "profile", "data", *columns])
-    found = found.assign(boxes=found["box_source"].str.split(":").str[0]).drop_duplicates(
+    found = found.assign(boxes=found["box_source"].str.split(":").str[0],
+                         label=found["experiment"] + ": " + found["label"]).drop_duplicates(
         ["run_id", "profile", "boxes"])  # EMA lines come first; rows share runs
     wide = found.pivot_table(index=["label", "profile", "data", "spec_hash"], columns="boxes", sort=False,
                              values=["AP", "AP50", "AR"])
@@ -264,7 +265,7 @@ def at_every_x(found: pd.DataFrame) -> pd.DataFrame:
 
 def ceilings(found: pd.DataFrame) -> pd.DataFrame:
     """Codec against what is varied."""
-    wide = at_every_x(found).pivot_table(index="series", columns="x", values="mean", sort=False).sort_index(axis=1)
+    wide = at_every_x(found).pivot(index="series", columns="x", values="mean").loc[found["series"].unique()]
     height, width = (int(n) for n in found["input"].iloc[0].split("×"))
     is_map = found["part"].iloc[0] == "map"
     wide.columns = [f"{height / x:g}×{width / x:g}" if is_map else f"{x:g}" for x in wide.columns]

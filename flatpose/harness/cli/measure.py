@@ -47,7 +47,7 @@ def cost(experiment: Annotated[str, typer.Argument(metavar="ID|all", help="Exper
 
 
 @app.command()
-def score(task: Annotated[str, typer.Option(help="coco, crowdpose or mpii.")],
+def score(task: Annotated[str, typer.Option(help="coco, crowdpose, mpii or custom.")],
           annotations: Annotated[Path, typer.Option(help="Ground truth: the annotation file of the split.")],
           predictions: Annotated[Path, typer.Option(help="Your results file, JSON.")],
           json_: Annotated[bool, typer.Option("--json", help="Accepted for symmetry: the output is JSON.")] = True
@@ -67,6 +67,8 @@ def score(task: Annotated[str, typer.Option(help="coco, crowdpose or mpii.")],
                --predictions [{"id": 0, "keypoints": [x, y, score, ... 16 times]}, ...]
                id is the row of the annotation file, counted from 0; every row needs one.
                PCKh@0.5, PCKh@0.1, and PCKh@0.5 of head, shoulder, elbow, wrist, hip, knee, ankle.
+    custom     --annotations your file in COCO's form, with keypoints.json beside it (docs/own-data.md)
+               --predictions the same form as for coco, with your own keypoints; AP, AP50, AP75, AR.
 
     Coordinates are pixels of the original image, 0-based (also for MPII, whose own files are 1-based). The score of a
     person orders the results; only its rank matters. Image ids without results count as missed persons.

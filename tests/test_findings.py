@@ -1,0 +1,51 @@
+"""Sentences of a finding: numbers of the records or none, and every shipped sentence names rows that exist."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from string import Formatter
+
+import pytest
+
+from flatpose.errors import SpecError
+from flatpose.harness import catalog, findings, frame
+from flatpose.harness.spec import DIFFERENCE
+
+ROOT = Path(__file__).parents[1]
+
+
+@pytest.fixture(scope="module")
+def frames():
+    return frame.read(ROOT)
+
+
+@pytest.mark.parametrize("name", catalog.ids())
+def test_every_place_of_a_sentence_is_a_row(name):
+    places = [p for text in catalog.load(name).finding for _, p, _, _ in Formatter().parse(text) if p]
+    for term in (t for place in places for t in place.split(DIFFERENCE)):
+        owner, _, row = term.rpartition("/")
+        assert row in {r.id for r in catalog.load(owner or name).rows}
+
+
+def test_numbers_are_those_of_the_records(frames):
+    lines = frames.of("fig1").results.query("profile == 'quick' and kind == 'trained' and box_source == 'gt'")
+    values = frame.by_seed(lines, "AP")
+    low, high = values["heatmap_s32"], values["heatmap_s4"]
+    said = findings.sentences(replace(frames.experiments["fig1"], finding=(
+        "{heatmap_s32}", "{heatmap_s32 - heatmap_s4}", "{heatmap_s32:printed}", "{heatmap_s32 - heatmap_s4:printed}",
+        "{why/hrnet_s32}")), frames)
+    assert float(said[0]) == pytest.approx(100 * sum(low.values()) / len(low), abs=0.05)
+    assert float(said[1].split(" ")[0]) == pytest.approx(
+        100 * sum(low[s] - high[s] for s in low) / len(low), abs=0.05)
+    assert said[2:] == ["17.2", "-54.6", said[0]]  # why's row is the same run
+
+
+def test_a_sentence_with_an_unmeasured_number_is_left_out(frames):
+    fig1 = replace(frames.experiments["fig1"], finding=("{simcc_s4:printed}", "{simcc_s4:PCKh@0.5}", "{nobody/x}", "."))
+    assert findings.sentences(fig1, frames) == ["."]
+
+
+def test_a_sentence_about_no_row_is_refused():
+    with pytest.raises(SpecError, match="heatmap_s33"):
+        replace(catalog.load("fig1"), finding=("{heatmap_s33}",))
