@@ -130,4 +130,4 @@ def test_readings_have_their_alternatives_measured():
     assert found.n["r4_post"] == 2 and found.n["r3_false"] == 0
     page = readings.files(frames(lines, costs), pd.DataFrame())["readings.md"].decode()
     assert re.search(r"`norm = post`: \+0\.500 M, \+3\.\d ± ", page)
-    assert len(re.findall(r"^\| R\d+ ", page, re.MULTILINE)) == len(catalog.entries("readings"))
+    assert len(re.findall(r"^\| R\d+: ", page, re.MULTILINE)) == len(catalog.entries("readings"))
