@@ -49,7 +49,7 @@ ROWS = (
     _crowd(1, "hrnet_w32", "HRNet-W32", hrnet(32, task="crowdpose"), (67.5, 77.0, 68.7, 55.3),
            "mmpose's numbers, to the digit."),
     _crowd(2, "vitpose_b", "ViTPose-B", vitpose("B", task="crowdpose"), (66.5, 76.1, 67.9, 54.6),
-           "Its repository has no number for training on CrowdPose alone; the printed one is from another training."),
+           "Its repository has no number for training on CrowdPose alone; the printed one must be another training's."),
     _crowd(3, "srpose", "SRPose (ResNet-50)", srpose(task="crowdpose"), (64.7, 74.4, 65.7, 52.3),
            "The ResNet-50 variant, and mistyped: its repository prints 74.9 (easy) and 65.8 (medium). Its HRNet-W32 "
            "variant has 67.8 / 77.5 / 69.1 / 55.6, level with FlatPose-L and ahead of it on hard images.",
@@ -75,7 +75,7 @@ MEMBERS = [row.id for row in ROWS if row.id != "hrnet_w32_mpii"]  # the family r
 SMALL_SETS = DataConfig(embedded=EmbeddedConfig(train_images=1000, val_images=200))
 PROFILES = profiles(ROWS, MEMBERS)
 PROFILES["quick"] = replace(PROFILES["quick"], data=SMALL_SETS, description=QUICK.description.replace(
-    "embedded data", "embedded data (1000 crowded images for CrowdPose, 1000 for MPII)"))
+    "embedded people", "embedded people (1000 crowded images for CrowdPose, 1000 for MPII)"))
 
 EXPERIMENT = Experiment(
     id="table4",

@@ -113,7 +113,7 @@ def test_entries_refer_to_cells_that_exist():
 
 
 def test_what_the_papers_own_cells_say():
-    judged = claims.judged(NOTHING, pd.DataFrame())
+    judged = claims.judged(NOTHING)
     found = {v: {j.claim.id for j in judged if j.published.verdict == v}
              for v in (FAILS, claims.NOT_PRINTED, claims.ROUNDING)}
     assert found == {FAILS: {"k_cost", "recall_lower_384", "b_rtmpose_m_ap", "b_rtmpose_m_gflops"},

@@ -5,8 +5,6 @@ from __future__ import annotations
 from string import Formatter
 from typing import Any
 
-import pandas as pd
-
 from flatpose.harness import frame, stats
 from flatpose.harness.frame import Frames
 from flatpose.harness.spec import DIFFERENCE, Experiment, Row
@@ -23,10 +21,13 @@ def sentences(experiment: Experiment, frames: Frames) -> list[str]:
         return []
     made = []
     for template in experiment.finding:
+        numbers = _Numbers(experiment, frames)
         try:
-            made.append(_Numbers(experiment, frames).format(template))
+            text = numbers.format(template)
         except _NotMeasured:
             continue
+        few = min(numbers.seeds, default=2) < 2
+        made.append(text + (" (One seed.)" if few and max(numbers.seeds) < 2 else " (Some are of one seed.)" * few))
     return made
 
 
@@ -39,6 +40,7 @@ class _Numbers(Formatter):
 
     def __init__(self, experiment: Experiment, frames: Frames) -> None:
         self.experiment, self.frames = experiment, frames
+        self.seeds: list[int] = []
 
     def get_field(self, field_name: str, args: Any, kwargs: Any) -> tuple[str, str]:
         """The name itself: which number of the row is meant follows from the format."""
@@ -51,12 +53,11 @@ class _Numbers(Formatter):
             gap = self._printed(row) - (self._printed(other) if other else 0.0)
             return number(gap, sign="+" if other else "")
         found = self._seeds(row, format_spec)
-        if not other:
-            return number(100 * pd.Series(found).mean())
-        between = stats.paired(found, self._seeds(other, format_spec))
-        if between.half is None:
-            return f"{number(100 * between.mean, sign='+')} (one seed)"
-        return difference(between)
+        between = stats.paired(found, self._seeds(other, format_spec) if other else dict.fromkeys(found, 0.0))
+        self.seeds.append(between.n)
+        if other and between.half is not None:
+            return difference(between)
+        return number(100 * between.mean, sign="+" if other else "")
 
     def _seeds(self, place: str, metric: str) -> dict[int, float]:
         """Seed -> metric (0..1) of a row."""

@@ -37,7 +37,8 @@ def experiment_page(experiment: Experiment, frames: Frames, pictures: Mapping[st
     found = finding(evidence, against, findings.sentences(experiment, frames))
     timed = evidence.latencies
     machine = ", ".join(sorted({str(t.cpu if t.device == "CPU" else t.device) for t in timed.itertuples()}))
-    more = {f"Time of a forward pass on {machine}, as a multiple of FlatPose-B's": tables.latency(evidence),
+    more = {"Averaged (EMA) and last weights, ground-truth boxes": tables.averaging(evidence),
+            f"Time of a forward pass on {machine}, as a multiple of FlatPose-B's": tables.latency(evidence),
             "Weights of others, evaluated without training": tables.checkpoints(evidence)}
     return document(
         f"{experiment.id}: {experiment.title}", experiment.question + (f" ({experiment.source})" if ours else ""),
@@ -65,9 +66,12 @@ def costs_finding(against: pd.DataFrame) -> str:
     """How many printed costs and hyper-parameters come out; ``against`` of :func:`compare.against_paper`."""
     printed = against[(against["convention"] != "") & against["measured"].notna()]
     shapes = printed["convention"] == compare.BUILT
+    digits = (printed["measured"].round(1) - printed["reference"]).abs() < 1e-6
+    digits |= ((printed["measured"] * 10 // 1 / 10) - printed["reference"]).abs() < 1e-6  # several prints are cut off
+    exact = (digits & (printed["verdict"] == compare.WITHIN) & ~shapes).sum()
     parts = [f"{(some['verdict'] == compare.WITHIN).sum()} of {len(some)} printed {what}" for some, what in (
-        (printed[~shapes], f"parameter and GFLOP counts{COST_TOLERANCE}"), (printed[shapes], "hyper-parameters"))
-        if len(some)]
+        (printed[~shapes], f"parameter and GFLOP counts{COST_TOLERANCE}, {exact} to the printed digit,"),
+        (printed[shapes], "hyper-parameters")) if len(some)]
     wrong = (printed["verdict"] == compare.MISPRINT).sum()
     more = f"; {wrong} printed number{'s are' if wrong > 1 else ' is'} known to be wrong" if wrong else ""
     return f"{' and '.join(parts)} agree with the networks built here{more}." if parts else ""
@@ -88,12 +92,13 @@ def _from_reference(experiment: Experiment, gaps: Mapping[str, stats.Difference]
 
 
 def _power(gaps: Mapping[str, stats.Difference], name: str) -> str:
-    """How many seeds a difference like the paper's would need."""
-    scatter = [gap.sd for gap in gaps.values() if gap.sd is not None]
-    if not scatter:
+    """How many seeds a difference like the paper's would need, by the scatter of the rows that are undecided."""
+    scatter = [gap.sd for gap in gaps.values() if gap.sd is not None and gap.verdict == "undecided"]
+    if len(scatter) < 3:
         return ""
     needed = stats.seeds_needed(pd.Series(scatter).pow(2).mean() ** 0.5, SMALL / 100)
-    return f"A difference of {SMALL:g} {name} could be detected (95 % interval, power 0.8) with about {needed} seeds."
+    return (f"In the undecided rows a difference of {SMALL:g} {name} could be detected (95 % interval, power 0.8) with "
+            f"about {needed} seeds.")
 
 
 def _gaps(experiment: Experiment, seeds: Mapping[str, Mapping[int, float]]) -> dict[str, stats.Difference]:
@@ -126,7 +131,11 @@ def what_was_run(evidence: Evidence) -> str:
         epochs, trained, judged = (_range(lines[c]) for c in ("epochs", "train_persons", "val_persons"))
         parts.append(f"{_title(evidence, setting)}, {epochs} epochs on {trained} persons at "
                      f"{first['input_h']}×{first['input_w']}, evaluated on {judged} persons{note}")
-    return f"**Run:** {'. '.join(parts)}. ± is a 95 % interval over seeds, [ ] over images."
+    shown = evidence.under(*evidence.best).query("kind == 'trained' and status == 'done'")
+    seeds = shown.groupby("row")["seed"].nunique()
+    legend = ["± is a 95 % interval over seeds"] * bool((seeds > 1).any()) + [
+        "[ ] is one over images, of one seed"] * bool(shown["AP_low"].notna().any() and (seeds == 1).any())
+    return f"**Run:** {'. '.join(parts)}. {'; '.join(legend) or 'One seed, no interval'}."
 
 
 def _networks(evidence: Evidence, lines: pd.DataFrame) -> str:
@@ -238,7 +247,8 @@ def boxes(frames: Frames, pairs: pd.DataFrame, simulated: pd.DataFrame) -> dict[
             f"error {s.spread:g}, spread {s.tail:g}, known {s.knowledge:g}" for s in simulated.itertuples()])
     folds = {"Networks trained here, largest scale": largest[scales == scales.max()],
              "Simulated networks (error: median of a person's keypoints, in units of the OKS scale; spread: standard "
-             "deviation of its logarithm over persons; known: share of it that the scores reflect)": simulated}
+             "deviation of its logarithm over persons; known: share of it that the scores reflect), on images that all "
+             "show a person, where false alarms cost a detector least": simulated}
     sources = [f"- {p.label}: {p.det_source}; with ground-truth boxes: {p.gt_source}" for p in pairs.itertuples()]
     numbers = {"public": pairs, "paper": paper, "trained": own, "simulated": simulated.drop(columns="label")}
     return _study(

@@ -89,7 +89,7 @@ def study_files(frames: Frames, reports: Path) -> dict[str, bytes]:
     if len(search):
         files |= pages.readings_search(search)
     if _has_paper(frames):
-        files |= claims.files(frames, simulated) | readings.files(frames, search)
+        files |= claims.files(frames) | readings.files(frames, search)
         files |= pages.boxes(frames, public_pairs(), simulated)
     return files
 
@@ -110,10 +110,9 @@ def index(frames: Frames, reports: Path, files: Mapping[str, bytes]) -> str:
     if not _has_paper(frames):
         used = {n: e for n, e in frames.experiments.items() if frames.files[n].records or frames.files[n].costs}
         return pages.index_page(Frames(used or frames.experiments, frames.files), (), others)
-    simulated = studies.load(reports / "data" / "simulated_boxes.json")
     tables_of_paper = [e for e in frames.experiments.values() if e.id.startswith("table")]
     costs = pages.costs_finding(pd.concat([compare.against_paper(e, frames) for e in tables_of_paper]))
-    claimed = claims.finding(claims.judged(frames, simulated))
+    claimed = claims.finding(claims.judged(frames))
     answers = {"ceilings": " ".join(pages.ceilings_finding(ceilings(reports), _printed(frames))),
                **{name: " ".join(findings.sentences(frames.experiments[name], frames)[:count])
                   for name, count in ANSWERS.items()},

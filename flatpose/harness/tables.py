@@ -206,6 +206,20 @@ def latency(evidence: Evidence) -> pd.DataFrame:
     return made.rename(index=labels).rename_axis(columns=None).reset_index()
 
 
+def averaging(evidence: Evidence) -> pd.DataFrame:
+    """The main metric of the averaged (EMA) weights beside that of the last ones, mean over seeds."""
+    shown = evidence.under(*evidence.best[:1]).query("kind == 'trained' and status == 'done' and box_source == 'gt'")
+    name = evidence.experiment.metric
+    wide = shown.pivot_table(index="row", columns="weights", values=name) if name in shown else pd.DataFrame()
+    if not {"ema", "raw"} <= set(wide):
+        return pd.DataFrame()
+    wide = 100 * wide.reindex([row.id for row in evidence.experiment.rows if row.id in wide.index])
+    labels = {row.id: label(row) for row in evidence.experiment.rows}
+    return pd.DataFrame({"row": wide.index.map(labels), f"{name}, averaged": wide["ema"].map(number),
+                         f"{name}, last": wide["raw"].map(number),
+                         "last − averaged": (wide["raw"] - wide["ema"]).map(lambda v: number(v, sign="+"))})
+
+
 def checkpoints(evidence: Evidence) -> pd.DataFrame:
     """Evaluated files of weights, one line per file, data and box source."""
     found = evidence.results[evidence.results["kind"] == "checkpoint"]
