@@ -154,7 +154,7 @@ def boxes(pairs: pd.DataFrame, paper: pd.DataFrame, caption: str) -> bytes:
         axes.margins(0.14, 0.16)
         drawing.describe(axes, "Public networks, and Table 2", "arrow: from detector to ground-truth boxes\n"
                          "diamond: FlatPose in Table 2; hollow: the table's other rows", "AP × 100", "(AR − AP) × 100")
-        drawing.names(axes, pd.concat([gt, flat]), lines)
+        drawing.names(axes, pd.concat([det, flat]), lines)
 
     return drawing.svg(1, paint, caption, [pairs, paper])
 
@@ -162,7 +162,7 @@ def boxes(pairs: pd.DataFrame, paper: pd.DataFrame, caption: str) -> bytes:
 def _gap(found: pd.DataFrame, boxes: str = "") -> pd.DataFrame:
     """label, x (AP), y (AR − AP), ours; ``boxes`` ends the names of the columns ("_gt")."""
     ap, ar = found[f"AP{boxes}"], found[f"AR{boxes}"]
-    return pd.DataFrame({"label": found.label, "x": 100 * ap, "y": 100 * (ar - ap),
+    return pd.DataFrame({"label": found.label.str.replace(r",? 256×192", "", regex=True), "x": 100 * ap, "y": 100 * (ar - ap),
                          "ours": found.label.astype(str).str.startswith("FlatPose").astype(bool)})
 
 
