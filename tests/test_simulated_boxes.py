@@ -46,6 +46,16 @@ def test_the_error_is_the_persons_and_scales_with_the_spread(data):
     assert np.median(np.abs(errors[1][inside])) == pytest.approx(2 * np.median(np.abs(errors[0][inside])), rel=0.1)
 
 
+def test_two_boxes_of_a_person_are_answered_nearly_alike(data):
+    """A detector that returns a person several times gives no several tries at one answer."""
+    person = data.val.persons[0]
+    twice = [person] * 40
+    found = simulated.predict(simulated.Network(0.02, 0.5, 1.0), twice, twice, data)
+    error = (found.keypoints - person.keypoints)[:, (found.keypoints != person.keypoints).any((0, 2))]
+    between, overall = error.std(axis=0).mean(), np.sqrt((error**2).mean())
+    assert 0.2 < between / overall < 0.7  # sqrt(1 - SHARED**2) = 0.44
+
+
 def test_one_line_per_network_with_both_box_sources(tmp_path, monkeypatch):
     monkeypatch.setattr(simulated, "SPREADS", (0.22,))
     monkeypatch.setattr(simulated, "SEEDS", 2)

@@ -94,7 +94,7 @@ def _again(value: Any, rng: np.random.Generator) -> Any:
 
 
 def measure(data_root: Path, reporter: Reporter = SILENT) -> pd.DataFrame:
-    """Every simulated network on both sets of boxes of a COCO tree with a detector file (15 minutes on one core).
+    """Every simulated network on both sets of boxes of a COCO tree with a detector file (11 minutes on one core).
 
     One line per network: spread, tail, knowledge, AP, AP50 and AR in 0..1 with ground-truth boxes (AP_gt, …) and with
     the detector's (AP_det, …), means over SEEDS seeds that both share, gain_sd (standard deviation of AP_gt − AP_det),
