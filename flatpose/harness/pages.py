@@ -37,7 +37,8 @@ def experiment_page(experiment: Experiment, frames: Frames, pictures: Mapping[st
     found = finding(evidence, against, findings.sentences(experiment, frames))
     timed = evidence.latencies
     machine = ", ".join(sorted({str(t.cpu if t.device == "CPU" else t.device) for t in timed.itertuples()}))
-    more = {"Averaged (EMA) and last weights, ground-truth boxes": tables.averaging(evidence),
+    more = {"Averaged (EMA) and last weights, ground-truth boxes; in a short run the average lags behind":
+                tables.averaging(evidence),
             f"Time of a forward pass on {machine}, as a multiple of FlatPose-B's": tables.latency(evidence),
             "Weights of others, evaluated without training": tables.checkpoints(evidence)}
     return document(

@@ -162,7 +162,8 @@ def boxes(pairs: pd.DataFrame, paper: pd.DataFrame, caption: str) -> bytes:
 def _gap(found: pd.DataFrame, boxes: str = "") -> pd.DataFrame:
     """label, x (AP), y (AR − AP), ours; ``boxes`` ends the names of the columns ("_gt")."""
     ap, ar = found[f"AP{boxes}"], found[f"AR{boxes}"]
-    return pd.DataFrame({"label": found.label.str.replace(r",? 256×192", "", regex=True), "x": 100 * ap, "y": 100 * (ar - ap),
+    names = found.label.str.replace(r",? 256×192", "", regex=True)
+    return pd.DataFrame({"label": names, "x": 100 * ap, "y": 100 * (ar - ap),
                          "ours": found.label.astype(str).str.startswith("FlatPose").astype(bool)})
 
 
