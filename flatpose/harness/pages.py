@@ -356,4 +356,4 @@ def _done(evidence: Evidence) -> str:
         return "costs only"
     done = evidence.under(*evidence.best).query("status == 'done'")["row"].nunique()
     scales = dict.fromkeys(f"`{profile}`" for profile, _ in evidence.best)
-    return ", ".join([f"{done} of {len(evidence.experiment.rows)}", *scales])
+    return ", ".join([f"{done}/{len(evidence.experiment.rows)}", *scales])
