@@ -110,7 +110,7 @@ def test_only_smoke_runs_are_shown_with_a_warning(tmp_path):
     fake.store(tmp_path / "runs", fake.full(mine, profile="smoke", seeds=(0,)))
     write(tmp_path)
     assert "its numbers mean nothing" in (tmp_path / "reports/mine.md").read_text()
-    assert "4 of 4, `smoke`" in (tmp_path / "reports/index.md").read_text()
+    assert "4/4, `smoke`" in (tmp_path / "reports/index.md").read_text()
 
 
 def test_costs_of_this_machine_reach_the_page(tmp_path):
