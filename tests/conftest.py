@@ -17,7 +17,7 @@ from flatpose.config import EmbeddedConfig
 from flatpose.data import synthetic
 from flatpose.harness.spec import Experiment
 
-os.environ.setdefault("OMP_NUM_THREADS", "2")  # small tensors run slower on many threads
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # `make test` runs two processes; threads that wait spin
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 
 
