@@ -51,7 +51,7 @@ QUICK = Profile(
     # A short run sees each person a few times only, so strong augmentation would slow learning.
     augment={"rotation": 0.0, "scale": 0.1, "half_body": 0.0},
     data=DataConfig(embedded=EmbeddedConfig(train_images=3000, val_images=700)),
-    eval={"box_sources": ("gt", "det")}, minutes_per_run=2.0,
+    eval={"box_sources": ("gt", "det")}, minutes_per_run=3.5,
 )
 SYNTH = Profile(
     name="synth",

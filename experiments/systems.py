@@ -50,7 +50,7 @@ def profiles(rows: Iterable[Row], members: Iterable[str], codec: dict[str, dict[
     smoke = replace(SMOKE, image_size=(96, 96), models=SMALL_MODELS, left_out=others,
                     train={**SMOKE.train, **FROM_SCRATCH})
     quick = replace(QUICK, models=SMALL_MODELS, left_out=others, codec=codec or {},
-                    train={**QUICK.train, **FROM_SCRATCH}, minutes_per_run=1.5)
+                    train={**QUICK.train, **FROM_SCRATCH}, minutes_per_run=5.5)
     synth = replace(SYNTH, train={**SYNTH.train, **FROM_SCRATCH})
     # Which boxes a benchmark is scored with is the row's own: MPII has one kind.
     reduced = [replace(p, eval={k: v for k, v in p.eval.items() if k != "box_sources"}) for p in (smoke, quick, synth)]

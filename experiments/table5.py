@@ -70,6 +70,7 @@ EXPERIMENT = Experiment(
     ),
     # 64x64 pixels are four tokens, fewer than K = 8. At coco_mini one backbone stands for both.
     profiles={**PROFILES, "smoke": replace(PROFILES["smoke"], image_size=(96, 96)),
+              "quick": replace(PROFILES["quick"], minutes_per_run=6.0),
               COCO_MINI.name: replace(COCO_MINI, backbones=dict.fromkeys(
                   ("resnet50", "convnextv2_nano"), COCO_MINI.backbones["resnet50"]))},
     seeds=(0, 1, 2),
