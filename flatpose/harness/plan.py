@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from flatpose import parallel
-from flatpose.config import RunConfig, spec_hash
+from flatpose.config import RunConfig, spec_hash, training_hash
 from flatpose.data import identity
 from flatpose.errors import SpecError
 from flatpose.harness import catalog, provenance
@@ -70,7 +70,7 @@ class Plan:
     profile: Profile
     runs: tuple[PlannedRun, ...]
     minutes_per_run: float | None
-    """The median of finished runs on this kind of machine, else the profile's estimate (None where it has none)."""
+    """The median of trainings on this kind of machine, else the profile's estimate (None where it has none)."""
     measured: bool
 
     @property
@@ -79,11 +79,16 @@ class Plan:
         return tuple(run for run in self.runs if run.due)
 
     @property
+    def trainings(self) -> int:
+        """How many of the due runs train: one that differs in decoding alone from another takes over its weights."""
+        return len({(training_hash(run.run), run.seed) for run in self.due})
+
+    @property
     def gpu_hours(self) -> float | None:
         """Of the due runs of a profile that is meant for GPUs."""
         if not self.profile.gpu or self.minutes_per_run is None:
             return None
-        return self.minutes_per_run * len(self.due) / 60
+        return self.minutes_per_run * self.trainings / 60
 
     @property
     def lacks_data(self) -> bool:
@@ -178,9 +183,10 @@ def _why_missing(folder: RunDir, data_id: str | None) -> str:
 
 
 def _measured_minutes(runs: Iterable[PlannedRun], runs_dir: Path) -> float | None:
-    """Median duration of the finished runs of this plan that were made on a machine like this one."""
+    """Median duration of the finished trainings of this plan that were made on a machine like this one."""
     records = [r.folder(runs_dir).record() for r in runs if r.data_id is not None and r.status in ("done", "stale")]
-    seconds = [r.provenance.seconds for r in records if r is not None and r.provenance.cpu == provenance.cpu()]
+    seconds = [r.provenance.seconds for r in records if r is not None and r.provenance.cpu == provenance.cpu()
+               and r.train is not None and r.train.shared_with is None]
     return statistics.median(seconds) / 60 if seconds else None
 
 

@@ -148,7 +148,9 @@ def estimate(made: Plan, jobs: int) -> str:
     if made.minutes_per_run is None:
         return f"{starts}; `plan` says how long one takes"
     basis = "measured here" if made.measured else "the profile's estimate"
-    total = made.minutes_per_run * -(-len(made.due) // jobs)
+    if made.trainings < len(made.due):
+        starts += f", {made.trainings} of them train"
+    total = made.minutes_per_run * -(-made.trainings // jobs)
     side_by_side = f", {jobs} side by side" if jobs > 1 else ""
     hours = "" if made.gpu_hours is None else f"; {made.gpu_hours:.1f} GPU-hours"
     return f"{starts}; about {minutes(total)} ({basis}: {minutes(made.minutes_per_run)} each{side_by_side}){hours}"
