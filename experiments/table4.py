@@ -84,6 +84,15 @@ EXPERIMENT = Experiment(
     question="Does FlatPose keep its rank on crowded images and on another set of keypoints?",
     rows=ROWS,
     profiles=PROFILES,
+    finding=(
+        "On CrowdPose FlatPose-L differs by {flatpose_l_crowdpose - hrnet_w32_crowdpose} AP from HRNet (the paper: "
+        "{flatpose_l_crowdpose - hrnet_w32_crowdpose:printed}) and by "
+        "{flatpose_l_crowdpose - vitpose_b_crowdpose} from ViTPose "
+        "({flatpose_l_crowdpose - vitpose_b_crowdpose:printed}); on MPII by "
+        "{flatpose_l_mpii - simplebaseline_mpii} PCKh@0.5 from SimpleBaseline "
+        "({flatpose_l_mpii - simplebaseline_mpii:printed}). All four are on different backbones, and the start weights "
+        "of the small ones are not equally good (notes).",
+    ),
     notes=(
         "Protocols: CrowdPose trains on trainval and tests on test with the detector boxes that mmpose publishes, and "
         "with ground-truth boxes beside them; MPII uses the given centres and scales. All MPII inputs are 256x256.",
