@@ -99,5 +99,5 @@ def _details(reading: Any, frames: Frames, search: pd.DataFrame) -> str:
 HOW = (
     "Each open or contradictory point of the paper has a number, a choice, and a field that changes it in any spec. "
     "The last column has the differences from our choice, of the FlatPose of Fig. 1 at stride 8: cost at the paper's "
-    "size, and AP with ground-truth boxes at the largest scale run (`flatpose-exp run alternatives`), of one seed where no "
-    "interval stands.")
+    "size, and AP with ground-truth boxes at the largest scale run (`flatpose-exp run alternatives`); without an "
+    "interval it is of one seed.")
