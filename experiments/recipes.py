@@ -73,7 +73,7 @@ COCO_MINI = Profile(
     train={"epochs": 40, "batch_size": 32, "lr": 2e-3, "warmup_epochs": 1.0, "ema_decay": 0.998,
            "ema_gamma": 100.0, "eval_every": 8},
     augment={"rotation": 30.0, "scale": 0.3, "half_body": 0.1, "brightness": 0.2},
-    data=DataConfig(source="disk"), eval={"box_sources": ("gt", "det")}, minutes_per_run=25.0,
+    data=DataConfig(source="disk"), eval={"box_sources": ("gt", "det")}, minutes_per_run=35.0,
 )
 
 PROFILES = {profile.name: profile for profile in (SMOKE, QUICK, SYNTH, PAPER)}
