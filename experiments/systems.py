@@ -6,8 +6,10 @@ targets, loss, decoding and flip test stay the system's own.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable
 from dataclasses import replace
+from importlib.resources import files
 from typing import Any
 
 from experiments.recipes import PAPER, QUICK, SMOKE, SYNTH
@@ -31,10 +33,19 @@ SMALL_MODELS: dict[str, dict[str, Any]] = {
 RTMPose's head sits on the small ResNet, because timm's smallest CSPNeXt costs eight times as much. The heatmaps of
 TokenPose and SHaRPose start near zero, as those of every other head do: else both end a short run at the floor.
 """
+BACKBONES = {"ConvNeXt": "convnext_quick", "ViT": "vit_quick", "ResNet": "resnet_quick", "HRNet": "hrnet_quick"}
+
+
+def start_ap(backbone: str) -> str:
+    """SimCC AP x 100 of a small backbone after pre-training, from the card beside its weights."""
+    card = files("flatpose") / "models" / "weights" / f"{BACKBONES[backbone]}.json"
+    return f"{100 * json.loads(card.read_text())['validation_ap']['simcc']:.1f}"
+
+
 STARTS = ("At `quick` every system but GatedUniPose, which is initialised randomly, starts from our weights of a small "
           "ResNet, ConvNeXt, HRNet or ViT, trained alike on embedded images that no experiment uses. They are not "
-          "equally good (SimCC AP on their cards: ConvNeXt 55.7, ViT 70.6, ResNet 80.9, HRNet 94.2), and rows on "
-          "different backbones differ mostly by that: compare systems on one backbone.")
+          f"equally good (SimCC AP on their cards: {', '.join(f'{name} {start_ap(name)}' for name in BACKBONES)}), and "
+          "rows on different backbones differ mostly by that: compare systems on one backbone.")
 FROM_SCRATCH: dict[str, Any] = {"layer_decay": None}
 """Layer-wise learning-rate decay is meant for pre-trained networks."""
 

@@ -84,7 +84,7 @@ def judge_all(root: Path) -> list[Judged]:
 
 def judged(frames: Frames) -> list[Judged]:
     """Every claim with its verdicts."""
-    return [judge(claim, frames, box_gain()) for claim in catalog.entries("claims")]
+    return [judge(claim, frames) for claim in catalog.entries("claims")]
 
 
 def box_gain() -> tuple[float, float]:
@@ -93,8 +93,8 @@ def box_gain() -> tuple[float, float]:
     return min(gains), max(gains)
 
 
-def judge(claim: Claim, frames: Frames, box_gain: tuple[float, float] | None = None) -> Judged:
-    """All verdicts of one claim. ``box_gain``: least and most AP that ground-truth boxes give.
+def judge(claim: Claim, frames: Frames) -> Judged:
+    """All verdicts of one claim.
 
     Raises:
         SpecError: A cell names a row that does not exist.
@@ -102,8 +102,8 @@ def judge(claim: Claim, frames: Frames, box_gain: tuple[float, float] | None = N
     said = {cell: _printed(cell, frames) for cell in cells(claim.formula)}
     ours = _measured(claim, frames) if claim.kind == "metric" else _counted(claim, frames)
     value, lead = evaluate(claim.formula, said), None
-    if claim.mixed_boxes and value is not None and box_gain is not None:
-        low, high = (round(value - gain, 6) for gain in reversed(box_gain))
+    if claim.mixed_boxes and value is not None:
+        low, high = (round(value - gain, 6) for gain in reversed(box_gain()))
         lead = Verdict(KEEPS if low > 0 else LOSES if high < 0 else UNDECIDED, (low + high) / 2,
                        f"{low:+.1f} to {high:+.1f} AP")
     return Judged(claim, _by_print(claim, value, said), ours, lead)
@@ -237,14 +237,14 @@ def files(frames: Frames) -> dict[str, bytes]:
 
 def finding(found: Sequence[Judged]) -> str:
     """How many sentences fail, and how many leads of Table 2 are left with the same boxes."""
-    opposite = sum(j.fails and j.ours.verdict == OPPOSITE for j in found)
+    failing = sum(j.published.verdict == FAILS or j.ours.verdict in (FAILS, DIRECTION) for j in found)
     # Several sentences state one lead.
     leads = {(cells(j.claim.formula)[0], round(j.published.value or 0.0, 2)): j.one_box_source.verdict
              for j in found if j.one_box_source and not j.claim.as_named}
     gone = (f" Of {len(leads)} leads in Table 2, {list(leads.values()).count(LOSES)} are gone with the same boxes."
             if leads else "")
-    return (f"{sum(j.fails for j in found) - opposite} of {len(found)} statements of the paper fail by its own cells "
-            f"or by our counts; {opposite} more go the other way in what was measured here.{gone}")
+    return (f"{failing} of {len(found)} statements of the paper fail by its own cells or by our counts; "
+            f"{sum(j.fails for j in found) - failing} more go the other way in what was measured here.{gone}")
 
 
 def page(found: Sequence[Judged]) -> str:

@@ -1,17 +1,95 @@
-"""An experiment's own sentences about its result, with the numbers that its records have (``Experiment.finding``)."""
+"""What the records say of an experiment, in sentences: its own ones (``Experiment.finding``), rows, and costs."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from string import Formatter
 from typing import Any
 
-from flatpose.harness import frame, stats
+import pandas as pd
+
+from flatpose.harness import compare, frame, stats
 from flatpose.harness.frame import Frames
 from flatpose.harness.spec import DIFFERENCE, Experiment, Row
 from flatpose.harness.tables import difference, number, printed
 
 PRINTED = "printed"
 """As a format, the paper's number instead of the measured one."""
+SMALL = 0.3
+"""In points: the size of most differences in the paper's ablations."""
+COST_TOLERANCE = " (within {params_m:g} and {gflops:g} %)".format_map(
+    {name: 100 * tolerance for name, tolerance in compare.RELATIVE.items()})
+LISTED = 12
+"""Rows that are named; of more the number is given."""
+
+
+def of(experiment: Experiment, frames: Frames) -> str:
+    """The finding of a page: the experiment's own sentences, else how rows differ from its reference; then costs."""
+    evidence, own = frames.of(experiment.id), sentences(experiment, frames)
+    parts = [*own]
+    for setting in evidence.best:
+        lines = evidence.under(setting).query("box_source == 'gt' and kind == 'trained'")
+        name = frame.main_metric(experiment, lines["task"].iloc[0]) if len(lines) else ""
+        if name in lines and (lines[name] >= frame.FLOOR).any():
+            gaps = _gaps(experiment, frame.by_seed(lines, name))
+            parts += [*([] if own else [_from_reference(experiment, gaps, name)]), _power(gaps, name)]
+    return " ".join(filter(None, [*parts, costs(compare.against_paper(experiment, frames))]))
+
+
+def costs(against: pd.DataFrame) -> str:
+    """How many printed costs and hyper-parameters come out; ``against`` of :func:`compare.against_paper`."""
+    printed = against[(against["convention"] != "") & against["measured"].notna()]
+    shapes = printed["convention"] == compare.BUILT
+    digits = (printed["measured"].round(1) - printed["reference"]).abs() < 1e-6
+    digits |= ((printed["measured"] * 10 // 1 / 10) - printed["reference"]).abs() < 1e-6  # several prints are cut off
+    exact = (digits & (printed["verdict"] == compare.WITHIN) & ~shapes).sum()
+    parts = [f"{(some['verdict'] == compare.WITHIN).sum()} of {len(some)} printed {what}" for some, what in (
+        (printed[~shapes], f"parameter and GFLOP counts{COST_TOLERANCE}, {exact} to the printed digit,"),
+        (printed[shapes], "hyper-parameters")) if len(some)]
+    wrong = (printed["verdict"] == compare.MISPRINT).sum()
+    more = f"; {wrong} printed number{'s are' if wrong > 1 else ' is'} known to be wrong" if wrong else ""
+    return f"{' and '.join(parts)} agree with the networks built here{more}." if parts else ""
+
+
+def _from_reference(experiment: Experiment, gaps: Mapping[str, stats.Difference], name: str) -> str:
+    """Which rows differ from the reference row."""
+    if not gaps:
+        return ""
+    if all(gap.half is None for gap in gaps.values()):
+        return f"Rows have fewer than two seeds in common, so no difference in {name} is stated."
+    labels = {row.id: row.label for row in experiment.rows}
+    rows = {word: [labels[r] for r, gap in gaps.items() if gap.verdict == word]
+            for word in ("higher", "lower", "undecided")}
+    heading = {"undecided": f"undecided, with intervals within ±{100 * _bound(gaps):.1f}"}
+    parts = [f"{heading.get(word, word)}: {listed(found, len(gaps))}" for word, found in rows.items() if found]
+    return f"{name} against {labels[str(experiment.reference)]}, paired by seed: {'; '.join(parts)}."
+
+
+def _power(gaps: Mapping[str, stats.Difference], name: str) -> str:
+    """How many seeds a difference like the paper's would need, by the scatter of the rows that are undecided."""
+    scatter = [gap.sd for gap in gaps.values() if gap.sd is not None and gap.verdict == "undecided"]
+    if len(scatter) < 3:
+        return ""
+    needed = stats.seeds_needed(pd.Series(scatter).pow(2).mean() ** 0.5, SMALL / 100)
+    return (f"In the undecided rows a difference of {SMALL:g} {name} could be detected (95 % interval, power 0.8) with "
+            f"about {needed} seeds.")
+
+
+def _gaps(experiment: Experiment, seeds: Mapping[str, Mapping[int, float]]) -> dict[str, stats.Difference]:
+    """Row -> its paired difference from the reference row, without rows that share the reference's run."""
+    base = seeds.get(experiment.reference or "")
+    return {row: stats.paired(found, base) for row, found in seeds.items() if found != base} if base else {}
+
+
+def _bound(gaps: Mapping[str, stats.Difference]) -> float:
+    """The largest difference, of either sign, that the interval of an undecided row holds."""
+    return max((abs(end) for gap in gaps.values() if gap.verdict == "undecided" for end in (gap.low, gap.high)
+                if end is not None), default=0.0)
+
+
+def listed(names: Sequence[str], of: int) -> str:
+    """The names, or of many how many there are."""
+    return ", ".join(names) if len(names) <= LISTED else f"{len(names)} of {of} rows"
 
 
 def sentences(experiment: Experiment, frames: Frames) -> list[str]:

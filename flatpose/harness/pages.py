@@ -11,19 +11,17 @@ from collections.abc import Mapping, Sequence
 import pandas as pd
 
 import flatpose
-from flatpose.harness import catalog, compare, findings, frame, plots, stats, tables
+from flatpose.harness import catalog, compare, findings, frame, plots, tables
 from flatpose.harness.frame import Evidence, Frames, Setting
 from flatpose.harness.spec import Experiment
 from flatpose.harness.tables import document, folded, markdown, number
 
-SMALL = 0.3
-"""In points: the size of most differences in the paper's ablations."""
-COST_TOLERANCE = " (within {params_m:g} and {gflops:g} %)".format_map(
-    {name: 100 * tolerance for name, tolerance in compare.RELATIVE.items()})
 FOLDED = 3
 """Further settings on a page; the CSV file has all."""
-LISTED = 12
-"""Rows that are named; of more the number is given."""
+SIMULATION = (
+    "Of a simulated network *error* is the median error of a person's keypoints in units of the OKS scale, *spread* "
+    "the standard deviation of its logarithm over persons, and *known* the share of it that the scores reflect. All "
+    "images of this subset show a person, so that false alarms cost a detector little.")
 HEATMAP, PER_CELL, FINE = "heatmap as in HRNet", "SimCC, one bin per cell", "SimCC, 2 bins per pixel"
 """Codecs of the study of ceilings whose ends are told."""
 
@@ -34,7 +32,7 @@ def experiment_page(experiment: Experiment, frames: Frames, pictures: Mapping[st
     best, ours = evidence.best, experiment.id in catalog.ids()
     tasks = dict.fromkeys(row.run.data.task for row in experiment.rows)
     others = [setting for task in tasks for setting in evidence.settings(task)[1:]][:FOLDED]
-    found = finding(evidence, against, findings.sentences(experiment, frames))
+    found = findings.of(experiment, frames)
     timed = evidence.latencies
     machine = ", ".join(sorted({str(t.cpu if t.device == "CPU" else t.device) for t in timed.itertuples()}))
     more = {"Averaged (EMA) and last weights, ground-truth boxes; in a short run the average lags behind":
@@ -49,69 +47,6 @@ def experiment_page(experiment: Experiment, frames: Frames, pictures: Mapping[st
         *(folded(_title(evidence, setting), _measured(evidence, setting)) for setting in others),
         *(folded(title, markdown(table)) for title, table in more.items() if len(table)),
         _notes(evidence, frames), _reproduce(evidence))
-
-
-def finding(evidence: Evidence, against: pd.DataFrame, own: Sequence[str]) -> str:
-    """The experiment's ``own`` sentences, else what the records say of the reference row; then of the costs."""
-    parts, experiment = [*own], evidence.experiment
-    for setting in evidence.best:
-        lines = evidence.under(setting).query("box_source == 'gt' and kind == 'trained'")
-        name = frame.main_metric(experiment, lines["task"].iloc[0]) if len(lines) else ""
-        if name in lines and (lines[name] >= frame.FLOOR).any():
-            gaps = _gaps(experiment, frame.by_seed(lines, name))
-            parts += [*([] if own else [_from_reference(experiment, gaps, name)]), _power(gaps, name)]
-    return " ".join(filter(None, [*parts, costs_finding(against)]))
-
-
-def costs_finding(against: pd.DataFrame) -> str:
-    """How many printed costs and hyper-parameters come out; ``against`` of :func:`compare.against_paper`."""
-    printed = against[(against["convention"] != "") & against["measured"].notna()]
-    shapes = printed["convention"] == compare.BUILT
-    digits = (printed["measured"].round(1) - printed["reference"]).abs() < 1e-6
-    digits |= ((printed["measured"] * 10 // 1 / 10) - printed["reference"]).abs() < 1e-6  # several prints are cut off
-    exact = (digits & (printed["verdict"] == compare.WITHIN) & ~shapes).sum()
-    parts = [f"{(some['verdict'] == compare.WITHIN).sum()} of {len(some)} printed {what}" for some, what in (
-        (printed[~shapes], f"parameter and GFLOP counts{COST_TOLERANCE}, {exact} to the printed digit,"),
-        (printed[shapes], "hyper-parameters")) if len(some)]
-    wrong = (printed["verdict"] == compare.MISPRINT).sum()
-    more = f"; {wrong} printed number{'s are' if wrong > 1 else ' is'} known to be wrong" if wrong else ""
-    return f"{' and '.join(parts)} agree with the networks built here{more}." if parts else ""
-
-
-def _from_reference(experiment: Experiment, gaps: Mapping[str, stats.Difference], name: str) -> str:
-    """Which rows differ from the reference row."""
-    if not gaps:
-        return ""
-    if all(gap.half is None for gap in gaps.values()):
-        return f"Rows have fewer than two seeds in common, so no difference in {name} is stated."
-    labels = {row.id: row.label for row in experiment.rows}
-    rows = {word: [labels[r] for r, gap in gaps.items() if gap.verdict == word]
-            for word in ("higher", "lower", "undecided")}
-    heading = {"undecided": f"undecided, with intervals within ±{100 * _bound(gaps):.1f}"}
-    parts = [f"{heading.get(word, word)}: {_listed(found, len(gaps))}" for word, found in rows.items() if found]
-    return f"{name} against {labels[str(experiment.reference)]}, paired by seed: {'; '.join(parts)}."
-
-
-def _power(gaps: Mapping[str, stats.Difference], name: str) -> str:
-    """How many seeds a difference like the paper's would need, by the scatter of the rows that are undecided."""
-    scatter = [gap.sd for gap in gaps.values() if gap.sd is not None and gap.verdict == "undecided"]
-    if len(scatter) < 3:
-        return ""
-    needed = stats.seeds_needed(pd.Series(scatter).pow(2).mean() ** 0.5, SMALL / 100)
-    return (f"In the undecided rows a difference of {SMALL:g} {name} could be detected (95 % interval, power 0.8) with "
-            f"about {needed} seeds.")
-
-
-def _gaps(experiment: Experiment, seeds: Mapping[str, Mapping[int, float]]) -> dict[str, stats.Difference]:
-    """Row -> its paired difference from the reference row, without rows that share the reference's run."""
-    base = seeds.get(experiment.reference or "")
-    return {row: stats.paired(found, base) for row, found in seeds.items() if found != base} if base else {}
-
-
-def _bound(gaps: Mapping[str, stats.Difference]) -> float:
-    """The largest difference, of either sign, that the interval of an undecided row holds."""
-    return max((abs(end) for gap in gaps.values() if gap.verdict == "undecided" for end in (gap.low, gap.high)
-                if end is not None), default=0.0)
 
 
 def what_was_run(evidence: Evidence) -> str:
@@ -143,13 +78,12 @@ def _networks(evidence: Evidence, lines: pd.DataFrame) -> str:
     """The size of the networks that were trained, which is not that of the cost columns."""
     small = lines.loc[lines["status"] == "done", "params_m"].dropna()
     counted = "" if evidence.experiment.figure else ", where the columns of costs count the full-size ones"
-    ends = "–".join(dict.fromkeys(number(v) for v in (small.min(), small.max())))
-    return f"AP is that of networks of {ends} M parameters{counted}"
+    return f"AP is that of networks of {_range(small, 1)} M parameters{counted}"
 
 
-def _range(values: pd.Series[float]) -> str:
-    ends = dict.fromkeys([values.min(), values.max()])
-    return "–".join(f"{v:,.0f}" for v in ends) if values.notna().any() else "?"
+def _range(values: pd.Series[float], decimals: int = 0) -> str:
+    ends = dict.fromkeys(f"{v:,.{decimals}f}" for v in (values.min(), values.max()))
+    return "–".join(ends) if values.notna().any() else "?"
 
 
 def _title(evidence: Evidence, setting: Setting) -> str:
@@ -188,12 +122,8 @@ def _not_run(evidence: Evidence) -> str:
         for failure in own[own["status"] == "failed"].itertuples():
             why.setdefault(f"Failed ({failure.reason or 'no reason recorded'})", []).append(
                 f"{name}, seed {failure.seed}")
-    return "\n\n".join(f"{reason.replace('|', '¦')}: {_listed(names, len(evidence.experiment.rows))}."
+    return "\n\n".join(f"{reason.replace('|', '¦')}: {findings.listed(names, len(evidence.experiment.rows))}."
                        for reason, names in why.items())
-
-
-def _listed(names: Sequence[str], of: int) -> str:
-    return ", ".join(names) if len(names) <= LISTED else f"{len(names)} of {of} rows"
 
 
 def _notes(evidence: Evidence, frames: Frames) -> str:
@@ -247,9 +177,7 @@ def boxes(frames: Frames, pairs: pd.DataFrame, simulated: pd.DataFrame) -> dict[
         simulated = simulated.assign(label=[
             f"error {s.spread:g}, spread {s.tail:g}, known {s.knowledge:g}" for s in simulated.itertuples()])
     folds = {"Networks trained here, largest scale": largest[scales == scales.max()],
-             "Simulated networks (error: median of a person's keypoints, in units of the OKS scale; spread: standard "
-             "deviation of its logarithm over persons; known: share of it that the scores reflect), on images that all "
-             "show a person, where false alarms cost a detector least": simulated}
+             "Simulated networks": simulated}
     sources = [f"- {p.label}: {p.det_source}; with ground-truth boxes: {p.gt_source}" for p in pairs.itertuples()]
     numbers = {"public": pairs, "paper": paper, "trained": own, "simulated": simulated.drop(columns="label")}
     return _study(
@@ -260,7 +188,7 @@ def boxes(frames: Frames, pairs: pd.DataFrame, simulated: pd.DataFrame) -> dict[
         pd.concat(map(tables.box_effect, (pairs, paper[paper["ours"]]))).fillna(tables.DASH),
         pd.concat([some.assign(kind=kind) for kind, some in numbers.items()]),
         {f"{title} ({len(some)})": tables.box_effect(some) for title, some in folds.items() if len(some)},
-        plots.boxes(pairs, paper, found), "\n".join(["## Sources", "", *sources]))
+        plots.boxes(pairs, paper, found), "\n".join([SIMULATION, "", "## Sources", "", *sources]))
 
 
 def boxes_finding(pairs: pd.DataFrame, paper: pd.DataFrame) -> str:

@@ -111,7 +111,7 @@ def index(frames: Frames, reports: Path, files: Mapping[str, bytes]) -> str:
         used = {n: e for n, e in frames.experiments.items() if frames.files[n].records or frames.files[n].costs}
         return pages.index_page(Frames(used or frames.experiments, frames.files), (), others)
     tables_of_paper = [e for e in frames.experiments.values() if e.id.startswith("table")]
-    costs = pages.costs_finding(pd.concat([compare.against_paper(e, frames) for e in tables_of_paper]))
+    costs = findings.costs(pd.concat([compare.against_paper(e, frames) for e in tables_of_paper]))
     claimed = claims.finding(claims.judged(frames))
     answers = {"ceilings": " ".join(pages.ceilings_finding(ceilings(reports), _printed(frames))),
                **{name: " ".join(findings.sentences(frames.experiments[name], frames)[:count])

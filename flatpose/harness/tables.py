@@ -207,7 +207,9 @@ def latency(evidence: Evidence) -> pd.DataFrame:
 
 
 def averaging(evidence: Evidence) -> pd.DataFrame:
-    """The main metric of the averaged (EMA) weights beside that of the last ones, mean over seeds."""
+    """The main metric of the averaged (EMA) weights beside that of the last ones, mean over seeds; not of a figure."""
+    if evidence.experiment.figure:
+        return pd.DataFrame()
     shown = evidence.under(*evidence.best[:1]).query("kind == 'trained' and status == 'done' and box_source == 'gt'")
     name = evidence.experiment.metric
     wide = shown.pivot_table(index="row", columns="weights", values=name) if name in shown else pd.DataFrame()

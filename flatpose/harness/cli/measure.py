@@ -68,7 +68,7 @@ def score(task: Annotated[str, typer.Option(help="coco, crowdpose, mpii or custo
                id is the row of the annotation file, counted from 0; every row needs one.
                PCKh@0.5, PCKh@0.1, and PCKh@0.5 of head, shoulder, elbow, wrist, hip, knee, ankle.
     custom     --annotations your file in COCO's form, with keypoints.json beside it (docs/own-data.md)
-               --predictions the same form as for coco, with your own keypoints; AP, AP50, AP75, AR.
+               --predictions the same form as for coco, with your own keypoints; the metrics of coco.
 
     Coordinates are pixels of the original image, 0-based (also for MPII, whose own files are 1-based). The score of a
     person orders the results; only its rank matters. Image ids without results count as missed persons.
