@@ -171,12 +171,12 @@ def boxes(frames: Frames, pairs: pd.DataFrame, simulated: pd.DataFrame) -> dict[
     """Ground-truth against detector boxes: public pairs, the paper's rows, our networks, the simulation."""
     paper, own = tables.paper_boxes(frames), tables.own_boxes(frames)
     found = boxes_finding(pairs, paper)
-    largest = own[own["AP_gt"] >= frame.FLOOR]
-    scales = largest["profile"].map(frame.scale)
+    able = own[own["AP_gt"] >= frame.FLOOR]
+    profiles = sorted(able["profile"].unique(), key=frame.scale, reverse=True)
     if len(simulated):
         simulated = simulated.assign(label=[
             f"error {s.spread:g}, spread {s.tail:g}, known {s.knowledge:g}" for s in simulated.itertuples()])
-    folds = {"Networks trained here, largest scale": largest[scales == scales.max()],
+    folds = {**{f"Networks trained here, {name}": able[able["profile"] == name] for name in profiles},
              "Simulated networks": simulated}
     sources = [f"- {p.label}: {p.det_source}; with ground-truth boxes: {p.gt_source}" for p in pairs.itertuples()]
     numbers = {"public": pairs, "paper": paper, "trained": own, "simulated": simulated.drop(columns="label")}
