@@ -7,6 +7,8 @@ from pathlib import Path
 from string import Formatter
 
 import pytest
+from made_frames import frames as made_frames
+from made_frames import line
 
 from flatpose.errors import SpecError
 from flatpose.harness import catalog, findings, frame
@@ -29,7 +31,8 @@ def test_every_place_of_a_sentence_is_a_row(name):
 
 
 def test_numbers_are_those_of_the_records(frames):
-    lines = frames.of("fig1").results.query("profile == 'quick' and kind == 'trained' and box_source == 'gt'")
+    fig1 = frames.of("fig1")
+    lines = fig1.under(*fig1.best).query("kind == 'trained' and box_source == 'gt'")
     values = frame.by_seed(lines, "AP")
     low, high = values["heatmap_s32"], values["heatmap_s4"]
     said = findings.sentences(replace(frames.experiments["fig1"], finding=(
@@ -49,3 +52,12 @@ def test_a_sentence_with_an_unmeasured_number_is_left_out(frames):
 def test_a_sentence_about_no_row_is_refused():
     with pytest.raises(SpecError, match="heatmap_s33"):
         replace(catalog.load("fig1"), finding=("{heatmap_s33}",))
+
+
+def test_with_one_seed_the_farthest_values_are_named_and_the_rest_bounded():
+    made = {"base": 0.80, "r12_10_0": 0.70, "r11_1_0": 0.76, "r11_1_5": 0.83, "r11_3_0": 0.82, "r1_learnable": 0.795,
+            "r4_post": 0.803}
+    frames = made_frames([line("alternatives", row, 0, AP=value) for row, value in made.items()])
+    said = findings.of(frames.experiments["alternatives"], frames)
+    places = [said.index(text) for text in ("80.0 AP", "(70.0)", "(76.0)", "(83.0)", "(82.0)", "other 2", "within 0.5")]
+    assert places == sorted(places)

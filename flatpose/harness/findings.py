@@ -19,6 +19,8 @@ SMALL = 0.3
 """In points: the size of most differences in the paper's ablations."""
 COST_TOLERANCE = " (within {params_m:g} and {gflops:g} %)".format_map(
     {name: 100 * tolerance for name, tolerance in compare.RELATIVE.items()})
+FARTHEST = 4
+"""Rows that are named where one seed decides nothing."""
 LISTED = 12
 """Rows that are named; of more the number is given."""
 
@@ -31,8 +33,11 @@ def of(experiment: Experiment, frames: Frames) -> str:
         lines = evidence.under(setting).query("box_source == 'gt' and kind == 'trained'")
         name = frame.main_metric(experiment, lines["task"].iloc[0]) if len(lines) else ""
         if name in lines and (lines[name] >= frame.FLOOR).any():
-            gaps = _gaps(experiment, frame.by_seed(lines, name))
-            parts += [*([] if own else [_from_reference(experiment, gaps, name)]), _power(gaps, name)]
+            seeds = frame.by_seed(lines, name)
+            gaps = _gaps(experiment, seeds)
+            one_seed = all(gap.half is None for gap in gaps.values())
+            described = _farthest(experiment, seeds, name) if one_seed else _from_reference(experiment, gaps, name)
+            parts += [*([] if own else [described]), _power(gaps, name)]
     return " ".join(filter(None, [*parts, costs(compare.against_paper(experiment, frames))]))
 
 
@@ -53,16 +58,28 @@ def costs(against: pd.DataFrame) -> str:
 
 def _from_reference(experiment: Experiment, gaps: Mapping[str, stats.Difference], name: str) -> str:
     """Which rows differ from the reference row."""
-    if not gaps:
-        return ""
-    if all(gap.half is None for gap in gaps.values()):
-        return f"Rows have fewer than two seeds in common, so no difference in {name} is stated."
     labels = {row.id: row.label for row in experiment.rows}
     rows = {word: [labels[r] for r, gap in gaps.items() if gap.verdict == word]
             for word in ("higher", "lower", "undecided")}
     heading = {"undecided": f"undecided, with intervals within ±{100 * _bound(gaps):.1f}"}
     parts = [f"{heading.get(word, word)}: {listed(found, len(gaps))}" for word, found in rows.items() if found]
     return f"{name} against {labels[str(experiment.reference)]}, paired by seed: {'; '.join(parts)}."
+
+
+def _farthest(experiment: Experiment, seeds: Mapping[str, Mapping[int, float]], name: str) -> str:
+    """Of rows with one seed: the values that lie farthest from the reference row's at that seed."""
+    base = seeds.get(experiment.reference or "", {})
+    shared = {row: seed for row, found in seeds.items() for seed in found if seed in base and found != base}
+    if not shared:
+        return ""
+    labels = {row.id: row.label.split(" (")[0] for row in experiment.rows}
+    distance = {row: abs(seeds[row][seed] - base[seed]) for row, seed in shared.items()}
+    order = sorted(distance, key=lambda row: -distance[row])
+    named = ", ".join(f"{labels[row]} ({number(100 * seeds[row][shared[row]])})" for row in order[:FARTHEST])
+    others = [distance[row] for row in order[FARTHEST:]]
+    rest = f"; the other {len(others)} lie within {number(100 * max(others))} of it" if others else ""
+    return (f"One seed, which decides no difference: {labels[str(experiment.reference)]} has "
+            f"{number(100 * base[shared[order[0]]])} {name}, farthest from it are {named}{rest}.")
 
 
 def _power(gaps: Mapping[str, stats.Difference], name: str) -> str:

@@ -128,7 +128,7 @@ def _not_run(evidence: Evidence) -> str:
 
 def _notes(evidence: Evidence, frames: Frames) -> str:
     experiment, lines = evidence.experiment, [*evidence.experiment.notes]
-    used = dict.fromkeys(reading for row in experiment.rows for reading in row.readings)
+    used = sorted({reading for row in experiment.rows for reading in row.readings}, key=lambda id: (len(id), id))
     if used and experiment.id in catalog.ids():
         lines.append(f"Open points of the paper behind these rows: {', '.join(used)} ([readings](readings.md)).")
     known = set(evidence.results["run_id"])

@@ -98,7 +98,7 @@ def x_names(experiment: Experiment, profile: str) -> dict[float, str]:
 
 
 def grid(evidence: Evidence, setting: Setting) -> pd.DataFrame:
-    """Of a figure: one line per series, with its metric at every x and beside them the ceilings of its codec."""
+    """Of a figure: one line per trained series, with its metric at every x and beside them its codec's ceilings."""
     experiment, figure = evidence.experiment, evidence.experiment.figure
     assert figure is not None
     means = frame.summary(evidence.under(setting), experiment.metric)
@@ -108,7 +108,7 @@ def grid(evidence: Evidence, setting: Setting) -> pd.DataFrame:
         metric(m) if m["kind"] == "trained" else number(100 * m["mean"]) for m in means.to_dict("records")])
     shown = means[trained & (means["box_source"] == "gt") | (means["kind"] == "ceiling")]
     wide = shown.pivot_table(index="series", columns="column", values="text", aggfunc="first").reindex(
-        index=[*dict.fromkeys(row.series for row in experiment.rows)],
+        index=[s for s in dict.fromkeys(row.series for row in experiment.rows) if s in set(means["series"][trained])],
         columns=[*names.values(), *(f"ceiling {name}" for name in names.values())])
     heading = "method, by " + figure.x_label.split(" (")[0].replace("-map stride", " map")
     return wide.dropna(axis=1, how="all").fillna(DASH).rename_axis(heading).rename_axis(columns=None).reset_index()
@@ -173,11 +173,12 @@ def _costs(said: Published, counted: Mapping[str, Any]) -> dict[str, str]:
 
 
 def _from_reference(experiment: Experiment, results: pd.DataFrame, row: str, name: str) -> str:
-    """The row's paired difference, with ground-truth boxes."""
-    if experiment.reference is None or row == experiment.reference or name not in results:
+    """The row's paired difference, with ground-truth boxes; a dash for the reference row's own run."""
+    if experiment.reference is None or name not in results:
         return DASH
     seeds = frame.by_seed(results[results["box_source"] == "gt"], name)
-    return difference(stats.paired(seeds.get(row, {}), seeds.get(experiment.reference, {})))
+    own, base = seeds.get(row, {}), seeds.get(experiment.reference, {})
+    return DASH if own == base else difference(stats.paired(own, base))
 
 
 def verdicts(found: pd.DataFrame, name: str) -> str:
