@@ -61,3 +61,12 @@ def test_with_one_seed_the_farthest_values_are_named_and_the_rest_bounded():
     said = findings.of(frames.experiments["alternatives"], frames)
     places = [said.index(text) for text in ("80.0 AP", "(70.0)", "(76.0)", "(83.0)", "(82.0)", "other 2", "within 0.5")]
     assert places == sorted(places)
+
+
+def test_sentences_of_a_setting_have_its_numbers_alone():
+    made = [line("fig1", "heatmap_s4", 0, AP=0.8), line("fig1", "heatmap_s32", 0, AP=0.2),
+            line("fig1", "heatmap_s4", 0, AP=0.3, profile="coco_mini", data_id="c")]
+    frames = made_frames(made)
+    fig1 = replace(frames.experiments["fig1"], finding=("{heatmap_s4}", "{heatmap_s32}"))
+    assert findings.sentences(fig1, frames, ("quick", "d")) == ["80.0 (One seed.)", "20.0 (One seed.)"]
+    assert findings.sentences(fig1, frames, ("coco_mini", "c")) == ["30.0 (One seed.)"]

@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 
 from flatpose.harness import compare, frame, stats
-from flatpose.harness.frame import Frames
+from flatpose.harness.frame import Frames, Setting
 from flatpose.harness.spec import DIFFERENCE, Experiment, Row
 from flatpose.harness.tables import difference, number, printed
 
@@ -109,14 +109,17 @@ def listed(names: Sequence[str], of: int) -> str:
     return ", ".join(names) if len(names) <= LISTED else f"{len(names)} of {of} rows"
 
 
-def sentences(experiment: Experiment, frames: Frames) -> list[str]:
-    """The sentences of which every number has been measured, at the best evidence and with ground-truth boxes."""
-    best = frames.of(experiment.id).best
-    if not best or best[0][0] == "smoke":
+def sentences(experiment: Experiment, frames: Frames, *settings: Setting) -> list[str]:
+    """The sentences of which every number has been measured in these settings, with ground-truth boxes.
+
+    Without ``settings`` at the best evidence.
+    """
+    settings = settings or tuple(frames.of(experiment.id).best)
+    if not settings or settings[0][0] == "smoke":
         return []
     made = []
     for template in experiment.finding:
-        numbers = _Numbers(experiment, frames)
+        numbers = _Numbers(experiment, frames, settings)
         try:
             text = numbers.format(template)
         except _NotMeasured:
@@ -133,8 +136,8 @@ class _NotMeasured(LookupError):
 class _Numbers(Formatter):
     """Fills the places of a sentence, which :class:`flatpose.harness.spec.Experiment` describes."""
 
-    def __init__(self, experiment: Experiment, frames: Frames) -> None:
-        self.experiment, self.frames = experiment, frames
+    def __init__(self, experiment: Experiment, frames: Frames, settings: Sequence[Setting]) -> None:
+        self.experiment, self.frames, self.settings = experiment, frames, settings
         self.seeds: list[int] = []
 
     def get_field(self, field_name: str, args: Any, kwargs: Any) -> tuple[str, str]:
@@ -156,8 +159,7 @@ class _Numbers(Formatter):
 
     def _seeds(self, place: str, metric: str) -> dict[int, float]:
         """Seed -> metric (0..1) of a row."""
-        row, lines = self._row(place), self.frames.of(self._experiment(place).id).under(
-            *self.frames.of(self.experiment.id).best)
+        row, lines = self._row(place), self.frames.of(self._experiment(place).id).under(*self.settings)
         metric = metric or frame.main_metric(self.experiment, row.run.data.task)
         lines = lines[(lines["box_source"] == "gt") & (lines["row"] == row.id)]
         found = frame.by_seed(lines, metric).get(row.id) if metric in lines else None

@@ -33,6 +33,7 @@ def experiment_page(experiment: Experiment, frames: Frames, pictures: Mapping[st
     tasks = dict.fromkeys(row.run.data.task for row in experiment.rows)
     others = [setting for task in tasks for setting in evidence.settings(task)[1:]][:FOLDED]
     found = findings.of(experiment, frames)
+    also = {setting: findings.sentences(experiment, frames, setting) for setting in others}
     timed = evidence.latencies
     machine = ", ".join(sorted({str(t.cpu if t.device == "CPU" else t.device) for t in timed.itertuples()}))
     more = {"Averaged (EMA) and last weights, ground-truth boxes; in a short run the average lags behind":
@@ -41,7 +42,9 @@ def experiment_page(experiment: Experiment, frames: Frames, pictures: Mapping[st
             "Weights of others, evaluated without training": tables.checkpoints(evidence)}
     return document(
         f"{experiment.id}: {experiment.title}", experiment.question + (f" ({experiment.source})" if ours else ""),
-        f"**Found:** {found}" if found else "", what_was_run(evidence), _headline(evidence, against),
+        f"**Found:** {found}" if found else "",
+        *(f"**Found with {_title(evidence, setting)}:** {' '.join(said)}" for setting, said in also.items() if said),
+        what_was_run(evidence), _headline(evidence, against),
         _not_run(evidence) if best else "",
         *(f"![{experiment.title}]({file})\n\n*{caption}*" for file, caption in pictures.items()),
         *(folded(_title(evidence, setting), _measured(evidence, setting)) for setting in others),
