@@ -73,11 +73,15 @@ def test_at_the_papers_scale_the_interval_decides(expected, verdict):
     assert claims.judge(claim(difference(A, B), **expected), found).ours.verdict == verdict
 
 
-def test_the_largest_scale_decides_whatever_it_says():
+def test_the_largest_scale_with_two_seeds_decides_whatever_it_says():
     small = measured((5.0, 5.2, 5.4), (3.0, 3.1, 3.4))
-    large = measured((9.0,), (9.5,), profile="synth")
+    large = measured((9.0, 9.8), (9.5, 9.2), profile="synth")
     ours = claims.judge(claim(difference(A, B), above=0.0), frames(small + large)).ours
-    assert ours.setting.startswith("synth") and (ours.verdict, ours.reason) == (UNDECIDED, "one seed")
+    assert ours.setting.startswith("synth") and ours.verdict == UNDECIDED and ours.n == 2
+    one = [x for x in large if x["seed"] == 0]  # decides nothing
+    assert claims.judge(claim(difference(A, B), above=0.0), frames(small + one)).ours.verdict == SAME
+    alone = claims.judge(claim(difference(A, B), above=0.0), frames(one)).ours
+    assert (alone.verdict, alone.reason) == (UNDECIDED, "one seed")
     part = [x for x in large if x["row"] == A.row]  # not every cell was measured there
     assert claims.judge(claim(difference(A, B), above=0.0), frames(small + part)).ours.verdict == SAME
 

@@ -5,9 +5,11 @@ from __future__ import annotations
 import fake_reports as fake
 import pandas as pd
 import pytest
+from made_frames import frames as made_frames
+from made_frames import line
 
 from flatpose.errors import DataError
-from flatpose.harness import frame, tables
+from flatpose.harness import catalog, frame, tables
 from flatpose.harness.record import RecordFile
 from flatpose.io import write_text
 
@@ -72,6 +74,16 @@ def test_best_evidence_is_the_largest_scale_with_most_rows_done(mine):
     for other, best in ((paper[:2], small), (paper[:3], large), (failed, small)):
         found = fake.frames(mine, quick + other).of("mine")
         assert found.best == [best] and set(found.settings("coco")) == {small, large}
+
+
+@pytest.mark.parametrize(("profile", "small", "large", "best"), [
+    ("coco_mini", 2, 1, "quick"), ("coco_mini", 2, 2, "coco_mini"), ("coco_mini", 1, 1, "coco_mini"),
+    ("paper", 2, 1, "paper")])
+def test_a_reduced_scale_with_one_seed_does_not_replace_one_with_two(profile, small, large, best):
+    found = made_frames([line("fig1", row.id, seed, AP=0.5, profile=scale, data_id=scale)
+                         for scale, seeds in (("quick", small), (profile, large)) for seed in range(seeds)
+                         for row in catalog.load("fig1").rows])
+    assert found.of("fig1").best == [(best, best)]
 
 
 def test_summary_takes_averaged_weights_and_the_right_interval(mine):

@@ -78,7 +78,7 @@ def _farthest(experiment: Experiment, seeds: Mapping[str, Mapping[int, float]], 
     named = ", ".join(f"{labels[row]} ({number(100 * seeds[row][shared[row]])})" for row in order[:FARTHEST])
     others = [distance[row] for row in order[FARTHEST:]]
     rest = f"; the other {len(others)} lie within {number(100 * max(others))} of it" if others else ""
-    return (f"One seed, which decides no difference: {labels[str(experiment.reference)]} has "
+    return (f"Of seed {shared[order[0]]} alone, which decides no difference: {labels[str(experiment.reference)]} has "
             f"{number(100 * base[shared[order[0]]])} {name}, farthest from it are {named}{rest}.")
 
 
@@ -145,17 +145,21 @@ class _Numbers(Formatter):
         return field_name, field_name
 
     def format_field(self, value: str, format_spec: str) -> str:
-        """The mean over seeds, or of two rows the difference paired by seed; in points."""
+        """The mean over seeds, or of two rows the difference paired by seed; in points.
+
+        Raises:
+            _NotMeasured: There is no such number, or one seed alone has the difference.
+        """
         row, _, other = value.partition(DIFFERENCE)
         if format_spec == PRINTED:
             gap = self._printed(row) - (self._printed(other) if other else 0.0)
             return number(gap, sign="+" if other else "")
         found = self._seeds(row, format_spec)
         between = stats.paired(found, self._seeds(other, format_spec) if other else dict.fromkeys(found, 0.0))
+        if other and between.half is None:
+            raise _NotMeasured(value)
         self.seeds.append(between.n)
-        if other and between.half is not None:
-            return difference(between)
-        return number(100 * between.mean, sign="+" if other else "")
+        return difference(between) if other else number(100 * between.mean)
 
     def _seeds(self, place: str, metric: str) -> dict[int, float]:
         """Seed -> metric (0..1) of a row."""

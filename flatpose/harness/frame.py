@@ -106,19 +106,25 @@ class Evidence:
     def settings(self, task: str) -> list[Setting]:
         """The settings in which rows of a benchmark were trained, the best evidence first.
 
-        Best is the largest scale at which more than half of the rows are done; where there is none, the most rows. Of
-        two data sets at one scale the one with more runs comes first. Verdicts never enter the choice.
+        Best is the largest scale at which more than half of the rows are done with two seeds (at the paper's scale with
+        one), since one seed gives no difference between rows; where there is none, the largest with one seed; then the
+        one with the most rows. Of two data sets at one scale the one with more runs comes first. Verdicts never enter
+        the choice.
         """
         trained = self.results[(self.results["kind"] == "trained") & (self.results["task"] == task)]
         if trained.empty:
             return []
-        done = trained["status"] == "done"
+        setting, done = ["profile", "data_id"], trained["status"] == "done"
         counts = trained.assign(row=trained["row"].where(done), run=trained["run_id"].where(done)).groupby(
-            ["profile", "data_id"]).agg(rows=("row", "nunique"), runs=("run", "nunique"))
+            setting).agg(rows=("row", "nunique"), runs=("run", "nunique"))
+        seeds = trained[done].groupby([*setting, "row"])["seed"].nunique().reset_index()
+        enough = seeds[(seeds["seed"] > 1) | (seeds["profile"] == "paper")]
+        counts["decided"] = enough.groupby(setting).size().reindex(counts.index, fill_value=0)
         counts["scale"] = [scale(profile) for profile, _ in counts.index]
-        rows = sum(row.run.data.task == task for row in self.experiment.rows)
-        counts["most"] = counts["scale"].where(counts["rows"] > rows / 2, -1)
-        return list(counts.sort_values(["most", "rows", "scale", "runs"], ascending=False).index)
+        half = sum(row.run.data.task == task for row in self.experiment.rows) / 2
+        counts["first"] = counts["scale"].where(counts["decided"] > half, -1)
+        counts["second"] = counts["scale"].where(counts["rows"] > half, -1)
+        return list(counts.sort_values(["first", "second", "rows", "scale", "runs"], ascending=False).index)
 
     @cached_property
     def best(self) -> list[Setting]:
