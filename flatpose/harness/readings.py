@@ -42,7 +42,8 @@ def effects(frames: Frames) -> pd.DataFrame:
                           "chosen": f"{reading.field} = {reading.value}",
                           "setting": evidence.best[0][0] if evidence.best else "",
                           **(costs.loc[row.id] - costs.loc[base.id]), "AP": gap.mean, "low": gap.low,
-                          "high": gap.high, "AP_chosen": fmean(shared) if shared else None, "n": gap.n, "verdict": gap.verdict})
+                          "high": gap.high, "AP_chosen": fmean(shared) if shared else None, "n": gap.n,
+                          "verdict": gap.verdict})
     return pd.DataFrame(lines)
 
 

@@ -116,7 +116,7 @@ def index(frames: Frames, reports: Path, files: Mapping[str, bytes]) -> str:
     answers = {"ceilings": " ".join(pages.ceilings_finding(ceilings(reports), _printed(frames))),
                **{name: " ".join(findings.sentences(frames.experiments[name], frames)[:count])
                   for name, count in ANSWERS.items()},
-               "boxes": pages.boxes_finding(public_pairs(), tables.paper_boxes(frames)), "claims": f"{claimed} {costs}"}
+               "boxes": pages.boxes_finding(public_pairs(), frames), "claims": f"{claimed} {costs}"}
     return pages.index_page(frames, [f"**[{name}]({name}.md)**: {text}" for name, text in answers.items() if text],
                             others)
 

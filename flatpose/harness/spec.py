@@ -158,8 +158,8 @@ class Experiment:
     """The answer in sentences with places for numbers; one whose numbers are not all measured is left out.
 
     ``{row}`` stands for the row's main metric with ground-truth boxes (mean over seeds, in points), ``{row:AP50}`` for
-    another metric, ``{row - other}`` for a difference paired by two seeds or more, ``{table2/row}`` for a row of another
-    experiment in the same setting, ``{row:printed}`` and ``{row - other:printed}`` for the paper's numbers.
+    another metric, ``{row - other}`` for a difference paired by at least two seeds, ``{table2/row}`` for a row of
+    another experiment in the same setting, ``{row:printed}`` and ``{row - other:printed}`` for the paper's numbers.
     """
     notes: tuple[str, ...] = ()
     """Contradictions of the paper and conditions that every reader of the page must know."""
