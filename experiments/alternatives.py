@@ -33,7 +33,10 @@ def _changed(part: Any, names: list[str], value: Any) -> Any:
 def _row(reading: Reading, value: Any) -> Row:
     assert reading.field is not None
     name = f"{reading.id}_{value}".lower().replace(".", "_")
-    return Row(id=name, label=f"{reading.field} = {value}", run=changed(BASE, reading.field, value),
+    changes, run = ((reading.field, value), *reading.along), BASE
+    for field, chosen in changes:
+        run = changed(run, field, chosen)
+    return Row(id=name, label=", ".join(f"{field} = {chosen}" for field, chosen in changes), run=run,
                group=f"{reading.id}: {reading.question}", readings=(reading.id,))
 
 
@@ -48,7 +51,9 @@ EXPERIMENT = Experiment(
             for value in reading.alternatives)),
     profiles=PROFILES,
     notes=(
-        "Each row differs from the base in one field. Costs are of the network at the paper's size.",
+        "Each row differs from the base in one field, and with `loss.beta` in the temperature that belongs to it. "
+        "Costs are of the network at the paper's size. With `codec.split_ratio` the label keeps its 6 bins, so its "
+        "width in pixels changes too.",
         "At `quick` every network is trained for four epochs. A difference shows that a reading matters early in "
         "training; the absence of a difference says nothing about a whole training.",
     ),

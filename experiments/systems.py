@@ -46,6 +46,8 @@ STARTS = ("At `quick` every system but GatedUniPose, which is initialised random
           "ResNet, ConvNeXt, HRNet or ViT, trained alike on embedded images that no experiment uses. They are not "
           f"equally good (SimCC AP on their cards: {', '.join(f'{name} {start_ap(name)}' for name in BACKBONES)}), and "
           "rows on different backbones differ mostly by that: compare systems on one backbone.")
+NO_RANKING = ("Rows of different backbones differ mostly by their start weights (notes), so no ranking is stated here; "
+              "[controlled](controlled.md) compares systems on one backbone.")
 FROM_SCRATCH: dict[str, Any] = {"layer_decay": None}
 """Layer-wise learning-rate decay is meant for pre-trained networks."""
 
@@ -61,7 +63,7 @@ def profiles(rows: Iterable[Row], members: Iterable[str], codec: dict[str, dict[
     smoke = replace(SMOKE, image_size=(96, 96), models=SMALL_MODELS, left_out=others,
                     train={**SMOKE.train, **FROM_SCRATCH})
     quick = replace(QUICK, models=SMALL_MODELS, left_out=others, codec=codec or {},
-                    train={**QUICK.train, **FROM_SCRATCH}, minutes_per_run=5.5)
+                    train={**QUICK.train, **FROM_SCRATCH}, minutes_per_run=5.5, finding=(NO_RANKING,))
     synth = replace(SYNTH, train={**SYNTH.train, **FROM_SCRATCH})
     # Which boxes a benchmark is scored with is the row's own: MPII has one kind.
     reduced = [replace(p, eval={k: v for k, v in p.eval.items() if k != "box_sources"}) for p in (smoke, quick, synth)]

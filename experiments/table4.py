@@ -85,8 +85,7 @@ EXPERIMENT = Experiment(
     rows=ROWS,
     profiles=PROFILES,
     finding=(
-        "The backbones differ, and the start weights of the small ones are not equally good (notes): the order of "
-        "these rows says little about the systems. On CrowdPose FlatPose-L has {flatpose_l_crowdpose} AP, HRNet "
+        "On CrowdPose FlatPose-L has {flatpose_l_crowdpose} AP, HRNet "
         "{hrnet_w32_crowdpose} and ViTPose {vitpose_b_crowdpose}; on MPII FlatPose-L has {flatpose_l_mpii} PCKh@0.5 "
         "and SimpleBaseline {simplebaseline_mpii}.",
     ),

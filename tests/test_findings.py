@@ -24,7 +24,9 @@ def frames():
 
 @pytest.mark.parametrize("name", catalog.ids())
 def test_every_place_of_a_sentence_is_a_row(name):
-    places = [p for text in catalog.load(name).finding for _, p, _, _ in Formatter().parse(text) if p]
+    experiment = catalog.load(name)
+    texts = [*experiment.finding, *(text for profile in experiment.profiles.values() for text in profile.finding)]
+    places = [p for text in texts for _, p, _, _ in Formatter().parse(text) if p]
     for term in (t for place in places for t in place.split(DIFFERENCE)):
         owner, _, row = term.rpartition("/")
         assert row in {r.id for r in catalog.load(owner or name).rows}

@@ -131,8 +131,8 @@ def sentences(experiment: Experiment, frames: Frames, *settings: Setting) -> lis
     settings = settings or tuple(frames.of(experiment.id).best)
     if not settings or settings[0][0] == "smoke":
         return []
-    made = []
-    for template in experiment.finding:
+    made, profile = [], experiment.profiles.get(settings[0][0])
+    for template in (*(profile.finding if profile else ()), *experiment.finding):
         numbers = _Numbers(experiment, frames, settings)
         try:
             text = numbers.format(template)

@@ -100,6 +100,8 @@ class Profile:
     """Needs a GPU: without one its runs are blocked."""
     minutes_per_run: Optional[float] = None
     """Rough duration of one run on the hardware the profile is meant for; ``plan`` uses it until runs were timed."""
+    finding: tuple[str, ...] = ()
+    """Sentences that are true at this scale only; they precede ``Experiment.finding`` and have its form."""
 
     def __post_init__(self) -> None:
         named = [("model", self.model, {name for cls in MODEL_KINDS.values() for name in _names(cls)})]
@@ -168,7 +170,8 @@ class Experiment:
         rows = {row.id: row for row in self.rows}
         if self.reference:
             require(self.reference, rows, "row", where=f"experiment {self.id}, reference")
-        places = [name for text in self.finding for _, name, _, _ in Formatter().parse(text) if name]
+        sentences = [*self.finding, *(text for profile in self.profiles.values() for text in profile.finding)]
+        places = [name for text in sentences for _, name, _, _ in Formatter().parse(text) if name]
         for name in (term for place in places for term in place.split(DIFFERENCE) if "/" not in term):
             require(name, rows, "row", where=f"experiment {self.id}, finding")
         for profile in self.profiles.values():
