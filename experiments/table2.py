@@ -91,7 +91,9 @@ EXPERIMENT = Experiment(
         "FlatPose's AP50 and AR look like ground-truth boxes, those of every other row like the 56.4-AP detector's "
         "(reading R15). If so, the comparison favours FlatPose by about 2 AP. Both box sources are measured here.",
         "At `quick` and `synth` the profile sets learning rate, batch size, epochs and averaging; targets, loss, "
-        "optimiser kind, augmentation beyond scale and rotation, decoding and flip test stay each system's own.",
+        "optimiser kind and decoding stay each system's own. At `quick` rotation, scale and half body are the "
+        "profile's too, and the flip shift of classifiers is derived from their bins, of which a pixel has twice as "
+        "many.",
         STARTS,
     ),
 )

@@ -68,8 +68,10 @@ def what_was_run(evidence: Evidence) -> str:
             note = ("; a reduced scale, so rows compare with each other and not with the paper: "
                     + _networks(evidence, lines))
         epochs, trained, judged = (_range(lines[c]) for c in ("epochs", "train_persons", "val_persons"))
+        flips = set(lines.query("kind == 'trained' and status == 'done'")["flip_test"])
+        flip = {True: " with flip test", False: " without flip test"}[flips.pop()] if len(flips) == 1 else ""
         parts.append(f"{_title(evidence, setting)}, {epochs} epochs on {trained} persons at "
-                     f"{first['input_h']}×{first['input_w']}, evaluated on {judged} persons{note}")
+                     f"{first['input_h']}×{first['input_w']}, evaluated on {judged} persons{flip}{note}")
     shown = evidence.under(*evidence.best).query("kind == 'trained' and status == 'done'")
     seeds = shown.groupby("row")["seed"].nunique()
     legend = ["± is a 95 % interval over seeds"] * bool((seeds > 1).any()) + [
@@ -150,7 +152,7 @@ def _reproduce(evidence: Evidence) -> str:
                 for r in trained.itertuples()] or [f"flatpose-exp run {name}"]
     file = f"{evidence.experiment.id}.csv"
     return "\n".join(["```bash", *commands, f"flatpose-exp report {name}", "```", "",
-                      f"Every number with its run, code and machine: [{file}]({file})."])
+                      f"Every number with its boxes, flip test, score rule, code and machine: [{file}]({file})."])
 
 
 def _name(experiment: Experiment) -> str:

@@ -138,8 +138,8 @@ def rows(evidence: Evidence, settings: list[Setting], against: pd.DataFrame | No
         said = row.published or Published(source="")
         line = {"row": label(row),
                 f"printed {name}": number(printed(row).get(names[row.id])),
-                f"{name}, GT boxes": measured.get("GT boxes", "failed" if failed else DASH),
-                f"{name}, detector boxes": measured.get("detector boxes", DASH),
+                f"{name} here, GT boxes": measured.get("GT boxes", "failed" if failed else DASH),
+                f"{name} here, detector boxes": measured.get("detector boxes", DASH),
                 f"difference from {reference}": _from_reference(experiment, chosen, row.id, names[row.id]),
                 **{name.replace("_", " "): _mean(means[name], row.id) for name in CLOSENESS}}
         if against is not None:
@@ -208,8 +208,8 @@ def latency(evidence: Evidence) -> pd.DataFrame:
 
 
 def averaging(evidence: Evidence) -> pd.DataFrame:
-    """The main metric of the averaged (EMA) weights beside that of the last ones, mean over seeds; not of a figure."""
-    if evidence.experiment.figure:
+    """The main metric of the averaged (EMA) weights beside that of the last ones, mean over seeds, of up to 20 rows."""
+    if len(evidence.experiment.rows) > 20:
         return pd.DataFrame()
     shown = evidence.under(*evidence.best[:1]).query("kind == 'trained' and status == 'done' and box_source == 'gt'")
     name = evidence.experiment.metric
