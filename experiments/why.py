@@ -64,7 +64,8 @@ def _methods(stride: int) -> dict[str, tuple[str, str, RunConfig]]:
             label = f"{bins} bin{'s' if bins > 1 else ''} per cell, {decode}"
             methods[f"bins{bins}_{decode}"] = (CLASSES, label, _simcc(stride, _per_cell(stride, bins, decode=decode)))
     for decode in ("argmax", "expectation"):
-        wide = SimCCCodecConfig(split_ratio=2.0, sigma=2.0 * stride, decode=decode, border="crop")
+        wide = SimCCCodecConfig(split_ratio=2.0, sigma=2.0 * stride, decode=decode, border="crop",
+                                score_threshold=0.03 / stride)  # a peak is as much lower as the label is wider
         methods[f"wide_{decode}"] = (CLASSES, f"2 bins per pixel, label one cell wide, {decode}", _simcc(stride, wide))
     methods["published"] = (CLASSES, "2 bins per pixel, argmax (as published)", published)
     methods["published_expectation"] = (CLASSES, "2 bins per pixel, expectation",
