@@ -104,7 +104,8 @@ EXPERIMENT = Experiment(
         "{enlarged_s32}; read by expectation {expectation_s32}, and with a coordinate loss {integral_s32}.",
         "SimCC with 1, 2 and 4 bins per cell has {bins1_argmax_s32}, {bins2_argmax_s32} and {bins4_argmax_s32} by "
         "argmax, {bins1_expectation_s32}, {bins2_expectation_s32} and {bins4_expectation_s32} by expectation; as "
-        "published {published_s32}.",
+        "published {published_s32} and {published_expectation_s32}, and with these bins but a label one cell wide "
+        "{wide_argmax_s32} and {wide_expectation_s32}.",
     ),
     notes=(
         "On 8×6 cells DARK may refine 8 of 48 cells and the quarter step 15, as in their authors' code "

@@ -60,3 +60,11 @@ def test_the_examples_run(tmp_path):
         done = python(tmp_path, *words)
         assert done.returncode == 0, done.stderr[-2000:]
     assert len(records(tmp_path)) == 2
+
+
+def test_every_number_of_the_findings_is_on_a_page():
+    """README is written by hand; a number that a new record changed is no longer on any page of reports/."""
+    findings = (ROOT / "README.md").read_text(encoding="utf-8").split("## Try it")[0]
+    pages = " ".join(page.read_text(encoding="utf-8") for page in (ROOT / "reports").glob("*.md"))
+    known = {f"{float(number):.1f}" for number in re.findall(r"\d+\.\d+", pages)}
+    assert set(re.findall(r"\d+\.\d+", findings)) <= known
