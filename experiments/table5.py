@@ -76,10 +76,10 @@ EXPERIMENT = Experiment(
                   ("resnet50", "convnextv2_nano"), COCO_MINI.backbones["resnet50"]))},
     seeds=(0, 1, 2),
     finding=(
-        "Against FlatPose-B (5), the paper's difference in brackets: regression head {regression - ours} "
+        "Against FlatPose-B (in the paper): regression head {regression - ours} "
         "({regression - ours:printed}), upsampling layers {upsampling - ours} ({upsampling - ours:printed}), "
-        "without ICA {no_ica - ours} ({no_ica - ours:printed}), "
-        "3 + 3 blocks {depth_3_3 - ours} ({depth_3_3 - ours:printed}), "
+        "without ICA {no_ica - ours} ({no_ica - ours:printed}).",
+        "Depth and K: 3 + 3 blocks {depth_3_3 - ours} ({depth_3_3 - ours:printed}), "
         "4 + 4 blocks {depth_4_4 - ours} ({depth_4_4 - ours:printed}), "
         "K = 2 {k2 - ours} ({k2 - ours:printed}), K = 8 {k8 - ours} ({k8 - ours:printed}), "
         "K = full {k_full - ours} ({k_full - ours:printed}).",

@@ -249,7 +249,7 @@ def finding(found: Sequence[Judged]) -> str:
     gone = (f" Of {len(leads)} leads in Table 2, {list(leads.values()).count(LOSES)} are gone when the gain of "
             "ground-truth boxes is subtracted." if leads else "")
     return (f"{failing} of {len(found)} statements of the paper fail by its own cells or by our counts; "
-            f"{sum(j.fails for j in found) - failing} more go the other way in what was measured here.{gone}")
+            f"{sum(j.fails for j in found) - failing} more go the other way here.{gone}")
 
 
 def page(found: Sequence[Judged], frames: Frames) -> str:

@@ -249,8 +249,8 @@ def ceilings_finding(found: pd.DataFrame, printed: pd.DataFrame) -> list[str]:
         return []
     said = printed.sort_values("x")["mean"].tolist()
     first, last = ([number(100 * values[i]) for values in (ends[HEATMAP], said, ends[PER_CELL])] for i in (0, -1))
-    return [f"Encoded and decoded as in HRNet, without any network, real annotations keep {first[0]} AP on 64×48 cells "
-            f"and {last[0]} on 8×6; the paper's trained heatmaps have {first[1]} and {last[1]}.",
+    return [f"Encoding and decoding alone, as in HRNet, keeps {first[0]} AP of real annotations on 64×48 cells and "
+            f"{last[0]} on 8×6; the paper's trained heatmaps have {first[1]} and {last[1]}.",
             f"SimCC with one bin per cell keeps {first[2]} and {last[2]}, with 2 bins per pixel "
             f"{number(100 * ends[FINE][0])} on every map."]
 

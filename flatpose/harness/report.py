@@ -23,8 +23,8 @@ OTHERS = {"claims": "Each number that the paper states",
           "ceilings": "What a codec alone costs",
           "readings_search": "Which network the printed costs mean"}
 """Pages that belong to no experiment: name -> what they are about."""
-ANSWERS = {"why": 2, "table5": 1, "controlled": 1}
-"""Experiments whose first sentences stand on the first page, and how many."""
+ANSWERS = ("why", "fig1", "table5", "controlled")
+"""Experiments whose first sentence stands on the first page."""
 
 
 def write(ids: Sequence[str], root: Path, *, check: bool = False, runs_dir: Path | None = None) -> list[Path]:
@@ -114,8 +114,8 @@ def index(frames: Frames, reports: Path, files: Mapping[str, bytes]) -> str:
     costs = findings.costs(pd.concat([compare.against_paper(e, frames) for e in tables_of_paper]))
     claimed = claims.finding(claims.judged(frames))
     answers = {"ceilings": " ".join(pages.ceilings_finding(ceilings(reports), _printed(frames))),
-               **{name: " ".join(findings.sentences(frames.experiments[name], frames)[:count])
-                  for name, count in ANSWERS.items()},
+               **{name: f"At `{frames.of(name).best[0][0]}`: {said[0]}" for name in ANSWERS
+                  if (said := findings.sentences(frames.experiments[name], frames))},
                "boxes": pages.boxes_finding(public_pairs(), frames), "claims": f"{claimed} {costs}"}
     return pages.index_page(frames, [f"**[{name}]({name}.md)**: {text}" for name, text in answers.items() if text],
                             others)
