@@ -46,7 +46,7 @@ EXPERIMENT = Experiment(
     source="our own experiment on the readings of the paper",
     question="Which of the choices that the paper leaves open change the result?",
     reference="base",
-    rows=(Row(id="base", label="as we read the paper (Fig. 1's FlatPose, stride 8)", run=BASE),
+    rows=(Row(id="base", label="our reading (Fig. 1's FlatPose, stride 8)", run=BASE),
           *(_row(reading, value) for reading in READINGS if reading.field and reading.id not in APART
             for value in reading.alternatives)),
     profiles=PROFILES,

@@ -15,7 +15,7 @@ from typing import Any
 from experiments.recipes import PAPER, QUICK, SMOKE, SYNTH
 from flatpose.harness.spec import Profile, Row
 
-ONE_MEMBER = "quick runs one member per family"
+ONE_MEMBER = "quick runs one row per family"
 SMALL_HRNET: dict[str, Any] = {"backbone": "hrnet_quick"}
 SMALL_VIT: dict[str, Any] = {"backbone": "vit_quick", "drop_path": 0.0}
 SMALL_MODELS: dict[str, dict[str, Any]] = {
