@@ -84,9 +84,9 @@ EXPERIMENT = Experiment(
     tradeoff=True,
     notes=(
         "The table mixes two ways of counting: SimpleBaseline, HRNet, TokenPose and SimCC are printed by HRNet's tool "
-        "(/ 2^30, attention's products left out, linear layers on tokens priced by their number instead of their width), "
-        "the others with every matmul counted. Each printed number is compared with our count in its own convention; the "
-        "column GFLOPs compares the systems.",
+        "(/ 2^30, attention's products left out, linear layers on tokens priced by their number and not by their "
+        "width), the others with every matmul counted. Each printed number is compared with our count in its own "
+        "convention; the column GFLOPs compares the systems.",
         "The table omits SimCC-W48 at 384x288 (70.6 M, 76.9 AP / AR 82.0 in its paper: ViTPose-B's AP at that "
         "size), and RTMPose-m (13.6 M, 1.93 GFLOPs, 74.6 AP).",
         "FlatPose's AP50 and AR look like ground-truth boxes, those of every other row like the 56.4-AP detector's "
