@@ -36,7 +36,7 @@ def _row(reading: Reading, value: Any) -> Row:
     changes, run = ((reading.field, value), *reading.along), BASE
     for field, chosen in changes:
         run = changed(run, field, chosen)
-    return Row(id=name, label=", ".join(f"{field} = {chosen}" for field, chosen in changes), run=run,
+    return Row(id=name, label=" with ".join(f"{field} = {chosen}" for field, chosen in changes), run=run,
                group=f"{reading.id}: {reading.question}", readings=(reading.id,))
 
 

@@ -35,9 +35,8 @@ def of(experiment: Experiment, frames: Frames) -> str:
         if name in lines and (lines[name] >= frame.FLOOR).any():
             seeds = frame.by_seed(lines, name)
             gaps = _gaps(experiment, seeds)
-            one_seed = all(gap.half is None for gap in gaps.values())
-            described = _farthest(experiment, seeds, name) if one_seed else _from_reference(experiment, gaps, name)
-            parts += [*([] if own else [described]), _power(gaps, name)]
+            described = [_from_reference(experiment, gaps, name), _farthest(experiment, gaps, seeds, name)]
+            parts += [*([] if own else described), _power(gaps, name)]
     return " ".join(filter(None, [*parts, costs(compare.against_paper(experiment, frames))]))
 
 
@@ -69,29 +68,36 @@ def test_dev(frames: Frames) -> str:
 
 
 def _from_reference(experiment: Experiment, gaps: Mapping[str, stats.Difference], name: str) -> str:
-    """Which rows differ from the reference row."""
-    labels = {row.id: row.label for row in experiment.rows}
+    """Which of the rows with two seeds or more differ from the reference row."""
+    labels = _short(experiment)
     rows = {word: [labels[r] for r, gap in gaps.items() if gap.verdict == word]
             for word in ("higher", "lower", "undecided")}
     heading = {"undecided": f"undecided, with intervals within ±{100 * _bound(gaps):.1f}"}
     parts = [f"{heading.get(word, word)}: {listed(found, len(gaps))}" for word, found in rows.items() if found]
+    if not parts:
+        return ""
     return f"{name} against {labels[str(experiment.reference)]}, paired by seed: {'; '.join(parts)}."
 
 
-def _farthest(experiment: Experiment, seeds: Mapping[str, Mapping[int, float]], name: str) -> str:
-    """Of rows with one seed: the values that lie farthest from the reference row's at that seed."""
-    base = seeds.get(experiment.reference or "", {})
-    shared = {row: seed for row, found in seeds.items() for seed in found if seed in base and found != base}
-    if not shared:
+def _short(experiment: Experiment) -> dict[str, str]:
+    """Row -> its label without what stands in brackets."""
+    return {row.id: row.label.split(" (")[0] for row in experiment.rows}
+
+
+def _farthest(experiment: Experiment, gaps: Mapping[str, stats.Difference], seeds: Mapping[str, Mapping[int, float]],
+              name: str) -> str:
+    """Of the rows that share one seed with the reference row: the values that lie farthest from its value there."""
+    distance = {row: abs(gap.mean) for row, gap in gaps.items() if gap.n == 1}
+    if not distance:
         return ""
-    labels = {row.id: row.label.split(" (")[0] for row in experiment.rows}
-    distance = {row: abs(seeds[row][seed] - base[seed]) for row, seed in shared.items()}
+    labels, base = _short(experiment), seeds[str(experiment.reference)]
     order = sorted(distance, key=lambda row: -distance[row])
-    named = ", ".join(f"{labels[row]} ({number(100 * seeds[row][shared[row]])})" for row in order[:FARTHEST])
+    seed = next(seed for seed in seeds[order[0]] if seed in base)
+    named = ", ".join(f"{labels[row]} ({number(100 * (base[seed] + gaps[row].mean))})" for row in order[:FARTHEST])
     others = [distance[row] for row in order[FARTHEST:]]
     rest = f"; the other {len(others)} lie within {number(100 * max(others))} of it" if others else ""
-    return (f"Of seed {shared[order[0]]} alone, which decides no difference: {labels[str(experiment.reference)]} has "
-            f"{number(100 * base[shared[order[0]]])} {name}, farthest from it are {named}{rest}.")
+    return (f"Of seed {seed} alone, which decides no difference: {labels[str(experiment.reference)]} has "
+            f"{number(100 * base[seed])} {name}, farthest from it are {named}{rest}.")
 
 
 def _power(gaps: Mapping[str, stats.Difference], name: str) -> str:
