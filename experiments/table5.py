@@ -83,8 +83,8 @@ EXPERIMENT = Experiment(
         "4 + 4 blocks {depth_4_4 - ours} ({depth_4_4 - ours:printed}), "
         "K = 2 {k2 - ours} ({k2 - ours:printed}), K = 8 {k8 - ours} ({k8 - ours:printed}), "
         "K = full {k_full - ours} ({k_full - ours:printed}).",
-        "On the ResNet of Fig. 1 at stride 8 FlatPose changes by {alternatives/r27_false - alternatives/base} AP without "
-        "ICA.",
+        "On the ResNet of Fig. 1 at stride 8 FlatPose changes by {alternatives/r27_false - alternatives/base} AP "
+        "without ICA.",
         "FlatPose on a ResNet-50 (2) against SimpleBaseline (1), both on one backbone: {resnet50 - simplebaseline} "
         "AP (the paper: {resnet50 - simplebaseline:printed}).",
     ),
