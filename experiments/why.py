@@ -112,18 +112,15 @@ EXPERIMENT = Experiment(
         "{integral_s32 - published_expectation_s32} AP, without it by {expectation_s32 - published_expectation_s32}.",
     ),
     notes=(
-        "On 8×6 cells DARK may refine 8 of 48 cells and the quarter step 15, as in their authors' code "
-        "([docs/codecs.md](../docs/codecs.md)); the others are too near the border.",
-        "All methods have the same backbone, grid, budget and data; a method that differs from another in its read-out "
-        "alone is the same trained network, read in another way. The first row also keeps HRNet's flip shift of one "
-        "cell; the others have the exact one.",
-        "A label is two cells wide (sigma) for a heatmap, one bin with bins per cell, and 6 bins as published: bins "
-        "and label width change together, except in the rows with 2 bins per pixel and a label one cell wide. "
-        "Expectations of heatmaps are taken at a softmax temperature of 0.05.",
-        "On finer maps regression and the coordinate loss have less AP, not more: the deconvolutions that make these "
-        "maps start at random, and a run is short.",
-        "With bins as coarse as the cells of a heatmap, an argmax cannot answer more finely than the bins: the codec "
-        "ceilings beside the results say how much of a loss is quantisation. A trained heatmap can pass the ceiling of "
-        "a rounded one ([fig1](fig1.md)).",
+        "Backbone, grid, budget and data are one; methods that differ in the read-out alone are one trained network. "
+        "The first row keeps HRNet's flip shift of one cell, the others have the exact one.",
+        "A label is two cells wide (sigma) for a heatmap, one bin with bins per cell, and 6 bins as published. Only the "
+        "rows with 2 bins per pixel and a label one cell wide tell bins from label width.",
+        "Heatmaps are read by expectation at a softmax temperature of 0.05. On 8×6 cells DARK refines at most 8 of 48 "
+        "cells and the quarter step 15, as in their authors' code ([docs/codecs.md](../docs/codecs.md)).",
+        "On finer maps regression and the coordinate loss have less AP: the deconvolutions that make these maps start "
+        "at random, and a run is short.",
+        "The ceilings say how much of a loss is quantisation. A trained heatmap can pass the ceiling of a rounded one "
+        "([fig1](fig1.md)).",
     ),
 )
