@@ -114,8 +114,8 @@ EXPERIMENT = Experiment(
     notes=(
         "Backbone, grid, budget and data are one; methods that differ in the read-out alone are one trained network. "
         "The first row keeps HRNet's flip shift of one cell, the others have the exact one.",
-        "A label is two cells wide (sigma) for a heatmap, one bin with bins per cell, and 6 bins as published; the rows "
-        "with a label one cell wide tell bins from label width.",
+        "A label is two cells wide (sigma) for a heatmap, one bin with bins per cell, and 6 bins as published; the "
+        "rows with a label one cell wide tell bins from label width.",
         "Heatmaps are read by expectation at a softmax temperature of 0.05. On 8×6 cells DARK refines at most 8 of 48 "
         "cells and the quarter step 15, as in their authors' code ([docs/codecs.md](../docs/codecs.md)).",
         "On finer maps regression and the coordinate loss have less AP: the deconvolutions that make these maps start "
