@@ -53,8 +53,9 @@ EXPERIMENT = Experiment(
         "From 64×48 to 8×6 cells the heatmap changes by {heatmap_s32 - heatmap_s4} AP, SimCC by "
         "{simcc_s32 - simcc_s4} and FlatPose by {flatpose_s32 - flatpose_s4}; from 16×12 to 8×6 by "
         "{heatmap_s32 - heatmap_s16}, {simcc_s32 - simcc_s16} and {flatpose_s32 - flatpose_s16}.",
-        "On 64×48 and on 8×6 cells the heatmap has {heatmap_s4} and {heatmap_s32} AP (AP50 {heatmap_s32:AP50} and AP75 "
-        "{heatmap_s32:AP75} on 8×6), SimCC {simcc_s4} and {simcc_s32}, FlatPose {flatpose_s4} and {flatpose_s32}.",
+        "The heatmap has {heatmap_s4} AP on 64×48 and {heatmap_s32} on 8×6 cells (AP50 {heatmap_s32:AP50}, AP75 "
+        "{heatmap_s32:AP75} there), SimCC {simcc_s4} and {simcc_s32}.",
+        "FlatPose has {flatpose_s4} AP on 64×48 and {flatpose_s32} on 8×6 cells.",
     ),
     notes=(
         "The paper gives only the two end points of the heatmap curve; the other ten points have no published number.",
