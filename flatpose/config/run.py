@@ -118,7 +118,7 @@ class EvalConfig:
 
     box_sources: tuple[BoxSource, ...] = ("gt",)
     flip_test: bool = True
-    nms: Literal["none", "oks", "soft_oks"] = "oks"
+    nms: Literal["none", "oks"] = "oks"
     nms_threshold: float = 0.9
     rescore: Literal["box", "keypoint", "box_keypoint"] = "box_keypoint"
     batch_size: PositiveInt = 64
