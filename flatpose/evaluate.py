@@ -68,6 +68,13 @@ def box_sources(config: EvalConfig, data: PoseData) -> list[str]:
     return sources
 
 
+def data_facts(run: RunConfig, data: PoseData) -> dict[str, Any]:
+    """What a record says of the data that a network was evaluated on."""
+    return {"label": data.label, "task": data.task, "source": run.data.source,
+            "val_images": len(data.val.image_ids), "val_persons": len(data.val.persons),
+            "detector_file": data.detector_file.name if data.detector_file else None}
+
+
 def score(predictions: Predictions, data: PoseData, config: EvalConfig, codec: Any) -> dict[str, Any]:
     """The benchmark's numbers: score rule, metrics, a bootstrap interval over images, and counts."""
     return benchmarks.get(data.task).measure(

@@ -24,7 +24,7 @@ from flatpose.complexity import measure
 from flatpose.config import AugmentConfig, RunConfig, TrainConfig
 from flatpose.data import PoseData, find_root, load
 from flatpose.data.loader import Crops, normalise
-from flatpose.evaluate import box_sources, evaluate, main_metric
+from flatpose.evaluate import box_sources, data_facts, evaluate, main_metric
 from flatpose.losses import build_loss
 from flatpose.models import build_model
 from flatpose.progress import SILENT, Relay, Reporter
@@ -82,7 +82,8 @@ def execute(run: RunConfig, *, seed: int, data_root: Path | None, work_dir: Path
     results = evaluate(run, data, codec, networks, accelerator, reporter)
     if start:
         facts["start"] = {"weights": start.name, "sha256": hashlib.sha256(start.read_bytes()).hexdigest()}
-    return {"data": _data_facts(data, run), "cost": {"params_m": cost.params_m, "gflops": cost.gflops},
+    trained_on = {"train_images": len(data.train.image_ids), "train_persons": len(data.train.persons)}
+    return {"data": {**data_facts(run, data), **trained_on}, "cost": {"params_m": cost.params_m, "gflops": cost.gflops},
             "results": [*results, _ceiling(run, data)], **facts}
 
 
@@ -157,13 +158,6 @@ def _ceiling(run: RunConfig, data: PoseData) -> dict[str, Any]:
     return {"kind": "ceiling", "weights": None, "box_source": "gt", "flip_test": False,
             "score_rule": "ground truth encoded and decoded", "metrics": ceiling(run.codec, run.image_size, data),
             "images": len(data.val.image_ids), "predictions": len(data.val.persons)}
-
-
-def _data_facts(data: PoseData, run: RunConfig) -> dict[str, Any]:
-    return {"label": data.label, "task": data.task, "source": run.data.source,
-            "train_images": len(data.train.image_ids), "train_persons": len(data.train.persons),
-            "val_images": len(data.val.image_ids), "val_persons": len(data.val.persons),
-            "detector_file": data.detector_file.name if data.detector_file else None}
 
 
 def _batch_facts(config: TrainConfig, persons: int, accelerator: Accelerator) -> dict[str, Any]:

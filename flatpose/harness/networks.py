@@ -144,7 +144,7 @@ def evaluate_checkpoint(experiment: Experiment, row: Row, profile: Profile | Non
     from flatpose.codecs import build_codec
     from flatpose.complexity import measure
     from flatpose.data import load
-    from flatpose.evaluate import evaluate
+    from flatpose.evaluate import data_facts, evaluate
     from flatpose.models import build_model
 
     started, clock = provenance.now(), time.monotonic()
@@ -156,13 +156,9 @@ def evaluate_checkpoint(experiment: Experiment, row: Row, profile: Profile | Non
     results = evaluate(run, data, codec, {"file": found.network}, Accelerator(), reporter)
     bare = build_model(run.model, run.codec, run.image_size, len(keypoints), pretrained=False)
     cost = measure(bare.eval(), run.image_size)  # without the exchange of channels that a file may need
-    boxes = data.detector_file
     record = make_record(
         run, None, data.data_id, started, clock, cost={"params_m": cost.params_m, "gflops": cost.gflops},
-        data={"label": data.label, "task": run.data.task, "source": run.data.source,
-              "val_images": len(data.val.image_ids), "val_persons": len(data.val.persons),
-              "detector_file": boxes.name if boxes else None},
-        checkpoint=found.record["checkpoint"],
+        data=data_facts(run, data), checkpoint=found.record["checkpoint"],
         results=[{**result, "kind": "checkpoint", "weights": None} for result in results])
     store.RunDir(runs_dir / record.run_id).save(record)
     return record
