@@ -26,7 +26,7 @@ from flatpose.data import PoseData, find_root, load
 from flatpose.data.loader import Crops, normalise
 from flatpose.evaluate import box_sources, data_facts, evaluate, main_metric
 from flatpose.losses import build_loss
-from flatpose.models import build_model
+from flatpose.models import build_model, untrained
 from flatpose.progress import SILENT, Relay, Reporter
 from flatpose.train import Trained, Trainer, build_accelerator, save_weights, step_batch
 
@@ -110,7 +110,7 @@ def training_minutes(run: RunConfig, data_root: Path | None) -> float:
     data = load(run.data, data_root, reporter=SILENT)
     few = replace(data, train=replace(data.train, persons=data.train.persons[:count]))
     codec = build_codec(run.codec, run.image_size, len(data.keypoint_set))
-    model = build_model(run.model, run.codec, run.image_size, len(data.keypoint_set), pretrained=False)
+    model = untrained(run, len(data.keypoint_set))
     twice = replace(run, augment_final=None, train=replace(run.train, epochs=2, warmup_epochs=0.0, eval_every=None))
     ends: list[float] = []
     clock = Relay(lambda name, *_: ends.append(time.monotonic()) if name == "advance" else None)

@@ -21,7 +21,7 @@ from flatpose.config.run import from_dict
 from flatpose.errors import FlatPoseError
 from flatpose.io import read_json, write_bytes, write_json, write_text
 from flatpose.keypoints import KeypointSet
-from flatpose.models import build_model
+from flatpose.models import untrained
 
 FORMAT: Literal["flatpose-pose/1"] = "flatpose-pose/1"
 WEIGHTS, CONFIG, CARD = "model.safetensors", "config.json", "README.md"
@@ -127,18 +127,13 @@ def load_checkpoint(path: Path | str | None = None, *, system: RunConfig | None 
     else:
         raise FlatPoseError("weights without a description of network, keypoints and codec", where=str(file),
                             hint=f"--system NAME for a published file; {PACK}")
-    network = _build(known)
+    network = untrained(known.run, len(known.keypoint_set))
     fit = load_into(network, known.run.model, file, weights)
     if known.bgr:
         feed_bgr(network)
     if system is not None:
         known.record["checkpoint"]["names"] = fit.note
     return Checkpoint(**{**dict(known), "bgr": known.bgr or fit.bgr}, network=network.eval())
-
-
-def _build(known: Description) -> nn.Module:
-    run = known.run
-    return build_model(run.model, run.codec, run.image_size, len(known.keypoint_set), pretrained=False)
 
 
 def _of_run(folder: Path) -> Description:
@@ -177,7 +172,7 @@ def _refuse_giant(known: Description, given: int, file: Path) -> None:
     """A description may ask for a network of any size, so that its size is first compared on the meta device."""
     try:
         with torch.device("meta"):
-            network = _build(known)
+            network = untrained(known.run, len(known.keypoint_set))
     except (RuntimeError, ValueError, AttributeError) as error:
         raise FlatPoseError(f"describes an impossible network ({str(error).splitlines()[0][:200]})", where=str(file),
                             hint=PACK) from None

@@ -96,10 +96,9 @@ def _measure(network: tuple[Path, RunConfig]) -> dict[str, Any]:
 
 def _build(run: RunConfig) -> nn.Module:
     from flatpose import benchmarks
-    from flatpose.models import build_model
+    from flatpose.models import untrained
 
-    count = len(benchmarks.get(run.data.task).keypoints())
-    return build_model(run.model, run.codec, run.image_size, count, pretrained=False)
+    return untrained(run, len(benchmarks.get(run.data.task).keypoints()))
 
 
 def _time(experiment: Experiment, rows: Sequence[Row], runs_dir: Path, reporter: Reporter

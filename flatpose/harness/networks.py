@@ -118,14 +118,14 @@ def locate(spec: str, profile: str | None = None, seed: int = 0) -> Path:
 
 
 def untrained(experiment: str, row: str) -> Checkpoint:
-    """A row's network as it is built, at the paper's size."""
+    """A row's network with random weights, at the paper's size."""
+    from flatpose import models
     from flatpose.checkpoints.described import Checkpoint
-    from flatpose.models import build_model
 
     run = catalog.find_row(catalog.load(experiment), row).run
     keypoints = benchmarks.get(run.data.task).keypoints()
-    network = build_model(run.model, run.codec, run.image_size, len(keypoints), pretrained=False)
-    return Checkpoint(run=run, keypoint_set=keypoints, network=network.eval(), record={})
+    network = models.untrained(run, len(keypoints)).eval()
+    return Checkpoint(run=run, keypoint_set=keypoints, network=network, record={})
 
 
 def evaluate_checkpoint(experiment: Experiment, row: Row, profile: Profile | None, checkpoint: Path, runs_dir: Path,
@@ -140,12 +140,12 @@ def evaluate_checkpoint(experiment: Experiment, row: Row, profile: Profile | Non
     """
     from accelerate import Accelerator
 
+    from flatpose import models
     from flatpose.checkpoints.described import load_checkpoint
     from flatpose.codecs import build_codec
     from flatpose.complexity import measure
     from flatpose.data import load
     from flatpose.evaluate import data_facts, evaluate
-    from flatpose.models import build_model
 
     started, clock = provenance.now(), time.monotonic()
     run = _run(experiment, row, profile, data_root)
@@ -154,8 +154,8 @@ def evaluate_checkpoint(experiment: Experiment, row: Row, profile: Profile | Non
     data = load(run.data, data_root, reporter=reporter)
     codec = build_codec(run.codec, run.image_size, len(keypoints))
     results = evaluate(run, data, codec, {"file": found.network}, Accelerator(), reporter)
-    bare = build_model(run.model, run.codec, run.image_size, len(keypoints), pretrained=False)
-    cost = measure(bare.eval(), run.image_size)  # without the exchange of channels that a file may need
+    bare = models.untrained(run, len(keypoints)).eval()  # without the exchange of channels that a file may need
+    cost = measure(bare, run.image_size)
     record = make_record(
         run, None, data.data_id, started, clock, cost={"params_m": cost.params_m, "gflops": cost.gflops},
         data=data_facts(run, data), checkpoint=found.record["checkpoint"],
