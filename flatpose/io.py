@@ -6,12 +6,13 @@ import json
 import os
 import re
 import tempfile
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 
-from flatpose.errors import DataError
+from flatpose.errors import DataError, nearest
 
 T = TypeVar("T")
 LARGEST_JSON = 4 << 30
@@ -75,6 +76,13 @@ def parsed(value: Any, wanted: TypeAdapter[T], where: str, hint: str | None = No
         what = f"{show(first['input'])}, expected {form}"
     path = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in place)
     raise DataError(what, where=f"{where}: {path}" if path else where, hint=hint)
+
+
+def invalid(error: ValidationError, fields: Iterable[str] = ()) -> tuple[str, str | None]:
+    """The first error that pydantic found, with its place, and a hint from ``fields`` where the field is unknown."""
+    first = error.errors(include_url=False)[0]
+    hint = nearest(str(first["loc"][-1]), fields) if first["type"] == "extra_forbidden" else None
+    return f"{'.'.join(map(str, first['loc'])) or 'the whole file'}: {first['msg']}", hint
 
 
 def show(value: Any) -> str:

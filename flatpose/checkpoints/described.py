@@ -19,7 +19,7 @@ from flatpose.checkpoints.fit import feed_bgr, load_into
 from flatpose.config import RunConfig
 from flatpose.config.run import from_dict
 from flatpose.errors import FlatPoseError
-from flatpose.io import read_json, write_bytes, write_json, write_text
+from flatpose.io import invalid, read_json, write_bytes, write_json, write_text
 from flatpose.keypoints import KeypointSet
 from flatpose.models import untrained
 
@@ -161,8 +161,7 @@ def _inside(file: Path) -> Description | None:
             facts = json.loads((content.metadata() or {}).get("flatpose", "null"))
         return None if facts is None else Description.model_validate(facts)
     except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        problem = f"its description is incomplete ({'.'.join(map(str, first['loc']))}: {first['msg']})"
+        problem = f"its description is incomplete ({invalid(error)[0]})"
     except (SafetensorError, OSError, ValueError, RecursionError) as error:
         problem = f"its description cannot be read ({str(error)[:200]})"
     raise FlatPoseError(problem, where=str(file), hint=PACK)

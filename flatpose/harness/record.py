@@ -16,8 +16,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 import flatpose
 from flatpose.config.run import from_dict, spec_hash
-from flatpose.errors import DataError, nearest
-from flatpose.io import read_json
+from flatpose.errors import DataError
+from flatpose.io import invalid, read_json
 
 SCHEMA_VERSION: Literal[2] = 2
 P = TypeVar("P", bound=BaseModel)
@@ -261,8 +261,5 @@ def parse(form: type[P], path: Path) -> P:
     try:
         return form.model_validate(value)
     except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        place = ".".join(map(str, first["loc"])) or "record"
-        known = nearest(str(first["loc"][-1]), form.model_fields) if first["type"] == "extra_forbidden" else None
-        raise DataError(f"damaged: {place}: {first['msg']}", where=str(path),
-                        hint=known or "delete it and run again") from error
+        problem, known = invalid(error, form.model_fields)
+        raise DataError(f"damaged: {problem}", where=str(path), hint=known or "delete it and run again") from error
