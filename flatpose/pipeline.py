@@ -61,30 +61,34 @@ def execute(run: RunConfig, *, seed: int, data_root: Path | None, work_dir: Path
     accelerator, precision_reason = build_accelerator(run.train)
     set_seed(seed)
     codec = build_codec(run.codec, run.image_size, len(data.keypoint_set))
-    start = _start_file(run, data_root)
-    config: Any = run.model
-    if start:
-        config = replace(config, weights=str(start))
-    model = build_model(config, run.codec, run.image_size, len(data.keypoint_set))
-    cost = measure(model, run.image_size)
-    if start:
-        recalibrate(model, Crops(data.train.persons[:CALIBRATION_CROPS], data.keypoint_set, run.image_size,
-                                 udp=run.codec.udp))
+    model, facts = _network(run, data, _start_file(run, data_root))
     if trained_weights is None:
         trained = _train(run, seed, data, codec, model, accelerator, work_dir, reporter)
-        networks, facts = trained.networks, {"train": _train_facts(run.train, trained, accelerator, precision_reason)}
-        facts["train"] |= _batch_facts(run.train, len(data.train.persons), accelerator)
+        networks = trained.networks
+        facts["train"] = {**_train_facts(run.train, trained, accelerator, precision_reason),
+                          **_batch_facts(run.train, len(data.train.persons), accelerator)}
     else:
         model.load_state_dict(load_file(trained_weights))
-        networks, facts = {"raw" if run.train.ema_decay is None else "ema": model}, {}
+        networks = {"raw" if run.train.ema_decay is None else "ema": model}
     if accelerator.is_main_process:
         save_weights(work_dir / WEIGHTS, next(iter(networks.values())))
     results = evaluate(run, data, codec, networks, accelerator, reporter)
-    if start:
-        facts["start"] = {"weights": start.name, "sha256": hashlib.sha256(start.read_bytes()).hexdigest()}
     trained_on = {"train_images": len(data.train.image_ids), "train_persons": len(data.train.persons)}
-    return {"data": {**data_facts(run, data), **trained_on}, "cost": {"params_m": cost.params_m, "gflops": cost.gflops},
-            "results": [*results, _ceiling(run, data)], **facts}
+    return {"data": {**data_facts(run, data), **trained_on}, "results": [*results, _ceiling(run, data)], **facts}
+
+
+def _network(run: RunConfig, data: PoseData, start: Path | None) -> tuple[nn.Module, dict[str, Any]]:
+    """The network before training, and the record's "cost" and, with a file of start weights, "start"."""
+    config: Any = run.model
+    model = build_model(replace(config, weights=str(start)) if start else config, run.codec, run.image_size,
+                        len(data.keypoint_set))
+    cost = measure(model, run.image_size)
+    facts: dict[str, Any] = {"cost": {"params_m": cost.params_m, "gflops": cost.gflops}}
+    if start:
+        recalibrate(model, Crops(data.train.persons[:CALIBRATION_CROPS], data.keypoint_set, run.image_size,
+                                 udp=run.codec.udp))
+        facts["start"] = {"weights": start.name, "sha256": hashlib.sha256(start.read_bytes()).hexdigest()}
+    return model, facts
 
 
 def _train(run: RunConfig, seed: int, data: PoseData, codec: Codec, model: nn.Module, accelerator: Accelerator,
