@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from flatpose import benchmarks
-from flatpose.config import RunConfig, spec_hash
+from flatpose.config import spec_hash
 from flatpose.errors import SpecError, nearest
 from flatpose.harness import catalog, provenance, store
+from flatpose.harness.plan import run_of
 from flatpose.harness.record import Record, read_record_file
 from flatpose.harness.runner import make_record
 from flatpose.harness.spec import Experiment, Profile, Published, Row, at_profile, for_weights, require
@@ -148,7 +149,8 @@ def evaluate_checkpoint(experiment: Experiment, row: Row, profile: Profile | Non
     from flatpose.evaluate import data_facts, evaluate
 
     started, clock = provenance.now(), time.monotonic()
-    run = _run(experiment, row, profile, data_root)
+    run = for_weights(experiment, row.run if profile is None else run_of(row, profile, data_root),
+                      "embedded" if data_root is None else "disk")
     keypoints = benchmarks.get(run.data.task).keypoints(data_root)
     found = load_checkpoint(checkpoint, system=run, keypoint_set=keypoints)  # before the data: it may not fit
     data = load(run.data, data_root, reporter=reporter)
@@ -162,15 +164,6 @@ def evaluate_checkpoint(experiment: Experiment, row: Row, profile: Profile | Non
         results=[{**result, "kind": "checkpoint", "weights": None} for result in results])
     store.RunDir(runs_dir / record.run_id).save(record)
     return record
-
-
-def _run(experiment: Experiment, row: Row, profile: Profile | None, data_root: Path | None) -> RunConfig:
-    """The row's run at the scale of the weights, on the data that is there."""
-    if profile is not None and row.id in profile.left_out:
-        raise SpecError(f"not run at profile {profile.name!r}: {profile.left_out[row.id]}", where=f"row {row.id}",
-                        hint="leave --profile out for weights of the paper's size")
-    source: Literal["embedded", "disk"] = "embedded" if data_root is None else "disk"
-    return for_weights(experiment, row.run if profile is None else at_profile(row.run, profile), source)
 
 
 def test_dev_results(network: Checkpoint, data_root: Path, reporter: Reporter, any_list: bool

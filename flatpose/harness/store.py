@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from flatpose.errors import DataError, FlatPoseError
 from flatpose.harness.provenance import now
@@ -20,6 +21,9 @@ LOCK_SECONDS = 1.0
 """How long to wait for a lock: a status query holds one for an instant."""
 SPECS = "specs.json"
 """Below runs/: experiment id -> spec file, of the experiments that do not come with the program."""
+
+Rerun = Literal["missing", "failed", "stale", "all"]
+"""Which runs are made besides unfinished ones."""
 
 
 class Busy(FlatPoseError):
