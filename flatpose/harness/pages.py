@@ -178,13 +178,11 @@ def boxes(frames: Frames, pairs: pd.DataFrame, simulated: pd.DataFrame) -> dict[
     found = boxes_finding(pairs, frames)
     able = own[own["AP_gt"] >= frame.FLOOR]
     profiles = sorted(able["profile"].unique(), key=frame.scale, reverse=True)
-    if len(simulated):
-        simulated = simulated.assign(label=[
-            f"error {s.spread:g}, spread {s.tail:g}, known {s.knowledge:g}" for s in simulated.itertuples()])
+    labels = [f"error {s.spread:g}, spread {s.tail:g}, known {s.knowledge:g}" for s in simulated.itertuples()]
     folds = {**{f"Networks trained here, {name}": able[able["profile"] == name] for name in profiles},
-             "Simulated networks": simulated}
+             "Simulated networks": simulated.assign(label=labels)}
     sources = [f"- {p.label}: {p.det_source}; with ground-truth boxes: {p.gt_source}" for p in pairs.itertuples()]
-    numbers = {"public": pairs, "paper": paper, "trained": own, "simulated": simulated.drop(columns="label")}
+    numbers = {"public": pairs, "paper": paper, "trained": own, "simulated": simulated}
     return _study(
         "boxes: ground-truth against detector boxes",
         "Which boxes do FlatPose's rows of Table 2 come from, and how much AP do ground-truth boxes add?",
