@@ -175,7 +175,7 @@ class _Sweep:
     outcomes: dict[int, Outcome] = field(default_factory=dict)
 
     def one_by_one(self) -> list[Outcome]:
-        """In this process."""
+        """Run them one after another in this process."""
         for number, planned in enumerate(self.due):
             if not self._blocked(number):
                 reporter = self.stop.between_steps(self.display.reporter(self._title(number)))
@@ -183,7 +183,7 @@ class _Sweep:
         return list(self.outcomes.values())
 
     def side_by_side(self, jobs: int) -> list[Outcome]:
-        """In ``jobs`` child processes at a time. One that dies without an outcome is a failure of its run only."""
+        """Run them in ``jobs`` child processes at a time. One that dies without an outcome fails its own run only."""
         waiting, active = deque(range(len(self.due))), dict[Connection, _Job]()
         try:
             while waiting or active:
@@ -246,7 +246,7 @@ class _Sweep:
         return receiving, _Job(number, process, self.display.reporter(self._title(number)))
 
     def _died(self, job: _Job) -> Outcome:
-        """Keep the death of a child as a failed record of its run."""
+        """Record the run as failed after its process died."""
         planned, code = self.due[job.number], job.process.exitcode or 0
         how = f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
         reason = f"its process {how}" + (" (out of memory?)" if code == -signal.SIGKILL else "")
