@@ -60,9 +60,9 @@ class BoxFile:
     def of(self, name: str, *, frame: bool = False) -> tuple[Any, Array, Array]:
         """Image id in the file, boxes and scores of one picture.
 
-        A picture is found by as much of its path as the file states, by its stem, or by its number
-        (:func:`number_of`). A list of detections has no entry for pictures without a person, which are told by their
-        number; nor has a file that names the frames of a video (``frame``).
+        A picture is found by as much of its path as the file states, by its stem, or by its number (:func:`number_of`).
+        A picture without a person needs no entry in a list of detections, where its number identifies it, nor in a file
+        that names the frames of a video (``frame``).
 
         Raises:
             DataError: The file does not know the picture.

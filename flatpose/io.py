@@ -86,7 +86,7 @@ def invalid(error: ValidationError, fields: Iterable[str] = ()) -> tuple[str, st
 
 
 def show(value: Any) -> str:
-    """A value as it may stand in a message: its kind for containers, never more than a few words."""
+    """A value for a message: the kind of a container, or the start of a long text."""
     if isinstance(value, (list, dict)):
         return f"a list of {len(value)}" if isinstance(value, list) else "an object"
     return repr(value) if len(repr(value)) < 40 else f"{repr(value)[:37]}..."

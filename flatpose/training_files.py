@@ -95,7 +95,7 @@ def _sums(folder: Path) -> dict[str, int]:
 
 
 def start_trackers(accelerator: Accelerator, work_dir: Path) -> None:
-    """Start the trackers that the environment asks for; tensorboard's files go to ``work_dir``.
+    """Start the trackers that ``$FLATPOSE_TRACKERS`` names; tensorboard's files go to ``work_dir``.
 
     Raises:
         RunError: One of them is not known, or its package is not installed.

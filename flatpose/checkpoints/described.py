@@ -137,7 +137,7 @@ def load_checkpoint(path: Path | str | None = None, *, system: RunConfig | None 
 
 
 def _of_run(folder: Path) -> Description:
-    """What the record of a finished run says of its weights."""
+    """The description of a finished run's weights, from its record."""
     record = read_json(folder / RECORD)
     if not isinstance(record, dict) or record.get("status") != "done" or not (folder / RUN_WEIGHTS).is_file():
         raise FlatPoseError("no finished run with weights", where=str(folder),
@@ -168,7 +168,7 @@ def _inside(file: Path) -> Description | None:
 
 
 def _refuse_giant(known: Description, given: int, file: Path) -> None:
-    """A description may ask for a network of any size, so that its size is first compared on the meta device."""
+    """Refuse a description of a network larger than its file; it is built on the meta device to compare the sizes."""
     try:
         with torch.device("meta"):
             network = untrained(known.run, len(known.keypoint_set))

@@ -23,7 +23,7 @@ from flatpose.errors import FlatPoseError
 class Fit:
     """A state dict under one naming: "our own", "official" or "mmpose".
 
-    ``bgr`` says that the weights expect BGR images, ``taken`` which of several weights of the file these are.
+    ``bgr``: the weights expect BGR images. ``taken``: which of several weights in the file these are.
     """
 
     naming: str
@@ -116,7 +116,7 @@ def published(config: ModelConfig, state: State) -> Fit:
 
 
 def feed_bgr(model: nn.Module) -> None:
-    """Let a network accept our input although its weights expect BGR images normalised with the constants in RGB order.
+    """Convert our input for a network whose weights expect BGR images normalised with the constants in RGB order.
 
     The ResNets of the HRNet, SimpleBaseline and SimCC repositories read images that way (COLOR_RGB: false).
     """

@@ -28,7 +28,7 @@ def find_root(data_root: Path | None) -> Path | None:
 
 
 def load(config: DataConfig, data_root: Path | None, *, reporter: Reporter = SILENT) -> PoseData:
-    """The data set a run asks for, checked; the embedded one is generated on first use.
+    """The data set of a run, checked; the embedded one is generated on first use.
 
     Raises:
         DataError: A file is missing, damaged, or would give a wrong number; the message says which and what to do.

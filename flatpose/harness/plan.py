@@ -31,7 +31,7 @@ NEW = ("no record", "the embedded data will be generated first")
 
 @dataclass(frozen=True)
 class PlannedRun:
-    """One run: its configuration, the rows that ask for it, its state, and whether it is due."""
+    """One run: its configuration, the rows that have it, its state, and whether it is due."""
 
     rows: tuple[str, ...]
     run: RunConfig

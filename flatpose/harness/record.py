@@ -1,7 +1,7 @@
 """The record of one run: the only form in which results are written, read and published.
 
 A record keeps a result together with the conditions under which it holds. It carries neither the experiment nor the
-row: a record belongs to every row whose run has its ``spec_hash``, so rows that ask for the same run share one record.
+row: a record belongs to every row whose run has its ``spec_hash``, so rows with the same run share one record.
 ``reports/data/<experiment>.json`` is a :class:`RecordFile`.
 """
 
@@ -226,7 +226,7 @@ class RecordFile(Part):
     latencies: tuple[LatencyRow, ...] = ()
 
     def adding(self, costs: Iterable[CostRow] = (), latencies: Iterable[LatencyRow] = ()) -> RecordFile:
-        """With these too; of two entries for one row the newer stays."""
+        """A copy with these entries too; of two for one row the newer stays."""
         times = sorted((*self.latencies, *latencies), key=lambda t: t.ended)
         return self.model_copy(update={
             "costs": tuple({c.row: c for c in (*self.costs, *costs)}.values()),

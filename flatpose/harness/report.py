@@ -1,4 +1,4 @@
-"""Writes or checks reports/: reads the frames once, renders every file, compares bytes.
+"""Write or check reports/: read the frames once, render every file, compare bytes.
 
 The files depend on the specs and the records alone, so a clone without runs/ renders the same ones.
 """
@@ -28,7 +28,7 @@ ANSWERS = {"why": 2, "table5": 1, "controlled": 1}
 
 
 def write(ids: Sequence[str], root: Path, *, check: bool = False, runs_dir: Path | None = None) -> list[Path]:
-    """Brings reports/ below ``root`` up to date, or (``check``) only tells what is not.
+    """Bring reports/ below ``root`` up to date, or (``check``) only report what is not.
 
     Args:
         ids: Experiment ids or paths of spec files; "all" stands for every experiment and study.

@@ -172,7 +172,7 @@ def _twin(run: RunConfig, work_dir: Path, weights: str) -> Record | None:
 
 
 def _drop_untrusted_checkpoints(work_dir: Path, reporter: Reporter) -> None:
-    """Remove a checkpoint whose pickled part holds more than tensors: a runs folder may come from anybody."""
+    """Remove a checkpoint whose pickled part holds more than tensors: a runs folder may come from another person."""
     for folder in sorted(work_dir.glob("checkpoint*")):
         try:
             for path in folder.glob("custom_checkpoint*.pkl"):

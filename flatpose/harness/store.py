@@ -81,7 +81,7 @@ class RunDir:
         return (self.path / RECORD).exists() and self.record() is None
 
     def running(self) -> str | None:
-        """The process that holds the lock, for messages; None when nobody does, or when rank 0 of this job does."""
+        """The process that holds the lock, for messages; None when there is none, or when it is rank 0 of this job."""
         if rank() or not (self.path / OWNER).exists():
             return None
         from filelock import FileLock, Timeout

@@ -113,9 +113,9 @@ def closeness(truth: Annotations, results: list[dict[str, Any]], sigmas: np.ndar
               ) -> dict[str, float]:
     """``mean_OKS`` and ``PCK@0.1``, in 0..1, over the persons with labelled keypoints in ``image_ids``.
 
-    They tell rows apart even where AP is near 0 or 1. Each person is compared with the prediction of the same image
+    They differ between rows even where AP is near 0 or 1. Each person is compared with the prediction of the same image
     that has the highest OKS with it; a person without any counts as 0. Scores are not read. With ground-truth boxes OKS
-    is thus averaged over persons instead of being compared with thresholds. Empty where nobody is labelled.
+    is thus averaged over persons instead of being compared with thresholds. Empty where no person is labelled.
     """
     found = defaultdict(list)
     for result in results:

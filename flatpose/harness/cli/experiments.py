@@ -130,7 +130,7 @@ def plan(experiment: ExperimentArg, row: RowsOpt = None, profile: ProfileOpt = N
 
 def planned(experiment: str, rows: list[str] | None, profile: str | None, data_root: Path | None, seeds: str | None,
             rerun: store.Rerun, elsewhere: bool = False) -> Plan:
-    """The plan that the options of ``plan`` and ``run`` ask for."""
+    """The plan for the options of ``plan`` and ``run``."""
     from flatpose.harness.plan import make_plan
 
     found = catalog.load(experiment)

@@ -108,7 +108,7 @@ def _on_slurm(made: Plan, data_root: Path | None, options: list[str], display: D
 
 
 def _all_outcomes(made: Plan, outcomes: list[Outcome]) -> list[Outcome]:
-    """Of every run of the plan; a run that another process was working on may have ended meanwhile."""
+    """The outcome of every run of the plan; a run of another process may have ended meanwhile."""
     from flatpose.harness.runner import Outcome
 
     found = {(o.planned.rows, o.planned.seed): o for o in outcomes}
@@ -123,7 +123,7 @@ def _all_outcomes(made: Plan, outcomes: list[Outcome]) -> list[Outcome]:
 
 
 def _print_outcomes(made: Plan, outcomes: list[Outcome]) -> None:
-    """The numbers, then what is not as it should be and the way out, each reason once."""
+    """Print the numbers, then each problem once, with its runs and what to do."""
     if not OPTIONS.quiet:
         _print_metrics(made.experiment, outcomes)
     troubles: dict[tuple[str, str], list[str]] = {}
