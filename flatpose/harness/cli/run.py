@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 import sys
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal, Optional
@@ -59,12 +60,9 @@ def run(experiment: ExperimentArg, row: RowsOpt = None, profile: ProfileOpt = No
     most = default_jobs(len(made.due))
     side_by_side = most if jobs is None else 1 if most == 1 else min(jobs, len(made.due))
     note(f"{made.experiment.id} at profile {made.profile.name}: {estimate(made, side_by_side)}")
-    display = Display()
-    try:
+    with closing(Display()) as display:
         outcomes = (_on_slurm(made, data_root, slurm or [], display) if launcher == "slurm"
                     else _here(made, data_root, display, side_by_side))
-    finally:
-        display.close()
     if store.rank():
         return  # with any other exit code torchrun would end rank 0 while it renders
     everything = _all_outcomes(made, outcomes)
