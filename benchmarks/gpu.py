@@ -28,7 +28,7 @@ from flatpose.harness import catalog
 from flatpose.io import write_text
 from flatpose.keypoints import COCO17
 from flatpose.losses import build_loss
-from flatpose.models import build_model
+from flatpose.models import untrained
 from flatpose.models.ica import SemanticBias
 from flatpose.optim import build_optimizer
 
@@ -66,7 +66,7 @@ def peak(seconds: float) -> float:
 def system(run: RunConfig, batch: int, seconds: float, best: float) -> dict[str, str]:
     """Images per second and share of the peak of one row."""
     (width, height), keypoints = run.image_size, len(COCO17)
-    model = build_model(run.model, run.codec, run.image_size, keypoints, pretrained=False)
+    model = untrained(run, keypoints)
     operations = 2e9 * measure(model, run.image_size).gflops
     model = model.to(DEVICE).to(memory_format=torch.channels_last).train()
     codec, loss = build_codec(run.codec, run.image_size, keypoints), build_loss(run.loss, run.codec, COCO17)

@@ -19,7 +19,7 @@ os.environ.setdefault("OPENCV_IO_MAX_IMAGE_PIXELS", str(1 << 27))
 
 
 def __getattr__(name: str) -> Any:
-    """``flatpose.Pose``, with torch behind it only when it is asked for."""
+    """``flatpose.Pose``; torch is imported only when it is used."""
     if name == "Pose":
         from flatpose.predict import Pose
 

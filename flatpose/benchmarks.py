@@ -1,6 +1,6 @@
 """The benchmarks: COCO, CrowdPose, MPII and a user's own keypoints. The only module that knows the four names.
 
-Everything else asks the object that :func:`get` returns. A fifth benchmark is one more object here (and a loader,
+All other modules use the object that :func:`get` returns. A fifth benchmark is one more object here (and a loader,
 unless its files have COCO's form). Nothing here imports torch; evaluators are imported when something is measured.
 """
 
@@ -33,7 +33,7 @@ class Benchmark:
         label: Name in tables of the whole official data; a part is called a subset, with its numbers of images.
         layout: Where the files lie.
         official: Numbers of (train, val) images (MPII: persons) of the whole data.
-        keypoint_set: None where it lies with the data; ask :meth:`keypoints`.
+        keypoint_set: None where it lies with the data; use :meth:`keypoints`.
         metrics: Names in the order in which they are printed.
         main_metric: The one of them that chooses the best epoch and ranks rows.
         embedded: Whether generated data come in this form.
@@ -205,7 +205,7 @@ class Custom(Benchmark):
 
 
 class Mpii(Benchmark):
-    """PCKh at the person whom a box belongs to: no person score, no suppression, no detector."""
+    """PCKh of the annotated person of each box: no person score, no suppression, no detector."""
 
     def identity_files(self, root: Path) -> list[Path]:
         tree = self.layout.find(root)

@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 from flatpose.data.annotations import id_or_none, person_category
 from flatpose.errors import DataError, FlatPoseError, nearest
 from flatpose.io import read_json
-from flatpose.metrics.oks import oks_nms
 
 FORMS = 'COCO annotations, a detector\'s [{"image_id", "bbox", "score"}], or {"name.jpg": [[left, top, width, height]]}'
 DETECTORS = ("fasterrcnn_mobilenet_v3_large_320_fpn", "fasterrcnn_mobilenet_v3_large_fpn", "fasterrcnn_resnet50_fpn_v2",
@@ -61,13 +60,16 @@ class BoxFile:
     def of(self, name: str, *, frame: bool = False) -> tuple[Any, Array, Array]:
         """Image id in the file, boxes and scores of one picture.
 
-        A picture is found by as much of its path as the file states, by its stem, or by its number
-        (:func:`number_of`). A list of detections has no entry for pictures without a person, which are told by their
-        number; nor has a file that names the frames of a video (``frame``).
+        A picture is found by as much of its path as the file states, by its stem, or by its number (:func:`number_of`).
+        A picture without a person needs no entry in a list of detections, where its number identifies it, nor in a file
+        that names the frames of a video (``frame``).
 
         Raises:
             DataError: The file does not know the picture.
         """
+        import torch
+        from torchvision.ops import nms
+
         path = PurePosixPath(_normal(name))
         key, number = self._find(path), number_of(path.stem)
         if key is None and not frame and (not self.detections or number is None):
@@ -76,7 +78,8 @@ class BoxFile:
         known = self.boxes.get(key, [])
         self.used += key is not None
         boxes, scores = np.array([box for box, _ in known]).reshape(-1, 4), np.array([score for _, score in known])
-        kept = apart(boxes, scores, self.overlap)
+        corners = np.concatenate([boxes[:, :2], boxes[:, :2] + boxes[:, 2:]], axis=1)
+        kept = sorted(nms(torch.from_numpy(corners), torch.from_numpy(scores), self.overlap).tolist())
         return number if key is None else key, boxes[kept], scores[kept]
 
     def size(self, name: str) -> tuple[int, int] | None:
@@ -154,14 +157,6 @@ def _person_category(content: Any, entries: list[dict[str, Any]], path: Path) ->
         raise DataError(f"which category is the person? The detections have {listed}", where=str(path),
                         hint="keep the persons and number them 1, or give COCO annotations, which name categories")
     return 0 if found == {0} else 1
-
-
-def apart(boxes: Array, scores: Array, most: float) -> list[int]:
-    """Indices of the boxes that overlap no better one by more than ``most``, in their own order."""
-    low, high = boxes[:, :2], boxes[:, :2] + boxes[:, 2:]
-    shared = np.clip(np.minimum(high[:, None], high) - np.maximum(low[:, None], low), 0, None).prod(-1)
-    area = boxes[:, 2:].prod(-1)
-    return sorted(oks_nms(shared / (area[:, None] + area - shared), scores, most))
 
 
 class Detector:

@@ -1,4 +1,4 @@
-"""What a keypoint's score is worth: how often keypoints with such a score were right, on persons not trained on."""
+"""How often keypoints with a given score are right, measured on persons not trained on."""
 
 from __future__ import annotations
 

@@ -39,7 +39,7 @@ class RunError(FlatPoseError):
 
 
 class AllRanksError(RunError):
-    """A run that cannot continue, raised by all of its processes at the same step: the next run may follow."""
+    """A run that cannot continue, raised by all of its processes at the same step, so that the next run can start."""
 
 
 class CheckpointError(AllRanksError):

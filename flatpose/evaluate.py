@@ -59,13 +59,20 @@ def box_sources(config: EvalConfig, data: PoseData) -> list[str]:
     """The box sources to evaluate on: ground truth alone where there is no detector's file.
 
     Raises:
-        DataError: The detector's file has no usable detection, or it is missing and ground truth is not asked for.
+        DataError: The detector's file has no usable detection, or it is missing and ground truth is no box source.
     """
     sources: list[str] = [s for s in config.box_sources if s == "gt" or data.detector_file] or [*config.box_sources]
     if "det" in sources and not data.detections:
         raise DataError("no detected persons to evaluate on", where=str(data.detector_file or data.root),
                         hint=data.notes[0] if data.notes else "docs/evaluation.md says where a detector's file belongs")
     return sources
+
+
+def data_facts(run: RunConfig, data: PoseData) -> dict[str, Any]:
+    """The part of a record that describes the data that a network was evaluated on."""
+    return {"label": data.label, "task": data.task, "source": run.data.source,
+            "val_images": len(data.val.image_ids), "val_persons": len(data.val.persons),
+            "detector_file": data.detector_file.name if data.detector_file else None}
 
 
 def score(predictions: Predictions, data: PoseData, config: EvalConfig, codec: Any) -> dict[str, Any]:

@@ -6,12 +6,13 @@ import json
 import os
 import re
 import tempfile
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 
-from flatpose.errors import DataError
+from flatpose.errors import DataError, nearest
 
 T = TypeVar("T")
 LARGEST_JSON = 4 << 30
@@ -77,8 +78,15 @@ def parsed(value: Any, wanted: TypeAdapter[T], where: str, hint: str | None = No
     raise DataError(what, where=f"{where}: {path}" if path else where, hint=hint)
 
 
+def invalid(error: ValidationError, fields: Iterable[str] = ()) -> tuple[str, str | None]:
+    """The first error that pydantic found, with its place, and a hint from ``fields`` where the field is unknown."""
+    first = error.errors(include_url=False)[0]
+    hint = nearest(str(first["loc"][-1]), fields) if first["type"] == "extra_forbidden" else None
+    return f"{'.'.join(map(str, first['loc'])) or 'the whole file'}: {first['msg']}", hint
+
+
 def show(value: Any) -> str:
-    """A value as it may stand in a message: its kind for containers, never more than a few words."""
+    """A value for a message: the kind of a container, or the start of a long text."""
     if isinstance(value, (list, dict)):
         return f"a list of {len(value)}" if isinstance(value, list) else "an object"
     return repr(value) if len(repr(value)) < 40 else f"{repr(value)[:37]}..."

@@ -16,7 +16,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from flatpose.errors import DataError, nearest
-from flatpose.io import read_json
+from flatpose.io import invalid, read_json
 
 OPPOSITE = {"left": "right", "right": "left", "l": "r", "r": "l"}
 
@@ -163,10 +163,8 @@ def read_keypoint_set(path: Path) -> KeypointSet:
     try:
         found = _File.model_validate(read_json(path))
     except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        field = ".".join(str(part) for part in first["loc"]) or "the whole file"
-        known = nearest(str(first["loc"][-1]), _File.model_fields) if first["type"] == "extra_forbidden" else None
-        raise DataError(f"not a keypoint set: {field}: {first['msg']}", where=str(path), hint=known) from None
+        problem, known = invalid(error, _File.model_fields)
+        raise DataError(f"not a keypoint set: {problem}", where=str(path), hint=known) from None
     return _resolve(found, path)
 
 

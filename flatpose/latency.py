@@ -47,23 +47,23 @@ def reference_pass(*, batch: int, compiled: bool = False) -> Pass:
     return forward_pass(trunk, REFERENCE_SIZE, batch=batch, compiled=compiled)
 
 
-def time_beside(run: Pass, rivals: Mapping[str, Pass], *, repeats: int = 5) -> dict[str, Any]:
-    """Median time of ``run`` and its ratios to ``rivals`` timed in turn with it, and the memory it holds.
+def time_beside(run: Pass, references: Mapping[str, Pass], *, repeats: int = 5) -> dict[str, Any]:
+    """Median time of ``run`` and its ratios to ``references`` timed in turn with it, and the memory it holds.
 
     After one turn to warm up there are ``repeats``.
 
     Returns:
-        "ms", "peak_memory_mb", "device", "threads", and per rival "NAME_ms", "ratio_NAME" (the median over turns) and
-        "range_NAME" (lowest and highest ratio).
+        "ms", "peak_memory_mb", "device", "threads", and per reference "NAME_ms", "ratio_NAME" (the median over turns)
+        and "range_NAME" (lowest and highest ratio).
     """
-    passes = [run, *rivals.values()]
+    passes = [run, *references.values()]
     for each in passes:
         each()
     seconds = np.array([[_seconds(each) for each in passes] for _ in range(repeats)])
     ratios, milliseconds = seconds[:, :1] / seconds, 1e3 * np.median(seconds, axis=0)
     found = {"ms": float(milliseconds[0]), "threads": torch.get_num_threads(), "peak_memory_mb": peak_memory_mb(run),
              "device": torch.cuda.get_device_name() if torch.cuda.is_available() else "CPU"}
-    for i, name in enumerate(rivals, start=1):
+    for i, name in enumerate(references, start=1):
         found |= {f"{name}_ms": float(milliseconds[i]), f"ratio_{name}": float(np.median(ratios[:, i])),
                   f"range_{name}": [float(ratios[:, i].min()), float(ratios[:, i].max())]}
     return found

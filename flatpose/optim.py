@@ -28,7 +28,7 @@ class FlatCosineLRScheduler(CosineLRScheduler):
 
 
 def build_optimizer(model: nn.Module, config: TrainConfig) -> Optimizer:
-    """The optimiser with no weight decay on biases and norms, and layer-wise decay where asked for.
+    """The optimiser with no weight decay on biases and norms, and layer-wise decay where configured.
 
     Raises:
         SpecError: Layer-wise decay of a network that does not say what its layers are: timm would ignore it.

@@ -1,4 +1,4 @@
-"""The same work on many things, in as many processes as there are cores."""
+"""Map a function over items in a process pool."""
 
 from __future__ import annotations
 
@@ -18,17 +18,18 @@ def cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def each(work: Callable[[T], R], things: Sequence[T], jobs: int | None = None) -> Iterator[tuple[T, R]]:
-    """Every thing with its result, as it is finished; ``work`` is a function of a module, and has one thread of torch.
+def each(work: Callable[[T], R], items: Sequence[T], jobs: int | None = None) -> Iterator[tuple[T, R]]:
+    """Yield (item, result) as results arrive; each worker uses one torch thread.
 
-    With one job (the default is one per core), or a single thing, the work is done here.
+    ``work`` is a function that can be imported. With one job (the default is one per core), or a single item, it runs
+    in this process.
     """
-    jobs = min(jobs or cores(), len(things))
+    jobs = min(jobs or cores(), len(items))
     if jobs < 2:
-        yield from ((thing, work(thing)) for thing in things)
+        yield from ((item, work(item)) for item in items)
         return
     with ProcessPoolExecutor(jobs, multiprocessing.get_context("spawn"), _one_thread) as pool:
-        running = {pool.submit(work, thing): thing for thing in things}
+        running = {pool.submit(work, item): item for item in items}
         try:
             yield from ((running[done], done.result()) for done in as_completed(running))
         finally:

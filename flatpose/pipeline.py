@@ -24,9 +24,9 @@ from flatpose.complexity import measure
 from flatpose.config import AugmentConfig, RunConfig, TrainConfig
 from flatpose.data import PoseData, find_root, load
 from flatpose.data.loader import Crops, normalise
-from flatpose.evaluate import box_sources, evaluate, main_metric
+from flatpose.evaluate import box_sources, data_facts, evaluate, main_metric
 from flatpose.losses import build_loss
-from flatpose.models import build_model
+from flatpose.models import build_model, untrained
 from flatpose.progress import SILENT, Relay, Reporter
 from flatpose.train import Trained, Trainer, build_accelerator, save_weights, step_batch
 
@@ -61,29 +61,34 @@ def execute(run: RunConfig, *, seed: int, data_root: Path | None, work_dir: Path
     accelerator, precision_reason = build_accelerator(run.train)
     set_seed(seed)
     codec = build_codec(run.codec, run.image_size, len(data.keypoint_set))
-    start = _start_file(run, data_root)
-    config: Any = run.model
-    if start:
-        config = replace(config, weights=str(start))
-    model = build_model(config, run.codec, run.image_size, len(data.keypoint_set))
-    cost = measure(model, run.image_size)
-    if start:
-        recalibrate(model, Crops(data.train.persons[:CALIBRATION_CROPS], data.keypoint_set, run.image_size,
-                                 udp=run.codec.udp))
+    model, facts = _network(run, data, _start_file(run, data_root))
     if trained_weights is None:
         trained = _train(run, seed, data, codec, model, accelerator, work_dir, reporter)
-        networks, facts = trained.networks, {"train": _train_facts(run.train, trained, accelerator, precision_reason)}
-        facts["train"] |= _batch_facts(run.train, len(data.train.persons), accelerator)
+        networks = trained.networks
+        facts["train"] = {**_train_facts(run.train, trained, accelerator, precision_reason),
+                          **_batch_facts(run.train, len(data.train.persons), accelerator)}
     else:
         model.load_state_dict(load_file(trained_weights))
-        networks, facts = {"raw" if run.train.ema_decay is None else "ema": model}, {}
+        networks = {"raw" if run.train.ema_decay is None else "ema": model}
     if accelerator.is_main_process:
         save_weights(work_dir / WEIGHTS, next(iter(networks.values())))
     results = evaluate(run, data, codec, networks, accelerator, reporter)
+    trained_on = {"train_images": len(data.train.image_ids), "train_persons": len(data.train.persons)}
+    return {"data": {**data_facts(run, data), **trained_on}, "results": [*results, _ceiling(run, data)], **facts}
+
+
+def _network(run: RunConfig, data: PoseData, start: Path | None) -> tuple[nn.Module, dict[str, Any]]:
+    """The network before training, and the record's "cost" and, with a file of start weights, "start"."""
+    config: Any = run.model
+    model = build_model(replace(config, weights=str(start)) if start else config, run.codec, run.image_size,
+                        len(data.keypoint_set))
+    cost = measure(model, run.image_size)
+    facts: dict[str, Any] = {"cost": {"params_m": cost.params_m, "gflops": cost.gflops}}
     if start:
+        recalibrate(model, Crops(data.train.persons[:CALIBRATION_CROPS], data.keypoint_set, run.image_size,
+                                 udp=run.codec.udp))
         facts["start"] = {"weights": start.name, "sha256": hashlib.sha256(start.read_bytes()).hexdigest()}
-    return {"data": _data_facts(data, run), "cost": {"params_m": cost.params_m, "gflops": cost.gflops},
-            "results": [*results, _ceiling(run, data)], **facts}
+    return model, facts
 
 
 def _train(run: RunConfig, seed: int, data: PoseData, codec: Codec, model: nn.Module, accelerator: Accelerator,
@@ -109,7 +114,7 @@ def training_minutes(run: RunConfig, data_root: Path | None) -> float:
     data = load(run.data, data_root, reporter=SILENT)
     few = replace(data, train=replace(data.train, persons=data.train.persons[:count]))
     codec = build_codec(run.codec, run.image_size, len(data.keypoint_set))
-    model = build_model(run.model, run.codec, run.image_size, len(data.keypoint_set), pretrained=False)
+    model = untrained(run, len(data.keypoint_set))
     twice = replace(run, augment_final=None, train=replace(run.train, epochs=2, warmup_epochs=0.0, eval_every=None))
     ends: list[float] = []
     clock = Relay(lambda name, *_: ends.append(time.monotonic()) if name == "advance" else None)
@@ -157,13 +162,6 @@ def _ceiling(run: RunConfig, data: PoseData) -> dict[str, Any]:
     return {"kind": "ceiling", "weights": None, "box_source": "gt", "flip_test": False,
             "score_rule": "ground truth encoded and decoded", "metrics": ceiling(run.codec, run.image_size, data),
             "images": len(data.val.image_ids), "predictions": len(data.val.persons)}
-
-
-def _data_facts(data: PoseData, run: RunConfig) -> dict[str, Any]:
-    return {"label": data.label, "task": data.task, "source": run.data.source,
-            "train_images": len(data.train.image_ids), "train_persons": len(data.train.persons),
-            "val_images": len(data.val.image_ids), "val_persons": len(data.val.persons),
-            "detector_file": data.detector_file.name if data.detector_file else None}
 
 
 def _batch_facts(config: TrainConfig, persons: int, accelerator: Accelerator) -> dict[str, Any]:

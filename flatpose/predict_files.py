@@ -67,7 +67,7 @@ class Job:
     folder: Path
     """Receives pictures, videos, predictions.json (COCO results) and images.json."""
     boxes: BoxFile | Found = whole_image
-    """A file of boxes, or what finds them in a picture."""
+    """A file of boxes, or a function that finds them in a picture."""
     flip_test: bool = False
     batch_size: int = 32
     threshold: float = 0.3

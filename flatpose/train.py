@@ -184,7 +184,7 @@ class Trainer:
         Raises:
             AllRanksError: The loss is no longer finite, in whichever process; the message names the step and the
                 persons of that process's batch. Or the checkpoint was damaged (CheckpointError) and has been removed.
-            KeyboardInterrupt: The reporter asked for a stop; the checkpoint is of the last epoch that was completed
+            KeyboardInterrupt: The reporter requested a stop; the checkpoint is of the last epoch that was completed
                 when epochs are short, else at most one epoch and CHECKPOINT_SECONDS older than the stop.
         """
         start_trackers(self.accelerator, self.work_dir)

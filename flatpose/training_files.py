@@ -94,9 +94,8 @@ def _sums(folder: Path) -> dict[str, int]:
     return {path.name: zlib.crc32(path.read_bytes()) for path in sorted(folder.iterdir()) if path.name != STATE}
 
 
-
 def start_trackers(accelerator: Accelerator, work_dir: Path) -> None:
-    """Start the trackers that the environment asks for; tensorboard's files go to ``work_dir``.
+    """Start the trackers that ``$FLATPOSE_TRACKERS`` names; tensorboard's files go to ``work_dir``.
 
     Raises:
         RunError: One of them is not known, or its package is not installed.

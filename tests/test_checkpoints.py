@@ -22,7 +22,7 @@ from flatpose.checkpoints.described import (
     model_card,
     save_checkpoint,
 )
-from flatpose.checkpoints.fit import convert, load_into
+from flatpose.checkpoints.fit import load_into, published
 from flatpose.complexity import ShapesOnly
 from flatpose.config import BaselineConfig, HeatmapCodecConfig, HRNetConfig
 from flatpose.errors import FlatPoseError
@@ -228,12 +228,12 @@ def test_differences_are_listed(network, empty, tmp_path):
     assert empty.head.weight.shape[0] == 17 and not empty.head.weight.any()
 
 
-def test_a_checkpoint_of_another_system_is_refused(network):
-    with pytest.raises(FlatPoseError, match="unknown names"):
-        convert(systems_cnn.rtmpose("m").model, official(network))
-    with pytest.raises(FlatPoseError, match="no published checkpoint"):
-        convert(replace(RESNET, head="regression"), official(network))
+def test_a_checkpoint_of_another_system_is_refused(network, tmp_path):
+    with pytest.raises(FlatPoseError, match="do not fit model 'rtmpose'"):
+        load_into(network, systems_cnn.rtmpose("m").model, saved(official(network), tmp_path / "a.pth"))
     with pytest.raises(FlatPoseError, match="no tensors"):
-        convert(HRNetConfig(), {"epoch": 3})
+        load_into(network, RESNET, saved({"epoch": 3}, tmp_path / "b.pth"))
+    with pytest.raises(FlatPoseError, match="no published checkpoint"):
+        published(replace(RESNET, head="regression"), official(network))
     with pytest.raises(FlatPoseError, match="two entries"):
-        convert(HRNetConfig(), {"backbone.conv1.weight": torch.zeros(1), "head.conv1.weight": torch.zeros(1)})
+        published(HRNetConfig(), {"backbone.conv1.weight": torch.zeros(1), "head.conv1.weight": torch.zeros(1)})

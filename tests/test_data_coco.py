@@ -13,8 +13,9 @@ from tiny import annotations, edit, write_coco
 from torch import Tensor
 from torch.utils.data import DataLoader
 
+from flatpose.benchmarks import COCO
 from flatpose.config import AugmentConfig, DataConfig
-from flatpose.data import identity, images, load, load_coco
+from flatpose.data import identity, images, load
 from flatpose.data.images import ImageCache
 from flatpose.data.instances import Person
 from flatpose.data.loader import Crops, EpochSampler, PackedPersons
@@ -23,7 +24,7 @@ from flatpose.keypoints import COCO17
 
 @pytest.mark.parametrize("nested", [False, True])
 def test_both_layouts_give_the_same_persons(tmp_path, nested):
-    data = load_coco(write_coco(tmp_path, nested=nested))
+    data = COCO.load(write_coco(tmp_path, nested=nested))
     assert len(data.train.persons) == 9 and len(data.detections) == 5
     assert all(p.image_path.is_file() for p in [*data.train.persons, *data.detections])
     assert data.label == "COCO subset (6/3 images)"
@@ -43,13 +44,13 @@ def test_persons_that_cannot_be_learned_from_are_left_out(tmp_path):
     root = write_coco(tmp_path)
     edit(annotations(root, "train"), lambda c: [person.update(change) for person, change in zip(
         c["annotations"], ({"bbox": [10, 10, 0, 20]}, {"keypoints": [0] * 51}, {"iscrowd": 1}), strict=False)])
-    assert len(load_coco(root).train.persons) == 9 - 3
+    assert len(COCO.load(root).train.persons) == 9 - 3
 
 
 def test_boxes_are_cut_to_the_image(tmp_path):
     root = write_coco(tmp_path)
     edit(annotations(root, "train"), lambda c: c["annotations"][0].update(bbox=[-20.0, 100.0, 500.0, 500.0]))
-    box = load_coco(root).train.persons[0].bbox_xywh
+    box = COCO.load(root).train.persons[0].bbox_xywh
     assert box.tolist() == [0.0, 100.0, 159.0, 19.0]
 
 
@@ -72,7 +73,7 @@ def test_images_beyond_the_room_leave_the_others_in_the_cache(decodes):
 
 
 def test_crops_depend_on_seed_epoch_and_index_alone(tmp_path):
-    persons = load_coco(write_coco(tmp_path)).train.persons
+    persons = COCO.load(write_coco(tmp_path)).train.persons
 
     augment = AugmentConfig(brightness=0.3, cutout=0.5)
     first, again, other = (Crops(persons, COCO17, (48, 64), udp=False, augment=augment, seed=s) for s in (0, 0, 1))
@@ -86,7 +87,7 @@ def test_crops_depend_on_seed_epoch_and_index_alone(tmp_path):
 
 
 def test_batches_are_equal_to_the_bit_for_any_number_of_workers(tmp_path):
-    persons = load_coco(write_coco(tmp_path)).train.persons
+    persons = COCO.load(write_coco(tmp_path)).train.persons
 
     def batches(workers: int) -> list[dict[str, Tensor]]:
         sampler = EpochSampler(len(persons), shuffle=True, seed=3)
@@ -100,7 +101,7 @@ def test_batches_are_equal_to_the_bit_for_any_number_of_workers(tmp_path):
 
 
 def test_persons_are_packed_and_come_back_equal(tmp_path):
-    persons = load_coco(write_coco(tmp_path)).train.persons
+    persons = COCO.load(write_coco(tmp_path)).train.persons
     persons[2] = replace(persons[2], head_size=0.1 + 0.2, image_path=Path(os.fsdecode(b"/a/\xff\xc3\xa9.jpg")))
     packed = PackedPersons(persons)
     assert len(packed) == len(list(packed)) == len(persons) and list(PackedPersons([])) == []

@@ -12,8 +12,9 @@ from safetensors.torch import load_file
 from test_train import RUN, fit
 from tiny import write_coco
 
+from flatpose.benchmarks import COCO
 from flatpose.config import AugmentConfig, BaselineConfig, LossConfig, RegressionCodecConfig, TrainConfig
-from flatpose.data import load_coco, transforms
+from flatpose.data import transforms
 from flatpose.data.loader import IMAGENET_MEAN, IMAGENET_STD, Crops, EpochSampler, normalise
 from flatpose.errors import RunError, SpecError
 from flatpose.losses import Loss, all_keypoints
@@ -26,7 +27,7 @@ from flatpose.training_files import TRACKERS
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory: pytest.TempPathFactory):
-    return load_coco(write_coco(tmp_path_factory.mktemp("tiny"), images={"train": 12, "val": 3}))
+    return COCO.load(write_coco(tmp_path_factory.mktemp("tiny"), images={"train": 12, "val": 3}))
 
 
 def crops_of(data, **options) -> Crops:

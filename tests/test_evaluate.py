@@ -74,12 +74,12 @@ def test_both_box_sources_in_one_run(tmp_path):
     """Two results of one network, each naming its boxes, its flip test and its score rule."""
     data = load(DataConfig(source="disk"), write_coco(tmp_path))
     run = RunConfig(codec=RegressionCodecConfig(score_threshold=0.15), image_size=(48, 64),
-                    eval=EvalConfig(box_sources=("gt", "det"), flip_test=False, nms="soft_oks", batch_size=2))
+                    eval=EvalConfig(box_sources=("gt", "det"), flip_test=False, nms_threshold=0.8, batch_size=2))
     codec = build_codec(run.codec, run.image_size, 17)
     Middle.crops = 0
     results = evaluate(run, data, codec, {"ema": Middle(), "raw": Middle()}, Accelerator(cpu=True), SILENT)
     det = "det:COCO_val2017_detections_AP_H_56_person.json"
     assert [(r["weights"], r["box_source"]) for r in results] == [("ema", "gt"), ("raw", "gt"), ("ema", det)]
-    assert all(r["flip_test"] is False and "> 0.15, soft OKS-NMS 0.9" in r["score_rule"] for r in results)
+    assert all(r["flip_test"] is False and "> 0.15, OKS-NMS 0.8" in r["score_rule"] for r in results)
     assert Middle.crops >= 2 * len(data.val.persons) + len(data.detections)
     assert boxes(data, "gt")[0] is data.val.persons and boxes(data, "det")[0] is data.detections

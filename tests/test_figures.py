@@ -17,7 +17,8 @@ from tiny import write_coco
 from experiments.fig5 import EXPERIMENT as FIG5
 from experiments.fig6 import EXPERIMENT as FIG6
 from experiments.table5 import EXPERIMENT as TABLE5
-from flatpose.data import identity, load, load_coco
+from flatpose.benchmarks import COCO
+from flatpose.data import identity, load
 from flatpose.data.annotations import read_truth
 from flatpose.data.transforms import plain_view, view_matrix
 from flatpose.errors import DataError, SpecError
@@ -37,7 +38,7 @@ from flatpose.progress import SILENT
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory):
-    return load_coco(write_coco(tmp_path_factory.mktemp("coco"), images={"train": 1, "val": 5}))
+    return COCO.load(write_coco(tmp_path_factory.mktemp("coco"), images={"train": 1, "val": 5}))
 
 
 def network(folder: Path, experiment: Experiment, row: str) -> Network:

@@ -18,7 +18,7 @@ from flatpose.data.annotations import read_truth
 from flatpose.keypoints import COCO17, CROWDPOSE14
 from flatpose.metrics import Predictions, closeness, coco_metrics, to_results
 from flatpose.metrics.coco import Matches, evaluate, interval
-from flatpose.metrics.oks import oks_matrix, oks_nms, person_scores, soft_oks_nms
+from flatpose.metrics.oks import person_scores
 
 SIGMAS = np.array(COCO17.sigmas)
 
@@ -147,26 +147,6 @@ def test_oks_nms_equals_the_loop(keypoint_set, threshold):
                 naive_nms(p, [i for i in range(60) if p.image_id[i] == image], scores, threshold, sigmas)]
     assert [(r["image_id"], r["score"]) for r in results] == expected and len(expected) < 60
     assert rule == f"box score x mean keypoint score > 0.2, OKS-NMS {threshold:g}"
-
-
-def naive_soft(similarity: np.ndarray, scores: list[float], threshold: float, most: int) -> list[int]:
-    left, kept = dict(enumerate(scores)), []
-    while left and len(kept) < most:
-        best = max(left, key=left.get)
-        kept.append(best)
-        del left[best]
-        left = {i: s * np.exp(-similarity[best, i] ** 2 / threshold) for i, s in left.items()}
-    return kept
-
-
-def test_soft_nms_equals_the_loop_keeps_twenty_and_leaves_scores_alone():
-    p = crowd(45)
-    similarity, scores = oks_matrix(p.keypoints, p.area, SIGMAS), person_scores(p, "box_keypoint", 0.2)
-    kept = soft_oks_nms(similarity, scores, 0.9)
-    assert kept == naive_soft(similarity, list(scores), 0.9, 20) != oks_nms(similarity, scores, 0.9)[:20]
-    results, rule = to_results(p, rescore="box_keypoint", score_threshold=0.2, nms="soft_oks", nms_threshold=0.9,
-                               sigmas=SIGMAS)
-    assert {r["score"] for r in results} <= set(scores) and rule.endswith("soft OKS-NMS 0.9")
 
 
 def test_rescoring_by_hand():

@@ -32,22 +32,22 @@ def texts(svg: bytes) -> str:
 
 
 def test_curves_show_measured_ceiling_and_published_over_the_size_of_the_map():
-    svg = plots.files(fig1(), "fig1")["fig1.svg"]
+    caption, svg = plots.files(fig1(), "fig1")["fig1.svg"]
     found = texts(svg)
     for text in ("64×48", "32×24", "8×6", "71.8", "17.2", "over seeds", "SimCC"):
         assert text in found, text
-    assert "heatmap 15.5 → 2.4; SimCC 30.5 → 30.5 (undecided)" in plots.caption(svg)
-    assert "one seed" in texts(plots.files(fig1(seeds=(0,)), "fig1")["fig1.svg"])
+    assert "heatmap 15.5 → 2.4; SimCC 30.5 → 30.5 (undecided)" in caption
+    assert "one seed" in texts(plots.files(fig1(seeds=(0,)), "fig1")["fig1.svg"][1])
     assert plots.files(frames([]), "fig1") == {}
 
 
 def test_equal_data_give_equal_bytes_without_a_date():
-    first = plots.files(fig1(), "fig1")["fig1.svg"]
-    assert first == plots.files(fig1(), "fig1")["fig1.svg"] and b"<dc:date>" not in first
+    _, first = plots.files(fig1(), "fig1")["fig1.svg"]
+    assert first == plots.files(fig1(), "fig1")["fig1.svg"][1] and b"<dc:date>" not in first
 
 
 def test_a_changed_number_is_not_taken_for_another_matplotlib():
-    svg, changed = (plots.files(fig1(top=top), "fig1")["fig1.svg"] for top in (0.6, 0.61))
+    svg, changed = (plots.files(fig1(top=top), "fig1")["fig1.svg"][1] for top in (0.6, 0.61))
     other = svg.replace(b"matplotlib ", b"matplotlib 0.", 1).replace(b"stroke-width: 1.3", b"stroke-width: 1.30")
     assert plots.same_plot(svg, svg) and plots.same_plot(other, svg)
     assert not plots.same_plot(svg.replace(b"stroke-width: 1.3", b"stroke-width: 1.4"), svg)
@@ -56,10 +56,10 @@ def test_a_changed_number_is_not_taken_for_another_matplotlib():
 
 
 def test_cost_has_a_front_and_no_networks_at_the_floor():
-    svg = plots.files(table2(), "table2")["table2.tradeoff.svg"]
-    assert "cost counted alike: FlatPose-B, FlatPose-L, FlatPose-L 384." in plots.caption(svg)
+    caption, svg = plots.files(table2(), "table2")["table2.tradeoff.svg"]
+    assert "cost counted alike: FlatPose-B, FlatPose-L, FlatPose-L 384." in caption
     assert "probably ground truth (reading R15)" in texts(svg) and "Accuracy measured here" in texts(svg)
-    assert "Accuracy measured here" not in texts(plots.files(table2(ap=0.005), "table2")["table2.tradeoff.svg"])
+    assert "Accuracy measured here" not in texts(plots.files(table2(ap=0.005), "table2")["table2.tradeoff.svg"][1])
     assert plots.files(frames([]), "controlled") == {}
     points = pd.DataFrame({"label": list("abcd"), "x": [1, 2, 3, 2], "mean": [1, 3, 2, 2]})
     assert [*plots._front(points, "x").label] == ["a", "b"]

@@ -15,8 +15,8 @@ import torch
 from accelerate import Accelerator
 from tiny import annotations, write, write_coco
 
+from flatpose.benchmarks import COCO
 from flatpose.boxes import BoxFile, Detector
-from flatpose.data import load_coco
 from flatpose.errors import DataError, FlatPoseError
 from flatpose.evaluate import predict
 from flatpose.keypoints import COCO17
@@ -74,7 +74,7 @@ def test_persons_are_scored_and_suppressed_as_in_evaluation(coco, tmp_path):
     twice = json.loads(found.read_text())
     boxes = BoxFile(write(tmp_path / "twice.json", twice + [{**d, "score": 0.8} for d in twice]), 0.0, overlap=1.0)
     made = Job(pose, tmp_path / "out", boxes, flip_test=True).run(sorted((coco / "val2017").glob("*.jpg")), SILENT)
-    data, run = load_coco(coco.parent), pose.checkpoint.run
+    data, run = COCO.load(coco.parent), pose.checkpoint.run
     persons = predict(pose.network, pose.codec, data.detections, data, run, Accelerator(cpu=True), SILENT)
     expected, _ = to_results(persons, rescore=run.eval.rescore, score_threshold=run.codec.score_threshold,
                              nms=run.eval.nms, nms_threshold=run.eval.nms_threshold, sigmas=np.array(COCO17.sigmas))

@@ -12,8 +12,9 @@ from pathlib import Path
 import fake_reports as fake
 import pandas as pd
 import pytest
+from made_frames import frames
 
-from flatpose.harness import catalog, compare, report, tables
+from flatpose.harness import catalog, compare, pages, report, tables
 from flatpose.io import write_json
 
 NAMES = {f"reports/{name}" for name in ("mine.md", "mine.csv", "mine.svg", "data/mine.json", "index.md")}
@@ -118,6 +119,11 @@ def test_costs_of_this_machine_reach_the_page(tmp_path):
     write_json(tmp_path / "runs/costs/mine.json", {"schema_version": 2, "experiment": "mine", "costs": fake.costs()})
     write(tmp_path)
     assert "GFLOPs: outside tolerance" in (tmp_path / "reports/mine.md").read_text()
+
+
+def test_the_page_about_boxes_needs_no_simulation():
+    made = pages.boxes(frames([]), report.public_pairs(), pd.DataFrame())
+    assert set(made) == {"boxes.md", "boxes.csv", "boxes.svg"} and b"Simulated networks" not in made["boxes.md"]
 
 
 def test_numbers_have_no_negative_zero_and_no_nan_and_cells_break_no_table():

@@ -9,14 +9,14 @@ import numpy as np
 import pytest
 from tiny import write_coco
 
-from flatpose.data import load_coco
+from flatpose.benchmarks import COCO
 from flatpose.errors import DataError
 from flatpose.studies import simulated_boxes as simulated
 
 
 @pytest.fixture
 def data(tmp_path):
-    return load_coco(write_coco(tmp_path))
+    return COCO.load(write_coco(tmp_path))
 
 
 def test_every_box_shows_its_person_and_far_boxes_nobody(data):

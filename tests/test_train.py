@@ -14,9 +14,9 @@ import torch
 from tiny import write_coco
 
 import flatpose.train
+from flatpose.benchmarks import COCO
 from flatpose.codecs import build_codec
 from flatpose.config import BaselineConfig, HeatmapCodecConfig, RunConfig, TrainConfig
-from flatpose.data import load_coco
 from flatpose.data.loader import Crops
 from flatpose.errors import RunError
 from flatpose.keypoints import COCO17
@@ -40,7 +40,7 @@ def _save_every_epoch(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(scope="module")
 def crops(tmp_path_factory: pytest.TempPathFactory) -> Crops:
-    data = load_coco(write_coco(tmp_path_factory.mktemp("tiny")))
+    data = COCO.load(write_coco(tmp_path_factory.mktemp("tiny")))
     return Crops(data.train.persons, data.keypoint_set, RUN.image_size, udp=False, augment=RUN.augment)
 
 

@@ -19,9 +19,9 @@ from flatpose.checkpoints.fit import feed_bgr, load_into
 from flatpose.config import RunConfig
 from flatpose.config.run import from_dict
 from flatpose.errors import FlatPoseError
-from flatpose.io import read_json, write_bytes, write_json, write_text
+from flatpose.io import invalid, read_json, write_bytes, write_json, write_text
 from flatpose.keypoints import KeypointSet
-from flatpose.models import build_model
+from flatpose.models import untrained
 
 FORMAT: Literal["flatpose-pose/1"] = "flatpose-pose/1"
 WEIGHTS, CONFIG, CARD = "model.safetensors", "config.json", "README.md"
@@ -127,7 +127,7 @@ def load_checkpoint(path: Path | str | None = None, *, system: RunConfig | None 
     else:
         raise FlatPoseError("weights without a description of network, keypoints and codec", where=str(file),
                             hint=f"--system NAME for a published file; {PACK}")
-    network = _build(known)
+    network = untrained(known.run, len(known.keypoint_set))
     fit = load_into(network, known.run.model, file, weights)
     if known.bgr:
         feed_bgr(network)
@@ -136,13 +136,8 @@ def load_checkpoint(path: Path | str | None = None, *, system: RunConfig | None 
     return Checkpoint(**{**dict(known), "bgr": known.bgr or fit.bgr}, network=network.eval())
 
 
-def _build(known: Description) -> nn.Module:
-    run = known.run
-    return build_model(run.model, run.codec, run.image_size, len(known.keypoint_set), pretrained=False)
-
-
 def _of_run(folder: Path) -> Description:
-    """What the record of a finished run says of its weights."""
+    """The description of a finished run's weights, from its record."""
     record = read_json(folder / RECORD)
     if not isinstance(record, dict) or record.get("status") != "done" or not (folder / RUN_WEIGHTS).is_file():
         raise FlatPoseError("no finished run with weights", where=str(folder),
@@ -166,18 +161,17 @@ def _inside(file: Path) -> Description | None:
             facts = json.loads((content.metadata() or {}).get("flatpose", "null"))
         return None if facts is None else Description.model_validate(facts)
     except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        problem = f"its description is incomplete ({'.'.join(map(str, first['loc']))}: {first['msg']})"
+        problem = f"its description is incomplete ({invalid(error)[0]})"
     except (SafetensorError, OSError, ValueError, RecursionError) as error:
         problem = f"its description cannot be read ({str(error)[:200]})"
     raise FlatPoseError(problem, where=str(file), hint=PACK)
 
 
 def _refuse_giant(known: Description, given: int, file: Path) -> None:
-    """A description may ask for a network of any size, so that its size is first compared on the meta device."""
+    """Refuse a description of a network larger than its file; it is built on the meta device to compare the sizes."""
     try:
         with torch.device("meta"):
-            network = _build(known)
+            network = untrained(known.run, len(known.keypoint_set))
     except (RuntimeError, ValueError, AttributeError) as error:
         raise FlatPoseError(f"describes an impossible network ({str(error).splitlines()[0][:200]})", where=str(file),
                             hint=PACK) from None
@@ -188,39 +182,24 @@ def _refuse_giant(known: Description, given: int, file: Path) -> None:
 
 def model_card(facts: dict[str, Any]) -> str:
     """README.md of a checkpoint, from the content of its config.json."""
-    import pandas as pd
-
     run, record, keypoints = facts["run"], facts["record"], facts["keypoint_set"]
-    (width, height), made, cost = run["image_size"], record.get("provenance") or {}, record.get("cost") or {}
-    if "checkpoint" in record:
-        source = "{file} (sha256 {sha256}, {names})".format(**record["checkpoint"])
-    else:
-        data, train = record.get("data") or {}, record.get("train") or {}
-        source = (f"{data.get('label', 'unknown data')}, profile `{run['profile']}`, seed {record.get('seed', '?')}, "
-                  f"{train.get('epochs', '?')} epochs; `{made.get('command', '?')}` at "
-                  f"{made.get('git_sha', 'an unknown commit')}, {made.get('ended', '')}")
+    (width, height), start, cost = run["image_size"], record.get("start"), record.get("cost")
     curve = (record.get("train") or {}).get("curve") or {}
     judged = ", ".join(f"{100 * curve[epoch]:.1f} after epoch {epoch}" for epoch in sorted(curve, key=int))
-    start = record.get("start") or {}
-    began = f"- **Start** {start['weights']} (sha256 {start['sha256'][:12]})\n" if start else ""
-    judged = f"- **Validation while training**, main metric × 100: {judged}\n" if curve else ""
-    counts = (f"- **Cost** {cost['params_m']:.2f} M parameters, {cost['gflops']:.3f} G multiply-adds per forward pass\n"
-              if cost else "")
-    scores = "- **Scores** are probabilities (docs/predict.md)\n" if facts.get("calibration") else ""
-    trained = [r for r in record.get("results") or [] if r.get("kind") == "trained"]
-    lines = [{"boxes": r["box_source"], "flip test": "yes" if r["flip_test"] else "no",
-              **{f"{name} × 100": 100 * r["metrics"][name] for name in CARD_METRICS if name in r["metrics"]},
-              "score rule": r["score_rule"]} for r in trained if r["weights"] == trained[0]["weights"]]
-    measured = pd.DataFrame(lines).to_markdown(index=False, floatfmt=".1f") if lines else "Nothing was measured here."
+    lines = [
+        f"**Keypoints** {keypoints['name']}: {', '.join(keypoints['names'])}", f"**Weights** {_origin(run, record)}",
+        start and f"**Start** {start['weights']} (sha256 {start['sha256'][:12]})",
+        cost and f"**Cost** {cost['params_m']:.2f} M parameters, {cost['gflops']:.3f} G multiply-adds per forward pass",
+        judged and f"**Validation while training**, main metric × 100: {judged}", f"**Stored** in {facts['stored']}",
+        facts.get("calibration") and "**Scores** are probabilities (docs/predict.md)"]
+    listed = "\n".join(f"- {line}" for line in lines if line)
     return f"""# {run['model']['kind']}, {run['codec']['kind']} targets, {height}×{width} (h×w)
 
 A top-down 2-D pose network of flatpose-exp: one person per box, keypoints in image pixels.
 
-- **Keypoints** {keypoints['name']}: {', '.join(keypoints['names'])}
-- **Weights** {source}
-{began}{counts}{judged}- **Stored** in {facts['stored']}
-{scores}
-{measured}
+{listed}
+
+{_scores(record)}
 
 Measured before weights were rounded. Numbers hold for these data, boxes and score rule only; those of a reduced
 profile or of part of a data set are not comparable with published ones.
@@ -232,3 +211,24 @@ pose = Pose.load("model.safetensors")
 keypoints, scores = pose(image_rgb, boxes_xywh)
 ```
 """
+
+
+def _origin(run: dict[str, Any], record: dict[str, Any]) -> str:
+    """Where the weights come from: a published file, or a training with its data and command."""
+    if "checkpoint" in record:
+        return "{file} (sha256 {sha256}, {names})".format(**record["checkpoint"])
+    made, data, train = (record.get(part) or {} for part in ("provenance", "data", "train"))
+    return (f"{data.get('label', 'unknown data')}, profile `{run['profile']}`, seed {record.get('seed', '?')}, "
+            f"{train.get('epochs', '?')} epochs; `{made.get('command', '?')}` at "
+            f"{made.get('git_sha', 'an unknown commit')}, {made.get('ended', '')}")
+
+
+def _scores(record: dict[str, Any]) -> str:
+    """The metrics of the packed weights, one line per box source."""
+    import pandas as pd
+
+    trained = [r for r in record.get("results") or [] if r.get("kind") == "trained"]
+    lines = [{"boxes": r["box_source"], "flip test": "yes" if r["flip_test"] else "no",
+              **{f"{name} × 100": 100 * r["metrics"][name] for name in CARD_METRICS if name in r["metrics"]},
+              "score rule": r["score_rule"]} for r in trained if r["weights"] == trained[0]["weights"]]
+    return pd.DataFrame(lines).to_markdown(index=False, floatfmt=".1f") if lines else "Nothing was measured here."

@@ -57,10 +57,10 @@ def load_file(path: Path | str) -> dict[str, Any]:
                 path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         raise RunError(f"not loaded: the file holds more than tensors ({_reason(error)})", where=str(path),
-                            hint=RESAVE) from None
+                       hint=RESAVE) from None
     except (SafetensorError, RuntimeError, EOFError, OSError, ValueError, KeyError) as error:
         raise RunError(f"no readable weights in this file ({_reason(error)})", where=str(path),
-                            hint="it may be truncated or no checkpoint: compare its size with the source") from None
+                       hint="it may be truncated or no checkpoint: compare its size with the source") from None
     if not isinstance(content, dict):
         raise RunError(f"holds a {type(content).__name__}, not a state dict", where=str(path), hint=RESAVE)
     return content
@@ -93,11 +93,11 @@ def unwrap(content: Mapping[str, Any]) -> Weights:
     state = unique((_bare(name), value) for name, value in tensors.items() if name.split(".")[-1] not in COUNTERS)
     if not state:
         raise RunError("there are no tensors in the checkpoint",
-                            hint=f"expected a state dict, or one under {' or '.join(map(repr, WRAPPERS))}")
+                       hint=f"expected a state dict, or one under {' or '.join(map(repr, WRAPPERS))}")
     broken = [name for name, value in state.items() if value.is_floating_point() and not value.isfinite().all()]
     if broken:
         raise RunError(f"{len(broken)} of {len(state)} weights are NaN or infinite: {some(broken)}",
-                            hint="the training diverged or the file is damaged: use an earlier checkpoint")
+                       hint="the training diverged or the file is damaged: use an earlier checkpoint")
     averaged = entry in ("state_dict_ema", "model_ema") or "ema_state_dict" in both
     if averaged and len(both) > 1:
         return Weights(state, f"averaged weights from {entry!r}")
@@ -106,7 +106,7 @@ def unwrap(content: Mapping[str, Any]) -> Weights:
 
 
 def _holds_tensors(value: Any) -> bool:
-    """Some files hold only a name under "model"."""
+    """Whether an entry is a state dict; some files store only the model's name there."""
     return isinstance(value, Mapping) and any(isinstance(v, Tensor) for v in value.values())
 
 

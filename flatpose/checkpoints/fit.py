@@ -8,12 +8,11 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from flatpose.checkpoints.files import SHOWN, State, Weights, read_weights, some, unique, unwrap
+from flatpose.checkpoints.files import SHOWN, State, Weights, read_weights, some, unique
 from flatpose.checkpoints.names import published_names
 from flatpose.config import BaselineConfig, ModelConfig, SimCCConfig
 from flatpose.data.loader import IMAGENET_MEAN, IMAGENET_STD
@@ -24,7 +23,7 @@ from flatpose.errors import FlatPoseError
 class Fit:
     """A state dict under one naming: "our own", "official" or "mmpose".
 
-    ``bgr`` says that the weights expect BGR images, ``taken`` which of several weights of the file these are.
+    ``bgr``: the weights expect BGR images. ``taken``: which of several weights in the file these are.
     """
 
     naming: str
@@ -68,19 +67,6 @@ def _with_nearest(name: str, missing: list[str]) -> str:
     return f"{name} (near: {close[0]})" if close else name
 
 
-def convert(config: ModelConfig, content: Mapping[str, Any]) -> State:
-    """The state dict of an official or mmpose checkpoint under our names, for the network that ``config`` builds.
-
-    Raises:
-        FlatPoseError: No published format is known for this system, or the file has names that are not in it.
-    """
-    fit, unknown = _published(config, unwrap(content).state)
-    if unknown:
-        raise FlatPoseError(f"{len(unknown)} of {len(fit.state)} entries have unknown names: {some(unknown)}",
-                            hint="is it a checkpoint of another system?")
-    return fit.state
-
-
 def load_into(model: nn.Module, config: ModelConfig, path: Path, weights: Weights | None = None) -> Fit:
     """Load a checkpoint file (ours, official or mmpose) into ``model``; its ``note`` says what was recognised.
 
@@ -94,7 +80,7 @@ def load_into(model: nn.Module, config: ModelConfig, path: Path, weights: Weight
     found = weights or read_weights(path)
     fits = [Fit("our own", found.state, taken=found.taken)]
     with suppress(FlatPoseError):  # there may be no published naming to compare with
-        fits.append(replace(_published(config, found.state)[0], taken=found.taken))
+        fits.append(replace(published(config, found.state), taken=found.taken))
     compared = [(fit, fit.differences(model)) for fit in fits]
     best, differences = min(compared, key=lambda pair: sum(map(len, pair[1].values())))
     if any(differences.values()):
@@ -107,28 +93,30 @@ def load_into(model: nn.Module, config: ModelConfig, path: Path, weights: Weight
     return best
 
 
-def _published(config: ModelConfig, state: State) -> tuple[Fit, list[str]]:
-    """The state under our names where a rule knows them, and the names that no rule knows."""
+def published(config: ModelConfig, state: State) -> Fit:
+    """The weights of an official or mmpose checkpoint under our names; a name that no rule knows stays as it is.
+
+    Raises:
+        FlatPoseError: No published format is known for this system, or two entries get the same name.
+    """
     mmpose = any(key.startswith("backbone.") for key in state)
     short = unique((re.sub(r"^(backbone|head|keypoint_head)\.", "", key), value) for key, value in state.items()
                    if not key.startswith("data_preprocessor."))
-    rules, unknown, entries = published_names(config), [], []
+    rules, entries = published_names(config), []
     for key, value in short.items():
-        rule = next(((pattern, new) for pattern, new in rules if re.match(pattern, key)), None)
-        if rule is None:
-            unknown.append(key)
-        entries.append((re.sub("^" + rule[0], rule[1], key, count=1) if rule else key, value))
+        pattern, new = next((rule for rule in rules if re.match(rule[0], key)), ("", ""))
+        entries.append((re.sub("^" + pattern, new, key, count=1), value))
     ours = unique(entries)
     if config.kind == "vitpose" and "last_norm.weight" in short:
         # The official code stores the class token's position and adds it to every patch; mmpose and we store the sum.
         code = ours["backbone.pos_embed"]
         ours["backbone.pos_embed"] = code[:, 1:] + code[:, :1]
     resnet = isinstance(config, (BaselineConfig, SimCCConfig)) and config.backbone.startswith("resnet")
-    return Fit("mmpose" if mmpose else "official", ours, bgr=resnet and not mmpose), unknown
+    return Fit("mmpose" if mmpose else "official", ours, bgr=resnet and not mmpose)
 
 
 def feed_bgr(model: nn.Module) -> None:
-    """Let a network accept our input although its weights expect BGR images normalised with the constants in RGB order.
+    """Convert our input for a network whose weights expect BGR images normalised with the constants in RGB order.
 
     The ResNets of the HRNet, SimpleBaseline and SimCC repositories read images that way (COLOR_RGB: false).
     """

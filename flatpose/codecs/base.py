@@ -59,11 +59,11 @@ class Codec(ABC):
         return {name: 0.5 * (a[name] + b[name]) for name in self.averaged}
 
     def perfect(self, keypoints: Tensor) -> Outputs:
-        """What a network answers that has learned its targets exactly."""
+        """The outputs of a network that has learned its targets exactly."""
         return self.encode(keypoints, torch.ones_like(keypoints[..., 0]))
 
     def round_trip(self, keypoints: Tensor) -> Tensor:
-        """Keypoints (B, K, 2) as they are decoded from the perfect answer."""
+        """Keypoints (B, K, 2) decoded from the perfect outputs."""
         return self.decode(self.perfect(keypoints))[0]
 
     def expected_position(self, outputs: Outputs) -> Tensor:

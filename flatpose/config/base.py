@@ -25,7 +25,7 @@ class BackboneConfig:
     """timm's name, with the tag of the weights to start from where there are several; or a small one of ours."""
     pretrained: bool = True
     weights: Optional[str] = None
-    """A file of start weights for the backbone, in place of those that ``pretrained`` asks for.
+    """A file of start weights for the backbone, in place of those that ``pretrained`` selects.
 
     A path, relative ones below the data root, to a state dict of timm's network, or torchvision's for a MobileNetV2.
     The statistics of batch normalisation are estimated anew from training crops.

@@ -161,7 +161,7 @@ class SHaRPoseConfig(BackboneConfig):
     num_heads: PositiveInt = 12
     drop_path: NonNegativeFloat = 0.1
     alpha: Annotated[float, Field(gt=0, le=1)] = 0.4
-    """Share of the coarse cells that the fine stage looks at in full resolution."""
+    """Share of the coarse cells that the fine stage processes in full resolution."""
     threshold: Optional[float] = 0.99
     """Persons whose predicted quality reaches this keep the coarse answer at test time; None: all are refined."""
     head_hidden: Optional[bool] = None

@@ -42,7 +42,7 @@ class DataConfig:
     by_image: bool = False
     """Train on the persons of one image one after the other: one decode, for data larger than memory."""
     reduced_decode: Literal[False] = False
-    """A retired option that records and checkpoints state."""
+    """No longer an option; the field stays because records and checkpoints contain it."""
 
 
 @config
@@ -118,7 +118,7 @@ class EvalConfig:
 
     box_sources: tuple[BoxSource, ...] = ("gt",)
     flip_test: bool = True
-    nms: Literal["none", "oks", "soft_oks"] = "oks"
+    nms: Literal["none", "oks"] = "oks"
     nms_threshold: float = 0.9
     rescore: Literal["box", "keypoint", "box_keypoint"] = "box_keypoint"
     batch_size: PositiveInt = 64
@@ -159,7 +159,7 @@ class RunConfig:
     train: TrainConfig = TrainConfig()
     eval: EvalConfig = EvalConfig()
     profile: str = "paper"
-    """The scale of this run; part of its identity, so that numbers of two profiles are never taken for each other."""
+    """The scale of this run; part of its identity, so that numbers of two profiles are never mixed."""
 
 
 RUN_ADAPTER: TypeAdapter[RunConfig] = TypeAdapter(RunConfig)
@@ -179,7 +179,7 @@ def spec_hash(run: RunConfig) -> str:
     """Identity of a run: the first 12 hex digits of SHA-256 over its canonical JSON.
 
     Fields at their default are left out, so that a new field does not invalidate existing records. (A changed default
-    moves results: ``flatpose.NUMERICS``.) ``eval_every`` is left out too: it draws a curve and moves no result.
+    changes results: raise ``flatpose.NUMERICS``.) ``eval_every`` is left out too: it changes no result.
     """
     run = dataclasses.replace(run, train=dataclasses.replace(run.train, eval_every=None))
     canonical = json.dumps(_without_defaults(run), sort_keys=True, separators=(",", ":"))
@@ -193,7 +193,7 @@ READ_OUT = ("decode", "dark_kernel", "temperature", "upsample", "flip_shift", "s
 def training_hash(run: RunConfig) -> str:
     """Identity of what is trained: runs that differ in evaluation and decoding alone have the same.
 
-    With loss "mse_coordinate" the temperature is part of the training, so such a run shares with none.
+    With loss "mse_coordinate" the temperature is part of the training, so such a run shares its training with no other.
     """
     if run.loss.kind == "mse_coordinate":
         return spec_hash(run)

@@ -15,7 +15,7 @@ from flatpose.errors import DataError
 from flatpose.keypoints import KEYPOINTS_FILE
 from flatpose.progress import SILENT, Reporter
 
-__all__ = ["KEYPOINTS_FILE", "Person", "PoseData", "Split", "find_root", "identity", "load", "load_coco"]
+__all__ = ["KEYPOINTS_FILE", "Person", "PoseData", "Split", "find_root", "identity", "load"]
 
 
 def find_root(data_root: Path | None) -> Path | None:
@@ -28,7 +28,7 @@ def find_root(data_root: Path | None) -> Path | None:
 
 
 def load(config: DataConfig, data_root: Path | None, *, reporter: Reporter = SILENT) -> PoseData:
-    """The data set a run asks for, checked; the embedded one is generated on first use.
+    """The data set of a run, checked; the embedded one is generated on first use.
 
     Raises:
         DataError: A file is missing, damaged, or would give a wrong number; the message says which and what to do.
@@ -42,11 +42,6 @@ def load(config: DataConfig, data_root: Path | None, *, reporter: Reporter = SIL
     if config.max_val_images is not None:
         data = _first_images(data, config.max_val_images)
     return replace(data, train=replace(data.train, persons=data.train.persons[:config.max_train_persons]))
-
-
-def load_coco(root: Path) -> PoseData:
-    """A COCO tree below ``root``, both splits, with detections when a detector file is there."""
-    return benchmarks.COCO.load(root)
 
 
 def identity(config: DataConfig, data_root: Path | None) -> tuple[str | None, str | None]:

@@ -286,7 +286,7 @@ def whole_id(value: Any) -> int:
 
 
 def id_or_none(value: Any) -> int | None:
-    """:func:`whole_id`, None for what is no id."""
+    """:func:`whole_id`, or None for anything else."""
     try:
         return whole_id(value)
     except ValueError:

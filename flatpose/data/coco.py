@@ -36,14 +36,14 @@ DETECTIONS: TypeAdapter[list[Detection]] = TypeAdapter(Annotated[list[Detection]
 
 
 class NoDetection(DataError):
-    """A well-formed file of which nothing can be used: other categories, other images."""
+    """A well-formed file without a usable entry: other categories, other images."""
 
 
 def split_of(truth: Annotations, images: Path) -> Split:
     """The persons of checked annotations that can be learned from.
 
     Crowd regions, boxes without area and persons without a labelled keypoint are left out (the evaluator still sees
-    them in the file). Raises DataError when nobody is left.
+    them in the file). Raises DataError when no person is left.
     """
     paths = {number: images / image["file_name"] for number, image in truth.images.items()}
     found = (_person(entry, truth.images[entry["image_id"]], paths[entry["image_id"]], not truth.crowd)

@@ -19,9 +19,8 @@ Size = tuple[int, int]
 class ImageCache:
     """Decoded images, so that the persons of one image share one decode.
 
-    When the cache is full it evicts the most recently inserted image. Every epoch asks for every image once, in
-    another order: the oldest are as likely to be asked for next as any, and evicting them would keep few until they
-    are needed.
+    When the cache is full it evicts the most recently inserted image. Every epoch reads every image once, in another
+    order: the oldest are as likely to be read next as any, and evicting them would keep few until they are needed.
     """
 
     def __init__(self, max_bytes: int = CACHE_BYTES) -> None:

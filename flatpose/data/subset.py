@@ -19,8 +19,8 @@ def make_subset(root: Path, target: Path, counts: dict[str, int]) -> Path:
     """Write ``target/coco`` with ``counts["train"]`` and ``counts["val"]`` images; returns ``target``.
 
     Images are ranked by a hash of their id, so a larger subset contains every smaller one and no order of a file
-    matters. Train takes images with a labelled person; val any, since an image without persons costs a detector its
-    false alarms. A split with fewer images is taken whole.
+    matters. Train takes images with a labelled person; val takes any, since false alarms on images without persons
+    lower a detector's score. A split with fewer images is taken whole.
 
     Raises:
         DataError: ``target`` exists, or the tree is incomplete.

@@ -28,7 +28,7 @@ def draw(kind: Kind, networks: Sequence[Network], data: PoseData, persons: int) 
 
     Raises:
         SpecError: A network has nothing of the kind to show (attention of a network without tokens).
-        DataError: Nobody is labelled, or weights are of another network.
+        DataError: No person is labelled, or weights are of another network.
     """
     shown = shown_persons(data, persons)
     sights = [look(network, shown, data) for network in networks]

@@ -93,7 +93,7 @@ def spread(items: Sequence[T], count: int) -> list[T]:
 
 
 def shown_persons(data: PoseData, count: int) -> list[Person]:
-    """Persons evenly spaced over those with many labelled keypoints; raises DataError where nobody is labelled."""
+    """Persons evenly spaced over those with many labelled keypoints; raises DataError where no person is labelled."""
     labelled = [p for p in data.val.persons if p.keypoints_visible.any()]
     clear = [p for p in labelled if (p.keypoints_visible > 0).sum() >= ENOUGH] or labelled
     if not clear:
@@ -103,7 +103,7 @@ def shown_persons(data: PoseData, count: int) -> list[Person]:
 
 @torch.inference_mode()
 def look(network: Network, persons: list[Person], data: PoseData) -> Sight:
-    """What a network answers about persons in their ground-truth boxes, without flip test.
+    """Run a network on persons in their ground-truth boxes, without flip test.
 
     Raises DataError where the weights are of another network.
     """

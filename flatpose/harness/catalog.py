@@ -1,6 +1,6 @@
 """Loads and validates experiments, by id or from a spec file anywhere. The only module that imports experiments/.
 
-The lists of experiments/ that are no experiments (claims, readings, …) are reached through :func:`entries`.
+The lists of experiments/ that are not experiments (claims, readings, …) are reached through :func:`entries`.
 """
 
 from __future__ import annotations
@@ -105,7 +105,7 @@ def _execute(path: Path) -> ModuleType:
 
 
 def _first_problem(error: ValidationError) -> tuple[str, str | None]:
-    """pydantic's first complaint, preferably about an unknown field, and the nearest field name."""
+    """pydantic's first error, preferably about an unknown field, and the nearest field name."""
     first = min(error.errors(), key=lambda e: e["type"] != "unexpected_keyword_argument")
     hint = None
     if first["type"] == "unexpected_keyword_argument":

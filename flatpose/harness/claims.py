@@ -24,7 +24,7 @@ from flatpose.harness.tables import boxes, csv, document, folded, markdown, numb
 HOLDS, ROUNDING, FAILS, NOT_PRINTED = "holds", "holds within rounding", "fails", "not printed"
 DIRECTION = "fails, same direction"
 SAME, OPPOSITE, NOT_COMPARABLE = "same direction", "opposite direction", "not comparable"
-"""All that a reduced scale can say: of a difference its sign; of a level, a range or an equality nothing."""
+"""The verdicts at a reduced scale, which shows the sign of a difference but no level, range or equality."""
 KEEPS, LOSES, UNDECIDED, NOT_TESTED = "lead stays", "lead gone", "undecided", "not tested"
 ACCURATE = 70.0
 """AP with a detector's boxes from which a public network counts for :func:`box_gain`; Table 2's rows have 72 to 78."""
@@ -36,7 +36,7 @@ KINDS = {"cost": "parameters and GFLOPs", "metric": "accuracy", "shape": "the ne
 
 @dataclass(frozen=True)
 class Verdict:
-    """A verdict; of a measurement also half its 95 % interval over the ``n`` seeds of all rows, and its setting."""
+    """A verdict; of a measurement also half its 95 % interval over ``n`` seeds, and its setting."""
 
     verdict: str
     value: float | None = None
@@ -124,7 +124,7 @@ def _tokens(row: Row) -> dict[str, Any]:
 
 
 def _by_print(claim: Claim, value: float | None, said: Mapping[Cell, Any]) -> Verdict:
-    """True of the printed cells, or only if they were rounded favourably, or not at all."""
+    """Whether the claim holds for the printed cells, only if they were rounded favourably, or not at all."""
     if value is None:
         return Verdict(NOT_PRINTED, reason="no table prints a number that the sentence speaks of")
     if claim.is_true(value):
@@ -136,7 +136,7 @@ def _by_print(claim: Claim, value: float | None, said: Mapping[Cell, Any]) -> Ve
 
 
 def _in_words(claim: Claim, value: float, decimals: int = 1) -> str:
-    """The value; of a negative reduction, how much more it is."""
+    """The value as text; a negative reduction becomes "... % more"."""
     more = getattr(claim.formula, "op", "") == "reduction" and round(value, decimals) < 0
     return f"{-value:.{decimals}f} % more" if more else number(value, decimals)
 
@@ -160,7 +160,7 @@ def _counted(claim: Claim, frames: Frames) -> Verdict:
 
 
 def _measured(claim: Claim, frames: Frames) -> Verdict:
-    """The largest scale at which every cell was measured with two seeds decides, else with one, whatever it says."""
+    """The verdict at the largest scale at which every cell was measured with two seeds, else with one."""
     wanted, reasons, one_seed = cells(claim.formula), [], None
     experiment = frames.experiments[wanted[0].experiment]
     if claim.as_named:
@@ -253,7 +253,7 @@ def finding(found: Sequence[Judged]) -> str:
 
 
 def page(found: Sequence[Judged], frames: Frames) -> str:
-    """What does not hold comes first; what holds or cannot be decided is folded."""
+    """Claims that fail come first; those that hold or cannot be decided are folded."""
     failing, rest = [j for j in found if j.fails], [j for j in found if not j.fails]
     same_boxes = pd.DataFrame([[f"“{j.claim.quote}” ({j.claim.section})", number(j.published.value),
                                 j.one_box_source.reason, j.one_box_source.verdict] for j in found if j.one_box_source],
@@ -281,7 +281,7 @@ def _table(found: Sequence[Judged]) -> pd.DataFrame:
 
 
 def _overview(found: Sequence[Judged]) -> pd.DataFrame:
-    """How many hold, by kind; quotations, and the sentences as they name another system, are counted apart."""
+    """How many hold, by kind; quotations, and sentences that name another system, are counted separately."""
     lines = pd.DataFrame([{
         "named": j.claim.as_named, "form": j.claim.form, "kind": j.claim.kind, "published": j.published.verdict,
         "ours": j.ours.verdict} for j in found])

@@ -1,4 +1,4 @@
-"""Published against measured: numbers side by side, and what may be said of their difference.
+"""Published against measured: numbers side by side, and a verdict on their difference.
 
 A verdict is one of: within tolerance · outside tolerance · print is wrong · undecided · not comparable · not run ·
 failed; all but the first two carry a reason. The tolerance, fixed before any run, decides first; outside it
@@ -110,7 +110,7 @@ def unlike_paper(line: Mapping[str, Any]) -> str:
 
 
 def _metrics(row: Row, said: Published, results: pd.DataFrame) -> Iterator[dict[str, Any]]:
-    """Each printed metric beside those measured at the paper's scale, or why nothing can stand beside it."""
+    """Each printed metric beside those measured at the paper's scale, or why there are none."""
     split = f"published on {said.split}" if said.split else ""
     trained = results[results["kind"] == "trained"]
     unlike = [", ".join(filter(None, (unlike_paper(line), split))) for line in trained.to_dict("records")]
@@ -130,7 +130,7 @@ def _metrics(row: Row, said: Published, results: pd.DataFrame) -> Iterator[dict[
 
 
 def _missing(row: Row, comparable: pd.DataFrame, unlike: Sequence[str], split: str) -> Verdict:
-    """Why no measured metric stands beside the row's published ones."""
+    """Why no measured metric can be compared with the row's published ones."""
     failed = comparable[comparable["status"] == "failed"].drop_duplicates("seed")
     if len(failed):
         return Verdict(FAILED, "; ".join(f"seed {line.seed} failed: {line.reason or 'no reason recorded'}"
@@ -154,7 +154,7 @@ def _means(results: pd.DataFrame, metric: str) -> list[dict[str, Any]]:
 def _counts(row: Row, said: Published, counted: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
     """Costs of the paper-size network, counted as the print was, and hyper-parameters of the built one: no data needed.
 
-    Of a printed list each number is a line.
+    Each number of a printed list is a line.
     """
     # A printed 21.6 stands for anything from 21.55 to 21.65, however small the tolerance.
     cells: list[tuple[str, str, Any, Any, float]] = [
@@ -174,13 +174,13 @@ def _counts(row: Row, said: Published, counted: Mapping[str, Any]) -> Iterator[d
 
 
 def _unless_misprinted(said: Published, quantity: str, verdict: Verdict, ours: float) -> Verdict:
-    """A difference from a number that is known to be wrong is no miss."""
+    """A difference from a printed number that is known to be wrong does not count as outside tolerance."""
     why = said.misprints.get(quantity)
     return Verdict(MISPRINT, f"{ours:.1f} ({why})") if why and verdict.verdict == OUTSIDE else verdict
 
 
 def _line(row: Row, verdict: Verdict, values: Mapping[str, Any], against: str = "") -> dict[str, Any]:
-    """One line; of ``values`` those that are no columns are dropped. ``against``: empty for the paper."""
+    """One line; entries of ``values`` that are not columns are dropped. ``against``: empty for the paper."""
     source = row.published.source if row.published else ""
     line = {"n": 0, "condition": "", "convention": "", **values, "row": row.id, "label": row.label,
             "against": against or "paper", "source": against or source, **verdict._asdict()}

@@ -96,10 +96,9 @@ def _measure(network: tuple[Path, RunConfig]) -> dict[str, Any]:
 
 def _build(run: RunConfig) -> nn.Module:
     from flatpose import benchmarks
-    from flatpose.models import build_model
+    from flatpose.models import untrained
 
-    count = len(benchmarks.get(run.data.task).keypoints())
-    return build_model(run.model, run.codec, run.image_size, count, pretrained=False)
+    return untrained(run, len(benchmarks.get(run.data.task).keypoints()))
 
 
 def _time(experiment: Experiment, rows: Sequence[Row], runs_dir: Path, reporter: Reporter
@@ -109,25 +108,25 @@ def _time(experiment: Experiment, rows: Sequence[Row], runs_dir: Path, reporter:
 
     reporter.start("latency", len(rows))
     base, found = catalog.find_row(catalog.load("table1"), "b").run, {}
-    rivals = {(batch, compiled): {  # compiled once for all rows
+    references = {(batch, compiled): {  # compiled once for all rows
         "reference": reference_pass(batch=batch, compiled=compiled),
         "flatpose_b": forward_pass(_build(base), base.image_size, batch=batch, compiled=compiled)}
         for batch, compiled in MODES}
     for row in rows:
-        found[row.id] = _time_row(row, rivals)
+        found[row.id] = _time_row(row, references)
         _keep(experiment, runs_dir, times=found[row.id])
         reporter.advance(row=row.id)
     reporter.finish()
     return found
 
 
-def _time_row(row: Row, rivals: dict[tuple[int, bool], dict[str, Pass]]) -> list[LatencyRow]:
+def _time_row(row: Row, references: dict[tuple[int, bool], dict[str, Pass]]) -> list[LatencyRow]:
     from flatpose.latency import forward_pass, time_beside
 
     model, times = _build(row.run), []
     for batch, compiled in MODES:
         own = forward_pass(model, row.run.image_size, batch=batch, compiled=compiled)
-        measured = time_beside(own, rivals[batch, compiled], repeats=REPEATS[batch])
+        measured = time_beside(own, references[batch, compiled], repeats=REPEATS[batch])
         times.append(LatencyRow(
             row=row.id, batch=batch, compiled=compiled, cpu=provenance.cpu(), torch=version("torch"),
             ended=provenance.now(), **{k: v for k, v in measured.items() if k in LatencyRow.model_fields}))

@@ -22,7 +22,7 @@ COST_TOLERANCE = " (within {params_m:g} and {gflops:g} %)".format_map(
 FARTHEST = 4
 """Rows that are named where one seed decides nothing."""
 LISTED = 12
-"""Rows that are named; of more the number is given."""
+"""How many rows are named; of more only the number is given."""
 
 
 def of(experiment: Experiment, frames: Frames) -> str:
@@ -123,7 +123,7 @@ def _bound(gaps: Mapping[str, stats.Difference]) -> float:
 
 
 def listed(names: Sequence[str], of: int) -> str:
-    """The names, or of many how many there are."""
+    """The names, or their number where there are many."""
     return ", ".join(names) if len(names) <= LISTED else f"{len(names)} of {of} rows"
 
 

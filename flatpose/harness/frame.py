@@ -1,7 +1,7 @@
 """Every record as one line of one pandas DataFrame: the source of every table, plot, claim, comparison and CSV file.
 
 A record carries no experiment or row. It belongs to a row when its ``spec_hash`` is that of the row's run at one of the
-experiment's profiles, with the data from either source; rows that ask for the same run share its record, and a row that
+experiment's profiles, with the data from either source; rows with the same run share its record, and a row that
 was edited no longer matches its old ones. Records come from ``reports/data/*.json`` of all experiments and from runs/.
 
 ``Frames.results`` has one line per experiment, row, seed, profile, data, kind, weights and box source, with
@@ -162,7 +162,7 @@ def read(root: Path, runs_dir: Path | None = None, experiments: Sequence[Experim
 
 
 def wanted(experiment: Experiment) -> dict[str, list[tuple[Row, str]]]:
-    """spec_hash -> the (row, profile name) pairs that ask for it."""
+    """spec_hash -> the (row, profile name) pairs that have it."""
     rows: dict[str, list[tuple[Row, str]]] = {}
     for name, profile in experiment.profiles.items():
         for row in (r for r in experiment.rows if r.id not in profile.left_out):
@@ -230,9 +230,9 @@ def _holds_records(path: Path) -> bool:
 
 
 def latest(experiment: Experiment, own: Iterable[Record], pool: Iterable[Record]) -> tuple[Record, ...]:
-    """The experiment's records out of a pool; of two with one key the one that ended later.
+    """The experiment's records from a pool; of two with one key the one that ended later.
 
-    Its own committed records stay, also where no row asks for them any more. Smoke records only show that every step
+    Its own committed records stay, even where no row has them any more. Smoke records only show that every step
     works: they are kept only where there is nothing else.
     """
     keys = {*wanted(experiment), *_checkpoint_keys(experiment)}

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from flatpose import benchmarks
-from flatpose.config import RunConfig, spec_hash
+from flatpose.config import spec_hash
 from flatpose.errors import SpecError, nearest
 from flatpose.harness import catalog, provenance, store
+from flatpose.harness.plan import run_of
 from flatpose.harness.record import Record, read_record_file
 from flatpose.harness.runner import make_record
 from flatpose.harness.spec import Experiment, Profile, Published, Row, at_profile, for_weights, require
@@ -118,14 +119,14 @@ def locate(spec: str, profile: str | None = None, seed: int = 0) -> Path:
 
 
 def untrained(experiment: str, row: str) -> Checkpoint:
-    """A row's network as it is built, at the paper's size."""
+    """A row's network with random weights, at the paper's size."""
+    from flatpose import models
     from flatpose.checkpoints.described import Checkpoint
-    from flatpose.models import build_model
 
     run = catalog.find_row(catalog.load(experiment), row).run
     keypoints = benchmarks.get(run.data.task).keypoints()
-    network = build_model(run.model, run.codec, run.image_size, len(keypoints), pretrained=False)
-    return Checkpoint(run=run, keypoint_set=keypoints, network=network.eval(), record={})
+    network = models.untrained(run, len(keypoints)).eval()
+    return Checkpoint(run=run, keypoint_set=keypoints, network=network, record={})
 
 
 def evaluate_checkpoint(experiment: Experiment, row: Row, profile: Profile | None, checkpoint: Path, runs_dir: Path,
@@ -140,41 +141,29 @@ def evaluate_checkpoint(experiment: Experiment, row: Row, profile: Profile | Non
     """
     from accelerate import Accelerator
 
+    from flatpose import models
     from flatpose.checkpoints.described import load_checkpoint
     from flatpose.codecs import build_codec
     from flatpose.complexity import measure
     from flatpose.data import load
-    from flatpose.evaluate import evaluate
-    from flatpose.models import build_model
+    from flatpose.evaluate import data_facts, evaluate
 
     started, clock = provenance.now(), time.monotonic()
-    run = _run(experiment, row, profile, data_root)
+    run = for_weights(experiment, row.run if profile is None else run_of(row, profile, data_root),
+                      "embedded" if data_root is None else "disk")
     keypoints = benchmarks.get(run.data.task).keypoints(data_root)
     found = load_checkpoint(checkpoint, system=run, keypoint_set=keypoints)  # before the data: it may not fit
     data = load(run.data, data_root, reporter=reporter)
     codec = build_codec(run.codec, run.image_size, len(keypoints))
     results = evaluate(run, data, codec, {"file": found.network}, Accelerator(), reporter)
-    bare = build_model(run.model, run.codec, run.image_size, len(keypoints), pretrained=False)
-    cost = measure(bare.eval(), run.image_size)  # without the exchange of channels that a file may need
-    boxes = data.detector_file
+    bare = models.untrained(run, len(keypoints)).eval()  # without the exchange of channels that a file may need
+    cost = measure(bare, run.image_size)
     record = make_record(
         run, None, data.data_id, started, clock, cost={"params_m": cost.params_m, "gflops": cost.gflops},
-        data={"label": data.label, "task": run.data.task, "source": run.data.source,
-              "val_images": len(data.val.image_ids), "val_persons": len(data.val.persons),
-              "detector_file": boxes.name if boxes else None},
-        checkpoint=found.record["checkpoint"],
+        data=data_facts(run, data), checkpoint=found.record["checkpoint"],
         results=[{**result, "kind": "checkpoint", "weights": None} for result in results])
     store.RunDir(runs_dir / record.run_id).save(record)
     return record
-
-
-def _run(experiment: Experiment, row: Row, profile: Profile | None, data_root: Path | None) -> RunConfig:
-    """The row's run at the scale of the weights, on the data that is there."""
-    if profile is not None and row.id in profile.left_out:
-        raise SpecError(f"not run at profile {profile.name!r}: {profile.left_out[row.id]}", where=f"row {row.id}",
-                        hint="leave --profile out for weights of the paper's size")
-    source: Literal["embedded", "disk"] = "embedded" if data_root is None else "disk"
-    return for_weights(experiment, row.run if profile is None else at_profile(row.run, profile), source)
 
 
 def test_dev_results(network: Checkpoint, data_root: Path, reporter: Reporter, any_list: bool

@@ -23,7 +23,7 @@ SIMULATION = (
     "the standard deviation of its logarithm over persons, and *known* the share of it that the scores reflect. All "
     "images of this subset show a person, so that false alarms cost a detector little.")
 HEATMAP, PER_CELL, FINE = "heatmap as in HRNet", "SimCC, one bin per cell", "SimCC, 2 bins per pixel"
-"""Codecs of the study of ceilings whose ends are told."""
+"""Codecs of the study of ceilings that the finding names."""
 
 
 def experiment_page(experiment: Experiment, frames: Frames, pictures: Mapping[str, str]) -> str:
@@ -178,13 +178,11 @@ def boxes(frames: Frames, pairs: pd.DataFrame, simulated: pd.DataFrame) -> dict[
     found = boxes_finding(pairs, frames)
     able = own[own["AP_gt"] >= frame.FLOOR]
     profiles = sorted(able["profile"].unique(), key=frame.scale, reverse=True)
-    if len(simulated):
-        simulated = simulated.assign(label=[
-            f"error {s.spread:g}, spread {s.tail:g}, known {s.knowledge:g}" for s in simulated.itertuples()])
+    labels = [f"error {s.spread:g}, spread {s.tail:g}, known {s.knowledge:g}" for s in simulated.itertuples()]
     folds = {**{f"Networks trained here, {name}": able[able["profile"] == name] for name in profiles},
-             "Simulated networks": simulated}
+             "Simulated networks": simulated.assign(label=labels)}
     sources = [f"- {p.label}: {p.det_source}; with ground-truth boxes: {p.gt_source}" for p in pairs.itertuples()]
-    numbers = {"public": pairs, "paper": paper, "trained": own, "simulated": simulated.drop(columns="label")}
+    numbers = {"public": pairs, "paper": paper, "trained": own, "simulated": simulated}
     return _study(
         "boxes: ground-truth against detector boxes",
         "Which boxes do FlatPose's rows of Table 2 come from, and how much AP do ground-truth boxes add?",
@@ -197,7 +195,7 @@ def boxes(frames: Frames, pairs: pd.DataFrame, simulated: pd.DataFrame) -> dict[
 
 
 def boxes_finding(pairs: pd.DataFrame, frames: Frames) -> str:
-    """The signature of ground-truth boxes in numbers, and what happens where nobody has them."""
+    """The effect of ground-truth boxes in numbers, and the results on test-dev, whose ground truth is not public."""
     paper = tables.paper_boxes(frames)
     ours, others = paper[paper["ours"]], paper[~paper["ours"]]
     names, full = ["AP", "AP50", "AP75", "AR"], pairs.dropna()
@@ -242,7 +240,7 @@ def _about_ceilings(main: pd.DataFrame) -> str:
 
 
 def ceilings_finding(found: pd.DataFrame, printed: pd.DataFrame) -> list[str]:
-    """The ends of the curves that the paper argues from; none where they were not measured."""
+    """First and last value of the curves that the paper's argument uses; none where they were not measured."""
     maps = tables.main_ceilings(found).sort_values("x") if len(found) else found
     ends = {name: maps[maps["series"] == name]["mean"].tolist() for name in (HEATMAP, PER_CELL, FINE) if len(maps)}
     if not ends or not all(ends.values()):

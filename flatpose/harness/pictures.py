@@ -63,7 +63,7 @@ class Drawing(Part):
 def draw(plan: Plan, runs_dir: Path, data_root: Path | None, reporter: Reporter) -> Path:
     """Draw the finished runs of a plan's first seed; returns the picture's path. Its facts lie beside it as .json.
 
-    Raises SpecError where rows ask for different data, and DataError with the next command where weights are missing.
+    Raises SpecError where rows have different data, and DataError with the next command where weights are missing.
     """
     from flatpose.checkpoints.described import RUN_WEIGHTS
     from flatpose.data import load

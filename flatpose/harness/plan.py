@@ -17,13 +17,12 @@ from flatpose.errors import SpecError
 from flatpose.harness import catalog, provenance
 from flatpose.harness.record import read_record_file
 from flatpose.harness.spec import Experiment, Profile, Row, at_profile
-from flatpose.harness.store import OWNER, RunDir, own_specs, world
+from flatpose.harness.store import OWNER, Rerun, RunDir, own_specs, world
 
 if TYPE_CHECKING:
     import pandas as pd
 
 Status = Literal["done", "failed", "blocked", "not run", "stale", "running"]
-Rerun = Literal["missing", "failed", "stale", "all"]
 DUE: dict[Rerun, set[Status]] = {"missing": {"not run"}, "failed": {"not run", "failed"}, "stale": {"not run", "stale"},
                                  "all": {"not run", "failed", "stale", "done"}}
 """The states in which each policy starts a run: unfinished ones always, blocked ones and those running never."""
@@ -32,7 +31,7 @@ NEW = ("no record", "the embedded data will be generated first")
 
 @dataclass(frozen=True)
 class PlannedRun:
-    """One run: its configuration, the rows that ask for it, its state, and whether it is due."""
+    """One run: its configuration, the rows that have it, its state, and whether it is due."""
 
     rows: tuple[str, ...]
     run: RunConfig
@@ -121,7 +120,7 @@ def make_plan(experiment: Experiment, profile: Profile, runs_dir: Path, *, rows:
     """
     configs: dict[RunConfig, list[str]] = {}
     for row in rows or [r for r in experiment.rows if r.id not in profile.left_out]:
-        configs.setdefault(_at(row, profile, data_root), []).append(row.id)
+        configs.setdefault(run_of(row, profile, data_root), []).append(row.id)
     found = {data: identity(data, data_root) for data in dict.fromkeys(run.data for run in configs)}
     committed = _committed(experiment, reports)
     runs = []
@@ -140,7 +139,8 @@ def make_plan(experiment: Experiment, profile: Profile, runs_dir: Path, *, rows:
                 minutes is not None)
 
 
-def _at(row: Row, profile: Profile, data_root: Path | None) -> RunConfig:
+def run_of(row: Row, profile: Profile, data_root: Path | None) -> RunConfig:
+    """A row's run at a profile; raises SpecError where the profile does not run it."""
     if row.id in profile.left_out:
         raise SpecError(f"not run at profile {profile.name!r}: {profile.left_out[row.id]}", where=f"row {row.id}",
                         hint="--profile synth and --profile paper run every row")

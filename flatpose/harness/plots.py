@@ -6,7 +6,6 @@ a file is its caption.
 
 from __future__ import annotations
 
-import html
 import math
 import re
 from collections.abc import Mapping
@@ -25,27 +24,29 @@ if TYPE_CHECKING:
 CODECS = ("heatmap as in HRNet", "heatmap, unrounded, quarter step", "heatmap, DARK", "heatmap, UDP's own step",
           "SimCC, one bin per cell", "SimCC, 2 bins per pixel")
 """Those of the picture; the others have nearly the ceilings of one of them."""
+Captioned = tuple[str, bytes]
+"""The finding that a picture shows, and its SVG."""
 
 
-def files(frames: Frames, name: str) -> dict[str, bytes]:
+def files(frames: Frames, name: str) -> dict[str, Captioned]:
     """The pictures of one experiment at its best evidence, by path below reports/."""
     evidence = frames.of(name)
-    made = {f"{name}.svg": curves(evidence) if evidence.experiment.figure else b"",
-            f"{name}.tradeoff.svg": tradeoff(evidence) if evidence.experiment.tradeoff else b""}
-    return {path: svg for path, svg in made.items() if svg}
+    made = {f"{name}.svg": curves(evidence) if evidence.experiment.figure else None,
+            f"{name}.tradeoff.svg": tradeoff(evidence) if evidence.experiment.tradeoff else None}
+    return {path: picture for path, picture in made.items() if picture}
 
 
-def curves(evidence: Evidence) -> bytes:
+def curves(evidence: Evidence) -> Captioned | None:
     """The metric over x, one curve per series, with the codecs' ceilings (dashed) and the paper's values.
 
-    b"" where nothing was measured: the paper's values alone are in the table.
+    None where nothing was measured: the paper's values alone are in the table.
     """
     experiment, figure = evidence.experiment, evidence.experiment.figure
     assert figure is not None
     metric = experiment.metric
     rows, points = _best(evidence, metric)
     if not len(points):
-        return b""
+        return None
     names, theirs = x_names(experiment, rows["profile"].iloc[0]), x_names(experiment, "paper")
     limits = _best(evidence, metric, "ceiling")[1]
     said = _published(evidence, metric).query("mean.notna() and series != ''")
@@ -62,7 +63,8 @@ def curves(evidence: Evidence) -> bytes:
         drawing.describe(axes, experiment.title, f"{_where(rows)}\n{'; '.join(filter(None, notes))}",
                          "feature map, cells" if "×" in "".join(names.values()) else figure.x_label, f"{metric} × 100")
 
-    return drawing.svg(1, paint, _change(rows, metric, names), [points, limits, said])
+    caption = _change(rows, metric, names)
+    return caption, drawing.svg(1, paint, caption, [points, limits, said])
 
 
 def ceilings(found: pd.DataFrame, published: pd.DataFrame, caption: str) -> bytes:
@@ -89,8 +91,8 @@ def ceilings(found: pd.DataFrame, published: pd.DataFrame, caption: str) -> byte
     return drawing.svg(1, paint, caption, [drawn, published])
 
 
-def tradeoff(evidence: Evidence) -> bytes:
-    """Accuracy against cost, with the front of rows that no other beats on both; b"" where fewer than three have both.
+def tradeoff(evidence: Evidence) -> Captioned | None:
+    """Accuracy against cost, with the front of rows that no other beats on both; None where fewer than three have both.
 
     Published accuracy over our counts and over measured time; accuracy measured here over the networks as run.
     """
@@ -122,8 +124,8 @@ def tradeoff(evidence: Evidence) -> bytes:
             drawing.names(axes, some.assign(x=some[x], y=100 * some["mean"]), lines)
 
     fronts = "".join(f" {heading}: {', '.join(_front(some, x).label)}." for some, x, heading, *_ in panels)
-    return drawing.svg(len(panels), paint, f"Rows that no other row beats on both {metric} and cost.{fronts}",
-                       [said, measured]) if panels else b""
+    caption = f"Rows that no other row beats on both {metric} and cost.{fronts}"
+    return (caption, drawing.svg(len(panels), paint, caption, [said, measured])) if panels else None
 
 
 def _front(points: pd.DataFrame, x: str) -> pd.DataFrame:
@@ -165,12 +167,6 @@ def _gap(found: pd.DataFrame, boxes: str = "") -> pd.DataFrame:
     names = found.label.str.replace(r",? 256×192", "", regex=True)
     return pd.DataFrame({"label": names, "x": 100 * ap, "y": 100 * (ar - ap),
                          "ours": found.label.astype(str).str.startswith("FlatPose").astype(bool)})
-
-
-def caption(svg: bytes) -> str:
-    """The finding that the picture shows."""
-    found = re.search(r"<dc:title>(.*?)</dc:title>", svg.decode(), re.DOTALL)
-    return html.unescape(found[1]) if found else ""
 
 
 def same_plot(committed: bytes, fresh: bytes) -> bool:

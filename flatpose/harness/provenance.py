@@ -56,14 +56,14 @@ def describe(started: str, seconds: float) -> dict[str, Any]:
 
 
 def has_gpu() -> bool:
-    """Whether this machine has an accelerator, told without loading torch."""
+    """Whether this machine has an accelerator; does not load torch."""
     if sys.platform == "darwin":
         return platform.machine() == "arm64"
     return Path("/dev/nvidiactl").exists() or Path("/dev/kfd").exists() or shutil.which("nvidia-smi") is not None
 
 
 def cpu() -> str:
-    """The processor's name where the system tells it."""
+    """The processor's name, where the system gives one."""
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
         return next(line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))

@@ -1,7 +1,7 @@
 """The record of one run: the only form in which results are written, read and published.
 
 A record keeps a result together with the conditions under which it holds. It carries neither the experiment nor the
-row: a record belongs to every row whose run has its ``spec_hash``, so rows that ask for the same run share one record.
+row: a record belongs to every row whose run has its ``spec_hash``, so rows with the same run share one record.
 ``reports/data/<experiment>.json`` is a :class:`RecordFile`.
 """
 
@@ -16,8 +16,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 import flatpose
 from flatpose.config.run import from_dict, spec_hash
-from flatpose.errors import DataError, nearest
-from flatpose.io import read_json
+from flatpose.errors import DataError
+from flatpose.io import invalid, read_json
 
 SCHEMA_VERSION: Literal[2] = 2
 P = TypeVar("P", bound=BaseModel)
@@ -226,7 +226,7 @@ class RecordFile(Part):
     latencies: tuple[LatencyRow, ...] = ()
 
     def adding(self, costs: Iterable[CostRow] = (), latencies: Iterable[LatencyRow] = ()) -> RecordFile:
-        """With these too; of two entries for one row the newer stays."""
+        """A copy with these entries too; of two for one row the newer stays."""
         times = sorted((*self.latencies, *latencies), key=lambda t: t.ended)
         return self.model_copy(update={
             "costs": tuple({c.row: c for c in (*self.costs, *costs)}.values()),
@@ -261,8 +261,5 @@ def parse(form: type[P], path: Path) -> P:
     try:
         return form.model_validate(value)
     except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        place = ".".join(map(str, first["loc"])) or "record"
-        known = nearest(str(first["loc"][-1]), form.model_fields) if first["type"] == "extra_forbidden" else None
-        raise DataError(f"damaged: {place}: {first['msg']}", where=str(path),
-                        hint=known or "delete it and run again") from error
+        problem, known = invalid(error, form.model_fields)
+        raise DataError(f"damaged: {problem}", where=str(path), hint=known or "delete it and run again") from error

@@ -1,4 +1,4 @@
-"""Writes or checks reports/: reads the frames once, renders every file, compares bytes.
+"""Write or check reports/: read the frames once, render every file, compare bytes.
 
 The files depend on the specs and the records alone, so a clone without runs/ renders the same ones.
 """
@@ -28,7 +28,7 @@ ANSWERS = ("why", "fig1", "table5", "controlled")
 
 
 def write(ids: Sequence[str], root: Path, *, check: bool = False, runs_dir: Path | None = None) -> list[Path]:
-    """Brings reports/ below ``root`` up to date, or (``check``) only tells what is not.
+    """Bring reports/ below ``root`` up to date, or (``check``) only report what is not.
 
     Args:
         ids: Experiment ids or paths of spec files; "all" stands for every experiment and study.
@@ -67,12 +67,13 @@ def experiment_files(experiment: Experiment, frames: Frames) -> dict[str, bytes]
     """Page, CSV file, plots and records of one experiment, by path below reports/."""
     name, evidence, records = experiment.id, frames.of(experiment.id), frames.files[experiment.id]
     drawn = plots.files(frames, name)
-    captions = {file: plots.caption(svg) for file, svg in drawn.items()}
+    captions = {file: caption for file, (caption, _) in drawn.items()}
     numbers = pd.concat([evidence.results, evidence.costs.drop(columns="table6").reset_index().assign(kind="cost"),
                          compare.against_paper(experiment, frames).assign(kind="published"),
                          evidence.latencies.assign(kind="latency")])
-    files = {f"{name}.md": pages.experiment_page(experiment, frames, captions).encode(), **drawn,
-             f"{name}.csv": tables.csv(numbers.dropna(axis=1, how="all"))}
+    files = {f"{name}.md": pages.experiment_page(experiment, frames, captions).encode(),
+             f"{name}.csv": tables.csv(numbers.dropna(axis=1, how="all")),
+             **{file: svg for file, (_, svg) in drawn.items()}}
     if records.records or records.costs or records.latencies:
         files[f"data/{name}.json"] = records.dump().encode()
     return files

@@ -25,7 +25,7 @@ from flatpose.harness import provenance
 from flatpose.harness.plan import PlannedRun, Status
 from flatpose.harness.record import Record
 from flatpose.harness.store import ERROR, Busy, RunDir, rank, world
-from flatpose.io import write_bytes, write_text
+from flatpose.io import invalid, write_bytes, write_text
 from flatpose.progress import Reporter
 
 T = TypeVar("T")
@@ -172,7 +172,7 @@ def _twin(run: RunConfig, work_dir: Path, weights: str) -> Record | None:
 
 
 def _drop_untrusted_checkpoints(work_dir: Path, reporter: Reporter) -> None:
-    """Remove a checkpoint whose pickled part holds more than tensors: a runs folder may come from anybody."""
+    """Remove a checkpoint whose pickled part holds more than tensors: a runs folder may come from another person."""
     for folder in sorted(work_dir.glob("checkpoint*")):
         try:
             for path in folder.glob("custom_checkpoint*.pkl"):
@@ -245,8 +245,7 @@ def text_of(error: Exception) -> str:
     """The message of an error; of one in a data-loading process, without the traceback that torch puts before it."""
     kind = type(error).__name__
     if isinstance(error, ValidationError):
-        first = error.errors(include_url=False)[0]
-        return f"non-finite or missing result: {'.'.join(map(str, first['loc']))}: {first['msg']}"
+        return f"non-finite or missing result: {invalid(error)[0]}"
     text = str(error)
     if text.startswith("Caught "):
         text = text.rsplit(f"{kind}: ", 1)[-1]

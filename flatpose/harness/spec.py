@@ -120,7 +120,7 @@ class Profile:
 class Figure:
     """A plot with one curve per ``Row.series`` over ``Row.x``.
 
-    ``curves`` names the series to draw, where a table of many is to be told by a few; empty for all.
+    ``curves``: draw only these of many series; empty for all.
     """
 
     x_label: str

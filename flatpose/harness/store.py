@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from flatpose.errors import DataError, FlatPoseError
 from flatpose.harness.provenance import now
@@ -20,6 +21,9 @@ LOCK_SECONDS = 1.0
 """How long to wait for a lock: a status query holds one for an instant."""
 SPECS = "specs.json"
 """Below runs/: experiment id -> spec file, of the experiments that do not come with the program."""
+
+Rerun = Literal["missing", "failed", "stale", "all"]
+"""Which runs are made besides unfinished ones."""
 
 
 class Busy(FlatPoseError):
@@ -77,7 +81,7 @@ class RunDir:
         return (self.path / RECORD).exists() and self.record() is None
 
     def running(self) -> str | None:
-        """The process that holds the lock, for messages; None when nobody does, or when rank 0 of this job does."""
+        """The process that holds the lock, for messages; None when there is none, or when it is rank 0 of this job."""
         if rank() or not (self.path / OWNER).exists():
             return None
         from filelock import FileLock, Timeout

@@ -40,9 +40,9 @@ def run_plan(plan: Plan, runs_dir: Path, data_root: Path | None, display: Displa
     """Make every run that is due and say how each ended.
 
     All data are checked before the first run starts. Bad data block their runs: nothing is recorded, and once they are
-    repaired the same command continues. Runs start in the plan's order, but those that took their process down with
-    them come last: what the system kills for its memory must not keep the others from running. Of several processes
-    (torchrun) rank 0 decides what starts.
+    repaired the same command continues. Runs start in the plan's order, but those whose process died before come last,
+    so that a run which needs too much memory does not keep the others from running. Of several processes (torchrun)
+    rank 0 decides what starts.
 
     With several ``jobs`` each run has a process with one thread; with one job runs use all cores, in this process.
 
@@ -63,9 +63,9 @@ def run_plan(plan: Plan, runs_dir: Path, data_root: Path | None, display: Displa
 
 
 class StopRequest:
-    """SIGINT and SIGTERM ask for a stop between two steps; a second signal, or ``grace`` seconds later, forces it.
+    """SIGINT and SIGTERM request a stop between two steps; a second signal, or ``grace`` seconds later, forces it.
 
-    A child leaves Ctrl-C, which the terminal sends to both, to its parent, and is stopped by SIGTERM. Outside the main
+    A child ignores Ctrl-C, which the terminal sends to its parent too, and is stopped by SIGTERM. Outside the main
     thread, where no handlers are allowed, signals are left alone.
     """
 
@@ -95,7 +95,7 @@ class StopRequest:
             self.timer.start()
 
     def check(self) -> None:
-        """Raise KeyboardInterrupt when a stop was asked for."""
+        """Raise KeyboardInterrupt when a stop was requested."""
         if self.asked:
             raise KeyboardInterrupt
 
@@ -175,7 +175,7 @@ class _Sweep:
     outcomes: dict[int, Outcome] = field(default_factory=dict)
 
     def one_by_one(self) -> list[Outcome]:
-        """In this process."""
+        """Run them one after another in this process."""
         for number, planned in enumerate(self.due):
             if not self._blocked(number):
                 reporter = self.stop.between_steps(self.display.reporter(self._title(number)))
@@ -183,7 +183,7 @@ class _Sweep:
         return list(self.outcomes.values())
 
     def side_by_side(self, jobs: int) -> list[Outcome]:
-        """In ``jobs`` child processes at a time. One that dies without an outcome is a failure of its run only."""
+        """Run them in ``jobs`` child processes at a time. One that dies without an outcome fails its own run only."""
         waiting, active = deque(range(len(self.due))), dict[Connection, _Job]()
         try:
             while waiting or active:
@@ -246,7 +246,7 @@ class _Sweep:
         return receiving, _Job(number, process, self.display.reporter(self._title(number)))
 
     def _died(self, job: _Job) -> Outcome:
-        """Keep the death of a child as a failed record of its run."""
+        """Record the run as failed after its process died."""
         planned, code = self.due[job.number], job.process.exitcode or 0
         how = f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
         reason = f"its process {how}" + (" (out of memory?)" if code == -signal.SIGKILL else "")

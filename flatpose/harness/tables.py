@@ -98,7 +98,7 @@ def x_names(experiment: Experiment, profile: str) -> dict[float, str]:
 
 
 def grid(evidence: Evidence, setting: Setting) -> pd.DataFrame:
-    """Of a figure: one line per trained series, with its metric at every x and beside them its codec's ceilings."""
+    """For a figure: one line per trained series, with its metric at every x and beside them its codec's ceilings."""
     experiment, figure = evidence.experiment, evidence.experiment.figure
     assert figure is not None
     means = frame.summary(evidence.under(setting), experiment.metric)
@@ -118,9 +118,9 @@ def rows(evidence: Evidence, settings: list[Setting], against: pd.DataFrame | No
     """One line per row: metric as printed and as measured, difference from the reference row, costs and verdict.
 
     Args:
-        evidence: Of the experiment whose rows are the lines; columns without any entry are left out.
-        settings: To show, one per benchmark of the experiment.
-        against: Of :func:`compare.against_paper`; None shows only what was measured.
+        evidence: Of the experiment whose rows are the lines; empty columns are left out.
+        settings: Those to show, one per benchmark of the experiment.
+        against: From :func:`compare.against_paper`; None shows only what was measured.
     """
     experiment, chosen = evidence.experiment, evidence.under(*settings)
     costs = evidence.costs.to_dict("index")
@@ -191,7 +191,7 @@ def verdicts(found: pd.DataFrame, name: str) -> str:
 
 
 def built(found: pd.DataFrame) -> pd.DataFrame:
-    """Printed hyper-parameters beside those of the built network; ``found`` of :func:`compare.against_paper`."""
+    """Printed hyper-parameters beside those of the built network; ``found``: from :func:`compare.against_paper`."""
     shapes = found[found["convention"] == compare.BUILT]
     return pd.DataFrame({"hyper-parameter": shapes["quantity"], "printed": shapes["reference"].map("{:g}".format),
                          "built": shapes["measured"].map(lambda v: DASH if pd.isna(v) else f"{v:g}"),
@@ -281,7 +281,7 @@ def at_every_x(found: pd.DataFrame) -> pd.DataFrame:
 
 
 def ceilings(found: pd.DataFrame) -> pd.DataFrame:
-    """Codec against what is varied."""
+    """One line per codec and one column per map size, number of bins or label width."""
     wide = at_every_x(found).pivot(index="series", columns="x", values="mean").loc[found["series"].unique()]
     height, width = (int(n) for n in found["input"].iloc[0].split("×"))
     is_map = found["part"].iloc[0] == "map"

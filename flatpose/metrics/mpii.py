@@ -32,7 +32,7 @@ def mpii_metrics(annotation_file: Path, results: list[dict[str, Any]]) -> dict[s
 
 
 def pckh(keypoints: np.ndarray, truth: Truth) -> dict[str, float]:
-    """PCKh@0.5, PCKh@0.1 and PCKh@0.5 of the joint groups, in 0..1; a joint that nobody has is left out.
+    """PCKh@0.5, PCKh@0.1 and PCKh@0.5 of the joint groups, in 0..1; a joint without annotations is left out.
 
     PCKh@0.1 is at exactly 0.1 as in mmpose; HRNet's tool prints the value at 0.11 under that name.
 

@@ -14,9 +14,8 @@ from flatpose.data.coco import AREA_SHARE
 from flatpose.data.instances import Person
 from flatpose.geometry import crop_matrices, invert_matrix, transform_points
 
-Nms = Literal["none", "oks", "soft_oks"]
+Nms = Literal["none", "oks"]
 Rescore = Literal["box", "keypoint", "box_keypoint"]
-SOFT_NMS_MOST = 20
 PCK_RADIUS = 0.1
 """Share of the longer side of a person's box within which a keypoint counts as found."""
 
@@ -79,32 +78,15 @@ def oks_nms(similarity: np.ndarray, scores: np.ndarray, threshold: float) -> lis
     return kept
 
 
-def soft_oks_nms(similarity: np.ndarray, scores: np.ndarray, threshold: float) -> list[int]:
-    """Indices kept, best first: similar ones lose score (Gaussian) and so their place among the first 20.
-
-    As in HRNet and mmpose the lowered scores decide only who is kept; the result carries the original score.
-    """
-    scores = scores.copy()
-    kept: list[int] = []
-    order = np.argsort(-scores, kind="stable")
-    while order.size and len(kept) < SOFT_NMS_MOST:
-        kept.append(int(order[0]))
-        rest = order[1:]
-        scores[rest] *= np.exp(-(similarity[order[0], rest] ** 2) / threshold)
-        order = rest[np.argsort(-scores[rest], kind="stable")]
-    return kept
-
-
 def survivors(predictions: Predictions, scores: np.ndarray, sigmas: np.ndarray, nms: Nms, threshold: float
               ) -> list[int]:
     """Indices that suppression by the persons' ``scores`` (N,) keeps: image by image, best first (all with "none")."""
-    suppress = {"oks": oks_nms, "soft_oks": soft_oks_nms}.get(nms)
     order, kept = np.argsort(predictions.image_id, kind="stable"), list[int]()
     _, starts = np.unique(predictions.image_id[order], return_index=True)
     for members in np.split(order, starts[1:]):
-        if suppress and len(members) > 1:
+        if nms == "oks" and len(members) > 1:
             similarity = oks_matrix(predictions.keypoints[members], predictions.area[members], sigmas)
-            members = members[suppress(similarity, scores[members], threshold)]
+            members = members[oks_nms(similarity, scores[members], threshold)]
         kept += members.tolist()
     return kept
 
@@ -124,17 +106,16 @@ def to_results(predictions: Predictions, *, sigmas: np.ndarray, rescore: Rescore
                for i in survivors(predictions, scores, sigmas, nms, nms_threshold)]
     mean = f"mean keypoint score > {score_threshold:g}"
     rule = {"box": "box score", "keypoint": mean, "box_keypoint": f"box score x {mean}"}[rescore]
-    return results, rule + {"none": ", no NMS", "oks": f", OKS-NMS {nms_threshold:g}",
-                            "soft_oks": f", soft OKS-NMS {nms_threshold:g}"}[nms]
+    return results, rule + {"none": ", no NMS", "oks": f", OKS-NMS {nms_threshold:g}"}[nms]
 
 
 def closeness(truth: Annotations, results: list[dict[str, Any]], sigmas: np.ndarray, image_ids: Collection[int]
               ) -> dict[str, float]:
     """``mean_OKS`` and ``PCK@0.1``, in 0..1, over the persons with labelled keypoints in ``image_ids``.
 
-    They tell rows apart even where AP is near 0 or 1. Each person is compared with the prediction of the same image
+    They differ between rows even where AP is near 0 or 1. Each person is compared with the prediction of the same image
     that has the highest OKS with it; a person without any counts as 0. Scores are not read. With ground-truth boxes OKS
-    is thus averaged over persons instead of being compared with thresholds. Empty where nobody is labelled.
+    is thus averaged over persons instead of being compared with thresholds. Empty where no person is labelled.
     """
     found = defaultdict(list)
     for result in results:

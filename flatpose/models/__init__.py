@@ -4,10 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from flatpose.config import CodecConfig, ModelConfig
+from flatpose.config import CodecConfig, ModelConfig, RunConfig
 
 if TYPE_CHECKING:
     from torch import nn
+
+
+def untrained(run: RunConfig, num_keypoints: int) -> nn.Module:
+    """A run's network with random weights."""
+    return build_model(run.model, run.codec, run.image_size, num_keypoints, pretrained=False)
 
 
 def build_model(config: ModelConfig, codec: CodecConfig, image_size: tuple[int, int], num_keypoints: int, *,

@@ -78,7 +78,7 @@ class RegressionHead(nn.Module):
 
 
 def build_head(setting: Setting, channels: int, stride: int, maps_per_keypoint: int = 1) -> nn.Module:
-    """The head that the codec asks for, on features of that stride: heatmap, SimCC or regression."""
+    """The head that the codec needs, on features of that stride: heatmap, SimCC or regression."""
     if setting.codec.kind == "heatmap":
         return heatmap_conv(channels, setting.num_keypoints)
     if setting.codec.kind == "simcc":

@@ -55,7 +55,7 @@ class SHaRPose(nn.Module):
         """Normalised images (B, 3, H, W) to both answers and what decided between them.
 
         Returns:
-            ``heatmap`` (B, K, 4h, 4w) of h x w fine patches, refined where asked for; ``heatmap_coarse``
+            ``heatmap`` (B, K, 4h, 4w) of h x w fine patches, refined where quality is low; ``heatmap_coarse``
             like it; ``quality`` (B,) predicted for the coarse answer; ``cell_score`` (B, cells), the attention of
             keypoints, row by row.
         """

@@ -40,7 +40,7 @@ def sine_position_2d(height: int, width: int, dim: int, temperature: float = 100
 
 
 def branch_drop(readings: FlatPoseReadings) -> nn.Module:
-    """What a branch passes before it joins the residual stream."""
+    """Dropout and stochastic depth of a residual branch."""
     return nn.Sequential(nn.Dropout(readings.dropout), DropPath(readings.drop_path))
 
 

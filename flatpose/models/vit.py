@@ -53,15 +53,7 @@ def build_vit(name: str, setting: Setting, *, num_heads: int, drop_path: float, 
         "img_size": setting.image_size[::-1], "class_token": False, "global_pool": "", "num_classes": 0,
         "num_heads": num_heads, "drop_path_rate": drop_path, "norm_layer": partial(nn.LayerNorm, eps=norm_eps),
         "pos_embed": "learn" if position else "none"}
-    if not (name in SMALL_VIT or (name.startswith("vit_") and timm.is_model(name))):
-        known = [*timm.list_models("vit_*_patch16_224"), *SMALL_VIT]
-        raise SpecError(f"timm has no plain ViT {name!r}", where="model.backbone", hint=nearest(name, known))
-    try:
-        small = SMALL_VIT.get(name)
-        net = VisionTransformer(**small, **options) if small else create_timm(name, False, **options)
-    except AssertionError:  # timm's, without a message for the user
-        raise SpecError(f"the channels of {name} cannot be split into {num_heads} heads",
-                        where="model.num_heads") from None
+    net = _without_weights(name, options)
     if not setting.start:
         return net, None
     state = _start_state(name, setting.start)
@@ -71,6 +63,18 @@ def build_vit(name: str, setting: Setting, *, num_heads: int, drop_path: float, 
         state["pos_embed"] = patches + slot
     net.load_state_dict(fitted(state, net.state_dict(), where="model.backbone"))
     return net, code
+
+
+def _without_weights(name: str, options: dict[str, Any]) -> Any:
+    if not (name in SMALL_VIT or (name.startswith("vit_") and timm.is_model(name))):
+        known = [*timm.list_models("vit_*_patch16_224"), *SMALL_VIT]
+        raise SpecError(f"timm has no plain ViT {name!r}", where="model.backbone", hint=nearest(name, known))
+    try:
+        small = SMALL_VIT.get(name)
+        return VisionTransformer(**small, **options) if small else create_timm(name, False, **options)
+    except AssertionError:  # timm's, without a message for the user
+        raise SpecError(f"the channels of {name} cannot be split into {options['num_heads']} heads",
+                        where="model.num_heads") from None
 
 
 class ViTTrunk(nn.Module):

@@ -107,7 +107,7 @@ DEPARTURES: dict[str, str] = {
 """A name for each small change of the literal text, and what it means."""
 EXCLUSIVE = ({"ffn_all", "block_all"}, {"salience_mlp", "salience_per_keypoint", "no_salience_head"},
              {"split_1.5", "split_3"})
-"""Of each of these at most one can be made."""
+"""At most one departure of each group can be made."""
 Text = frozenset[str]
 """The departures from the literal text that a count is made with."""
 

@@ -30,7 +30,7 @@ SHARED = 0.9
 value AR falls by about as much as in the public pairs (experiments/box_pairs.py) when the boxes are the annotated ones;
 without correlation a detector that returns several boxes of a person would give several tries."""
 MIN_IOU = 0.2
-"""Below this overlap with every annotated person a box shows nobody."""
+"""A box with less overlap with every annotated person shows no person."""
 METRICS = ("AP", "AP50", "AR")
 
 
@@ -43,11 +43,11 @@ class Network:
     tail: float
     """Standard deviation of the logarithm of that error over persons."""
     knowledge: float
-    """Share of the error that the keypoint scores know about; the rest is as large and unrelated."""
+    """Share of the true error in the error that the keypoint scores are made from; the rest is unrelated to it."""
 
 
 def targets(persons: Sequence[Person], data: PoseData) -> list[Person | None]:
-    """The annotated person with keypoints whom each box shows, or None."""
+    """The annotated person with keypoints that each box shows, or None."""
     truth = benchmarks.get(data.task).truth(data.val.annotation_file, data.keypoint_set)
     known = {p.person_id: p for p in data.val.persons}
     annotated: dict[int, list[dict[str, Any]]] = {}
@@ -66,7 +66,7 @@ def targets(persons: Sequence[Person], data: PoseData) -> list[Person | None]:
 
 def predict(network: Network, persons: Sequence[Person], shown: Sequence[Person | None], data: PoseData,
             seed: int = 0) -> Predictions:
-    """The network's keypoints for every box; scattered keypoints with low scores where a box shows nobody."""
+    """The network's keypoints for every box; scattered keypoints with low scores where a box shows no person."""
     rng, count = np.random.default_rng(seed), len(data.keypoint_set)
     sigmas = 2 * np.array(data.keypoint_set.sigmas)[:, None]
     own = {p.person_id: (rng.normal(), rng.normal(size=(count, 2)), rng.normal()) for p in data.val.persons}

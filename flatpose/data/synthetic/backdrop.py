@@ -65,7 +65,7 @@ def _add_clutter(rng: np.random.Generator, image: Image) -> None:
 
 
 def sample_objects(rng: np.random.Generator, camera: Camera, mean: float, near: float, far: float) -> NDArray[np.void]:
-    """Objects among and in front of the people: stumps, posts, and bent limbs that belong to nobody.
+    """Objects among and in front of the people: stumps, posts, and bent limbs without a body.
 
     Args:
         rng: Source of randomness.

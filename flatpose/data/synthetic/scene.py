@@ -22,7 +22,7 @@ from flatpose.data.synthetic.solids import SCALE, Drawing, to_buffer
 VERSION = 2
 SPLITS = ("train", "val")
 _MIN_AREA = 24.0
-"""People with fewer visible pixels are not annotated, as nobody could have labelled them."""
+"""People with fewer visible pixels are not annotated: they are too small to label."""
 _MARGIN = 0.085
 """Half thickness of a body in statures, kept around the joints of people who must be whole in the image."""
 _THICK = {"nose": .03, "eye": .03, "ear": .035, "shoulder": .085, "elbow": .065, "wrist": .055, "hip": .12,

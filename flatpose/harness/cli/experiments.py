@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, Optional
+from typing import TYPE_CHECKING, Annotated, Any, Optional
 
 import typer
 
@@ -27,8 +27,7 @@ if TYPE_CHECKING:
     from flatpose.harness.spec import Profile, Row
 
 app = typer.Typer()
-Rerun = Literal["missing", "failed", "stale", "all"]
-RerunOpt = Annotated[Rerun, typer.Option(help="Besides unfinished runs, also start failed, stale or all.")]
+RerunOpt = Annotated[store.Rerun, typer.Option(help="Besides unfinished runs, also start failed, stale or all.")]
 
 
 @app.command("list")
@@ -130,8 +129,8 @@ def plan(experiment: ExperimentArg, row: RowsOpt = None, profile: ProfileOpt = N
 
 
 def planned(experiment: str, rows: list[str] | None, profile: str | None, data_root: Path | None, seeds: str | None,
-            rerun: Rerun, elsewhere: bool = False) -> Plan:
-    """The plan that the options of ``plan`` and ``run`` ask for."""
+            rerun: store.Rerun, elsewhere: bool = False) -> Plan:
+    """The plan for the options of ``plan`` and ``run``."""
     from flatpose.harness.plan import make_plan
 
     found = catalog.load(experiment)

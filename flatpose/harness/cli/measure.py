@@ -92,7 +92,7 @@ def doctor(data_root: RootOpt = None, json_: JsonOpt = False) -> None:
 
 
 def print_findings(findings: Sequence[dict[str, Any]], columns: Sequence[str], json_: bool, code: int) -> None:
-    """State, place, what was found, and the way out on a line of its own; exits with ``code`` when one is an error."""
+    """Print each finding with its place and, on the next line, its hint; exit with ``code`` when one is an error."""
     if json_:
         emit(findings, json_)
     found = [[finding[column] for column in columns] for finding in findings]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 import sys
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal, Optional
@@ -59,12 +60,9 @@ def run(experiment: ExperimentArg, row: RowsOpt = None, profile: ProfileOpt = No
     most = default_jobs(len(made.due))
     side_by_side = most if jobs is None else 1 if most == 1 else min(jobs, len(made.due))
     note(f"{made.experiment.id} at profile {made.profile.name}: {estimate(made, side_by_side)}")
-    display = Display()
-    try:
+    with closing(Display()) as display:
         outcomes = (_on_slurm(made, data_root, slurm or [], display) if launcher == "slurm"
                     else _here(made, data_root, display, side_by_side))
-    finally:
-        display.close()
     if store.rank():
         return  # with any other exit code torchrun would end rank 0 while it renders
     everything = _all_outcomes(made, outcomes)
@@ -108,7 +106,7 @@ def _on_slurm(made: Plan, data_root: Path | None, options: list[str], display: D
 
 
 def _all_outcomes(made: Plan, outcomes: list[Outcome]) -> list[Outcome]:
-    """Of every run of the plan; a run that another process was working on may have ended meanwhile."""
+    """The outcome of every run of the plan; a run of another process may have ended meanwhile."""
     from flatpose.harness.runner import Outcome
 
     found = {(o.planned.rows, o.planned.seed): o for o in outcomes}
@@ -123,7 +121,7 @@ def _all_outcomes(made: Plan, outcomes: list[Outcome]) -> list[Outcome]:
 
 
 def _print_outcomes(made: Plan, outcomes: list[Outcome]) -> None:
-    """The numbers, then what is not as it should be and the way out, each reason once."""
+    """Print the numbers, then each problem once, with its runs and what to do."""
     if not OPTIONS.quiet:
         _print_metrics(made.experiment, outcomes)
     troubles: dict[tuple[str, str], list[str]] = {}
