@@ -78,7 +78,8 @@ def runs() -> list[tuple[str, RunConfig]]:
 def test_simcc_scores_have_the_threshold_of_their_input_height() -> None:
     """More bins share a softmax, so that peaks are lower (docs/evaluation.md)."""
     expected = {256: 0.01, 384: 0.005}
-    softmaxed = [(name, run) for name, run in runs() if run.codec.kind == "simcc" and run.codec.score == "min_softmax"]
+    softmaxed = [(name, run) for name, run in runs() if run.codec.kind == "simcc" and run.codec.score == "min_softmax"
+                 and not name.startswith("why/wide_")]  # the threshold of a wide label is as much lower as its peak
     wrong = {name: run.codec.score_threshold for name, run in softmaxed
              if run.codec.score_threshold != expected[run.image_size[1]]}
     assert not wrong
