@@ -124,7 +124,8 @@ def tradeoff(evidence: Evidence) -> Captioned | None:
             drawing.names(axes, some.assign(x=some[x], y=100 * some["mean"]), lines)
 
     fronts = "".join(f" {heading}: {', '.join(_front(some, x).label)}." for some, x, heading, *_ in panels)
-    caption = f"Rows that no other row beats on both {metric} and cost.{fronts}"
+    mixed = " Published rows mix box sources." if note else ""
+    caption = f"Rows that no other row beats on both {metric} and cost.{fronts}{mixed}"
     return (caption, drawing.svg(len(panels), paint, caption, [said, measured])) if panels else None
 
 
