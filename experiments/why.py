@@ -2,7 +2,7 @@
 
 Source: none in the paper, whose section 1 takes Fig. 1(b) for a property of heatmaps. Command: ``make why``. Each grid
 of Fig. 1 is trained with a heatmap and with coordinate classification at several numbers of bins, and each network is
-read in several ways; methods that differ in the read-out alone share one training. Cost: 32 trainings of two to four
+read in several ways; methods that differ in the read-out alone share one training. Cost: 36 trainings of two to four
 minutes of a core for each seed (quick).
 """
 
@@ -118,8 +118,8 @@ EXPERIMENT = Experiment(
         "rows with a label one cell wide tell bins from label width.",
         "Heatmaps are read by expectation at a softmax temperature of 0.05. On 8×6 cells DARK refines at most 8 of 48 "
         "cells and the quarter step 15, as in their authors' code ([docs/codecs.md](../docs/codecs.md)).",
-        "On finer maps regression and the coordinate loss have less AP: the deconvolutions that make these maps start "
-        "at random, and a run is short.",
+        "On finer maps regression and the coordinate loss have less AP, probably because the deconvolutions that make "
+        "these maps start at random and a run is short.",
         "The ceilings say how much of a loss is quantisation. A trained heatmap can pass the ceiling of a rounded one "
         "([fig1](fig1.md)).",
     ),

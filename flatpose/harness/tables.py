@@ -107,8 +107,9 @@ def grid(evidence: Evidence, setting: Setting) -> pd.DataFrame:
     means = means.assign(column=at_x.where(trained, "ceiling " + at_x), text=[
         metric(m) if m["kind"] == "trained" else number(100 * m["mean"]) for m in means.to_dict("records")])
     shown = means[trained & (means["box_source"] == "gt") | (means["kind"] == "ceiling")]
+    series = set(means.loc[trained, "series"])
     wide = shown.pivot_table(index="series", columns="column", values="text", aggfunc="first").reindex(
-        index=[s for s in dict.fromkeys(row.series for row in experiment.rows) if s in set(means["series"][trained])],
+        index=[name for name in dict.fromkeys(row.series for row in experiment.rows) if name in series],
         columns=[*names.values(), *(f"ceiling {name}" for name in names.values())])
     heading = "method, by " + figure.x_label.split(" (")[0].replace("-map stride", " map")
     return wide.dropna(axis=1, how="all").fillna(DASH).rename_axis(heading).rename_axis(columns=None).reset_index()
