@@ -298,8 +298,8 @@ def _overview(found: Sequence[Judged]) -> pd.DataFrame:
 HOW = (
     "Each sentence is a formula over cells of the paper's own tables. It is judged by the **published** cells, each "
     "known to within half a unit of its last digit; by **our counts**, every system in one convention (fvcore, every "
-    "matrix product, one forward pass, no flip); and by what was **measured here**, at the largest scale at which all its "
-    "rows were trained with two seeds or more, by the 95 % interval of differences paired by seed. Boxes are a "
+    "matrix product, one forward pass, no flip); and by what was **measured here**, at the largest scale at which all "
+    "its rows were trained with two seeds or more, by the 95 % interval of differences paired by seed. Boxes are a "
     "detector's, as in the paper's tables; findings and captions of other pages use ground-truth boxes. *Fails, same "
     "direction*: the comparison is right and its number wrong. A reduced scale shows the direction of a difference "
     "only; one seed shows nothing.")
