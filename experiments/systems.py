@@ -20,7 +20,6 @@ SMALL_HRNET: dict[str, Any] = {"backbone": "hrnet_quick"}
 SMALL_VIT: dict[str, Any] = {"backbone": "vit_quick", "drop_path": 0.0}
 SMALL_MODELS: dict[str, dict[str, Any]] = {
     "baseline": {"backbone": "resnet_quick_os16"}, "srpose": {"backbone": "resnet_quick_os16"},
-    "flatpose": {"backbone": "convnext_quick_os16"},
     "hrnet": SMALL_HRNET, "simcc": SMALL_HRNET, "sar": SMALL_HRNET,
     "tokenpose": {**SMALL_HRNET, "patch_size": (3, 4), "depth": 2, "groups": 1, "head_hidden": None,
                   "head_std": 0.001},

@@ -2,8 +2,8 @@
 
 Source: Table 3, section 4.3. Command: ``make table3`` trains and evaluates on val; a submission to the server:
 ``flatpose-exp submit coco-test-dev --run runs/HASH/seed0/DATA --data-root DIR --name NAME``, or, from a checkpoint,
-``flatpose-exp run table3 --row R --checkpoint FILE --data-root DIR``. Cost: 7 runs of one to two minutes on two CPU
-cores (quick), five of which are Table 2's: at 128x96 the 384x288 variants shrink to the same networks.
+``flatpose-exp run table3 --row R --checkpoint FILE --data-root DIR``. Cost: one run of three minutes of a core
+(quick, SAR); the six others are runs of Tables 1 and 2: at 128x96 the 384x288 variants shrink to the same networks.
 """
 
 from __future__ import annotations
