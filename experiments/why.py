@@ -103,19 +103,17 @@ EXPERIMENT = Experiment(
         "SimCC with one bin per cell has {bins1_argmax_s32}, with the published bins and a label one cell wide "
         "{wide_argmax_s32}; the heatmap read by expectation has {expectation_s32}, with a coordinate loss too "
         "{integral_s32}.",
-        "SimCC with 1, 2 and 4 bins per cell has {bins1_argmax_s32}, {bins2_argmax_s32} and {bins4_argmax_s32} by "
-        "argmax, {bins1_expectation_s32}, {bins2_expectation_s32} and {bins4_expectation_s32} by expectation; as "
-        "published {published_expectation_s32} by expectation, with the wide label {wide_expectation_s32}.",
+        "By expectation SimCC with 1, 2 and 4 bins per cell has {bins1_expectation_s32}, {bins2_expectation_s32} and "
+        "{bins4_expectation_s32}, as published {published_expectation_s32}, with the wide label {wide_expectation_s32}.",
         "The heatmap's joints are found and not placed: AP50 {hrnet_s32:AP50}, AP75 {hrnet_s32:AP75}. Unrounded it has "
         "{quarter_s32}, with DARK {dark_s32}, enlarged before decoding {enlarged_s32}.",
         "Against SimCC as published, read alike by expectation, the heatmap with a coordinate loss differs by "
         "{integral_s32 - published_expectation_s32} AP, without it by {expectation_s32 - published_expectation_s32}.",
     ),
     notes=(
-        "Backbone, grid, budget and data are one; methods that differ in the read-out alone are one trained network. "
-        "The first row keeps HRNet's flip shift of one cell, the others have the exact one.",
-        "A label is two cells wide (sigma) for a heatmap, one bin with bins per cell, and 6 bins as published; the "
-        "rows with a label one cell wide tell bins from label width.",
+        "Methods that differ in the read-out alone are one trained network. The first row keeps HRNet's flip shift of "
+        "one cell, the others have the exact one.",
+        "A label is two cells wide (sigma) for a heatmap, one bin with bins per cell, and 6 bins as published.",
         "Heatmaps are read by expectation at a softmax temperature of 0.05. On 8×6 cells DARK refines at most 8 of 48 "
         "cells and the quarter step 15, as in their authors' code ([docs/codecs.md](../docs/codecs.md)).",
         "On finer maps regression and the coordinate loss have less AP, probably because the deconvolutions that make "

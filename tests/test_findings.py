@@ -70,5 +70,5 @@ def test_sentences_of_a_setting_have_its_numbers_alone():
             line("fig1", "heatmap_s4", 0, AP=0.3, profile="coco_mini", data_id="c")]
     frames = made_frames(made)
     fig1 = replace(frames.experiments["fig1"], finding=("{heatmap_s4}", "{heatmap_s32}"))
-    assert findings.sentences(fig1, frames, ("quick", "d")) == ["80.0 (One seed.)", "20.0 (One seed.)"]
-    assert findings.sentences(fig1, frames, ("coco_mini", "c")) == ["30.0 (One seed.)"]
+    assert findings.sentences(fig1, frames, ("quick", "d")) == ["80.0", "20.0"]
+    assert findings.sentences(fig1, frames, ("coco_mini", "c")) == ["30.0"]

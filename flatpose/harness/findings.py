@@ -130,8 +130,9 @@ def listed(names: Sequence[str], of: int) -> str:
 def sentences(experiment: Experiment, frames: Frames, *settings: Setting) -> list[str]:
     """The sentences of which every number has been measured in these settings, with ground-truth boxes.
 
-    Without ``settings`` at the best evidence.
+    Without ``settings`` at the best evidence, and then with a remark where numbers are of one seed.
     """
+    remarks = not settings
     settings = settings or tuple(frames.of(experiment.id).best)
     if not settings or settings[0][0] == "smoke":
         return []
@@ -142,7 +143,7 @@ def sentences(experiment: Experiment, frames: Frames, *settings: Setting) -> lis
             text = numbers.format(template)
         except _NotMeasured:
             continue
-        few = min(numbers.seeds, default=2) < 2
+        few = remarks and min(numbers.seeds, default=2) < 2
         made.append(text + (" (One seed.)" if few and max(numbers.seeds) < 2 else " (Some are of one seed.)" * few))
     return made
 
