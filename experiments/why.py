@@ -104,7 +104,8 @@ EXPERIMENT = Experiment(
         "{wide_argmax_s32}; the heatmap read by expectation has {expectation_s32}, with a coordinate loss too "
         "{integral_s32}.",
         "By expectation SimCC with 1, 2 and 4 bins per cell has {bins1_expectation_s32}, {bins2_expectation_s32} and "
-        "{bins4_expectation_s32}, as published {published_expectation_s32}, with the wide label {wide_expectation_s32}.",
+        "{bins4_expectation_s32}, as published {published_expectation_s32}, with the wide label "
+        "{wide_expectation_s32}.",
         "The heatmap's joints are found and not placed: AP50 {hrnet_s32:AP50}, AP75 {hrnet_s32:AP75}. Unrounded it has "
         "{quarter_s32}, with DARK {dark_s32}, enlarged before decoding {enlarged_s32}.",
         "Against SimCC as published, read alike by expectation, the heatmap with a coordinate loss differs by "
