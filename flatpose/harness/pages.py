@@ -55,6 +55,8 @@ def experiment_page(experiment: Experiment, frames: Frames, pictures: Mapping[st
 def what_was_run(evidence: Evidence) -> str:
     """Scale, data, rows, seeds and training of what the headline table shows, in one line."""
     experiment, parts = evidence.experiment, []
+    if any(row.published and row.published.built for row in experiment.rows):
+        return "**Run:** the network of the paper's size is built and its hyper-parameters are read; none is trained."
     if not evidence.best:
         left = experiment.profiles[experiment.default_profile].left_out
         return ("**Run:** networks are counted, not trained." if {r.id for r in experiment.rows} <= set(left) else

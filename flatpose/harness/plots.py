@@ -144,7 +144,7 @@ def boxes(pairs: pd.DataFrame, paper: pd.DataFrame, caption: str) -> bytes:
     """
     arrows = pairs.dropna(subset=["AR_det", "AR_gt"])
     det, gt, rows = _gap(arrows, "_det"), _gap(arrows, "_gt"), _gap(paper)
-    flat = rows[rows.ours]
+    flat, others = rows[rows.ours], rows[~rows.ours]
 
     def paint(picture: Figure) -> None:
         axes, = drawing.stacked(picture, 1)
@@ -152,8 +152,9 @@ def boxes(pairs: pd.DataFrame, paper: pd.DataFrame, caption: str) -> bytes:
         for start, end in zip(det.itertuples(), gt.itertuples(), strict=True):
             axes.annotate("", (end.x, end.y), xytext=(start.x, start.y), arrowprops={
                 "arrowstyle": "-|>", "color": OTHERS, "linewidth": 1.4, "shrinkB": 0})
-        for some, look, colour in ((det, "o", OTHERS), (rows[~rows.ours], "s", MUTED), (flat, "D", OURS)):
-            axes.plot(some.x, some.y, look, color=colour, markerfacecolor=CARD if look == "s" else colour)
+        for some, look, colour in ((det, "o", OTHERS), (flat, "D", OURS)):
+            axes.plot(some.x, some.y, look, color=colour)
+        lines += [axes.plot(row.x, row.y, "s", color=MUTED, markerfacecolor=CARD)[0] for row in others.itertuples()]
         axes.margins(0.14, 0.16)
         drawing.describe(axes, "Public networks, and Table 2", "arrow: from detector to ground-truth boxes\n"
                          "diamond: FlatPose in Table 2; hollow: the table's other rows", "AP × 100", "(AR − AP) × 100")
