@@ -1,8 +1,8 @@
 """Start weights from embedded people: ``python -m flatpose.pretrain resnet_quick_os16`` writes models/weights.
 
-The paper's networks start from ImageNet. A run of CPU minutes needs a start even more, and it must favour no side of
-the comparison: a trunk is trained under a heatmap head and a SimCC head at once, on embedded images of another seed
-than any experiment's. Only the trunk is kept, with a card of how it was made. Training resumes after every epoch.
+The paper's networks start from ImageNet. A run of CPU minutes needs a start even more: a trunk is trained under a
+heatmap head and a SimCC head at once (or one of them, for controls), on embedded images of another seed than any
+experiment's. Only the trunk is kept, with a card of how it was made. Training resumes after every epoch.
 """
 
 from __future__ import annotations
@@ -87,20 +87,30 @@ class TwoCodecs:
         return {name: target for targets in encoded for name, target in targets.items()}
 
 
-def both_losses(outputs: Outputs, targets: Outputs) -> tuple[Tensor]:
-    """SimCC's loss plus the heatmap's, the latter as a sum over cells in units of a stride-8 map's mean."""
+def heatmap_loss(outputs: Outputs, targets: Outputs) -> tuple[Tensor]:
+    """The heatmap's loss as a sum over cells in units of a stride-8 map's mean."""
     cells = outputs["heatmap"].shape[-2] * outputs["heatmap"].shape[-1]
-    return (simcc_kl(outputs, targets)[0] + cells / HEATMAP_CELLS * joints_mse(outputs, targets)[0],)
+    return (cells / HEATMAP_CELLS * joints_mse(outputs, targets)[0],)
 
 
-def pretrain(backbone: str, work_dir: Path, target: Path, *, start: Start = False, embedded: EmbeddedConfig = DATA,
-             recipe: TrainConfig = TRAIN, reporter: Reporter = SILENT) -> Path:
+def both_losses(outputs: Outputs, targets: Outputs) -> tuple[Tensor]:
+    """SimCC's loss plus the heatmap's."""
+    return (simcc_kl(outputs, targets)[0] + heatmap_loss(outputs, targets)[0],)
+
+
+LOSSES = {"both": both_losses, "heatmap": heatmap_loss, "simcc": simcc_kl}
+"""By the heads that train the trunk."""
+
+
+def pretrain(backbone: str, work_dir: Path, target: Path, *, heads: str = "both", start: Start = False,
+             embedded: EmbeddedConfig = DATA, recipe: TrainConfig = TRAIN, reporter: Reporter = SILENT) -> Path:
     """Train a trunk, resuming from ``work_dir``, and write its averaged weights to ``target`` and a card beside it.
 
     Args:
         backbone: A small backbone, or any name that ``Trunk`` knows.
         work_dir: Checkpoints, the log and the best weights.
         target: The safetensors file; it holds the trunk in half precision, under the names of timm's network.
+        heads: Of :data:`LOSSES`, those that train the trunk.
         start: Where the trunk itself starts.
         embedded: Images to train and to validate on.
         recipe: Optimiser and schedule; ``eval_every=1`` gives the card its curve.
@@ -110,8 +120,9 @@ def pretrain(backbone: str, work_dir: Path, target: Path, *, start: Start = Fals
     accelerator, _ = build_accelerator(recipe)
     set_seed(0)
     model = TwoHeads(backbone, Setting(SIMCC, IMAGE_SIZE, len(data.keypoint_set), start))
-    heads: dict[str, CodecConfig] = {"heatmap": HeatmapCodecConfig(stride=model.heatmap_stride), "simcc": SIMCC}
-    codecs = {name: build_codec(config, IMAGE_SIZE, len(data.keypoint_set)) for name, config in heads.items()}
+    known: dict[str, CodecConfig] = {"heatmap": HeatmapCodecConfig(stride=model.heatmap_stride), "simcc": SIMCC}
+    chosen = {name: config for name, config in known.items() if heads in (name, "both")}
+    codecs = {name: build_codec(config, IMAGE_SIZE, len(data.keypoint_set)) for name, config in chosen.items()}
     crops = Crops(data.train.persons, data.keypoint_set, IMAGE_SIZE, udp=False, augment=AUGMENT)
     crops.cache = ImageCache(CACHE_BYTES)
 
@@ -119,12 +130,12 @@ def pretrain(backbone: str, work_dir: Path, target: Path, *, start: Start = Fals
         """AP of each head on the validation images: true boxes, no flip test."""
         return {name: main_metric(network, run=RunConfig(image_size=IMAGE_SIZE, codec=config, eval=STRAIGHT), data=data,
                                   codec=codecs[name], accelerator=accelerator, reporter=reporter)
-                for name, config in heads.items()}
+                for name, config in chosen.items()}
 
     def judge(network: nn.Module) -> float:
-        return sum(validation_ap(network).values()) / len(heads)
+        return sum(validation_ap(network).values()) / len(chosen)
 
-    loss = Loss(both_losses, all_keypoints)
+    loss = Loss(LOSSES[heads], all_keypoints)
     trained = Trainer(recipe, crops, TwoCodecs(codecs), loss, model, accelerator, work_dir, 0, reporter, judge).run()
     state = {name.removeprefix(TRUNK): value.half() if value.is_floating_point() else value
              for name, value in trained.best.state_dict().items() if name.startswith(TRUNK)}
@@ -145,6 +156,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m flatpose.pretrain", description=__doc__.splitlines()[0])
     parser.add_argument("backbone", help="resnet_quick_os16, convnext_quick_os16, convnext_quick_deep_os16, "
                                          "hrnet_quick, vit_quick, or another backbone, such as mobilenetv2_100_os16")
+    parser.add_argument("--heads", choices=LOSSES, default="both", help="that train the trunk")
     parser.add_argument("--epochs", type=int, default=TRAIN.epochs)
     parser.add_argument("--images", type=int, default=DATA.train_images, help="embedded training images")
     parser.add_argument("--level", choices=("plain", "wild"), default=DATA.level, help="of the embedded people")
@@ -154,7 +166,7 @@ def main(arguments: list[str] | None = None) -> None:
     given: Any = parser.parse_args(arguments)
     print(pretrain(given.backbone, given.work_dir or Path("runs") / "pretrain" / given.backbone,
                    given.out or start_file(given.backbone, True),
-                   start=given.start == "timm" or given.start or False,
+                   heads=given.heads, start=given.start == "timm" or given.start or False,
                    embedded=replace(DATA, level=given.level, train_images=given.images),
                    recipe=replace(TRAIN, epochs=given.epochs)))
 

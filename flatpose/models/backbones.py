@@ -13,12 +13,16 @@ from flatpose.checkpoints.files import read_weights
 from flatpose.errors import RunError, SpecError, nearest
 from flatpose.models.setting import Start
 
+SMALL_RESNET = ("test_resnet", {"channels": (16, 32, 96, 192), "stem_width": 8, "avg_down": False})
 SMALL_BACKBONES: dict[str, tuple[str, dict[str, Any]]] = {
-    "resnet_quick": ("test_resnet", {"channels": (16, 32, 96, 192), "stem_width": 8, "avg_down": False}),
+    "resnet_quick": SMALL_RESNET, "resnet_quick_heatmap": SMALL_RESNET,
     "convnext_quick": ("test_convnext2", {"dims": (16, 32, 96, 192), "depths": (1, 1, 1, 1)}),
     "convnext_quick_deep": ("test_convnext2", {"dims": (16, 32, 96, 192), "depths": (1, 1, 3, 1)}),
 }
-"""Networks for CPU minutes: timm's builders with one block per stage and few channels where the map is large."""
+"""Networks for CPU minutes: timm's builders with one block per stage and few channels where the map is large.
+
+``resnet_quick_heatmap`` is ``resnet_quick`` with start weights that were trained under a heatmap head alone.
+"""
 
 
 def _small_stage(channels: tuple[int, ...]) -> dict[str, object]:
