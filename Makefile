@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install -q -c constraints.txt
-EXPERIMENTS := $(filter fig% table% why controlled alternatives,$(basename $(notdir $(wildcard experiments/*.py))))
+EXPERIMENTS := $(filter fig% table% why controlled controls alternatives,$(basename $(notdir $(wildcard experiments/*.py))))
 
 .PHONY: help setup test test-slow lint site docs clean $(EXPERIMENTS)
 

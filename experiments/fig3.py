@@ -31,8 +31,9 @@ EXPERIMENT = Experiment(
         "Tokens coloured by their salience (each panel on its own scale: black lowest, yellow highest), the K selected "
         "ones framed and numbered by rank.")),
     notes=(
-        "By eye, in the picture of one seed: the selected tokens lie around hips and knees and differ between persons; "
-        "head and hands are rarely among them, and a few lie on the backdrop.",
+        "By eye, in the picture of one seed: the selected tokens lie around hips and knees, with K = 4 in the first "
+        "iteration in one row of the grid for all six persons; head and hands are rarely among them, and a few lie on "
+        "the backdrop.",
         "The literal text of section 3.3 passes no gradient to the salience head (reading R6). Here a gate trains it: "
         "the sigmoid of a token's score mixes its old and its refined value.",
     ),

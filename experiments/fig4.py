@@ -21,8 +21,8 @@ EXPERIMENT = Experiment(
         "The framed token's attention (mean over heads; black 0, yellow the row's highest) and its ICA bias around its "
         "mean (blue less, red more attention). The framed token holds the person's outermost keypoint.")),
     notes=(
-        "By eye, in the picture of one seed: attention is not concentrated on the body, with or without ICA, and the "
-        "bias has no visible relation to it.",
+        "By eye, in the picture of one seed: the brightest token is a thigh or a knee in some panels and backdrop in "
+        "others, with and without ICA, and the bias has no visible relation to the body.",
         "The paper shows attention only. The bias is a summand of its logits (eq. 10) and is drawn apart here; its "
         "mean over keys is subtracted because the softmax ignores a constant.",
     ),

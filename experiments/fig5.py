@@ -33,8 +33,8 @@ EXPERIMENT = Experiment(
         "By eye, in the picture of one seed: at stride 32 the heatmap spreads over the lower half of the image and the "
         "decoded ankle leaves the ring in most columns; SimCC's and FlatPose's stay narrow and close to it.",
         "A heatmap's Gaussian has a sigma of two cells whatever the stride, so the training target itself spreads with "
-        "the cells; SimCC's sigma of 6 bins (3 pixels) does not. What appendix A shows as degradation is first of all "
-        "that choice; the codec ceilings (ceilings.md) have the same origin.",
+        "the cells; SimCC's sigma of 6 bins (3 pixels) does not. What appendix A shows as degradation may be that "
+        "choice; [controls](controls.md) trains a narrower label.",
         "A clear peak need not be in the right place: compare the cross with the ring.",
         "An outer product cannot show two alternatives without ghosts: two peaks in x and two in y make four.",
     ),

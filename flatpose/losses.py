@@ -17,7 +17,7 @@ from torch import Tensor
 
 from flatpose.codecs.base import Outputs
 from flatpose.codecs.heatmap import soft_argmax
-from flatpose.codecs.simcc import NAMES
+from flatpose.codecs.simcc import NAMES, expected_bins
 from flatpose.config import CodecConfig, LossConfig
 from flatpose.errors import SpecError
 from flatpose.keypoints import KeypointSet
@@ -94,7 +94,15 @@ def heatmap_and_coordinate(outputs: Outputs, targets: Outputs, *, temperature: f
     return *joints_mse(outputs, targets), (difference.sum(-1) * targets["weights"]).sum()
 
 
-def heatmap_and_coordinate_counts(targets: Outputs) -> tuple[Tensor, Tensor]:
+def simcc_and_coordinate(outputs: Outputs, targets: Outputs, *, temperature: float, **options: Any
+                         ) -> tuple[Tensor, Tensor]:
+    """simcc_kl with its ``options``, and |difference| of the expected bin as a share of the bins of its axis."""
+    size = targets["simcc_centre"].new_tensor([outputs[name].shape[-1] for name in NAMES])
+    difference = (expected_bins(outputs, temperature) - targets["simcc_centre"]).abs() / size
+    return *simcc_kl(outputs, targets, **options), (difference.sum(-1) * targets["weights"]).sum()
+
+
+def and_coordinate_counts(targets: Outputs) -> tuple[Tensor, Tensor]:
     """Every keypoint, and the coordinates of those with weight."""
     return *all_keypoints(targets), *labelled_coordinates(targets)
 
@@ -193,12 +201,17 @@ class _Kind:
     options: Callable[[LossConfig, Any, KeypointSet], dict[str, Any]] = lambda *_: {}
 
 
+def _kl_options(loss: LossConfig, *_: Any) -> dict[str, Any]:
+    return {"beta": loss.beta, "target_softmax": loss.target_softmax, "summed_persons": loss.summed_persons}
+
+
 LOSSES = {
     "mse": _Kind("heatmap", joints_mse),
-    "mse_coordinate": _Kind("heatmap", heatmap_and_coordinate, heatmap_and_coordinate_counts,
+    "mse_coordinate": _Kind("heatmap", heatmap_and_coordinate, and_coordinate_counts,
                             lambda loss, codec, keypoints: {"temperature": codec.temperature}),
-    "kl": _Kind("simcc", simcc_kl, options=lambda loss, codec, keypoints: {
-        "beta": loss.beta, "target_softmax": loss.target_softmax, "summed_persons": loss.summed_persons}),
+    "kl": _Kind("simcc", simcc_kl, options=_kl_options),
+    "kl_coordinate": _Kind("simcc", simcc_and_coordinate, and_coordinate_counts, lambda loss, codec, keypoints: {
+        "temperature": codec.temperature, **_kl_options(loss)}),
     "l1": _Kind("regression", coordinate_l1, labelled_coordinates),
     "multi_mse": _Kind("heatmap", multi_level_mse),
     "sar": _Kind("sar", spatial_aware, spatial_aware_counts),

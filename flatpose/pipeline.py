@@ -22,7 +22,7 @@ from flatpose.ceiling import ceiling
 from flatpose.codecs import Codec, build_codec
 from flatpose.complexity import measure
 from flatpose.config import AugmentConfig, RunConfig, TrainConfig
-from flatpose.data import PoseData, find_root, load
+from flatpose.data import PoseData, find_file, load
 from flatpose.data.loader import Crops, normalise
 from flatpose.evaluate import box_sources, data_facts, evaluate, main_metric
 from flatpose.losses import build_loss
@@ -125,11 +125,9 @@ def training_minutes(run: RunConfig, data_root: Path | None) -> float:
 
 
 def _start_file(run: RunConfig, data_root: Path | None) -> Path | None:
-    """The file of start weights that the model names, looked for below the data root, then in the current folder."""
-    name, root = getattr(run.model, "weights", None), find_root(data_root)
-    if name is None:
-        return None
-    return root / name if root is not None and (root / name).is_file() else Path(name)
+    """The file of start weights that the model names."""
+    name = getattr(run.model, "weights", None)
+    return None if name is None else find_file(name, data_root)
 
 
 @torch.no_grad()

@@ -164,6 +164,8 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--work-dir", type=Path, help="checkpoints and log (default: runs/pretrain/BACKBONE)")
     parser.add_argument("--out", type=Path, help="the weights (default: in flatpose/models/weights)")
     given: Any = parser.parse_args(arguments)
+    if given.start not in (None, "timm") and not Path(given.start).is_file():
+        parser.error(f"--start: no file {given.start}")
     print(pretrain(given.backbone, given.work_dir or Path("runs") / "pretrain" / given.backbone,
                    given.out or start_file(given.backbone, True),
                    heads=given.heads, start=given.start == "timm" or given.start or False,

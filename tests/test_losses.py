@@ -68,10 +68,10 @@ def test_kl_of_uniform_logits_by_hand():
 def outputs_of(kind, batch):
     """Random outputs of a network whose loss is of that kind, for K = 17."""
     maps = {"heatmap": torch.randn(batch, 17, 16, 12)}
+    axes = {"simcc_x": torch.randn(batch, 17, 96), "simcc_y": torch.randn(batch, 17, 128)}
     return {
         "mse": maps, "mse_coordinate": maps, "multi_mse": {**maps, "heatmap_coarse": torch.randn(batch, 17, 8, 6)},
-        "kl": {"simcc_x": torch.randn(batch, 17, 96), "simcc_y": torch.randn(batch, 17, 128)},
-        "l1": {"coords": torch.rand(batch, 17, 2)},
+        "kl": axes, "kl_coordinate": axes, "l1": {"coords": torch.rand(batch, 17, 2)},
         "sar": {**maps, "logit": torch.rand(batch, 17, 16, 12), "keypoint": torch.rand(batch, 17, 2, 16, 12)},
         "two_stage_mse": {**maps, "heatmap_coarse": torch.randn(batch, 17, 16, 12), "quality": torch.rand(batch)},
     }[kind]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 from fake_runs import SPEC, Cli
 
 from flatpose import parallel
@@ -24,8 +26,9 @@ def test_durations_are_measured_on_this_kind_of_machine_or_the_profiles(cli):
 
 
 def test_runs_side_by_side_take_less_and_nothing_is_unknown(cli, monkeypatch):
-    monkeypatch.setattr(plan, "default_jobs", lambda due: min(2, due))
-    assert "3 of 3 runs start; about 4 min" in cli("plan", cli.spec).out
+    monkeypatch.setattr(provenance, "has_gpu", lambda: False)
+    assert "3 of 3 runs start; about 4 min" in cli("plan", cli.spec, "--jobs", "2").out
+    assert "3 of 3 runs start; about 2 min" in cli("plan", cli.spec, "--jobs", "9").out
     other = cli("plan", cli.write("other.py", SPEC.replace(", minutes_per_run=2.0", ""))).out
     assert "measured here: 1 min each" in other and "unknown" not in other
 
@@ -40,12 +43,18 @@ def test_gpu_hours_are_planned_where_there_is_no_gpu(cli, monkeypatch):
 def test_jobs(monkeypatch):
     monkeypatch.setattr(parallel, "cores", lambda: 4)
     monkeypatch.setattr(provenance, "has_gpu", lambda: False)
-    assert [plan.default_jobs(due) for due in (0, 1, 3, 9)] == [1, 1, 3, 4]
+
+    def of(due: int, minutes: float | None = 2.0, asked: int | None = None) -> int:
+        return plan.jobs(SimpleNamespace(due=range(due), minutes_per_run=minutes), asked)
+
+    assert [of(due) for due in (0, 1, 3, 9)] == [1, 1, 3, 4]
+    assert of(9, asked=2) == 2 and of(9, asked=6) == 6 and of(3, asked=6) == 3
+    assert of(9, minutes=0.05) == 1 and of(9, minutes=0.05, asked=2) == 2 and of(9, minutes=None) == 4
     monkeypatch.setenv("WORLD_SIZE", "2")
-    assert plan.default_jobs(9) == 1
+    assert of(9) == of(9, asked=2) == 1
     monkeypatch.delenv("WORLD_SIZE")
     monkeypatch.setattr(provenance, "has_gpu", lambda: True)
-    assert plan.default_jobs(9) == 1
+    assert of(9) == 1
 
 
 def test_a_damaged_owner_file_does_not_matter(cli):

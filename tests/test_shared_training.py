@@ -21,6 +21,7 @@ def test_what_is_trained_decides_who_shares():
         assert training_hash(replace(RUN, codec=codec)) != training_hash(RUN)
     both = replace(RUN, loss=LossConfig(kind="mse_coordinate"))
     assert training_hash(both) != training_hash(replace(both, codec=READ_TWICE.codec)), "the loss reads the map too"
+    assert training_hash(both) == training_hash(replace(both, codec=replace(both.codec, decode="expectation")))
 
 
 @pytest.fixture

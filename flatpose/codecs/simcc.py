@@ -32,9 +32,13 @@ class SimCCCodec(Codec):
         self.shift = mirror_shift(right, image_size[0], self.bins[0], config.split_ratio)
 
     def encode(self, keypoints: Tensor, weights: Tensor) -> Outputs:
-        """Gaussian label vectors, not cut off at three sigma; the weights follow ``border``."""
+        """Gaussian label vectors, not cut off at three sigma; the weights follow ``border``.
+
+        ``simcc_centre`` (B, K, 2) is the keypoint in bins, for losses on coordinates.
+        """
         labels = {name: logits.exp() for name, logits in self.perfect(keypoints).items()}
-        return {**labels, "weights": weights * self._inside(keypoints)}
+        centre = keypoints * self.config.split_ratio
+        return {**labels, "simcc_centre": centre, "weights": weights * self._inside(keypoints)}
 
     def perfect(self, keypoints: Tensor) -> Outputs:
         """Logits whose softmax is the label: its logarithm, exact where the label itself underflows."""
@@ -73,9 +77,7 @@ class SimCCCodec(Codec):
 
     def expected_position(self, outputs: Outputs) -> Tensor:
         """Expected bin of each axis over split_ratio: (B, K, 2) crop pixels, differentiable."""
-        found = [self._probability(logits) @ torch.arange(logits.shape[-1], device=logits.device, dtype=logits.dtype)
-                 for logits in (outputs[name].float() for name in NAMES)]
-        return torch.stack(found, dim=-1) / self.config.split_ratio
+        return expected_bins(outputs, self.config.temperature) / self.config.split_ratio
 
     def _probability(self, logits: Tensor) -> Tensor:
         return torch.softmax(logits / self.config.temperature, dim=-1)
@@ -84,3 +86,11 @@ class SimCCCodec(Codec):
         """Reverse x, swap left and right keypoints, and move x by the mirror shift (left above one bin per pixel)."""
         x = shifted(outputs["simcc_x"].flip(-1)[:, flip_index], self.shift)
         return {"simcc_x": x, "simcc_y": outputs["simcc_y"][:, flip_index]}
+
+
+def expected_bins(outputs: Outputs, temperature: float) -> Tensor:
+    """Mean bin (B, K, 2), x first, under the softmax of the logits over ``temperature``."""
+    found = [torch.softmax(logits / temperature, dim=-1)
+             @ torch.arange(logits.shape[-1], device=logits.device, dtype=logits.dtype)
+             for logits in (outputs[name].float() for name in NAMES)]
+    return torch.stack(found, dim=-1)

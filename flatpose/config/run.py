@@ -128,8 +128,8 @@ class EvalConfig:
 class LossConfig:
     """Training loss; which one fits which codec is checked when the model is built."""
 
-    kind: Literal["mse", "mse_coordinate", "kl", "l1", "multi_mse", "sar", "two_stage_mse"] = "mse"
-    """"mse_coordinate": heatmaps, and the coordinates that a soft-argmax reads from them (integral regression);
+    kind: Literal["mse", "mse_coordinate", "kl", "kl_coordinate", "l1", "multi_mse", "sar", "two_stage_mse"] = "mse"
+    """"mse_coordinate" and "kl_coordinate": also the coordinates that an expectation reads (integral regression);
     "multi_mse": heatmaps at several resolutions (SRPose); "sar": SAR's spatial-aware loss; "two_stage_mse":
     SHaRPose's coarse and fine heatmap and predicted quality."""
     beta: PositiveFloat = 1.0
@@ -193,11 +193,11 @@ READ_OUT = ("decode", "dark_kernel", "temperature", "upsample", "flip_shift", "s
 def training_hash(run: RunConfig) -> str:
     """Identity of what is trained: runs that differ in evaluation and decoding alone have the same.
 
-    With loss "mse_coordinate" the temperature is part of the training, so such a run shares its training with no other.
+    With a loss on coordinates the temperature is part of the training.
     """
-    if run.loss.kind == "mse_coordinate":
-        return spec_hash(run)
-    kept = {f.name: getattr(run.codec, f.name) for f in dataclasses.fields(run.codec) if f.name not in READ_OUT}
+    trained = ("temperature",) if run.loss.kind in ("mse_coordinate", "kl_coordinate") else ()
+    kept = {f.name: getattr(run.codec, f.name) for f in dataclasses.fields(run.codec)
+            if f.name in trained or f.name not in READ_OUT}
     return spec_hash(dataclasses.replace(run, codec=type(run.codec)(**kept), eval=EvalConfig()))
 
 

@@ -44,6 +44,12 @@ def load(config: DataConfig, data_root: Path | None, *, reporter: Reporter = SIL
     return replace(data, train=replace(data.train, persons=data.train.persons[:config.max_train_persons]))
 
 
+def find_file(name: str, data_root: Path | None) -> Path:
+    """A file of that name below the data root, else relative to the current folder, where it may not exist."""
+    root = find_root(data_root)
+    return root / name if root is not None and (root / name).is_file() else Path(name)
+
+
 def identity(config: DataConfig, data_root: Path | None) -> tuple[str | None, str | None]:
     """What ``load`` would find, without loading it: (data_id, reason why it cannot be found).
 

@@ -34,8 +34,12 @@ class Finding(NamedTuple):
 def examine(data_root: Path | None) -> list[Finding]:
     """Everything that a run depends on, in the order in which it would fail."""
     root = find_root(data_root)
-    data = (Finding("note", "data", "no data root; the embedded data need none", "export FLATPOSE_DATA=DIR")
-            if root is None else Finding("ok", "data", f"{root}; `flatpose-exp data check` examines it"))
+    if root is None:
+        data = Finding("note", "data", "no data root; the embedded data need none", "export FLATPOSE_DATA=DIR")
+    elif root.is_dir():
+        data = Finding("ok", "data", f"{root}; `flatpose-exp data check` examines it")
+    else:
+        data = Finding("error", "data", f"{root} is not a folder", "give --data-root DIR or set FLATPOSE_DATA")
     return [*_packages(), *_devices(), _folder("FLATPOSE_CACHE", root_folder(EmbeddedConfig()).parent),
             _folder("FLATPOSE_RUNS", store.runs_dir()), data]
 

@@ -36,8 +36,10 @@ DASHED = (0, (4, 3))
 BARS = "bars: 95 % over seeds, or over images for one seed"
 PLACES = ((7, 0, "left"), (-7, 0, "right"), (0, 10, "center"), (0, -10, "center"), (7, 8, "left"), (7, -8, "left"),
           (-7, 8, "right"), (-7, -8, "right"), (9, 15, "left"), (9, -15, "left"), (-9, 15, "right"), (-9, -15, "right"),
-          (0, 24, "center"), (0, -24, "center"))
-"""Where a name may stand: points to the right of and above its marker, alignment."""
+          *((dx, dy, align) for dy in (24, -24, 36, -36)
+            for dx, align in ((0, "center"), (14, "left"), (-14, "right"))))
+FAR = 17.0
+"""Where a name may stand: points to the right of and above its marker, alignment; a line leads to one that is FAR."""
 
 
 def cost_axes(axes: Axes, points: pd.DataFrame, x: str) -> None:
@@ -109,8 +111,8 @@ def hollow(axes: Axes, points: pd.DataFrame, style: Mapping[str, tuple[str, str]
         colour, marker = style[row.series]
         axes.plot(row.x, 100 * row.mean, marker, color=colour, markersize=8, markerfacecolor=CARD, markeredgewidth=1.8,
                   zorder=4)
-        axes.annotate(f"{100 * row.mean:.1f}", (row.x, 100 * row.mean), xytext=(0, -16), fontsize=9, color=colour,
-                      textcoords="offset points", ha="center")
+        axes.annotate(f"{100 * row.mean:.1f}", (row.x, 100 * row.mean), xytext=(7, 0), fontsize=9, color=colour,
+                      textcoords="offset points", va="center")
 
 
 def grid_axes(axes: Axes, points: pd.DataFrame, style: Mapping[str, tuple[str, str]],
@@ -156,7 +158,8 @@ def names(axes: Axes, points: pd.DataFrame, lines: Sequence[Any] = ()) -> None:
 
     for (x, y), row in sorted(zip(spots, points.itertuples(), strict=True), key=lambda pair: tuple(pair[0])):
         text = axes.annotate(row.label, (row.x, row.y), xytext=(0, 0), textcoords="offset points", va="center",
-                             fontsize=9, color=OURS if row.ours else INK, fontweight="bold" if row.ours else "normal")
+                             fontsize=9, color=OURS if row.ours else INK, fontweight="bold" if row.ours else "normal",
+                             arrowprops={"arrowstyle": "-", "color": MUTED, "linewidth": 0.8, "shrinkA": 0})
         width, height = text.get_window_extent().size
         shift = {"left": 0.0, "center": width / 2, "right": width}
         places = [(Bbox.from_bounds(x + scale * dx - shift[align], y + scale * dy - height / 2, width, height),
@@ -164,3 +167,5 @@ def names(axes: Axes, points: pd.DataFrame, lines: Sequence[Any] = ()) -> None:
         box, position, align = min(places, key=covered)
         taken.append(box)
         text.set(position=position, horizontalalignment=align)
+        assert text.arrow_patch is not None
+        text.arrow_patch.set_visible(math.hypot(*position) >= FAR)

@@ -99,7 +99,9 @@ def _title(evidence: Evidence, setting: Setting) -> str:
     done = lines[(lines["status"] == "done") & (lines["kind"] == "trained")]
     seeds = done.groupby("row")["seed"].nunique()
     of = sum(r.run.data.task == lines["task"].iloc[0] for r in evidence.experiment.rows)
-    return (f"`{setting[0]}` on {lines['data'].iloc[0]}, {len(seeds)} of {of} rows, "
+    networks = done["spec_hash"].nunique()
+    shared = f" ({networks} networks)" if networks < len(seeds) else ""
+    return (f"`{setting[0]}` on {lines['data'].iloc[0]}, {len(seeds)} of {of} rows{shared}, "
             f"{_range(seeds) if len(seeds) else 0} seed{'' if set(seeds) == {1} else 's'}")
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from flatpose import parallel
 from flatpose.config import RunConfig, spec_hash, training_hash
-from flatpose.data import identity
+from flatpose.data import find_file, identity
 from flatpose.errors import SpecError
 from flatpose.harness import catalog, provenance
 from flatpose.harness.record import read_record_file
@@ -26,6 +26,7 @@ Status = Literal["done", "failed", "blocked", "not run", "stale", "running"]
 DUE: dict[Rerun, set[Status]] = {"missing": {"not run"}, "failed": {"not run", "failed"}, "stale": {"not run", "stale"},
                                  "all": {"not run", "failed", "stale", "done"}}
 """The states in which each policy starts a run: unfinished ones always, blocked ones and those running never."""
+SHORT_MINUTES = 0.5
 NEW = ("no record", "the embedded data will be generated first")
 
 
@@ -95,11 +96,15 @@ class Plan:
         return any(r.status == "blocked" and r.data_id is None and r.run.data.source == "disk" for r in self.runs)
 
 
-def default_jobs(due: int) -> int:
-    """As many runs side by side as this process may use cores, at most those due; one on a GPU and under torchrun."""
+def jobs(plan: Plan, asked: int | None = None) -> int:
+    """How many due runs go on side by side: as many as asked, else one per core; one on a GPU and under torchrun.
+
+    Unasked, runs of a few seconds follow each other, because a process for each takes longer to start.
+    """
     if provenance.has_gpu() or world() > 1:
         return 1
-    return max(1, min(parallel.cores(), due))
+    short = plan.minutes_per_run is not None and plan.minutes_per_run < SHORT_MINUTES
+    return max(1, min(asked or (1 if short else parallel.cores()), len(plan.due)))
 
 
 def make_plan(experiment: Experiment, profile: Profile, runs_dir: Path, *, rows: Sequence[Row] = (),
@@ -130,7 +135,8 @@ def make_plan(experiment: Experiment, profile: Profile, runs_dir: Path, *, rows:
             planned = PlannedRun(tuple(names), run, seed, data_id, "blocked", no_data or "", due=False)
             status, reason = planned.status, planned.reason
             if no_data is None:
-                status, reason = _status(planned.folder(runs_dir), data_id, profile, elsewhere)
+                lacks = _lacks(run, profile, data_root, elsewhere)
+                status, reason = _status(planned.folder(runs_dir), data_id, lacks)
             if reason in NEW and (planned.spec_hash, seed, data_id or run.data.source) in committed:
                 reason = "recorded in reports/data, no run folder here"
             runs.append(replace(planned, status=status, reason=reason, due=status in DUE[rerun]))
@@ -159,12 +165,22 @@ def _committed(experiment: Experiment, reports: Path | None) -> set[tuple[str, i
             for place in (r.data_id, r.data.source)}
 
 
-def _status(folder: RunDir, data_id: str | None, profile: Profile, elsewhere: bool) -> tuple[Status, str]:
+def _lacks(run: RunConfig, profile: Profile, data_root: Path | None, elsewhere: bool) -> str:
+    """What is missing besides data; empty where a run can start."""
+    weights = getattr(run.model, "weights", None)
+    if weights and not find_file(weights, data_root).is_file():
+        return f"no start weights {weights} below the data root; docs/training.md has the command that makes them"
+    if profile.gpu and not elsewhere and not provenance.has_gpu():
+        return f"profile {profile.name} needs a GPU and none was found"
+    return ""
+
+
+def _status(folder: RunDir, data_id: str | None, lacks: str) -> tuple[Status, str]:
     owner, record = folder.running(), folder.record()
     if owner is not None:
         return "running", owner
-    if record is None and profile.gpu and not elsewhere and not provenance.has_gpu():
-        return "blocked", f"profile {profile.name} needs a GPU and none was found"
+    if record is None and lacks:
+        return "blocked", lacks
     if record is None:
         return "not run", _why_missing(folder, data_id)
     if record.status == "failed":

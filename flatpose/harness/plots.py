@@ -80,7 +80,7 @@ def ceilings(found: pd.DataFrame, published: pd.DataFrame, caption: str) -> byte
     where = drawn["data"].iloc[0]
 
     def paint(picture: Figure) -> None:
-        axes, = drawing.stacked(picture, 1, right=0.74)
+        axes, = drawing.stacked(picture, 1, right=0.66)
         style = drawing.styles(drawn.series)
         drawing.lines(axes, drawn, style)
         axes.plot(published.x, 100 * published["mean"], "o", color=INK, markerfacecolor=CARD, markersize=9, zorder=5)
@@ -92,9 +92,10 @@ def ceilings(found: pd.DataFrame, published: pd.DataFrame, caption: str) -> byte
 
 
 def tradeoff(evidence: Evidence) -> Captioned | None:
-    """Accuracy against cost, with the front of rows that no other beats on both; None where fewer than three have both.
+    """Accuracy against cost; None where fewer than three rows have both.
 
-    Published accuracy over our counts and over measured time; accuracy measured here over the networks as run.
+    Published accuracy over our counts and over measured time; accuracy measured here over the networks as run. A line
+    joins the rows that no other beats on both: published ones, and those measured at the paper's scale.
     """
     metric, timed = evidence.experiment.metric, evidence.latencies
     rows, points = _best(evidence, metric)
@@ -114,18 +115,21 @@ def tradeoff(evidence: Evidence) -> Captioned | None:
          f"{machine}, one image, not compiled{note}", "time of a forward pass, in units of FlatPose-B's"),
         (measured, "gflops", "Accuracy measured here", f"{_where(rows)}; {BARS}",
          "multiply-adds (G) of the networks as run")) if len(panel[0]) > 2]
+    ranked = rows["profile"].eq("paper").all()  # at reduced scales rows differ by their start weights first of all
+    fronts = [_front(some, x) if ranked or some is not measured else some.iloc[:0] for some, x, *_ in panels]
 
     def paint(picture: Figure) -> None:
-        for axes, (some, x, heading, text, x_label) in zip(drawing.stacked(picture, len(panels)), panels, strict=True):
+        stacked = drawing.stacked(picture, len(panels))
+        for axes, front, (some, x, heading, text, x_label) in zip(stacked, fronts, panels, strict=True):
             drawing.cost_axes(axes, some, x)
             drawing.describe(axes, heading, text, x_label, f"{metric} × 100")
-            front = _front(some, x)
             lines = axes.plot(front[x], 100 * front["mean"], color=MUTED, linewidth=1.2, linestyle=DASHED, zorder=2)
             drawing.names(axes, some.assign(x=some[x], y=100 * some["mean"]), lines)
 
-    fronts = "".join(f" {heading}: {', '.join(_front(some, x).label)}." for some, x, heading, *_ in panels)
+    listed = "".join(f" {heading}: {', '.join(front.label)}." for front, (_, _, heading, *_) in zip(
+        fronts, panels, strict=True) if len(front))
     mixed = " Published rows mix box sources." if note else ""
-    caption = f"Rows that no other row beats on both {metric} and cost.{fronts}{mixed}"
+    caption = f"Rows that no other row beats on both {metric} and cost.{listed}{mixed}"
     return (caption, drawing.svg(len(panels), paint, caption, [said, measured])) if panels else None
 
 

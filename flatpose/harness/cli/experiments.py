@@ -12,6 +12,7 @@ import typer
 from flatpose.harness import catalog, store
 from flatpose.harness.cli.options import (
     ExperimentArg,
+    JobsOpt,
     JsonOpt,
     ProfileOpt,
     RootOpt,
@@ -101,12 +102,12 @@ def validate(experiment: Annotated[Optional[str], typer.Argument(metavar="[ID|PA
 
 @app.command()
 def plan(experiment: ExperimentArg, row: RowsOpt = None, profile: ProfileOpt = None, data_root: RootOpt = None,
-         seeds: SeedsOpt = None, rerun: RerunOpt = "missing", json_: JsonOpt = False) -> None:
+         seeds: SeedsOpt = None, rerun: RerunOpt = "missing", jobs: JobsOpt = None, json_: JsonOpt = False) -> None:
     """What `run` would do with the same options, and why. Exit code 2 when the data are not there.
 
     Example: flatpose-exp plan fig1 --profile paper --rerun stale
     """
-    from flatpose.harness.plan import default_jobs
+    from flatpose.harness.plan import jobs as side_by_side
 
     made = planned(experiment, row, profile, data_root, seeds, rerun)
     if made.due and made.minutes_per_run is None:
@@ -123,7 +124,7 @@ def plan(experiment: ExperimentArg, row: RowsOpt = None, profile: ProfileOpt = N
         reasons = Counter(run.reason for run in made.runs if run.status == "blocked")
         for reason, count in reasons.items():
             say(f"blocked, {count} of {len(made.runs)} runs: {reason}", out)
-        say(estimate(made, default_jobs(len(made.due))), out)
+        say(estimate(made, side_by_side(made, jobs)), out)
     if made.lacks_data:
         raise typer.Exit(2)
 
@@ -158,6 +159,8 @@ def estimate(made: Plan, jobs: int) -> str:
 @app.command()
 def status(json_: JsonOpt = False) -> None:
     """How far each experiment is, in every setting (profile and data) that has runs; your own experiments first.
+
+    Smoke runs are listed only where an experiment has no others.
 
     Example: flatpose-exp status --json
     """

@@ -44,6 +44,9 @@ RowsOpt = Annotated[Optional[list[str]], typer.Option("--row", help="Only this r
 ProfileOpt = Annotated[Optional[str], typer.Option(help="A scale that `show ID` lists; default: the experiment's.",
                                                    autocompletion=complete_profiles)]
 RootOpt = Annotated[Optional[Path], typer.Option(help="Folder with coco/ and the like, in place of embedded data.")]
+JobsOpt = Annotated[Optional[int], typer.Option(min=1, help="Runs side by side, one thread each; default: one per "
+                                                "core (runs of seconds: 1). 1: one run on all cores; a GPU takes one "
+                                                "at a time.")]
 SeedsOpt = Annotated[Optional[str], typer.Option(help="As in 0,1,2; default: the experiment's.")]
 
 

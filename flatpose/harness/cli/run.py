@@ -14,7 +14,7 @@ import typer
 from flatpose.errors import SpecError
 from flatpose.harness import catalog, store
 from flatpose.harness.cli.experiments import RerunOpt, estimate, planned, write_pages
-from flatpose.harness.cli.options import ExperimentArg, ProfileOpt, RootOpt, RowsOpt, SeedsOpt
+from flatpose.harness.cli.options import ExperimentArg, JobsOpt, ProfileOpt, RootOpt, RowsOpt, SeedsOpt
 from flatpose.harness.console import OPTIONS, Display, emit, err, minutes, note, say
 
 if TYPE_CHECKING:
@@ -23,8 +23,6 @@ if TYPE_CHECKING:
     from flatpose.harness.spec import Experiment
 
 app = typer.Typer()
-JobsOpt = Annotated[Optional[int], typer.Option(min=1, help="Runs side by side, one thread each; default: one per "
-                                                "core. 1: one run on all cores; a GPU takes one at a time.")]
 CheckpointOpt = Annotated[Optional[Path], typer.Option(
     help="Train nothing: evaluate this .pth or .safetensors file as the one --row, at the paper's size by default.")]
 LauncherOpt = Annotated[Literal["local", "slurm"], typer.Option(help="slurm: one job per run, through submitit.")]
@@ -45,7 +43,7 @@ def run(experiment: ExperimentArg, row: RowsOpt = None, profile: ProfileOpt = No
 
     Example: flatpose-exp run fig1 --row simcc_s32 --seeds 0,1,2 --data-root /data
     """
-    from flatpose.harness.plan import default_jobs
+    from flatpose.harness.plan import jobs as side_by_side
 
     if checkpoint is not None:
         _evaluate_checkpoint(experiment, row, profile, checkpoint, data_root)
@@ -57,12 +55,11 @@ def run(experiment: ExperimentArg, row: RowsOpt = None, profile: ProfileOpt = No
     made = planned(experiment, row, profile, data_root, seeds, rerun, elsewhere=launcher == "slurm")
     if experiment.endswith(".py") and not store.rank():
         store.remember_spec(store.runs_dir(), made.experiment.id, Path(experiment).resolve())
-    most = default_jobs(len(made.due))
-    side_by_side = most if jobs is None else 1 if most == 1 else min(jobs, len(made.due))
-    note(f"{made.experiment.id} at profile {made.profile.name}: {estimate(made, side_by_side)}")
+    at_once = side_by_side(made, jobs)
+    note(f"{made.experiment.id} at profile {made.profile.name}: {estimate(made, at_once)}")
     with closing(Display()) as display:
         outcomes = (_on_slurm(made, data_root, slurm or [], display) if launcher == "slurm"
-                    else _here(made, data_root, display, side_by_side))
+                    else _here(made, data_root, display, at_once))
     if store.rank():
         return  # with any other exit code torchrun would end rank 0 while it renders
     everything = _all_outcomes(made, outcomes)
@@ -148,6 +145,7 @@ def _print_metrics(experiment: Experiment, outcomes: list[Outcome]) -> None:
     spent = {tables.label(catalog.find_row(experiment, row)): minutes(sum(
         o.record.provenance.seconds for o in outcomes if o.record is not None and row in o.planned.rows) / 60)
         for row in {row for o in outcomes for row in o.planned.rows}}
+    table = table[table["row"].isin(list(spent))]  # without rows that share a run and were not asked for
     emit(None, False, [*table.columns, "time"], table.assign(time=table["row"].map(spent)).to_numpy(), console=err)
 
 
