@@ -26,10 +26,11 @@ def _one_recipe(row: Row) -> Row:
 CONTROLLED = tuple(map(_one_recipe, ROWS))
 SCALES = profiles(CONTROLLED, MEMBERS)
 BY_BACKBONE = (
-    "AP under one recipe, by backbone (start weights decide between these). ResNet: RTMPose {rtmpose_l}, "
-    "SimpleBaseline {simplebaseline}, FlatPose {table5/resnet50}, SimCC on the last map {fig1/simcc_s32}; HRNet: "
-    "SimCC {simcc}, heatmap {hrnet_w48}, TokenPose {tokenpose_b}; ViT: ViTPose {vitpose_b}, SHaRPose "
-    "{sharpose_base}; ConvNeXt: FlatPose-B {flatpose_b}.",
+    "AP under one recipe, all on the small ResNet: RTMPose {rtmpose_l}, SimpleBaseline {simplebaseline}, FlatPose "
+    "{table5/resnet50}, SimCC on the last map {fig1/simcc_s32}.",
+    "On the small HRNet: SimCC {simcc}, heatmap {hrnet_w48}, TokenPose {tokenpose_b}; on the small ViT: ViTPose "
+    "{vitpose_b}, SHaRPose {sharpose_base}; on the small ConvNeXt: FlatPose-B {flatpose_b}. Start weights decide "
+    "between backbones.",
     "Under the authors' optimisers and schedules (table2) these are RTMPose {table2/rtmpose_l}, SimpleBaseline "
     "{table2/simplebaseline}; SimCC {table2/simcc}, heatmap {table2/hrnet_w48}, TokenPose {table2/tokenpose_b}; "
     "ViTPose {table2/vitpose_b}, SHaRPose {table2/sharpose_base}.")

@@ -117,10 +117,9 @@ EXPERIMENT = Experiment(
         "Heatmaps are read by expectation at a softmax temperature of 0.05. On 8×6 cells DARK refines at most 8 of 48 "
         "cells and the quarter step 15, as in their authors' code ([docs/codecs.md](../docs/codecs.md)).",
         "Regression gives every keypoint the score 1, so that nothing ranks persons in ground-truth boxes: that costs "
-        "AP and not OKS. Why it and the coordinate loss have less AP on finer maps was not examined.",
-        "All start from one trunk, which was trained under a heatmap head on 16×12 cells and a SimCC head on 8×6; "
-        "[controls](controls.md) has start weights without SimCC, other label widths and temperatures.",
-        "The ceilings say how much of a loss is quantisation. A trained heatmap can pass the ceiling of a rounded one "
-        "([fig1](fig1.md)).",
+        "AP and not OKS.",
+        "All start from one trunk, trained under a heatmap head on 16×12 cells and a SimCC head on 8×6; "
+        "[controls](controls.md) changes that, label width and temperature.",
+        "A trained heatmap can pass the ceiling of a rounded one ([fig1](fig1.md)).",
     ),
 )

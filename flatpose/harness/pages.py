@@ -179,7 +179,7 @@ def _study(title: str, question: str, found: Sequence[str], run: str, headline: 
 def boxes(frames: Frames, pairs: pd.DataFrame, simulated: pd.DataFrame) -> dict[str, bytes]:
     """Ground-truth against detector boxes: public pairs, the paper's rows, our networks, the simulation."""
     paper, own = tables.paper_boxes(frames), tables.own_boxes(frames)
-    found = boxes_finding(pairs, frames)
+    found = " ".join(boxes_finding(pairs, frames))
     able = own[own["AP_gt"] >= frame.FLOOR]
     profiles = sorted(able["profile"].unique(), key=frame.scale, reverse=True)
     labels = [f"error {s.spread:g}, spread {s.tail:g}, known {s.knowledge:g}" for s in simulated.itertuples()]
@@ -198,8 +198,8 @@ def boxes(frames: Frames, pairs: pd.DataFrame, simulated: pd.DataFrame) -> dict[
         plots.boxes(pairs, paper, found), "\n".join([SIMULATION, "", "## Sources", "", *sources]))
 
 
-def boxes_finding(pairs: pd.DataFrame, frames: Frames) -> str:
-    """The effect of ground-truth boxes in numbers, and the results on test-dev, whose ground truth is not public."""
+def boxes_finding(pairs: pd.DataFrame, frames: Frames) -> list[str]:
+    """The row that looks like ground-truth boxes; their effect; the other rows; test-dev, whose truth is not public."""
     paper = tables.paper_boxes(frames)
     ours, others = paper[paper["ours"]], paper[~paper["ours"]]
     names, full = ["AP", "AP50", "AP75", "AR"], pairs.dropna()
@@ -208,11 +208,13 @@ def boxes_finding(pairs: pd.DataFrame, frames: Frames) -> str:
     row, pair = min(((i, gaps.idxmin()) for i, gaps in closeness.items()), key=lambda p: closeness[p[0]][p[1]])
     said, theirs = (" / ".join(number(100 * v) for v in line) for line in (ours.loc[row, names], known.loc[pair]))
     gain, det, gt = pairs["AP_gt"] - pairs["AP_det"], full["AR_det"] - full["AP_det"], full["AR_gt"] - full["AP_gt"]
-    return (f"{ours.label[row]} ({said} in AP, AP50, AP75, AR) agrees with {pairs.label[pair]} on ground-truth boxes "
-            f"({theirs}) to {number(100 * closeness[row][pair])}. With such boxes {len(pairs)} public networks gain "
-            f"{_span(gain)} AP; AR − AP of the {len(full)} that print it falls from {_span(det)} to {_span(gt)}. "
+    return [f"{ours.label[row]} ({said} in AP, AP50, AP75, AR) agrees with {pairs.label[pair]} on ground-truth boxes "
+            f"({theirs}) to {number(100 * closeness[row][pair])}.",
+            f"With such boxes {len(pairs)} public networks gain {_span(gain)} AP; AR − AP of the {len(full)} that "
+            f"print it falls from {_span(det)} to {_span(gt)}.",
             f"FlatPose's rows of Table 2 have {_span(ours['AR'] - ours['AP'])}, the other rows "
-            f"{_span(others['AR'] - others['AP'])}. {findings.test_dev(frames)}")
+            f"{_span(others['AR'] - others['AP'])}.",
+            findings.test_dev(frames)]
 
 
 def _span(values: pd.Series[float]) -> str:

@@ -6,6 +6,7 @@ The files depend on the specs and the records alone, so a clone without runs/ re
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
@@ -115,11 +116,21 @@ def index(frames: Frames, reports: Path, files: Mapping[str, bytes]) -> str:
     costs = findings.costs(pd.concat([compare.against_paper(e, frames) for e in tables_of_paper]))
     claimed = claims.finding(claims.judged(frames))
     answers = {"ceilings": " ".join(pages.ceilings_finding(ceilings(reports), _printed(frames))),
-               **{name: f"At `{frames.of(name).best[0][0]}`: {said[0]}" for name in ANSWERS
-                  if (said := findings.sentences(frames.experiments[name], frames))},
-               "boxes": pages.boxes_finding(public_pairs(), frames), "claims": f"{claimed} {costs}"}
+               **{name: _answer(frames, name) for name in ANSWERS},
+               "boxes": " ".join(pages.boxes_finding(public_pairs(), frames)[::3]), "claims": f"{claimed} {costs}"}
     return pages.index_page(frames, [f"**[{name}]({name}.md)**: {text}" for name, text in answers.items() if text],
                             others)
+
+
+def _answer(frames: Frames, name: str) -> str:
+    """The first sentence of an experiment's finding at its best evidence and at larger scales that have its numbers."""
+    evidence, experiment = frames.of(name), frames.experiments[name]
+    first = replace(experiment, finding=experiment.finding[:1])
+    best = evidence.best[:1]
+    larger = [setting for setting in evidence.settings(experiment.rows[0].run.data.task)
+              if best and frame.scale(setting[0]) > frame.scale(best[0][0])]
+    said = {setting[0]: findings.sentences(first, frames, setting)[:1] for setting in (*best, *larger)}
+    return " ".join(f"At `{profile}`: {sentence}" for profile, found in said.items() for sentence in found)
 
 
 def public_pairs() -> pd.DataFrame:
