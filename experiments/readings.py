@@ -165,7 +165,7 @@ READINGS = (
              "augment; the default half_body_upper).",
         why="The most widely used set.", test="Train."),
     Reading(
-        id="R19", measured=("ceilings", "fig5"),
+        id="R19", measured=("ceilings", "fig5", "controls"),
         question="Width of the heatmap's Gaussian at coarser strides of Fig. 1?", field="codec.sigma",
         value=2.0, alternatives=(1.0, 0.5), paper="Not said.", ours="2 cells at every stride.",
         why="In cells, every network then has the same target.", test="Ceilings and training at each width."),
