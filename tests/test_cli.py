@@ -142,7 +142,7 @@ def test_data_make_and_check(cli):
 def test_doctor_finds_what_is_too_old_or_missing(cli, monkeypatch):
     from importlib import metadata
 
-    assert cli("doctor").code == 0
+    assert cli("doctor").code == 0 and cli("doctor", "--data-root", "/nowhere").code == 1
     real = metadata.version
 
     def version(name: str) -> str:

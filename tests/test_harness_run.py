@@ -8,6 +8,7 @@ import signal
 import time
 
 import pytest
+from fake_runs import SPEC
 
 import flatpose
 from flatpose.harness import provenance
@@ -100,6 +101,17 @@ def test_a_profile_for_gpus_is_blocked_without_one(cli):
     assert cli.run("--profile", "big", "--row", "one").code == 0
     cli.monkeypatch.setattr(provenance, "has_gpu", lambda: False)
     assert cli.states("--profile", "big")["one"] == ("done", False), "a record counts wherever it is read"
+
+
+def test_a_run_waits_for_its_start_weights(cli):
+    """It is blocked and leaves no failure behind, so the same command goes on once the file is there."""
+    cli.spec = cli.write("started.py", SPEC.replace('"quick": Profile(name="quick",', '"quick": Profile(name="quick", '
+                                                    'model={"weights": "weights/start.safetensors"},'))
+    answer = cli.run("--data-root", str(cli.data))
+    assert answer.code == 2 and "weights/start.safetensors" in answer.err and cli.calls == []
+    (cli.data / "weights").mkdir()
+    (cli.data / "weights" / "start.safetensors").touch()
+    assert cli.run("--data-root", str(cli.data)).code == 0 and len(cli.calls) == 3
 
 
 def test_a_torn_record_counts_for_nothing(cli):

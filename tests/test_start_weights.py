@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import timm
@@ -78,8 +79,8 @@ def test_recalibrated_statistics_are_those_of_the_crops() -> None:
     assert model[0].momentum == 0.1
 
 
-def _pretrained(backbone: str, folder: Path, epochs: int) -> Path:
-    return pretrain.pretrain(backbone, folder / "work", folder / "w.safetensors", reporter=SILENT,
+def _pretrained(backbone: str, folder: Path, epochs: int, heads: str = "both") -> Path:
+    return pretrain.pretrain(backbone, folder / "work", folder / "w.safetensors", heads=heads, reporter=SILENT,
                              embedded=EmbeddedConfig(train_images=6, val_images=3, seed=7),
                              recipe=replace(pretrain.TRAIN, epochs=epochs, batch_size=8))
 
@@ -93,6 +94,14 @@ def test_pretraining_writes_a_trunk_and_its_card(tmp_path: Path) -> None:
     assert trunk["layer4.0.conv1.weight"].dtype == torch.float32
     state = load_file(path)
     assert state["layer4.0.conv1.weight"].dtype == torch.float16 and not any("head" in name for name in state)
+
+
+def test_the_head_that_does_not_train_has_no_part_in_the_trunk(tmp_path: Path, monkeypatch: Any) -> None:
+    alone = load_file(_pretrained("resnet_quick", tmp_path / "a", 1, heads="heatmap"))
+    assert read_json(tmp_path / "a" / "w.json")["validation_ap"].keys() == {"heatmap"}
+    monkeypatch.setattr(pretrain, "simcc_kl", None)  # not even called
+    again = load_file(_pretrained("resnet_quick", tmp_path / "b", 1, heads="heatmap"))
+    assert all(torch.equal(alone[name], again[name]) for name in alone)
 
 
 @pytest.mark.parametrize(("backbone", "configs"), [
