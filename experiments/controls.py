@@ -88,7 +88,8 @@ EXPERIMENT = Experiment(
         "From start weights that no SimCC head has trained, HRNet's heatmap has {start_hrnet} AP, SimCC as published "
         "{start_published} and the heatmap with a coordinate loss {start_integral}; from those of why {hrnet}, "
         "{published} and {integral}.",
-        "FlatPose differs from SimCC by {start_flatpose - start_published} there.",
+        "There FlatPose differs from SimCC by {start_flatpose - start_published}, and the heatmap with a coordinate "
+        "loss from SimCC, each read by its expectation, by {start_integral - start_published_expectation}.",
         "A heatmap label one cell wide instead of two changes the quarter step by {narrow - quarter} and the "
         "expectation by {narrow_expectation - expectation}.",
         "Read at temperatures of 0.02, 0.05 and 0.1 the heatmap has {cool}, {expectation} and {warm}.",
