@@ -94,7 +94,8 @@ EXPERIMENT = Experiment(
         "{start_published} and the heatmap with a coordinate loss {start_integral}; from those of why {hrnet}, "
         "{published} and {integral}.",
         "There FlatPose differs from SimCC by {start_flatpose - start_published}, and the heatmap with a coordinate "
-        "loss from SimCC, each read by its expectation, by {start_integral - start_published_expectation}.",
+        "loss from SimCC, each read by its expectation, by {start_integral - start_published_expectation} (from why's "
+        "by {integral - published_expectation}).",
         "A heatmap label one cell wide instead of two changes the AP of the quarter step by {narrow - quarter}.",
         "By expectation at temperatures of 0.02, 0.05, 0.1 and 0.2 the heatmap has {cool}, {expectation}, {warm} and "
         "{hot}, with the narrower label at the last three {narrow_expectation}, {narrow_warm} and {narrow_hot}.",
