@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from experiments.recipes import PROFILES, SIMCC, coco_run
+from experiments.recipes import COCO_MINI, PROFILES, SIMCC, coco_run
 from experiments.why import EXPERIMENT as WHY
 from experiments.why import FIG1_RUNS
 from flatpose.config import BaselineConfig, CodecConfig, LossConfig, RunConfig
@@ -86,7 +86,7 @@ EXPERIMENT = Experiment(
     rows=tuple(Row(id=name, label=label + ", other start" * (group == START), run=run, group=group)
                for group, rows in ROWS for name, (label, run) in rows.items()),
     profiles={name: profile if name in ("smoke", "quick") else replace(profile, left_out=SMALL_ONLY)
-              for name, profile in PROFILES.items()},
+              for name, profile in {**PROFILES, COCO_MINI.name: COCO_MINI}.items()},
     seeds=(0, 1, 2),
     reference="published",
     finding=(
