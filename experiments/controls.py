@@ -98,7 +98,8 @@ EXPERIMENT = Experiment(
         "by {integral - published_expectation}).",
         "A heatmap label one cell wide instead of two changes the AP of the quarter step by {narrow - quarter}.",
         "By expectation at temperatures of 0.02, 0.05, 0.1 and 0.2 the heatmap has {cool}, {expectation}, {warm} and "
-        "{hot}, with the narrower label at the last three {narrow_expectation}, {narrow_warm} and {narrow_hot}.",
+        "{hot}.",
+        "With the narrower label it has {narrow_expectation}, {narrow_warm} and {narrow_hot} at the last three.",
         "A coordinate loss changes the heatmap by {integral - expectation} and SimCC by "
         "{simcc_integral - published_expectation}, both by expectation; by their peaks these networks have "
         "{integral_quarter} and {simcc_integral_argmax}.",
