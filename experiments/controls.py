@@ -12,7 +12,7 @@ from typing import Any
 from experiments.recipes import COCO_MINI, PROFILES, SIMCC, coco_run
 from experiments.why import EXPERIMENT as WHY
 from experiments.why import FIG1_RUNS
-from flatpose.config import BaselineConfig, CodecConfig, LossConfig, RunConfig
+from flatpose.config import BaselineConfig, LossConfig, RunConfig
 from flatpose.harness.spec import Experiment, Row
 
 STRIDE = 32
@@ -23,17 +23,13 @@ HEATMAP_START = "resnet_quick_heatmap_os16"
 """The small ResNet of every other row, pre-trained alike but without the SimCC head."""
 
 
-def _codec(name: str, **changes: Any) -> CodecConfig:
-    return replace(RUNS[name].codec, **changes)
-
-
-def _read(name: str, **changes: Any) -> RunConfig:
-    """The run of that name with another codec."""
-    return replace(RUNS[name], codec=_codec(name, **changes))
+def _with_codec(name: str, **changes: Any) -> RunConfig:
+    """The run of that name with some fields of its codec replaced."""
+    return replace(RUNS[name], codec=replace(RUNS[name].codec, **changes))
 
 
 def _started(run: RunConfig) -> RunConfig:
-    """The run from start weights that no SimCC head has seen."""
+    """The run from start weights that were trained without a SimCC head."""
     return replace(run, model=replace(run.model, backbone=HEATMAP_START))  # type: ignore[arg-type]
 
 
@@ -49,18 +45,18 @@ ROWS = (
         "published_expectation": ("SimCC, expectation", RUNS["published_expectation"]),
     }),
     (LABEL, {
-        "narrow": ("heatmap, label one cell wide, quarter step", _read("quarter", sigma=1.0)),
-        "narrow_expectation": ("heatmap, label one cell wide, expectation", _read("expectation", sigma=1.0)),
+        "narrow": ("heatmap, label one cell wide, quarter step", _with_codec("quarter", sigma=1.0)),
+        "narrow_expectation": ("heatmap, label one cell wide, expectation", _with_codec("expectation", sigma=1.0)),
         "narrow_warm": ("heatmap, label one cell wide, expectation at temperature 0.1",
-                        _read("expectation", sigma=1.0, temperature=0.1)),
+                        _with_codec("expectation", sigma=1.0, temperature=0.1)),
         "narrow_hot": ("heatmap, label one cell wide, expectation at temperature 0.2",
-                       _read("expectation", sigma=1.0, temperature=0.2)),
+                       _with_codec("expectation", sigma=1.0, temperature=0.2)),
     }),
     (READ_OUT, {
-        "cool": ("heatmap, expectation at temperature 0.02", _read("expectation", temperature=0.02)),
-        "warm": ("heatmap, expectation at temperature 0.1", _read("expectation", temperature=0.1)),
-        "hot": ("heatmap, expectation at temperature 0.2", _read("expectation", temperature=0.2)),
-        "integral_quarter": ("heatmap, coordinate loss, quarter step", _read("integral", decode="quarter")),
+        "cool": ("heatmap, expectation at temperature 0.02", _with_codec("expectation", temperature=0.02)),
+        "warm": ("heatmap, expectation at temperature 0.1", _with_codec("expectation", temperature=0.1)),
+        "hot": ("heatmap, expectation at temperature 0.2", _with_codec("expectation", temperature=0.2)),
+        "integral_quarter": ("heatmap, coordinate loss, quarter step", _with_codec("integral", decode="quarter")),
     }),
     (COORDINATE, {
         "simcc_integral": ("SimCC, coordinate loss, expectation", SIMCC_BOTH),
@@ -90,9 +86,9 @@ EXPERIMENT = Experiment(
     seeds=(0, 1, 2),
     reference="published",
     finding=(
-        "From start weights that no SimCC head has trained, HRNet's heatmap has {start_hrnet} AP, SimCC as published "
-        "{start_published} and the heatmap with a coordinate loss {start_integral}; from those of why {hrnet}, "
-        "{published} and {integral}.",
+        "From start weights that were trained without a SimCC head, HRNet's heatmap has {start_hrnet} AP, SimCC as "
+        "published {start_published} and the heatmap with a coordinate loss {start_integral}; from those of why "
+        "{hrnet}, {published} and {integral}.",
         "There FlatPose differs from SimCC by {start_flatpose - start_published}, and the heatmap with a coordinate "
         "loss from SimCC, each read by its expectation, by {start_integral - start_published_expectation} (from why's "
         "by {integral - published_expectation}).",

@@ -68,7 +68,7 @@ EXPERIMENT = Experiment(
         "ceiling, without flip test too.",
         "At `quick` and `coco_mini` every row starts from one trunk, trained under a heatmap head on 16×12 cells and a "
         "SimCC head on 8×6. [controls](controls.md) has a start without the SimCC head, from which SimCC and FlatPose "
-        "have less AP.",
+        "have less AP on 8×6.",
         "All twelve rows share data, input size, optimiser, schedule and number of samples; their FLOPs differ.",
     ),
 )

@@ -102,7 +102,7 @@ def simcc_and_coordinate(outputs: Outputs, targets: Outputs, *, temperature: flo
     return *simcc_kl(outputs, targets, **options), (difference.sum(-1) * targets["weights"]).sum()
 
 
-def and_coordinate_counts(targets: Outputs) -> tuple[Tensor, Tensor]:
+def keypoints_and_coordinates(targets: Outputs) -> tuple[Tensor, Tensor]:
     """Every keypoint, and the coordinates of those with weight."""
     return *all_keypoints(targets), *labelled_coordinates(targets)
 
@@ -207,10 +207,10 @@ def _kl_options(loss: LossConfig, *_: Any) -> dict[str, Any]:
 
 LOSSES = {
     "mse": _Kind("heatmap", joints_mse),
-    "mse_coordinate": _Kind("heatmap", heatmap_and_coordinate, and_coordinate_counts,
+    "mse_coordinate": _Kind("heatmap", heatmap_and_coordinate, keypoints_and_coordinates,
                             lambda loss, codec, keypoints: {"temperature": codec.temperature}),
     "kl": _Kind("simcc", simcc_kl, options=_kl_options),
-    "kl_coordinate": _Kind("simcc", simcc_and_coordinate, and_coordinate_counts, lambda loss, codec, keypoints: {
+    "kl_coordinate": _Kind("simcc", simcc_and_coordinate, keypoints_and_coordinates, lambda loss, codec, keypoints: {
         "temperature": codec.temperature, **_kl_options(loss)}),
     "l1": _Kind("regression", coordinate_l1, labelled_coordinates),
     "multi_mse": _Kind("heatmap", multi_level_mse),

@@ -161,12 +161,13 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--images", type=int, default=DATA.train_images, help="embedded training images")
     parser.add_argument("--level", choices=("plain", "wild"), default=DATA.level, help="of the embedded people")
     parser.add_argument("--start", help="a file of weights that the trunk starts from, or timm (its ImageNet weights)")
-    parser.add_argument("--work-dir", type=Path, help="checkpoints and log (default: runs/pretrain/BACKBONE)")
+    parser.add_argument("--work-dir", type=Path, help="checkpoints and log (default: below runs/pretrain)")
     parser.add_argument("--out", type=Path, help="the weights (default: in flatpose/models/weights)")
     given: Any = parser.parse_args(arguments)
     if given.start not in (None, "timm") and not Path(given.start).is_file():
         parser.error(f"--start: no file {given.start}")
-    print(pretrain(given.backbone, given.work_dir or Path("runs") / "pretrain" / given.backbone,
+    folder = "-".join([given.backbone, *(x for x in (given.heads, given.level) if x not in ("both", DATA.level))])
+    print(pretrain(given.backbone, given.work_dir or Path("runs") / "pretrain" / folder,
                    given.out or start_file(given.backbone, True),
                    heads=given.heads, start=given.start == "timm" or given.start or False,
                    embedded=replace(DATA, level=given.level, train_images=given.images),

@@ -38,8 +38,9 @@ PLACES = ((7, 0, "left"), (-7, 0, "right"), (0, 10, "center"), (0, -10, "center"
           (-7, 8, "right"), (-7, -8, "right"), (9, 15, "left"), (9, -15, "left"), (-9, 15, "right"), (-9, -15, "right"),
           *((dx, dy, align) for dy in (24, -24, 36, -36)
             for dx, align in ((0, "center"), (14, "left"), (-14, "right"))))
+"""Where a name may stand: points to the right of and above its marker, alignment."""
 FAR = 17.0
-"""Where a name may stand: points to the right of and above its marker, alignment; a line leads to one that is FAR."""
+"""Points from its marker at which a name gets a line that leads to it."""
 
 
 def cost_axes(axes: Axes, points: pd.DataFrame, x: str) -> None:

@@ -22,8 +22,8 @@ SIMULATION = (
     "Of a simulated network *error* is the median error of a person's keypoints in units of the OKS scale, *spread* "
     "the standard deviation of its logarithm over persons, and *known* the share of it that the scores reflect. All "
     "images of this subset show a person, so that false alarms cost a detector little.")
-WEAK = ("They say little about networks of 70 AP on COCO: those of `coco_mini` are far weaker, and the detections of "
-        "embedded people are simulated.")
+WEAK = ("The networks trained here say little about networks of 70 AP on COCO: those of `coco_mini` are far weaker, "
+        "and the detections of embedded people are simulated.")
 HEATMAP, PER_CELL, FINE = "heatmap as in HRNet", "SimCC, one bin per cell", "SimCC, 2 bins per pixel"
 """Codecs of the study of ceilings that the finding names."""
 
@@ -182,14 +182,11 @@ def boxes(frames: Frames, pairs: pd.DataFrame, simulated: pd.DataFrame) -> dict[
     """Ground-truth against detector boxes: public pairs, the paper's rows, our networks, the simulation."""
     paper, own = tables.paper_boxes(frames), tables.own_boxes(frames)
     found = " ".join(boxes_finding(pairs, frames))
-    able = own[own["AP_gt"] >= frame.FLOOR]
-    profiles = sorted(able["profile"].unique(), key=frame.scale, reverse=True)
+    trained = tables.own_box_effect(own[own["AP_gt"] >= frame.FLOOR])
     labels = [f"error {s.spread:g}, spread {s.tail:g}, known {s.knowledge:g}" for s in simulated.itertuples()]
-    folds = {**{f"Networks trained here, {name}": able[able["profile"] == name] for name in profiles},
-             "Simulated networks": simulated.assign(label=labels)}
-    gain = 100 * (able["AP_gt"] - able["AP_det"]).groupby(able["profile"]).agg(["min", "max"])
-    gains = [f"{number(gain.at[p, 'min'])} to {number(gain.at[p, 'max'])} (`{p}`)" for p in profiles]
-    trained = f"Networks trained here gain {' and '.join(gains)}. " + WEAK if gains else ""
+    folds = {"Networks trained here, each under one of its experiments": trained,
+             f"Simulated networks ({len(simulated)})": tables.box_effect(simulated.assign(label=labels))
+             if len(simulated) else simulated}
     sources = [f"- {p.label}: {p.det_source}; with ground-truth boxes: {p.gt_source}" for p in pairs.itertuples()]
     numbers = {"public": pairs, "paper": paper, "trained": own, "simulated": simulated}
     return _study(
@@ -199,8 +196,8 @@ def boxes(frames: Frames, pairs: pd.DataFrame, simulated: pd.DataFrame) -> dict[
         "flip test; in four pairs the two come from different pages, see Sources) stand beside the paper's rows.",
         pd.concat(map(tables.box_effect, (pairs, paper[paper["ours"]]))).fillna(tables.DASH),
         pd.concat([some.assign(kind=kind) for kind, some in numbers.items()]),
-        {f"{title} ({len(some)})": tables.box_effect(some) for title, some in folds.items() if len(some)},
-        plots.boxes(pairs, paper, found), "\n".join([trained, "", SIMULATION, "", "## Sources", "", *sources]))
+        folds,
+        plots.boxes(pairs, paper, found), "\n".join([WEAK, "", SIMULATION, "", "## Sources", "", *sources]))
 
 
 def boxes_finding(pairs: pd.DataFrame, frames: Frames) -> list[str]:

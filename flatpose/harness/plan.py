@@ -96,7 +96,7 @@ class Plan:
         return any(r.status == "blocked" and r.data_id is None and r.run.data.source == "disk" for r in self.runs)
 
 
-def jobs(plan: Plan, asked: int | None = None) -> int:
+def side_by_side(plan: Plan, asked: int | None = None) -> int:
     """How many due runs go on side by side: as many as asked, else one per core; one on a GPU and under torchrun.
 
     Unasked, runs of a few seconds follow each other, because a process for each takes longer to start.
@@ -149,7 +149,7 @@ def run_of(row: Row, profile: Profile, data_root: Path | None) -> RunConfig:
     """A row's run at a profile; raises SpecError where the profile does not run it."""
     if row.id in profile.left_out:
         raise SpecError(f"not run at profile {profile.name!r}: {profile.left_out[row.id]}", where=f"row {row.id}",
-                        hint="--profile synth and --profile paper run every row")
+                        hint="choose another profile; `flatpose-exp show ID` lists them")
     try:
         return at_profile(row.run, profile, source="disk" if data_root else None)
     except ValueError as error:

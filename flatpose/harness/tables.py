@@ -256,6 +256,16 @@ def own_boxes(frames: Frames) -> pd.DataFrame:
     return wide.reindex(columns=columns).dropna().reset_index()
 
 
+def own_box_effect(found: pd.DataFrame) -> pd.DataFrame:
+    """Lines of :func:`own_boxes` by profile and experiment: how many, and the range of AP and of its gain."""
+    named = found.assign(experiment=found["label"].str.split(":").str[0], gain=found["AP_gt"] - found["AP_det"])
+    lines = [{"profile": profile, "experiment": experiment, "networks": str(len(some)),
+              **{name: f"{number(100 * some[column].min())} to {number(100 * some[column].max())}"
+                 for name, column in (("AP, GT boxes", "AP_gt"), ("gain in AP", "gain"))}}
+             for (profile, experiment), some in named.groupby(["profile", "experiment"])]
+    return pd.DataFrame(lines)
+
+
 def box_effect(found: pd.DataFrame) -> pd.DataFrame:
     """AP and AR − AP with each kind of boxes, or as printed."""
     made = {"network": found["label"]}

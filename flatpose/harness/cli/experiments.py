@@ -107,7 +107,7 @@ def plan(experiment: ExperimentArg, row: RowsOpt = None, profile: ProfileOpt = N
 
     Example: flatpose-exp plan fig1 --profile paper --rerun stale
     """
-    from flatpose.harness.plan import jobs as side_by_side
+    from flatpose.harness.plan import side_by_side
 
     made = planned(experiment, row, profile, data_root, seeds, rerun)
     if made.due and made.minutes_per_run is None:

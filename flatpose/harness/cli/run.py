@@ -43,7 +43,7 @@ def run(experiment: ExperimentArg, row: RowsOpt = None, profile: ProfileOpt = No
 
     Example: flatpose-exp run fig1 --row simcc_s32 --seeds 0,1,2 --data-root /data
     """
-    from flatpose.harness.plan import jobs as side_by_side
+    from flatpose.harness.plan import side_by_side
 
     if checkpoint is not None:
         _evaluate_checkpoint(experiment, row, profile, checkpoint, data_root)
