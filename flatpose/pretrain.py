@@ -8,8 +8,9 @@ experiment's. Only the trunk is kept, with a card of how it was made. Training r
 from __future__ import annotations
 
 import argparse
+import json
 import sys
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -33,8 +34,9 @@ from flatpose.config import (
 from flatpose.data import load
 from flatpose.data.images import ImageCache
 from flatpose.data.loader import Crops
+from flatpose.errors import FlatPoseError, RunError
 from flatpose.evaluate import main_metric
-from flatpose.io import write_bytes, write_json
+from flatpose.io import read_json, write_bytes, write_json
 from flatpose.losses import Loss, all_keypoints, joints_mse, simcc_kl
 from flatpose.models.backbones import Trunk, start_file
 from flatpose.models.heads import build_head, deconv_stack, heatmap_conv
@@ -115,7 +117,11 @@ def pretrain(backbone: str, work_dir: Path, target: Path, *, heads: str = "both"
         embedded: Images to train and to validate on.
         recipe: Optimiser and schedule; ``eval_every=1`` gives the card its curve.
         reporter: Told about progress.
+
+    Raises RunError where ``work_dir`` holds a training of other settings.
     """
+    _claim(work_dir, {"backbone": backbone, "heads": heads, "start": str(start), "data": asdict(embedded),
+                      "recipe": asdict(recipe)})
     data = load(DataConfig(embedded=embedded), None, reporter=reporter)
     accelerator, _ = build_accelerator(recipe)
     set_seed(0)
@@ -151,6 +157,19 @@ def pretrain(backbone: str, work_dir: Path, target: Path, *, heads: str = "both"
     return target
 
 
+def _claim(work_dir: Path, settings: dict[str, Any]) -> None:
+    """Keep the settings beside the checkpoints; another training's checkpoint is never resumed."""
+    kept = work_dir / "settings.json"
+    if not kept.exists():
+        write_json(kept, settings)
+        return
+    other = read_json(kept)
+    differing = [name for name, value in json.loads(json.dumps(settings)).items() if other.get(name) != value]
+    if differing:
+        raise RunError(f"holds a training with other {' and '.join(differing)}", where=str(work_dir),
+                       hint="choose another --work-dir, or delete this one")
+
+
 def main(arguments: list[str] | None = None) -> None:
     """The command line."""
     parser = argparse.ArgumentParser(prog="python -m flatpose.pretrain", description=__doc__.splitlines()[0])
@@ -167,11 +186,14 @@ def main(arguments: list[str] | None = None) -> None:
     if given.start not in (None, "timm") and not Path(given.start).is_file():
         parser.error(f"--start: no file {given.start}")
     folder = "-".join([given.backbone, *(x for x in (given.heads, given.level) if x not in ("both", DATA.level))])
-    print(pretrain(given.backbone, given.work_dir or Path("runs") / "pretrain" / folder,
-                   given.out or start_file(given.backbone, True),
-                   heads=given.heads, start=given.start == "timm" or given.start or False,
-                   embedded=replace(DATA, level=given.level, train_images=given.images),
-                   recipe=replace(TRAIN, epochs=given.epochs)))
+    try:
+        print(pretrain(given.backbone, given.work_dir or Path("runs") / "pretrain" / folder,
+                       given.out or start_file(given.backbone, True),
+                       heads=given.heads, start=given.start == "timm" or given.start or False,
+                       embedded=replace(DATA, level=given.level, train_images=given.images),
+                       recipe=replace(TRAIN, epochs=given.epochs)))
+    except FlatPoseError as error:
+        parser.exit(2, f"{error}\n")
 
 
 if __name__ == "__main__":

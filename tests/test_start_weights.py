@@ -104,6 +104,14 @@ def test_the_head_that_does_not_train_has_no_part_in_the_trunk(tmp_path: Path, m
     assert all(torch.equal(alone[name], again[name]) for name in alone)
 
 
+def test_another_trainings_checkpoint_is_not_resumed(tmp_path: Path) -> None:
+    first = _pretrained("resnet_quick", tmp_path, 1, heads="simcc").read_bytes()
+    assert read_json(tmp_path / "w.json")["validation_ap"].keys() == {"simcc"}
+    with pytest.raises(RunError, match="other heads and recipe"):
+        _pretrained("resnet_quick", tmp_path, 2, heads="heatmap")
+    assert _pretrained("resnet_quick", tmp_path, 1, heads="simcc").read_bytes() == first
+
+
 @pytest.mark.parametrize(("backbone", "configs"), [
     ("hrnet_quick", (HRNetConfig(backbone="hrnet_quick"),
                      TokenPoseConfig(backbone="hrnet_quick", embed_dim=48, depth=2, num_heads=4))),
