@@ -83,8 +83,8 @@ EXPERIMENT = Experiment(
     id="controls",
     title="Controls of why on 8×6 cells",
     source="our own experiment",
-    question="On 8×6 cells: does the answer of why depend on the label's width, the softmax temperature, the coordinate loss, or on "
-             "start weights that were trained under a SimCC head too?",
+    question="On 8×6 cells: does the answer of why depend on the label's width, the softmax temperature, the coordinate "
+             "loss, or on start weights that were trained under a SimCC head too?",
     rows=tuple(Row(id=name, label=label + ", other start" * (group == START), run=run, group=group)
                for group, rows in ROWS for name, (label, run) in rows.items()),
     profiles={name: profile if name in ("smoke", "quick") else replace(profile, left_out=SMALL_ONLY)
@@ -117,7 +117,7 @@ EXPERIMENT = Experiment(
         "which was not tuned.",
         "Near its peak the softmax of a Gaussian of height 1 over a temperature is a Gaussian that is narrower by the "
         "square root of the temperature: low temperatures approach the highest cell, high ones the middle of the map.",
-        "Rows that differ in the read-out alone are one trained network. The temperature of why, 0.05, was chosen before "
-        "the others were tried.",
+        "Rows that differ in the read-out alone are one trained network. The temperature of why, 0.05, was chosen "
+        "before the others were tried.",
     ),
 )
