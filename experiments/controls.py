@@ -83,8 +83,8 @@ EXPERIMENT = Experiment(
     id="controls",
     title="Controls of why on 8×6 cells",
     source="our own experiment",
-    question="On 8×6 cells: does the answer of why depend on the label's width, the softmax temperature, the coordinate "
-             "loss, or on start weights that were trained under a SimCC head too?",
+    question="On 8×6 cells: does the answer of why depend on the label's width, the softmax temperature, the "
+             "coordinate loss, or on start weights that were trained under a SimCC head too?",
     rows=tuple(Row(id=name, label=label + ", other start" * (group == START), run=run, group=group)
                for group, rows in ROWS for name, (label, run) in rows.items()),
     profiles={name: profile if name in ("smoke", "quick") else replace(profile, left_out=SMALL_ONLY)
