@@ -12,7 +12,6 @@ from typing import Any
 from experiments import fig1
 from experiments.readings import READINGS, Reading
 from experiments.recipes import PROFILES
-from flatpose.config import RunConfig
 from flatpose.harness.spec import Experiment, Row
 
 BASE = next(row for row in fig1.EXPERIMENT.rows if row.id == "flatpose_s8").run
@@ -20,14 +19,10 @@ APART = ("R10", "R15", "R16", "R17", "R18", "R19", "R20")
 """Readings about another row, about boxes, or about a value that the profiles replace."""
 
 
-def changed(run: RunConfig, field: str, value: Any) -> RunConfig:
-    """The run with one nested field ("model.readings.gamma") set."""
-    return _changed(run, field.split("."), value)
-
-
-def _changed(part: Any, names: list[str], value: Any) -> Any:
-    first, *rest = names
-    return replace(part, **{first: _changed(getattr(part, first), rest, value) if rest else value})
+def changed(part: Any, field: str, value: Any) -> Any:
+    """A run, or a part of one, with one nested field ("model.readings.gamma") set."""
+    first, _, rest = field.partition(".")
+    return replace(part, **{first: changed(getattr(part, first), rest, value) if rest else value})
 
 
 def _row(reading: Reading, value: Any) -> Row:
@@ -50,6 +45,10 @@ EXPERIMENT = Experiment(
           *(_row(reading, value) for reading in READINGS if reading.field and reading.id not in APART
             for value in reading.alternatives)),
     profiles=PROFILES,
+    finding=(
+        "Against our reading, decoding by expectation changes AP by {r13_expectation - base}, leaving out ICA by "
+        "{r27_false - base}. The other rows have one seed, which shows no difference.",
+    ),
     notes=(
         "Each row differs from the base in one field, and with `loss.beta` in the temperature that belongs to it. "
         "Costs are of the network at the paper's size. With `codec.split_ratio` the label keeps its 6 bins, so its "

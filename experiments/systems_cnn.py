@@ -7,6 +7,7 @@ of mmpose 1.3. What a source leaves open is said beside the function.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Literal
 
 from flatpose.config import (
@@ -34,9 +35,6 @@ LOW: Size = (192, 256)
 HIGH: Size = (288, 384)
 SQUARE: Size = (256, 256)  # MPII
 
-# Small backbones for the quick profile, one per family.
-QUICK_BACKBONES = {"hrnet_w32": "hrnet_quick", "cspnext_m": "cspnext_tiny"}
-
 # Training persons, to turn warm-up iterations into epochs (CrowdPose train + val: rounded).
 TRAIN_PERSONS: dict[Task, int] = {"coco": 149_813, "crowdpose": 43_400, "mpii": 22_246}
 
@@ -54,16 +52,18 @@ AUGMENT_RTMPOSE_FINAL = AugmentConfig(rotation=60.0, scale=0.25, shift=0.0, half
 RTMPOSE_FINAL_EPOCHS = 30
 
 
-def _data(task: Task) -> DataConfig:
-    return DataConfig(task=task, source="disk")
+def base_run(task: Task, image_size: Size) -> RunConfig:
+    """Data, input and evaluation: MPII is scored on given centres and scales, the other two on both kinds of boxes."""
+    return RunConfig(data=DataConfig(task=task, source="disk"), image_size=image_size,
+                     eval=EvalConfig(box_sources=("gt",) if task == "mpii" else ("gt", "det")))
 
 
-def _eval(task: Task) -> EvalConfig:
-    """MPII is scored on given centres and scales; the other two on detections and on ground-truth boxes."""
-    return EvalConfig(box_sources=("gt",) if task == "mpii" else ("gt", "det"))
+def sigma_of(image_size: Size) -> float:
+    """Cells: the standard deviation that every heatmap system but SRPose uses."""
+    return 3.0 if max(image_size) > 256 else 2.0
 
 
-def _adam(lr: float, batch_size: int, task: Task, *, epochs: int = 210, drops: tuple[int, int] = (170, 200),
+def adam(lr: float, batch_size: int, task: Task, *, epochs: int = 210, drops: tuple[int, int] = (170, 200),
           warmup_iterations: int = 0) -> TrainConfig:
     """Adam without weight decay, the rate divided by ten after each of ``drops`` epochs, no running average."""
     return TrainConfig(epochs=epochs, batch_size=batch_size, optimizer="adam", lr=lr, weight_decay=0.0,
@@ -72,34 +72,34 @@ def _adam(lr: float, batch_size: int, task: Task, *, epochs: int = 210, drops: t
                        warmup_lr=lr * (0.001 if warmup_iterations else 1.0))
 
 
-def _mmpose_adam(task: Task, batch_size: int = 512) -> TrainConfig:
-    return _adam(5e-4, batch_size, task, warmup_iterations=500)
+def mmpose_adam(task: Task, batch_size: int = 512) -> TrainConfig:
+    return adam(5e-4, batch_size, task, warmup_iterations=500)
 
 
 def _heatmap(image_size: Size) -> HeatmapCodecConfig:
-    return HeatmapCodecConfig(sigma=3.0 if max(image_size) > 256 else 2.0, flip_shift=1)
+    return HeatmapCodecConfig(sigma=sigma_of(image_size), flip_shift=1)
 
 
 def simplebaseline(depth: Literal[50, 152] = 152, image_size: Size = LOW, task: Task = "coco") -> RunConfig:
     """SimpleBaseline as in the HRNet repository; on CrowdPose and MPII mmpose's recipe, whose numbers Table 4 has."""
     ours = task == "coco"
-    return RunConfig(
-        data=_data(task), image_size=image_size, model=BaselineConfig(backbone=f"resnet{depth}"),
-        codec=_heatmap(image_size), augment=AUGMENT_SIMPLE if ours else _mmpose_augment(task), eval=_eval(task),
-        train=_adam(1e-3, 128, task, epochs=140, drops=(90, 120)) if ours else _mmpose_adam(task))
+    return replace(
+        base_run(task, image_size), model=BaselineConfig(backbone=f"resnet{depth}"),
+        codec=_heatmap(image_size), augment=AUGMENT_SIMPLE if ours else mmpose_augment(task),
+        train=adam(1e-3, 128, task, epochs=140, drops=(90, 120)) if ours else mmpose_adam(task))
 
 
 def hrnet(width: Literal[32, 48] = 48, image_size: Size = LOW, task: Task = "coco") -> RunConfig:
     """HRNet as in its repository (24 instead of 32 persons per GPU at W48-384); on CrowdPose and MPII as in mmpose."""
     ours = task == "coco"
     batch = 96 if width == 48 and image_size == HIGH else 128
-    return RunConfig(
-        data=_data(task), image_size=image_size, model=HRNetConfig(backbone=f"hrnet_w{width}"),
-        codec=_heatmap(image_size), augment=AUGMENT_HRNET if ours else _mmpose_augment(task), eval=_eval(task),
-        train=_adam(1e-3, batch, task) if ours else _mmpose_adam(task))
+    return replace(
+        base_run(task, image_size), model=HRNetConfig(backbone=f"hrnet_w{width}"),
+        codec=_heatmap(image_size), augment=AUGMENT_HRNET if ours else mmpose_augment(task),
+        train=adam(1e-3, batch, task) if ours else mmpose_adam(task))
 
 
-def _mmpose_augment(task: Task) -> AugmentConfig:
+def mmpose_augment(task: Task) -> AugmentConfig:
     return AUGMENT_MMPOSE1_MPII if task == "mpii" else AUGMENT_MMPOSE1
 
 
@@ -108,10 +108,10 @@ def simcc(image_size: Size = LOW, task: Task = "coco") -> RunConfig:
     mpii, high = task == "mpii", image_size == HIGH
     codec = SimCCCodecConfig(split_ratio=1.5 if high else 2.0, sigma=6.0 if mpii else 4.0, flip_shift=1,
                              border="three_sigma_pixels", score_threshold=0.005 if high else 0.01)
-    return RunConfig(
-        data=_data(task), image_size=image_size, model=SimCCConfig(backbone="hrnet_w32" if mpii else "hrnet_w48"),
+    return replace(
+        base_run(task, image_size), model=SimCCConfig(backbone="hrnet_w32" if mpii else "hrnet_w48"),
         codec=codec, loss=LossConfig(kind="kl"), augment=AUGMENT_HRNET_MPII if mpii else AUGMENT_HRNET,
-        train=_adam(1e-3, 128, task), eval=_eval(task))
+        train=adam(1e-3, 128, task))
 
 
 def simcc_upsample_free() -> RunConfig:
@@ -121,9 +121,9 @@ def simcc_upsample_free() -> RunConfig:
     and the smaller peak counts, as in their newer variant.
     """
     codec = SimCCCodecConfig(split_ratio=2.0, sigma=0.1, label="peak", centre="rounded", flip_shift=1, border="crop")
-    return RunConfig(data=_data("coco"), model=SimCCConfig(backbone="resnet50", maps_per_keypoint=28), codec=codec,
-                     loss=LossConfig(kind="kl"), augment=AUGMENT_SIMPLE, eval=_eval("coco"),
-                     train=_adam(1e-3, 128, "coco", epochs=140, drops=(90, 120)))
+    return replace(base_run("coco", LOW), model=SimCCConfig(backbone="resnet50", maps_per_keypoint=28), codec=codec,
+                   loss=LossConfig(kind="kl"), augment=AUGMENT_SIMPLE,
+                   train=adam(1e-3, 128, "coco", epochs=140, drops=(90, 120)))
 
 
 def simcc_resnet50(image_size: Size = LOW) -> RunConfig:
@@ -133,11 +133,11 @@ def simcc_resnet50(image_size: Size = LOW) -> RunConfig:
     """
     codec = SimCCCodecConfig(split_ratio=2.0, sigma=6.0, centre="rounded", score="min_raw", flip_shift=0,
                              border="three_sigma_bins", score_threshold=0.2)
-    train = (_adam(1e-3, 256, "coco", epochs=140, drops=(90, 120), warmup_iterations=500) if image_size == HIGH else
-             _adam(1e-3, 512, "coco", warmup_iterations=500))
-    return RunConfig(data=_data("coco"), image_size=image_size, model=BaselineConfig(head="simcc"), codec=codec,
-                     loss=LossConfig(kind="kl", summed_persons=train.batch_size // 8), augment=AUGMENT_MMPOSE1,
-                     train=train, eval=_eval("coco"))
+    train = (adam(1e-3, 256, "coco", epochs=140, drops=(90, 120), warmup_iterations=500) if image_size == HIGH else
+             adam(1e-3, 512, "coco", warmup_iterations=500))
+    return replace(base_run("coco", image_size), model=BaselineConfig(head="simcc"), codec=codec,
+                   loss=LossConfig(kind="kl", summed_persons=train.batch_size // 8), augment=AUGMENT_MMPOSE1,
+                   train=train)
 
 
 def sar(backbone: Literal["resnet50", "hrnet_w48"] = "hrnet_w48", image_size: Size = HIGH,
@@ -148,18 +148,18 @@ def sar(backbone: Literal["resnet50", "hrnet_w48"] = "hrnet_w48", image_size: Si
     No CrowdPose configuration is public: there, the same head and recipe.
     """
     batch = 2 * (96 if backbone == "resnet50" else 36)
-    return RunConfig(data=_data(task), image_size=image_size, model=SARConfig(backbone=backbone),
-                     codec=SARCodecConfig(sigma=3.0 if max(image_size) > 256 else 2.0), loss=LossConfig(kind="sar"),
-                     augment=_mmpose_augment(task), train=_mmpose_adam(task, batch), eval=_eval(task))
+    return replace(base_run(task, image_size), model=SARConfig(backbone=backbone),
+                   codec=SARCodecConfig(sigma=sigma_of(image_size)), loss=LossConfig(kind="sar"),
+                   augment=mmpose_augment(task), train=mmpose_adam(task, batch))
 
 
 def srpose(backbone: Literal["resnet50", "hrnet_w32"] = "resnet50", image_size: Size = LOW,
            task: Task = "coco") -> RunConfig:
     """SRPose: 32 persons per GPU; eight GPUs assumed."""
-    return RunConfig(data=_data(task), image_size=image_size, model=SRPoseConfig(backbone=backbone),
-                     codec=HeatmapCodecConfig(stride=1, sigma=8.0, flip_shift=1), loss=LossConfig(kind="multi_mse"),
-                     augment=AUGMENT_HRNET_MPII if task == "mpii" else AUGMENT_MMPOSE0,
-                     train=_mmpose_adam(task, 256), eval=_eval(task))
+    return replace(base_run(task, image_size), model=SRPoseConfig(backbone=backbone),
+                   codec=HeatmapCodecConfig(stride=1, sigma=8.0, flip_shift=1), loss=LossConfig(kind="multi_mse"),
+                   augment=AUGMENT_HRNET_MPII if task == "mpii" else AUGMENT_MMPOSE0,
+                   train=mmpose_adam(task, 256))
 
 
 def rtmpose(size: Literal["m", "l"] = "l", image_size: Size = LOW, task: Task = "coco") -> RunConfig:
@@ -175,7 +175,7 @@ def rtmpose(size: Literal["m", "l"] = "l", image_size: Size = LOW, task: Task = 
                         schedule="flat_cosine", min_lr=0.05 * lr, warmup_lr=1e-5 * lr,
                         warmup_epochs=1000 * batch / TRAIN_PERSONS[task], ema_decay=0.9998)
     final = FinalAugmentConfig(augment=AUGMENT_RTMPOSE_FINAL, fraction=RTMPOSE_FINAL_EPOCHS / epochs)
-    return RunConfig(data=_data(task), image_size=image_size, model=RTMPoseConfig(backbone=f"cspnext_{size}"),
-                     codec=codec, augment=AUGMENT_RTMPOSE, augment_final=final,
-                     loss=LossConfig(kind="kl", beta=10.0, target_softmax=True,
-                                     summed_persons=256 if task == "coco" else 64), train=train, eval=_eval(task))
+    return replace(base_run(task, image_size), model=RTMPoseConfig(backbone=f"cspnext_{size}"),
+                   codec=codec, augment=AUGMENT_RTMPOSE, augment_final=final,
+                   loss=LossConfig(kind="kl", beta=10.0, target_softmax=True,
+                                   summed_persons=256 if task == "coco" else 64), train=train)

@@ -13,18 +13,19 @@ from experiments.systems_cnn import (
     AUGMENT_HRNET,
     AUGMENT_HRNET_MPII,
     AUGMENT_MMPOSE0,
-    AUGMENT_MMPOSE1,
-    AUGMENT_MMPOSE1_MPII,
     HIGH,
     LOW,
     SQUARE,
     TRAIN_PERSONS,
     Size,
     Task,
+    adam,
+    base_run,
+    mmpose_adam,
+    mmpose_augment,
+    sigma_of,
 )
 from flatpose.config import (
-    DataConfig,
-    EvalConfig,
     GatedUniPoseConfig,
     HeatmapCodecConfig,
     LossConfig,
@@ -39,15 +40,9 @@ VIT_S = "vit_small_patch16_224.dino"
 """timm has no masked autoencoder of this size; the authors of ViTPose trained one themselves."""
 
 
-def _run(task: Task, image_size: Size) -> RunConfig:
-    """Data, input and evaluation; MPII is scored on given centres and scales."""
-    boxes = EvalConfig(box_sources=("gt",) if task == "mpii" else ("gt", "det"))
-    return RunConfig(data=DataConfig(task=task, source="disk"), image_size=image_size, eval=boxes)
-
-
 def _udp_heatmap(image_size: Size, decode: Literal["dark", "dark_udp"] = "dark_udp") -> HeatmapCodecConfig:
     """Unrounded centres, the (size - 1) geometry, which needs no flip shift; TokenPose decodes by DARK."""
-    return HeatmapCodecConfig(sigma=3.0 if max(image_size) > 256 else 2.0, encode="exact", decode=decode, udp=True)
+    return HeatmapCodecConfig(sigma=sigma_of(image_size), encode="exact", decode=decode, udp=True)
 
 
 def tokenpose(variant: Literal["B", "L/D24", "L/D6"] = "B", image_size: Size = LOW, task: Task = "coco") -> RunConfig:
@@ -61,10 +56,8 @@ def tokenpose(variant: Literal["B", "L/D24", "L/D6"] = "B", image_size: Size = L
     if image_size == HIGH:
         model = replace(model, patch_size=(4, 6))
     batch = 256 if image_size == HIGH else 128 if variant == "B" else 64
-    train = TrainConfig(epochs=300, batch_size=batch, optimizer="adam", lr=1e-3,
-                        weight_decay=0.0, schedule="step", milestones=(200 / 300, 260 / 300), warmup_epochs=0.0,
-                        warmup_lr=1e-3, ema_decay=None)
-    return replace(_run(task, image_size), model=model, codec=_udp_heatmap(image_size, "dark"), train=train,
+    train = adam(1e-3, batch, task, epochs=300, drops=(200, 260))
+    return replace(base_run(task, image_size), model=model, codec=_udp_heatmap(image_size, "dark"), train=train,
                    augment=AUGMENT_HRNET_MPII if task == "mpii" else AUGMENT_HRNET)
 
 
@@ -79,7 +72,7 @@ def _vit_train(task: Task, *, epochs: int, batch_size: int, layer_decay: float, 
 def vitpose(size: Literal["S", "B"] = "B", image_size: Size = LOW, task: Task = "coco") -> RunConfig:
     """ViTPose with the classic decoder. No CrowdPose-only number is in its repository: there, the COCO recipe."""
     small = size == "S"
-    return replace(_run(task, image_size), codec=_udp_heatmap(image_size), augment=AUGMENT_MMPOSE0,
+    return replace(base_run(task, image_size), codec=_udp_heatmap(image_size), augment=AUGMENT_MMPOSE0,
                    model=ViTPoseConfig(backbone=VIT_S, drop_path=0.1) if small else ViTPoseConfig(),
                    train=_vit_train(task, epochs=210, batch_size=512, layer_decay=0.8 if small else 0.75,
                                     clip_grad=1.0))
@@ -93,7 +86,7 @@ def sharpose(size: Literal["Small", "Base"] = "Base", image_size: Size = LOW, ta
         model = replace(model, alpha=0.3, threshold=1.2)
     epochs, start = 250 if small else 210, 210 if small else 90 if high else 180
     decay = 0.8 if small else 0.7 if high else 0.75
-    return replace(_run(task, image_size), model=model, codec=_udp_heatmap(image_size),
+    return replace(base_run(task, image_size), model=model, codec=_udp_heatmap(image_size),
                    loss=LossConfig(kind="two_stage_mse", quality_start=start / epochs),
                    augment=replace(AUGMENT_MMPOSE0, shift=0.16),
                    train=_vit_train(task, epochs=epochs, batch_size=512 if small else 256, layer_decay=decay,
@@ -102,8 +95,6 @@ def sharpose(size: Literal["Small", "Base"] = "Base", image_size: Size = LOW, ta
 
 def gatedunipose(task: Task = "mpii") -> RunConfig:
     """A reading of GatedUniPose under mmpose's usual recipe (Adam 5e-4, batch 512, 210 epochs)."""
-    train = TrainConfig(batch_size=512, optimizer="adam", lr=5e-4, weight_decay=0.0, schedule="step", ema_decay=None,
-                        warmup_lr=5e-7, warmup_epochs=500 * 512 / TRAIN_PERSONS[task])
-    return replace(_run(task, SQUARE if task == "mpii" else LOW), model=GatedUniPoseConfig(), train=train,
-                   codec=HeatmapCodecConfig(flip_shift=1),
-                   augment=AUGMENT_MMPOSE1_MPII if task == "mpii" else AUGMENT_MMPOSE1)
+    return replace(base_run(task, SQUARE if task == "mpii" else LOW), model=GatedUniPoseConfig(),
+                   train=mmpose_adam(task),
+                   codec=HeatmapCodecConfig(flip_shift=1), augment=mmpose_augment(task))

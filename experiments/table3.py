@@ -2,7 +2,7 @@
 
 Source: Table 3, section 4.3. Command: ``make table3`` trains and evaluates on val; a submission to the server:
 ``flatpose-exp submit coco-test-dev --run runs/HASH/seed0/DATA --data-root DIR --name NAME``, or, from a checkpoint,
-``flatpose-exp run table3 --row R --checkpoint FILE --data-root DIR``. Cost: one run of three minutes of a core
+``--checkpoint FILE --system NAME`` in place of ``--run``. Cost: one run of three minutes of a core
 (quick, SAR); the six others are runs of Tables 1 and 2: at 128x96 the 384x288 variants shrink to the same networks.
 """
 

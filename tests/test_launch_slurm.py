@@ -46,6 +46,12 @@ def test_an_option_that_submitit_does_not_have_is_named(made, monkeypatch, tmp_p
     monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
     with pytest.raises(SpecError, match="gpu_per_node"):
         slurm.submit(made, tmp_path / "runs", tmp_path / "data", {"gpu_per_node": 1})
+    made.due[0].folder(tmp_path / "runs").path.mkdir(parents=True)
+    old = made.due[0].folder(tmp_path / "runs").path / "record.json"
+    old.write_text("{}")
+    with pytest.raises(SpecError):
+        slurm.submit(made, tmp_path / "runs", tmp_path / "data", {"gpu_per_node": 1})
+    assert old.exists(), "nothing was submitted, so no record is replaced"
     assert slurm.parse_options(["timeout_min=5", "slurm_partition=gpu"]) == {"timeout_min": 5, "slurm_partition": "gpu"}
 
 

@@ -7,7 +7,7 @@ from types import SimpleNamespace
 from fake_runs import SPEC, Cli
 
 from flatpose import parallel
-from flatpose.harness import plan, provenance
+from flatpose.harness import catalog, plan, provenance
 
 
 def minutes(cli: Cli, *arguments: str) -> tuple[float | None, bool]:
@@ -34,9 +34,10 @@ def test_runs_side_by_side_take_less_and_nothing_is_unknown(cli, monkeypatch):
 
 
 def test_gpu_hours_are_planned_where_there_is_no_gpu(cli, monkeypatch):
-    monkeypatch.setattr(provenance, "has_gpu", lambda: True)
+    monkeypatch.setattr(provenance, "has_gpu", lambda: False)
     cli.spec = cli.write("big.py", SPEC.replace("gpu=True", "gpu=True, minutes_per_run=120"))
-    assert cli("plan", cli.spec, "--profile", "big", "--json").json["gpu_hours"] == 6.0
+    assert cli("plan", cli.spec, "--profile", "big", "--json").json["due"] == 0
+    assert cli("plan", cli.spec, "--profile", "big", "--launcher", "slurm", "--json").json["gpu_hours"] == 6.0
     assert cli("plan", cli.spec, "--json").json["gpu_hours"] is None
 
 
@@ -67,3 +68,13 @@ def test_a_damaged_owner_file_does_not_matter(cli):
 def test_rows_that_differ_in_decoding_alone_count_as_one_training(cli):
     made = cli("plan", "why", "--seeds", "0", "--json").json
     assert made["due"] == 67 and "36 of them train" in cli("plan", "why", "--seeds", "0").out
+
+
+def test_a_users_spec_that_no_longer_loads_is_named_and_left_out(cli):
+    cli.run("--row", "one")
+    spec = cli.write("broken.py", SPEC.replace('id="tiny"', 'id="broken"'))
+    cli("run", spec, "--row", "one", "--no-report")
+    cli.write("broken.py", "EXPERIMENT = (")
+    catalog._from_file.cache_clear()  # another process would read the file anew
+    found = cli("status")
+    assert found.code == 0 and "broken.py" in found.err and "tiny" in found.out

@@ -23,6 +23,7 @@ from flatpose.config.run import from_dict
 from flatpose.errors import DataError, FlatPoseError, SpecError, nearest
 from flatpose.harness import spec as vocabulary
 from flatpose.harness import store
+from flatpose.harness.console import say
 from flatpose.harness.spec import Experiment, Profile, Row, at_profile, require
 from flatpose.io import read_json
 
@@ -44,6 +45,17 @@ def known() -> dict[str, Path]:
 def load(name: str) -> Experiment:
     """The experiment of that id, or of that spec file, which is executed; raises SpecError naming file and field."""
     return _from_file(Path(name).resolve() if name.endswith(".py") else require(name, known(), "experiment"))
+
+
+def own(runs_dir: Path) -> list[Experiment]:
+    """The user's experiments that were run into this folder; one whose spec no longer loads is named and left out."""
+    found = []
+    for path in store.own_specs(runs_dir).values():
+        try:
+            found.append(load(str(path)))
+        except SpecError as error:
+            say(f"left out: {error}")
+    return found
 
 
 def find_row(experiment: Experiment, row: str) -> Row:
@@ -132,9 +144,7 @@ def problems(name: str) -> list[str]:
         experiment = load(name)
     except (SpecError, DataError) as error:
         return [str(error)]
-    found = [] if experiment.default_profile in experiment.profiles else [
-        f"default profile {experiment.default_profile!r} is not among {', '.join(experiment.profiles)}"]
-    return found + [f"row {row.id}: {problem}" for row in experiment.rows for problem in _row_problems(experiment, row)]
+    return [f"row {row.id}: {problem}" for row in experiment.rows for problem in _row_problems(experiment, row)]
 
 
 def _row_problems(experiment: Experiment, row: Row) -> list[str]:

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from statistics import fmean
 from typing import Any
 
@@ -77,13 +76,8 @@ class Judged:
                 here.verdict, why]
 
 
-def judge_all(root: Path) -> list[Judged]:
-    """Every claim of experiments/claims.py, judged by the records below ``root``, in the order of the paper."""
-    return judged(frame.read(root))
-
-
 def judged(frames: Frames) -> list[Judged]:
-    """Every claim with its verdicts."""
+    """Every claim of experiments/claims.py with its verdicts, in the order of the paper."""
     return [judge(claim, frames) for claim in catalog.entries("claims")]
 
 
@@ -168,7 +162,7 @@ def _measured(claim: Claim, frames: Frames) -> Verdict:
     if any(c.experiment != experiment.id or c.quantity in COSTS for c in wanted):
         return Verdict(NOT_TESTED, reason="one formula over two experiments, or over accuracy and cost")
     for lines in _conditions(frames.of(experiment.id).results):
-        found = {c: frame.by_seed(lines, c.quantity).get(c.row, {}) if c.quantity in lines else {} for c in wanted}
+        found = {c: frame.by_seed(lines, c.quantity).get(c.row, {}) for c in wanted}
         missing = next((c.row for c, values in found.items() if not values), None)
         if missing is None:
             verdict = _of_seeds(claim, found, lines.iloc[0])

@@ -60,9 +60,9 @@ def emit(value: Any, json_: bool, columns: Iterable[str] = (), rows: Iterable[It
     if json_:
         print(json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False))
         return
-    table = Table(title=title, box=SIMPLE, title_justify="left")
+    table = Table(title=escape(title), box=SIMPLE, title_justify="left")
     for column in columns:
-        table.add_column(column, overflow="fold")
+        table.add_column(escape(column), overflow="fold")
     for row in rows:
         table.add_row(*(escape("-" if cell is None else str(cell)) for cell in row))
     console.print(table)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import hashlib
 import io
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
@@ -57,21 +58,29 @@ def cost_axes(axes: Axes, points: pd.DataFrame, x: str) -> None:
                       color=OURS if ours else OTHERS, elinewidth=1.2, zorder=4)
 
 
-def svg(rows: float, paint: Callable[[Figure], None], title: str, data: Sequence[pd.DataFrame]) -> bytes:
-    """The picture that ``paint`` draws. Its description names the version of matplotlib and a digest of the data."""
+@contextmanager
+def picture(rows: int) -> Iterator[Figure]:
+    """An empty picture of that many rows; it is drawn and written (:func:`svg`) inside the ``with`` block."""
     import matplotlib
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    text = title + "".join(some.to_json(orient="split", double_precision=6) for some in data)
-    stamp = f"matplotlib {matplotlib.__version__}, data {hashlib.sha256(text.encode()).hexdigest()[:16]}"
     defaults: Any = {**matplotlib.rcParamsDefault, **STYLE}  # a user's matplotlibrc must not change the bytes
     with matplotlib.rc_context(defaults):
-        picture, buffer = Figure(figsize=(WIDTH, HEIGHT * rows)), io.BytesIO()
-        FigureCanvasAgg(picture)
-        paint(picture)
-        picture.savefig(buffer, format="svg", metadata={"Date": None, "Creator": "flatpose-exp", "Title": title,
-                                                        "Description": stamp})
+        made = Figure(figsize=(WIDTH, HEIGHT * rows))
+        FigureCanvasAgg(made)
+        yield made
+
+
+def svg(drawn: Figure, title: str, data: Sequence[pd.DataFrame]) -> bytes:
+    """The picture's bytes. Its description names the version of matplotlib and a digest of the data."""
+    import matplotlib
+
+    text = title + "".join(some.to_json(orient="split", double_precision=6) for some in data)
+    stamp = f"matplotlib {matplotlib.__version__}, data {hashlib.sha256(text.encode()).hexdigest()[:16]}"
+    buffer = io.BytesIO()
+    drawn.savefig(buffer, format="svg", metadata={"Date": None, "Creator": "flatpose-exp", "Title": title,
+                                                  "Description": stamp})
     rules = (f'[style*="{what}: {light.lower()}"]{{{what}:{dark}!important}}' for light, dark in DARK.items()
              for what in ("fill", "stroke"))
     sheet = f"<style>@media (prefers-color-scheme:dark){{{''.join(rules)}}}</style>"

@@ -19,8 +19,6 @@ SMALL = 0.3
 """In points: the size of most differences in the paper's ablations."""
 COST_TOLERANCE = " (within {params_m:g} and {gflops:g} %)".format_map(
     {name: 100 * tolerance for name, tolerance in compare.RELATIVE.items()})
-FARTHEST = 4
-"""Rows that are named where one seed decides nothing."""
 LISTED = 12
 """How many rows are named; of more only the number is given."""
 
@@ -33,10 +31,8 @@ def of(experiment: Experiment, frames: Frames) -> str:
         lines = evidence.under(setting).query("box_source == 'gt' and kind == 'trained'")
         name = frame.main_metric(experiment, lines["task"].iloc[0]) if len(lines) else ""
         if name in lines and (lines[name] >= frame.FLOOR).any():
-            seeds = frame.by_seed(lines, name)
-            gaps = _gaps(experiment, seeds)
-            described = [_from_reference(experiment, gaps, name), _farthest(experiment, gaps, seeds, name)]
-            parts += [*([] if own else described), _power(gaps, name)]
+            gaps = frame.gaps(experiment, lines, name)
+            parts += [*([] if own else [_from_reference(experiment, gaps, name)]), _power(gaps, name)]
     return " ".join(filter(None, [*parts, costs(compare.against_paper(experiment, frames))]))
 
 
@@ -84,22 +80,6 @@ def _short(experiment: Experiment) -> dict[str, str]:
     return {row.id: row.label.split(" (")[0] for row in experiment.rows}
 
 
-def _farthest(experiment: Experiment, gaps: Mapping[str, stats.Difference], seeds: Mapping[str, Mapping[int, float]],
-              name: str) -> str:
-    """Of the rows that share one seed with the reference row: the values that lie farthest from its value there."""
-    distance = {row: abs(gap.mean) for row, gap in gaps.items() if gap.n == 1}
-    if not distance:
-        return ""
-    labels, base = _short(experiment), seeds[str(experiment.reference)]
-    order = sorted(distance, key=lambda row: -distance[row])
-    seed = next(seed for seed in seeds[order[0]] if seed in base)
-    named = ", ".join(f"{labels[row]} ({number(100 * (base[seed] + gaps[row].mean))})" for row in order[:FARTHEST])
-    others = [distance[row] for row in order[FARTHEST:]]
-    rest = f"; the other {len(others)} lie within {number(100 * max(others))} of it" if others else ""
-    return (f"Of seed {seed} alone, which decides no difference: {labels[str(experiment.reference)]} has "
-            f"{number(100 * base[seed])} {name}, farthest from it are {named}{rest}.")
-
-
 def _power(gaps: Mapping[str, stats.Difference], name: str) -> str:
     """How many seeds a difference like the paper's would need, by the scatter of the rows that are undecided."""
     scatter = [gap.sd for gap in gaps.values() if gap.sd is not None and gap.verdict == "undecided"]
@@ -108,12 +88,6 @@ def _power(gaps: Mapping[str, stats.Difference], name: str) -> str:
     needed = stats.seeds_needed(pd.Series(scatter).pow(2).mean() ** 0.5, SMALL / 100)
     return (f"In the undecided rows a difference of {SMALL:g} {name} could be detected (95 % interval, power 0.8) with "
             f"about {needed} seeds.")
-
-
-def _gaps(experiment: Experiment, seeds: Mapping[str, Mapping[int, float]]) -> dict[str, stats.Difference]:
-    """Row -> its paired difference from the reference row, without rows that share the reference's run."""
-    base = seeds.get(experiment.reference or "")
-    return {row: stats.paired(found, base) for row, found in seeds.items() if found != base} if base else {}
 
 
 def _bound(gaps: Mapping[str, stats.Difference]) -> float:
@@ -185,7 +159,7 @@ class _Numbers(Formatter):
         row, lines = self._row(place), self.frames.of(self._experiment(place).id).under(*self.settings)
         metric = metric or frame.main_metric(self.experiment, row.run.data.task)
         lines = lines[(lines["box_source"] == "gt") & (lines["row"] == row.id)]
-        found = frame.by_seed(lines, metric).get(row.id) if metric in lines else None
+        found = frame.by_seed(lines, metric).get(row.id)
         if not found:
             raise _NotMeasured(place)
         return found

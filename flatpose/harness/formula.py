@@ -37,7 +37,7 @@ class Cell:
 
     experiment: str
     row: str
-    quantity: str
+    quantity: str = "AP"
 
     def __str__(self) -> str:
         return f"{self.experiment}/{self.row}.{self.quantity}"

@@ -65,7 +65,7 @@ class Frames:
         lines = [line for name, e in self.experiments.items() for line in _result_lines(e, self.files[name].records)]
         found = pd.DataFrame(lines)
         found = found.reindex(columns=[*COLUMNS, *(c for c in found.columns if c not in COLUMNS)])
-        return found.assign(data=_distinct_labels(found)).reset_index(drop=True)
+        return found.assign(data=_distinct_labels(found)).astype({"seed": "Int64"}).reset_index(drop=True)
 
     @cached_property
     def costs(self) -> pd.DataFrame:
@@ -212,10 +212,19 @@ def by_seed(results: pd.DataFrame, metric: str = "AP") -> dict[str, dict[int, fl
     """Row -> seed -> metric, for :func:`flatpose.harness.stats.paired`; ``results`` of one condition and box source."""
     found: dict[str, dict[int, float]] = {}
     done = results[(results["status"] == "done") & (results["kind"] == "trained")]
+    if metric not in done:
+        return {}
     for row, seed, value in zip(done["row"], done["seed"], done[metric], strict=True):  # EMA before raw
         if pd.notna(value):
             found.setdefault(row, {}).setdefault(int(seed), float(value))
     return found
+
+
+def gaps(experiment: Experiment, results: pd.DataFrame, metric: str) -> dict[str, stats.Difference]:
+    """Row -> its paired difference from the reference row; without rows that share the reference's run."""
+    seeds = by_seed(results, metric)
+    base = seeds.get(experiment.reference or "")
+    return {row: stats.paired(own, base) for row, own in seeds.items() if own != base} if base else {}
 
 
 def box_name(source: str) -> str:

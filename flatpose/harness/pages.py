@@ -130,9 +130,10 @@ def _not_run(evidence: Evidence) -> str:
         own, name = shown[shown["row"] == row.id], tables.label(row)
         if own.empty:
             why.setdefault(f"Not run ({profile.left_out.get(row.id, 'no record')})", []).append(name)
-        for failure in own[own["status"] == "failed"].itertuples():
-            why.setdefault(f"Failed ({failure.reason or 'no reason recorded'})", []).append(
-                f"{name}, seed {failure.seed}")
+        failures = own[own["status"] == "failed"].fillna({"reason": "no reason recorded"})
+        for reason, failed in failures.groupby("reason"):
+            seeds = ", ".join(map(str, failed["seed"]))
+            why.setdefault(f"Failed ({reason})", []).append(f"{name} (seed {seeds})")
     return "\n\n".join(f"{reason.replace('|', '¦')}: {findings.listed(names, len(evidence.experiment.rows))}."
                        for reason, names in why.items())
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import statistics
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -17,7 +17,7 @@ from flatpose.errors import SpecError
 from flatpose.harness import catalog, provenance
 from flatpose.harness.record import read_record_file
 from flatpose.harness.spec import Experiment, Profile, Row, at_profile
-from flatpose.harness.store import OWNER, Rerun, RunDir, own_specs, world
+from flatpose.harness.store import OWNER, Rerun, RunDir, world
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -27,7 +27,6 @@ DUE: dict[Rerun, set[Status]] = {"missing": {"not run"}, "failed": {"not run", "
                                  "all": {"not run", "failed", "stale", "done"}}
 """The states in which each policy starts a run: unfinished ones always, blocked ones and those running never."""
 SHORT_MINUTES = 0.5
-NEW = ("no record", "the embedded data will be generated first")
 
 
 @dataclass(frozen=True)
@@ -132,14 +131,13 @@ def make_plan(experiment: Experiment, profile: Profile, runs_dir: Path, *, rows:
     for seed in seeds if seeds is not None else experiment.seeds:
         for run, names in configs.items():
             data_id, no_data = found[run.data]
-            planned = PlannedRun(tuple(names), run, seed, data_id, "blocked", no_data or "", due=False)
-            status, reason = planned.status, planned.reason
-            if no_data is None:
-                lacks = _lacks(run, profile, data_root, elsewhere)
-                status, reason = _status(planned.folder(runs_dir), data_id, lacks)
-            if reason in NEW and (planned.spec_hash, seed, data_id or run.data.source) in committed:
+            key = spec_hash(run)
+            folder = RunDir.of(runs_dir, key, seed, data_id or "-")
+            status, reason = _status(folder, data_id, no_data or _lacks(run, profile, data_root, elsewhere))
+            if (status == "not run" and not folder.path.exists()
+                    and (key, seed, data_id or run.data.source) in committed):
                 reason = "recorded in reports/data, no run folder here"
-            runs.append(replace(planned, status=status, reason=reason, due=status in DUE[rerun]))
+            runs.append(PlannedRun(tuple(names), run, seed, data_id, status, reason, due=status in DUE[rerun]))
     minutes = _measured_minutes(runs, runs_dir)
     return Plan(experiment, profile, tuple(runs), profile.minutes_per_run if minutes is None else minutes,
                 minutes is not None)
@@ -171,7 +169,7 @@ def _lacks(run: RunConfig, profile: Profile, data_root: Path | None, elsewhere: 
     if weights and not find_file(weights, data_root).is_file():
         return f"no start weights {weights} below the data root; docs/training.md has the command that makes them"
     if profile.gpu and not elsewhere and not provenance.has_gpu():
-        return f"profile {profile.name} needs a GPU and none was found"
+        return f"profile {profile.name} needs a GPU and none was found (on a cluster: --launcher slurm)"
     return ""
 
 
@@ -213,7 +211,7 @@ def overview(root: Path, runs_dir: Path) -> list[dict[str, Any]]:
     """
     from flatpose.harness import frame
 
-    experiments = [catalog.load(name) for name in (*map(str, own_specs(runs_dir).values()), *catalog.ids())]
+    experiments = [*catalog.own(runs_dir), *map(catalog.load, catalog.ids())]
     if not experiments:
         return []
     frames, entries = frame.read(root, runs_dir, experiments=experiments), []

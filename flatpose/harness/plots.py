@@ -9,7 +9,6 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
 
 import pandas as pd
 
@@ -17,9 +16,6 @@ from flatpose.harness import drawing, frame, stats
 from flatpose.harness.drawing import BARS, CARD, DASHED, INK, MUTED, OTHERS, OURS
 from flatpose.harness.frame import Evidence, Frames
 from flatpose.harness.tables import at_every_x, printed, x_names
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
 
 CODECS = ("heatmap as in HRNet", "heatmap, unrounded, quarter step", "heatmap, DARK", "heatmap, UDP's own step",
           "SimCC, one bin per cell", "SimCC, 2 bins per pixel")
@@ -53,8 +49,8 @@ def curves(evidence: Evidence) -> Captioned | None:
     said = said[said.x.map(names) == said.x.map(theirs)]  # a map of another size has another place
     style = drawing.styles([*points.series, *limits.series, *said.series])
     notes = [BARS, "dashed: codec ceiling" * bool(len(limits)), "hollow: printed in the paper" * bool(len(said))]
-
-    def paint(picture: Figure) -> None:
+    caption = _change(rows, metric, names)
+    with drawing.picture(1) as picture:
         axes, = drawing.stacked(picture, 1, right=0.86 if points.series.str.len().max() < 15 else 0.6)
         drawing.lines(axes, limits, style, dashed=True)
         drawing.lines(axes, points, style)
@@ -62,9 +58,7 @@ def curves(evidence: Evidence) -> Captioned | None:
         drawing.grid_axes(axes, points, style, names)
         drawing.describe(axes, experiment.title, f"{_where(rows)}\n{'; '.join(filter(None, notes))}",
                          "feature map, cells" if "×" in "".join(names.values()) else figure.x_label, f"{metric} × 100")
-
-    caption = _change(rows, metric, names)
-    return caption, drawing.svg(1, paint, caption, [points, limits, said])
+        return caption, drawing.svg(picture, caption, [points, limits, said])
 
 
 def ceilings(found: pd.DataFrame, published: pd.DataFrame, caption: str) -> bytes:
@@ -78,8 +72,7 @@ def ceilings(found: pd.DataFrame, published: pd.DataFrame, caption: str) -> byte
     """
     drawn = at_every_x(found[(found.part == "map") & found.series.isin(CODECS)])
     where = drawn["data"].iloc[0]
-
-    def paint(picture: Figure) -> None:
+    with drawing.picture(1) as picture:
         axes, = drawing.stacked(picture, 1, right=0.66)
         style = drawing.styles(drawn.series)
         drawing.lines(axes, drawn, style)
@@ -87,8 +80,7 @@ def ceilings(found: pd.DataFrame, published: pd.DataFrame, caption: str) -> byte
         drawing.grid_axes(axes, drawn, style, {x: f"{256 / x:g}×{192 / x:g}" for x in drawn.x})
         drawing.describe(axes, "Ceiling of each codec", f"{where}\nhollow: the paper's trained heatmap",
                          "feature map, cells", "AP × 100")
-
-    return drawing.svg(1, paint, caption, [drawn, published])
+        return drawing.svg(picture, caption, [drawn, published])
 
 
 def tradeoff(evidence: Evidence) -> Captioned | None:
@@ -115,22 +107,24 @@ def tradeoff(evidence: Evidence) -> Captioned | None:
          f"{machine}, one image, not compiled{note}", "time of a forward pass, in units of FlatPose-B's"),
         (measured, "gflops", "Accuracy measured here", f"{_where(rows)}; {BARS}",
          "multiply-adds (G) of the networks as run")) if len(panel[0]) > 2]
+    if not panels:
+        return None
+    if not panels:
+        return None
     ranked = rows["profile"].eq("paper").all()  # at reduced scales rows differ by their start weights first of all
     fronts = [_front(some, x) if ranked or some is not measured else some.iloc[:0] for some, x, *_ in panels]
-
-    def paint(picture: Figure) -> None:
+    listed = "".join(f" {heading}: {', '.join(front.label)}." for front, (_, _, heading, *_) in zip(
+        fronts, panels, strict=True) if len(front))
+    mixed = " Published rows mix box sources." if note else ""
+    caption = f"Rows that no other row beats on both {metric} and cost.{listed}{mixed}"
+    with drawing.picture(len(panels)) as picture:
         stacked = drawing.stacked(picture, len(panels))
         for axes, front, (some, x, heading, text, x_label) in zip(stacked, fronts, panels, strict=True):
             drawing.cost_axes(axes, some, x)
             drawing.describe(axes, heading, text, x_label, f"{metric} × 100")
             lines = axes.plot(front[x], 100 * front["mean"], color=MUTED, linewidth=1.2, linestyle=DASHED, zorder=2)
             drawing.names(axes, some.assign(x=some[x], y=100 * some["mean"]), lines)
-
-    listed = "".join(f" {heading}: {', '.join(front.label)}." for front, (_, _, heading, *_) in zip(
-        fronts, panels, strict=True) if len(front))
-    mixed = " Published rows mix box sources." if note else ""
-    caption = f"Rows that no other row beats on both {metric} and cost.{listed}{mixed}"
-    return (caption, drawing.svg(len(panels), paint, caption, [said, measured])) if panels else None
+        return caption, drawing.svg(picture, caption, [said, measured])
 
 
 def _front(points: pd.DataFrame, x: str) -> pd.DataFrame:
@@ -149,8 +143,7 @@ def boxes(pairs: pd.DataFrame, paper: pd.DataFrame, caption: str) -> bytes:
     arrows = pairs.dropna(subset=["AR_det", "AR_gt"])
     det, gt, rows = _gap(arrows, "_det"), _gap(arrows, "_gt"), _gap(paper)
     flat, others = rows[rows.ours], rows[~rows.ours]
-
-    def paint(picture: Figure) -> None:
+    with drawing.picture(1) as picture:
         axes, = drawing.stacked(picture, 1)
         lines = axes.plot([det.x, gt.x], [det.y, gt.y], color=OTHERS, linewidth=1.4)
         for start, end in zip(det.itertuples(), gt.itertuples(), strict=True):
@@ -163,8 +156,7 @@ def boxes(pairs: pd.DataFrame, paper: pd.DataFrame, caption: str) -> bytes:
         drawing.describe(axes, "Public networks, and Table 2", "arrow: from detector to ground-truth boxes\n"
                          "diamond: FlatPose in Table 2; hollow: the table's other rows", "AP × 100", "(AR − AP) × 100")
         drawing.names(axes, pd.concat([det, flat]), lines)
-
-    return drawing.svg(1, paint, caption, [pairs, paper])
+        return drawing.svg(picture, caption, [pairs, paper])
 
 
 def _gap(found: pd.DataFrame, boxes: str = "") -> pd.DataFrame:

@@ -72,7 +72,7 @@ def _effect(reading: Any, found: pd.DataFrame) -> str:
 
 
 def _accuracy(line: Any) -> str:
-    """The difference of AP with its interval; of one seed, which decides no difference, the two values."""
+    """The difference of AP with its interval; of one seed, which cannot show a difference, the two values."""
     if not line.n:
         return "not trained"
     if line.n == 1:
@@ -104,5 +104,5 @@ def _details(reading: Any, frames: Frames, search: pd.DataFrame) -> str:
 HOW = (
     "Each open or contradictory point of the paper has a number, a choice, and a field that changes it in any spec. "
     "The last column has the differences from our choice, of the FlatPose of Fig. 1 at stride 8: cost at the paper's "
-    "size, and AP with ground-truth boxes at the best evidence (`flatpose-exp run alternatives`). One seed decides no "
-    "difference: there both values stand.")
+    "size, and AP with ground-truth boxes at the best evidence (`flatpose-exp run alternatives`). One seed cannot show "
+    "a difference: there both values are printed.")

@@ -42,7 +42,7 @@ def write(ids: Sequence[str], root: Path, *, check: bool = False, runs_dir: Path
     """
     runs_dir, known = runs_dir or root / "runs", catalog.ids()
     asked = [catalog.load(i) for i in dict.fromkeys(ids) if i not in ("all", *known)]
-    own = {e.id: e for e in (*asked, *map(catalog.load, map(str, store.own_specs(runs_dir).values())))}
+    own = {e.id: e for e in (*asked, *catalog.own(runs_dir))}
     frames = frame.read(root, runs_dir, experiments=[*own.values(), *map(catalog.load, known)])
     chosen = [e for e in frames.experiments.values() if "all" in ids or e.id in ids or e in asked]
     reports = root / "reports"

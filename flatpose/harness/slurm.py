@@ -15,9 +15,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from flatpose.errors import DataError, RunError, SpecError
+from flatpose.errors import RunError, SpecError
 from flatpose.harness.plan import Plan, PlannedRun
-from flatpose.harness.runner import Outcome, run_one, text_of
+from flatpose.harness.runner import Outcome, run_one
 from flatpose.progress import SILENT
 
 if TYPE_CHECKING:
@@ -43,10 +43,7 @@ class Job:
             address = os.environ.pop("MASTER_ADDR", None)  # the user's, which submitit refuses and which has precedence
             TorchDistributedEnvironment().export()
             os.environ["MASTER_ADDR"] = address or os.environ["MASTER_ADDR"]
-        try:
-            return run_one(planned, self.runs_dir, self.data_root, SILENT).status
-        except DataError as error:
-            return f"blocked: {text_of(error)}"
+        return run_one(planned, self.runs_dir, self.data_root, SILENT).status
 
     def checkpoint(self, planned: PlannedRun) -> Any:
         """submitit calls this before a job is preempted or its time ends: the same job, back into the queue."""
@@ -79,8 +76,6 @@ def submit(plan: Plan, runs_dir: Path, data_root: Path | None, options: Mapping[
     if any(planned.data_id is None for planned in plan.due):
         raise RunError("the embedded data have not been generated", where=plan.experiment.id,
                        hint=f"flatpose-exp data make {plan.experiment.id}, on a machine whose cache the nodes share")
-    for planned in plan.due:
-        planned.folder(runs_dir).discard_record()  # so that a new one is the job's
     try:
         executor = submitit.AutoExecutor(folder=(runs_dir / LOGS).resolve() / "%j", cluster="slurm")
         executor.update_parameters(name=f"flatpose-{plan.experiment.id}", **{**DEFAULTS, **options})
@@ -90,6 +85,8 @@ def submit(plan: Plan, runs_dir: Path, data_root: Path | None, options: Mapping[
     except (RuntimeError, submitit.core.utils.FailedJobError) as error:
         raise RunError(f"Slurm did not accept the jobs: {str(error).splitlines()[0]}", where="--launcher slurm",
                        hint="sinfo shows whether Slurm runs here") from None
+    for planned in plan.due:
+        planned.folder(runs_dir).discard_record()  # so that a new one is the job's
     return {str(job.job_id): planned for job, planned in zip(jobs, plan.due, strict=True)}
 
 

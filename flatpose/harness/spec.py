@@ -168,6 +168,7 @@ class Experiment:
 
     def __post_init__(self) -> None:
         rows = {row.id: row for row in self.rows}
+        require(self.default_profile, self.profiles, "profile", where=f"experiment {self.id}, default_profile")
         if self.reference:
             require(self.reference, rows, "row", where=f"experiment {self.id}, reference")
         sentences = [*self.finding, *(text for profile in self.profiles.values() for text in profile.finding)]

@@ -130,6 +130,9 @@ def rows(evidence: Evidence, settings: list[Setting], against: pd.DataFrame | No
     reference = next((r.label.split(" (")[0] for r in experiment.rows if r.id == experiment.reference), "")
     trained = chosen[chosen["kind"] == "trained"]
     means = {name: frame.summary(trained, name) for name in {*names.values(), *CLOSENESS}}
+    gaps = {row: gap for name in set(names.values())
+            for row, gap in frame.gaps(experiment, chosen[chosen["box_source"] == "gt"], name).items()
+            if names[row] == name}
     lines = []
     for row in experiment.rows:
         own = means[names[row.id]]
@@ -141,7 +144,7 @@ def rows(evidence: Evidence, settings: list[Setting], against: pd.DataFrame | No
                 f"printed {name}": number(printed(row).get(names[row.id])),
                 f"{name} here, GT boxes": measured.get("GT boxes", "failed" if failed else DASH),
                 f"{name} here, detector boxes": measured.get("detector boxes", DASH),
-                f"difference from {reference}": _from_reference(experiment, chosen, row.id, names[row.id]),
+                f"difference from {reference}": difference(gaps[row.id]) if row.id in gaps else DASH,
                 **{name.replace("_", " "): _mean(means[name], row.id) for name in CLOSENESS}}
         if against is not None:
             line |= _costs(said, costs.get(row.id, {}))
@@ -171,15 +174,6 @@ def _costs(said: Published, counted: Mapping[str, Any]) -> dict[str, str]:
             "printed GFLOPs": number(said.gflops),
             "GFLOPs, HRNet's tool": number(counted.get("gflops_hrnet_tool"), 2) if by_tool else DASH,
             "GFLOPs": number(counted.get("gflops"), 2)}
-
-
-def _from_reference(experiment: Experiment, results: pd.DataFrame, row: str, name: str) -> str:
-    """The row's paired difference, with ground-truth boxes; a dash for the reference row's own run."""
-    if experiment.reference is None or name not in results:
-        return DASH
-    seeds = frame.by_seed(results[results["box_source"] == "gt"], name)
-    own, base = seeds.get(row, {}), seeds.get(experiment.reference, {})
-    return DASH if own == base else difference(stats.paired(own, base))
 
 
 def verdicts(found: pd.DataFrame, name: str) -> str:

@@ -14,6 +14,8 @@ from flatpose.harness.cli.options import (
     ExperimentArg,
     JobsOpt,
     JsonOpt,
+    Launcher,
+    LauncherOpt,
     ProfileOpt,
     RootOpt,
     RowsOpt,
@@ -102,15 +104,14 @@ def validate(experiment: Annotated[Optional[str], typer.Argument(metavar="[ID|PA
 
 @app.command()
 def plan(experiment: ExperimentArg, row: RowsOpt = None, profile: ProfileOpt = None, data_root: RootOpt = None,
-         seeds: SeedsOpt = None, rerun: RerunOpt = "missing", jobs: JobsOpt = None, json_: JsonOpt = False) -> None:
+         seeds: SeedsOpt = None, rerun: RerunOpt = "missing", jobs: JobsOpt = None, launcher: LauncherOpt = "local",
+         json_: JsonOpt = False) -> None:
     """What `run` would do with the same options, and why. Exit code 2 when the data are not there.
 
     Example: flatpose-exp plan fig1 --profile paper --rerun stale
     """
-    from flatpose.harness.plan import side_by_side
-
-    made = planned(experiment, row, profile, data_root, seeds, rerun)
-    if made.due and made.minutes_per_run is None:
+    made = planned(experiment, row, profile, data_root, seeds, rerun, launcher)
+    if made.due and made.minutes_per_run is None and launcher == "local":
         from flatpose.pipeline import training_minutes
 
         made = replace(made, minutes_per_run=training_minutes(made.due[0].run, data_root), measured=True)
@@ -124,20 +125,27 @@ def plan(experiment: ExperimentArg, row: RowsOpt = None, profile: ProfileOpt = N
         reasons = Counter(run.reason for run in made.runs if run.status == "blocked")
         for reason, count in reasons.items():
             say(f"blocked, {count} of {len(made.runs)} runs: {reason}", out)
-        say(estimate(made, side_by_side(made, jobs)), out)
+        say(estimate(made, side_by_side(made, jobs, launcher)), out)
     if made.lacks_data:
         raise typer.Exit(2)
 
 
 def planned(experiment: str, rows: list[str] | None, profile: str | None, data_root: Path | None, seeds: str | None,
-            rerun: store.Rerun, elsewhere: bool = False) -> Plan:
+            rerun: store.Rerun, launcher: Launcher = "local") -> Plan:
     """The plan for the options of ``plan`` and ``run``."""
     from flatpose.harness.plan import make_plan
 
     found = catalog.load(experiment)
     return make_plan(found, catalog.find_profile(found, profile), store.runs_dir(),
                      rows=[catalog.find_row(found, name) for name in rows or ()], seeds=parse_seeds(seeds),
-                     data_root=data_root, rerun=rerun, elsewhere=elsewhere, reports=store.root() / "reports")
+                     data_root=data_root, rerun=rerun, elsewhere=launcher == "slurm", reports=store.root() / "reports")
+
+
+def side_by_side(made: Plan, jobs: int | None, launcher: Launcher) -> int:
+    """How many due runs go on at once: what this machine holds, or on a cluster all of them."""
+    from flatpose.harness import plan as planning
+
+    return len(made.due) if launcher == "slurm" else planning.side_by_side(made, jobs)
 
 
 def estimate(made: Plan, jobs: int) -> str:
@@ -226,6 +234,7 @@ def claims(json_: JsonOpt = False) -> None:
     Example: flatpose-exp claims --json
     """
     from flatpose.harness import claims as judging
+    from flatpose.harness import frame
 
-    judged = judging.judge_all(store.root())
+    judged = judging.judged(frame.read(store.root(), store.runs_dir()))
     emit([j.to_dict() for j in judged], json_, judging.COLUMNS, [j.cells() for j in judged])

@@ -8,6 +8,7 @@ from typing import Annotated, Any, Optional
 
 import typer
 
+from flatpose.errors import SpecError
 from flatpose.harness import catalog, store
 from flatpose.harness.cli.options import JsonOpt, ProfileOpt, RootOpt, complete_ids, complete_rows, existing_root
 from flatpose.harness.console import Display, emit, note, out, say
@@ -31,6 +32,8 @@ def cost(experiment: Annotated[str, typer.Argument(metavar="ID|all", help="Exper
     """
     from flatpose.harness.cost import cost_rows
 
+    if experiment == "all" and row is not None:
+        raise SpecError("a row belongs to one experiment", where="--row", hint=f"flatpose-exp cost ID --row {row}")
     found = [catalog.load(name) for name in (catalog.ids() if experiment == "all" else [experiment])]
     rows = cost_rows(found, row=row, latency=latency, runs_dir=store.runs_dir(), reporter=Display().reporter())
     names = ("params_m", "published_params_m", "gflops", "gflops_hrnet_tool", "published_gflops")

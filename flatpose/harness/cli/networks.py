@@ -136,11 +136,13 @@ def export(source: Annotated[Optional[str], typer.Argument(metavar="[CHECKPOINT|
     from flatpose.export import export as write
     from flatpose.harness.networks import resolve_network, untrained
 
-    if row is not None and source is not None:
+    if row is None:
+        facts = write(resolve_network(source, system), out_file)
+    elif source is None:
+        raise SpecError("a row belongs to an experiment", where="--row", hint=f"flatpose-exp export ID --row {row}")
+    else:
         say("untrained weights: the row's network as it is built")
         facts = write(untrained(source, row), out_file)
-    else:
-        facts = write(resolve_network(source, system), out_file)
     if json_:
         emit(facts, json_)
         return

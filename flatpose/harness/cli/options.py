@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Optional
+from typing import Annotated, Literal, Optional
 
 import typer
 
@@ -47,6 +47,8 @@ RootOpt = Annotated[Optional[Path], typer.Option(help="Folder with coco/ and the
 JobsOpt = Annotated[Optional[int], typer.Option(min=1, help="Runs side by side, one thread each; default: one per "
                                                 "core (runs of seconds: 1). 1: one run on all cores; a GPU takes one "
                                                 "at a time.")]
+Launcher = Literal["local", "slurm"]
+LauncherOpt = Annotated[Launcher, typer.Option(help="slurm: one job per run, through submitit.")]
 SeedsOpt = Annotated[Optional[str], typer.Option(help="As in 0,1,2; default: the experiment's.")]
 
 

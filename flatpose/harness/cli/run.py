@@ -7,14 +7,14 @@ import sys
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal, Optional
+from typing import TYPE_CHECKING, Annotated, Optional
 
 import typer
 
 from flatpose.errors import SpecError
 from flatpose.harness import catalog, store
-from flatpose.harness.cli.experiments import RerunOpt, estimate, planned, write_pages
-from flatpose.harness.cli.options import ExperimentArg, JobsOpt, ProfileOpt, RootOpt, RowsOpt, SeedsOpt
+from flatpose.harness.cli.experiments import RerunOpt, estimate, planned, side_by_side, write_pages
+from flatpose.harness.cli.options import ExperimentArg, JobsOpt, LauncherOpt, ProfileOpt, RootOpt, RowsOpt, SeedsOpt
 from flatpose.harness.console import OPTIONS, Display, emit, err, minutes, note, say
 
 if TYPE_CHECKING:
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 app = typer.Typer()
 CheckpointOpt = Annotated[Optional[Path], typer.Option(
     help="Train nothing: evaluate this .pth or .safetensors file as the one --row, at the paper's size by default.")]
-LauncherOpt = Annotated[Literal["local", "slurm"], typer.Option(help="slurm: one job per run, through submitit.")]
 SlurmOpt = Annotated[Optional[list[str]], typer.Option("--slurm", metavar="NAME=VALUE", help="A parameter of the jobs, "
                      "as in slurm_partition=gpu, timeout_min=600, gpus_per_node=1 (repeatable).")]
 ReportOpt = Annotated[bool, typer.Option("--report/--no-report", help="Render the page afterwards.")]
@@ -43,8 +42,6 @@ def run(experiment: ExperimentArg, row: RowsOpt = None, profile: ProfileOpt = No
 
     Example: flatpose-exp run fig1 --row simcc_s32 --seeds 0,1,2 --data-root /data
     """
-    from flatpose.harness.plan import side_by_side
-
     if checkpoint is not None:
         _evaluate_checkpoint(experiment, row, profile, checkpoint, data_root)
         if report_:
@@ -52,10 +49,10 @@ def run(experiment: ExperimentArg, row: RowsOpt = None, profile: ProfileOpt = No
         return
     if store.rank():
         OPTIONS.quiet = True  # rank 0 prints and renders for all
-    made = planned(experiment, row, profile, data_root, seeds, rerun, elsewhere=launcher == "slurm")
+    made = planned(experiment, row, profile, data_root, seeds, rerun, launcher)
     if experiment.endswith(".py") and not store.rank():
         store.remember_spec(store.runs_dir(), made.experiment.id, Path(experiment).resolve())
-    at_once = side_by_side(made, jobs)
+    at_once = side_by_side(made, jobs, launcher)
     note(f"{made.experiment.id} at profile {made.profile.name}: {estimate(made, at_once)}")
     with closing(Display()) as display:
         outcomes = (_on_slurm(made, data_root, slurm or [], display) if launcher == "slurm"
