@@ -70,7 +70,8 @@ class Benchmark:
         """The evaluated split alone, from its annotation file; images need not be there, nor a training file."""
         path = self.layout.val_file(root)
         split = self._split(path, path.parent, scored=True)
-        data = PoseData(self.name, "", fingerprint([path]), self.keypoints(path.parent), split, split, root)
+        data_id = fingerprint([path, *self._beside(path)])
+        data = PoseData(self.name, "", data_id, self.keypoints(path.parent), split, split, root)
         name = self.label if self.official and self.official[1] == self._count(split) else self._part(data)
         counts = f"{len(split.image_ids)} images, {len(split.persons)} persons"
         return replace(data, label=f"{name}, {path.stem.removeprefix('person_keypoints_')} ({counts})")
@@ -79,6 +80,10 @@ class Benchmark:
         """The files below a data root whose bytes identify the data."""
         tree = self.layout.find(root)
         return [tree.train, tree.val, *([tree.detector] if tree.detector else [])]
+
+    def _beside(self, path: Path) -> list[Path]:
+        """Files beside an annotation file of the evaluated split that its numbers depend on too."""
+        return []
 
     def metric(self, wanted: str) -> str:
         """``wanted`` where this benchmark has it, else its main metric: a table of AP shows PCKh for MPII."""
@@ -211,6 +216,9 @@ class Mpii(Benchmark):
         tree = self.layout.find(root)
         return [tree.train, tree.val, mpii.truth_path(tree.val)]
 
+    def _beside(self, path: Path) -> list[Path]:
+        return [mpii.truth_path(path)]
+
     def convert(self, source: Path, out: Path) -> list[Path]:
         from flatpose.data.convert import convert_mpii, convert_official
 
@@ -237,7 +245,9 @@ class Mpii(Benchmark):
         return mpii_metrics(annotations, read_mpii_results(predictions, rows))
 
     def _split(self, path: Path, images: Path, *, scored: bool) -> Split:
-        return mpii.load_split(path, images, mpii.read_truth(path).head_size if scored else None)
+        if scored:
+            mpii.read_truth(path)  # raises DataError now, not after a training
+        return mpii.load_split(path, images)
 
     def _count(self, split: Split) -> int:
         return len(mpii.read_entries(split.annotation_file))

@@ -179,10 +179,10 @@ class Detector:
             self.model = get_model(name, weights=None if weights else "DEFAULT", weights_backbone=None)
             if weights:
                 self.model.load_state_dict(read_weights(weights).state)
-        except OSError as error:  # also urllib's errors
-            raise FlatPoseError(f"no weights of {name} here, and the download failed ({str(error)[:100]})",
-                                where="--detector", hint=WITHOUT) from None
-        except RuntimeError as error:
+        except (OSError, RuntimeError) as error:  # urllib's errors are the former, a damaged download the latter
+            if weights is None or isinstance(error, OSError):
+                raise FlatPoseError(f"no weights of {name} here, and the download failed ({str(error)[:100]})",
+                                    where="--detector", hint=WITHOUT) from None
             raise FlatPoseError(f"not the weights of {name} ({str(error).splitlines()[-1].strip()[:200]})",
                                 where=str(weights), hint="--detector NAME names the model they belong to") from None
         self.model.to(self.device).eval()

@@ -9,7 +9,6 @@ numbers; its peculiarities are kept.
 from __future__ import annotations
 
 import logging
-from collections import Counter
 from dataclasses import dataclass
 from math import prod
 from typing import Any
@@ -51,8 +50,6 @@ class Cost:
     """What our forward pass executes, which is less for FlatPose: the first layer of ICA's MLP is folded."""
     gflops_hrnet_tool: float
     gflops_torch: float
-    uncounted: dict[str, int]
-    """Calls of element-wise operators, which no counter prices."""
 
 
 def measure(model: nn.Module, image_size: tuple[int, int]) -> Cost:
@@ -71,11 +68,10 @@ def measure(model: nn.Module, image_size: tuple[int, int]) -> Cost:
     torch.set_num_threads(1)  # several threads slow this small work down on a busy machine
     try:
         with torch.no_grad(), sdpa_kernel(SDPBackend.MATH):
-            executed, uncounted = _fvcore(model, images)
-            gflops = executed
+            executed = gflops = _fvcore(model, images)
             if hasattr(model, "use_literal_ica"):
                 model.use_literal_ica(True)
-                gflops, uncounted = _fvcore(model, images)
+                gflops = _fvcore(model, images)
             with FlopCounterMode(display=False) as counter:
                 by_hrnet_tool = _hrnet_tool(model, images)
     finally:
@@ -90,22 +86,22 @@ def measure(model: nn.Module, image_size: tuple[int, int]) -> Cost:
         params_m=sum(used.values()) / 1e6,
         params_leaf_m=sum(size for key, size in used.items() if key in leaves) / 1e6,
         gflops=gflops, gflops_executed=executed, gflops_hrnet_tool=by_hrnet_tool / 2**30,  # as the tool divides
-        gflops_torch=counter.get_total_flops() / 2e9, uncounted=uncounted,
+        gflops_torch=counter.get_total_flops() / 2e9,
     )
 
 
-def _fvcore(model: nn.Module, images: Tensor) -> tuple[float, dict[str, int]]:
+def _fvcore(model: nn.Module, images: Tensor) -> float:
+    """Multiply-adds / 1e9."""
     logging.getLogger("fvcore.nn.jit_analysis").setLevel(logging.ERROR)  # it warns of each uncounted operator
     analysis = FlopCountAnalysis(model, images)
     analysis.set_op_handle("aten::scaled_dot_product_attention", _attention_products)
     analysis.uncalled_modules_warnings(False)
     total = analysis.total() / 1e9
-    uncounted: Counter[str] = analysis.unsupported_ops()
-    unknown = sorted(set(uncounted) - ELEMENTWISE)
+    unknown = sorted(set(analysis.unsupported_ops()) - ELEMENTWISE)
     if unknown:
         raise FlatPoseError(f"no rule counts the multiply-adds of {', '.join(unknown)}", where=type(model).__name__,
                             hint="add a handle, or the name to ELEMENTWISE, in flatpose/complexity.py")
-    return total, dict(sorted(uncounted.items()))
+    return total
 
 
 def _attention_products(inputs: list[Any], outputs: list[Any]) -> int:

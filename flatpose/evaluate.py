@@ -14,6 +14,7 @@ from torch.utils.data import DataLoader
 from flatpose import benchmarks
 from flatpose.codecs import Codec
 from flatpose.config import EvalConfig, RunConfig
+from flatpose.data.images import ImageCache
 from flatpose.data.instances import Person, PoseData
 from flatpose.data.loader import Crops, EpochSampler, normalise
 from flatpose.errors import DataError
@@ -43,7 +44,7 @@ def evaluate(run: RunConfig, data: PoseData, codec: Codec, networks: dict[str, n
 def main_metric(network: nn.Module, *, run: RunConfig, data: PoseData, codec: Codec, accelerator: Accelerator,
                 reporter: Reporter) -> float:
     """The benchmark's main metric (0 to 1) of one network on the first box source."""
-    persons, _ = boxes(data, run.eval.box_sources[0])
+    persons, _ = boxes(data, box_sources(run.eval, data)[0])
     predictions = predict(network, codec, persons, data, run, accelerator, reporter)
     return float(score(predictions, data, run.eval, run.codec)["metrics"][benchmarks.get(data.task).main_metric])
 
@@ -105,5 +106,6 @@ def predict(network: nn.Module, codec: Codec, persons: list[Person], data: PoseD
         index, points, confidence = accelerator.gather_for_metrics((batch["index"], *found))
         keypoints[index.cpu()], scores[index.cpu()] = points.cpu().double(), confidence.cpu().double()
         reporter.advance()
+    crops.cache = ImageCache()  # accelerate keeps the loader, and with it every decoded image
     reporter.finish()
     return Predictions.of_crops(persons, keypoints, scores, run.image_size, udp=run.codec.udp)

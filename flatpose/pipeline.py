@@ -17,6 +17,7 @@ from accelerate import Accelerator
 from accelerate.utils import set_seed
 from safetensors.torch import load_file
 from torch import nn
+from torch.optim.swa_utils import update_bn
 
 from flatpose.ceiling import ceiling
 from flatpose.codecs import Codec, build_codec
@@ -56,6 +57,8 @@ def execute(run: RunConfig, *, seed: int, data_root: Path | None, work_dir: Path
         DataError: Data is missing or damaged.
         RunError: Training cannot go on, or the start weights are missing or do not fit.
     """
+    if torch.cuda.is_available():
+        torch.cuda.reset_peak_memory_stats()
     data = load(run.data, data_root, reporter=reporter)
     box_sources(run.eval, data)  # refuses unusable detections before anything is trained
     accelerator, precision_reason = build_accelerator(run.train)
@@ -130,23 +133,13 @@ def _start_file(run: RunConfig, data_root: Path | None) -> Path | None:
     return None if name is None else find_file(name, data_root)
 
 
-@torch.no_grad()
 def recalibrate(network: nn.Module, crops: Crops) -> None:
     """Estimate the statistics of batch normalisation anew: the mean over batches of ``crops``, in order.
 
     Start weights may have been trained on input of another scale, or have lost precision to quantisation.
     """
-    norms = [module for module in network.modules() if isinstance(module, nn.BatchNorm2d)]
-    momenta = [norm.momentum for norm in norms]
-    for norm in norms:
-        norm.reset_running_stats()
-        norm.momentum = None  # the plain mean over batches
-    network.train()
-    for first in range(0, len(crops), CALIBRATION_BATCH):
-        items = [crops[(0, i)]["image"] for i in range(first, min(first + CALIBRATION_BATCH, len(crops)))]
-        network(normalise(torch.stack([torch.as_tensor(item) for item in items])))
-    for norm, momentum in zip(norms, momenta, strict=True):
-        norm.momentum = momentum
+    images = torch.stack([torch.as_tensor(crops[(0, i)]["image"]) for i in range(len(crops))])
+    update_bn(map(normalise, images.split(CALIBRATION_BATCH)), network)
 
 
 def _final_augment(run: RunConfig) -> tuple[int, AugmentConfig] | None:
@@ -192,7 +185,7 @@ def _train_facts(config: TrainConfig, trained: Trained, accelerator: Accelerator
 
 
 def _peak_memory_mb() -> float:
-    """Largest allocation on the GPU, else the largest resident size of this process."""
+    """Largest allocation of the run on the GPU, else the largest resident size of this process so far."""
     if torch.cuda.is_available():
         return torch.cuda.max_memory_allocated() / 2**20
     try:

@@ -76,6 +76,8 @@ class Job:
     """Use every so many frames of a video."""
     images: dict[str, dict[str, Any]] = field(default_factory=dict)
     results: list[dict[str, Any]] = field(default_factory=list)
+    numbers: set[int] = field(default_factory=set)
+    """Image ids given so far."""
     left_out: list[DataError] = field(default_factory=list)
 
     def run(self, files: Sequence[Path], reporter: Reporter) -> Job:
@@ -110,8 +112,6 @@ class Job:
 
     def _image(self, path: Path) -> None:
         target = f"{path.stem}.jpg"
-        if target in self.images:
-            raise DataError("two pictures of this name", where=str(path), hint="predict each folder into its own -o")
         path = path.resolve()
         size = self.boxes.size(str(path)) if isinstance(self.boxes, BoxFile) else None
         picture = self._picture(read_image(path, size=size), path, target)
@@ -139,11 +139,13 @@ class Job:
 
     def _picture(self, image: NDArray[np.uint8], path: Path, target: str, *, frame: bool = False
                  ) -> NDArray[np.uint8]:
-        """The picture with its poses, which are added to the results."""
+        """The picture with its poses, which are added to the results; raises DataError where another has its name."""
+        if target in self.images:
+            raise DataError("two pictures of this name", where=str(path), hint="predict each folder into its own -o")
         known, boxes, scores = self.boxes.of(str(path), frame=frame) if isinstance(self.boxes, BoxFile) else (
             number_of(path.stem), *self.boxes(image))
-        taken = {entry["id"] for entry in self.images.values()}
-        number = known if isinstance(known, int) and known not in taken else max(taken, default=0) + 1
+        number = known if isinstance(known, int) and known not in self.numbers else max(self.numbers, default=0) + 1
+        self.numbers.add(number)
         keypoints, raw = self.pose.raw(image, boxes, flip_test=self.flip_test, batch_size=self.batch_size)
         persons, kept = self._persons(keypoints, raw, boxes, scores)
         confidence = self.pose.confidence(raw)

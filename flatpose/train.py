@@ -31,7 +31,6 @@ from flatpose.progress import SILENT, Reporter
 from flatpose.training_files import LOG, LogRow, TrainState, start_trackers, stop_trackers, track, write_log
 
 CHECKPOINT_SECONDS = 20.0  # short epochs are cheaper to repeat than to save
-SHORT_EPOCH_SECONDS = 5.0  # a stop request waits for the end of an epoch that takes less
 BEST = "best.safetensors"
 Batch = dict[str, Tensor]
 Judge = Callable[[nn.Module], float]
@@ -162,7 +161,6 @@ class Trainer:
         self.config, self.crops, self.codec, self.loss, self.accelerator = config, crops, codec, loss, accelerator
         self.work_dir, self.reporter, self.judge = work_dir, reporter, judge
         self.log: list[LogRow] = []
-        self.stopped = False
         self.sampler = EpochSampler(len(crops), shuffle=True, seed=seed,
                                     groups=crops.image_numbers() if crops.by_image else None)
         batch = step_batch(config, len(crops), accelerator.num_processes)
@@ -184,8 +182,8 @@ class Trainer:
         Raises:
             AllRanksError: The loss is no longer finite, in whichever process; the message names the step and the
                 persons of that process's batch. Or the checkpoint was damaged (CheckpointError) and has been removed.
-            KeyboardInterrupt: The reporter requested a stop; the checkpoint is of the last epoch that was completed
-                when epochs are short, else at most one epoch and CHECKPOINT_SECONDS older than the stop.
+            KeyboardInterrupt: The reporter requested a stop; the checkpoint is at most one epoch and
+                CHECKPOINT_SECONDS older.
         """
         start_trackers(self.accelerator, self.work_dir)
         checkpoints = TrainState(self.work_dir, self.accelerator)
@@ -198,13 +196,11 @@ class Trainer:
             if self.judge and self.config.eval_every and (last or (epoch + 1) % self.config.eval_every == 0):
                 self._evaluate(self.judge)
             track(self.accelerator, self.log[-1])
-            if last or self.stopped or self._due(time.monotonic() - saved):
+            if last or self._due(time.monotonic() - saved):
                 checkpoints.save({"log": self.log})
                 saved = time.monotonic()
                 if self.accelerator.is_main_process:
                     write_log(self.work_dir / LOG, self.log)
-            if self.stopped:
-                raise KeyboardInterrupt
         self.reporter.finish()
         stop_trackers(self.accelerator)
         self._share_buffers()
@@ -221,20 +217,10 @@ class Trainer:
             value = self._update(batches, epoch, update)
             total += value
             images += sum(len(batch["index"]) for batch in batches) * self.accelerator.num_processes
-            self._advance({"loss": value, "img/s": images / (time.perf_counter() - started)})
+            self.reporter.advance(1, **{"loss": value, "img/s": images / (time.perf_counter() - started)})
         return {"epoch": epoch + 1, "step": update, "loss": total / (update - first),
                 "lr": self.optimizer.param_groups[-1]["lr"], "images": images,
                 "seconds": time.perf_counter() - started}
-
-    def _advance(self, info: dict[str, float]) -> None:
-        """Report one step. A stop request waits for the end of a short epoch, whose checkpoint then loses nothing."""
-        try:
-            self.reporter.advance(1, **info)
-        except KeyboardInterrupt:
-            short = bool(self.log) and self.log[-1]["seconds"] < SHORT_EPOCH_SECONDS
-            if not short or self.accelerator.num_processes > 1:
-                raise
-            self.stopped = True
 
     def _update(self, batches: tuple[Batch, ...], epoch: int, update: int) -> float:
         """One optimiser step on batches that together are the effective batch; returns its loss."""

@@ -89,7 +89,7 @@ def test_the_official_mat_can_be_trained_and_scored_on(tmp_path):
         assert np.allclose(np.array(row["joints"])[keep], person["joints"][keep])
     (tmp_path / "images").mkdir()
     data = benchmarks.get("mpii").load(tmp_path)
-    assert data.val.persons[0].head_size == pytest.approx(0.6 * np.hypot(30, 40), rel=0.05)
+    assert read_truth(data.val.annotation_file).head_size[0] == pytest.approx(0.6 * np.hypot(30, 40), rel=0.05)
     found = [{"id": i, "keypoints": [v for x, y in r["joints"] for v in (x - 1, y - 1, 1)]}
              for i, r in enumerate(valid)]
     (tmp_path / "found.json").write_text(json.dumps(found))

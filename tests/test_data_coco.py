@@ -13,6 +13,7 @@ from tiny import annotations, edit, write_coco
 from torch import Tensor
 from torch.utils.data import DataLoader
 
+from flatpose import benchmarks
 from flatpose.benchmarks import COCO
 from flatpose.config import AugmentConfig, DataConfig
 from flatpose.data import identity, images, load
@@ -38,6 +39,18 @@ def test_identity_is_the_loaded_id_and_changes_with_the_annotations(tmp_path):
     assert identity(config, root)[0] not in (before, None)
     data_id, reason = identity(config, tmp_path / "empty")
     assert data_id is None and str(tmp_path / "empty" / "coco") in reason
+
+
+def test_a_cut_data_set_is_not_called_whole(tmp_path, monkeypatch):
+    """The label decides whether a number is compared with the paper's."""
+    write_coco(tmp_path)
+    whole = COCO.load(tmp_path)
+    official = (len(whole.train.image_ids), len(whole.val.image_ids))
+    monkeypatch.setitem(benchmarks.BENCHMARKS, "coco", replace(COCO, official=official))
+    config = DataConfig(source="disk")
+    assert load(config, tmp_path).label == load(replace(config, max_val_images=99), tmp_path).label == "COCO 2017"
+    assert load(replace(config, max_val_images=1), tmp_path).label == "COCO 2017, first 1 validation images"
+    assert load(replace(config, max_train_persons=2), tmp_path).label == "COCO 2017, first 2 training persons"
 
 
 def test_persons_that_cannot_be_learned_from_are_left_out(tmp_path):
@@ -102,7 +115,7 @@ def test_batches_are_equal_to_the_bit_for_any_number_of_workers(tmp_path):
 
 def test_persons_are_packed_and_come_back_equal(tmp_path):
     persons = COCO.load(write_coco(tmp_path)).train.persons
-    persons[2] = replace(persons[2], head_size=0.1 + 0.2, image_path=Path(os.fsdecode(b"/a/\xff\xc3\xa9.jpg")))
+    persons[2] = replace(persons[2], area=0.1 + 0.2, image_path=Path(os.fsdecode(b"/a/\xff\xc3\xa9.jpg")))
     packed = PackedPersons(persons)
     assert len(packed) == len(list(packed)) == len(persons) and list(PackedPersons([])) == []
     assert {type(part) for part in vars(packed).values()} == {np.ndarray}, "a fork that only reads copies no memory"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 from accelerate import Accelerator
@@ -19,7 +21,7 @@ from flatpose.config import (
     SimCCCodecConfig,
 )
 from flatpose.data import load
-from flatpose.evaluate import boxes, evaluate
+from flatpose.evaluate import boxes, evaluate, main_metric
 from flatpose.keypoints import COCO17
 from flatpose.progress import SILENT
 
@@ -83,3 +85,16 @@ def test_both_box_sources_in_one_run(tmp_path):
     assert all(r["flip_test"] is False and "> 0.15, OKS-NMS 0.8" in r["score_rule"] for r in results)
     assert Middle.crops >= 2 * len(data.val.persons) + len(data.detections)
     assert boxes(data, "gt")[0] is data.val.persons and boxes(data, "det")[0] is data.detections
+
+
+def test_the_judge_takes_the_boxes_that_are_there(tmp_path):
+    """Without a detector's file the first usable box source, as the evaluation afterwards does."""
+    data = replace(load(DataConfig(source="disk"), write_coco(tmp_path)), detections=[], detector_file=None)
+    run = RunConfig(codec=RegressionCodecConfig(), image_size=(48, 64),
+                    eval=EvalConfig(box_sources=("det", "gt"), flip_test=False))
+    codec, accelerator = build_codec(run.codec, run.image_size, 17), Accelerator(cpu=True)
+    found = main_metric(Middle(), run=run, data=data, codec=codec, accelerator=accelerator, reporter=SILENT)
+    results = evaluate(run, data, codec, {"raw": Middle()}, accelerator, SILENT)
+    assert found == results[0]["metrics"]["AP"] and results[0]["predictions"]
+    caches = [loader.dataset.cache for loader in accelerator._dataloaders]
+    assert caches and not any(cache.images for cache in caches), "accelerate keeps every loader"

@@ -185,6 +185,11 @@ def test_a_video_becomes_a_video(tmp_path, cli):
     assert len(made) == 3 and made[0][1] == pytest.approx(2.5) and made[0][2].shape == (48, 64, 3)
     listing = json.loads((tmp_path / "out" / "images.json").read_text())["images"]
     assert [i["file_name"] for i in listing] == [f"clip_{n:06d}.jpg" for n in (1, 3, 5)]
+    (tmp_path / "other").mkdir()
+    shutil.copy(tmp_path / "clip.avi", tmp_path / "other")
+    found = Job(Pose.from_pretrained(device="cpu"), tmp_path / "both").run(
+        [tmp_path / "clip.avi", tmp_path / "other" / "clip.avi"], SILENT)
+    assert len(found.images) == len(found.results) == 5 and "of this name" in str(found.left_out[0])
 
 
 def test_a_video_is_shown_upright(tmp_path):

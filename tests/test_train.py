@@ -23,7 +23,7 @@ from flatpose.keypoints import COCO17
 from flatpose.losses import Loss, all_keypoints, build_loss
 from flatpose.models import build_model
 from flatpose.optim import build_optimizer, build_scheduler
-from flatpose.progress import SILENT, Relay, Reporter
+from flatpose.progress import SILENT, Reporter
 from flatpose.train import Judge, MovingAverage, Trained, Trainer, build_accelerator
 
 RUN = RunConfig(
@@ -58,21 +58,6 @@ def same(a: Trained, b: Trained) -> bool:
     pairs = [*zip(a.model.state_dict().values(), b.model.state_dict().values(), strict=True),
              *zip(a.ema.state_dict().values(), b.ema.state_dict().values(), strict=True)]
     return all(torch.equal(x, y) for x, y in pairs)
-
-
-def test_a_stop_request_waits_for_the_end_of_a_short_epoch(crops, tmp_path, monkeypatch):
-    monkeypatch.setattr(flatpose.train, "CHECKPOINT_SECONDS", math.inf)
-    whole, steps = fit(RUN, crops, tmp_path / "whole"), itertools.count()
-
-    def stop(name, arguments, info):
-        if name == "advance" and info and next(steps) >= 2:  # two steps are an epoch
-            raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        fit(RUN, crops, tmp_path / "stopped", reporter=Relay(stop))
-    assert next(steps) == 4, "stopped in the first step of the second epoch, which was finished"
-    resumed = fit(RUN, crops, tmp_path / "stopped")
-    assert same(resumed, whole) and (tmp_path / "stopped" / "checkpoint").is_dir()
 
 
 @pytest.mark.parametrize("stop_in_epoch", [1, 2])

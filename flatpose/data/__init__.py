@@ -39,9 +39,12 @@ def load(config: DataConfig, data_root: Path | None, *, reporter: Reporter = SIL
     data = benchmarks.get(config.task).load(_root(config, data_root, reporter), label)
     for note in data.notes:
         reporter.message(note)
-    if config.max_val_images is not None:
+    if config.max_val_images is not None and config.max_val_images < len(data.val.image_ids):
         data = _first_images(data, config.max_val_images)
-    return replace(data, train=replace(data.train, persons=data.train.persons[:config.max_train_persons]))
+    if config.max_train_persons is not None and config.max_train_persons < len(data.train.persons):
+        data = replace(data, train=replace(data.train, persons=data.train.persons[:config.max_train_persons]),
+                       label=f"{data.label}, first {config.max_train_persons} training persons")
+    return data
 
 
 def find_file(name: str, data_root: Path | None) -> Path:
@@ -89,8 +92,9 @@ def _embedded_task(config: DataConfig) -> Any:
 
 
 def _first_images(data: PoseData, count: int) -> PoseData:
-    """Validation cut to its first ``count`` images."""
+    """Validation cut to its first ``count`` images, which the label says."""
     keep = set(data.val.image_ids[:count])
     val = replace(data.val, image_ids=data.val.image_ids[:count],
                   persons=[p for p in data.val.persons if p.image_id in keep])
-    return replace(data, val=val, detections=[p for p in data.detections if p.image_id in keep])
+    return replace(data, val=val, detections=[p for p in data.detections if p.image_id in keep],
+                   label=f"{data.label}, first {count} validation images")

@@ -23,7 +23,6 @@ class Person:
         keypoints_visible: (K,) 0 not labelled, 1 hidden, 2 seen.
         area: Visible mask area in square pixels, the scale of OKS.
         box_score: Confidence of the box, 1 for annotations.
-        head_size: MPII's head length in pixels, the scale of PCKh.
         image_size: Annotated width and height of the image in pixels, where the file gives them.
     """
 
@@ -35,7 +34,6 @@ class Person:
     keypoints_visible: np.ndarray
     area: float
     box_score: float = 1.0
-    head_size: float | None = None
     image_size: tuple[int, int] | None = None
 
 

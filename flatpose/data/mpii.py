@@ -123,7 +123,7 @@ def read_entries(path: Path) -> list[Entry]:
                   "an MPII annotation file is a list of {image, center, scale, joints, joints_vis}")
 
 
-def load_split(path: Path, images: Path, head_size: np.ndarray | None = None) -> Split:
+def load_split(path: Path, images: Path) -> Split:
     """Every person of an annotation file with a place and a labelled joint; ``person_id`` is its row.
 
     Boxes are squares of side scale * 200 around the centre moved down by 15 scale pixels; with the usual padding of
@@ -137,8 +137,7 @@ def load_split(path: Path, images: Path, head_size: np.ndarray | None = None) ->
             joints, visible = np.array(entry["joints"], dtype=np.float64), np.array(entry["joints_vis"])
             box = person_box(entry["center"], entry["scale"])
             persons.append(Person(ids[entry["image"]], images / entry["image"], row, box, joints - 1,
-                                  2.0 * (visible > 0), float(box[2] * box[3]),
-                                  head_size=None if head_size is None else float(head_size[row])))
+                                  2.0 * (visible > 0), float(box[2] * box[3])))
     if not persons:
         raise DataError("no person with a centre, a scale and a visible joint", where=str(path))
     return Split(persons, path, sorted(ids.values()))

@@ -163,7 +163,7 @@ def _poses(sight: Sight, persons: list[Person], data: PoseData) -> Row:
 def oks(sight: Sight, persons: list[Person], data: PoseData) -> Tensor:
     """(N,) COCO's similarity of prediction and annotation, mean over the labelled keypoints, in crop pixels."""
     _, scale = box_to_center_scale(np.stack([p.bbox_xywh for p in persons]), sight.size)
-    zoom = torch.from_numpy(sight.size[0] / scale[:, 0])
+    zoom = torch.from_numpy((sight.size[0] - sight.network.run.codec.udp) / scale[:, 0])
     area = torch.tensor([p.area for p in persons]).double() * zoom**2
     variance = (2 * torch.tensor(data.keypoint_set.sigmas).double()) ** 2
     distance = ((sight.decoded - sight.keypoints).double() ** 2).sum(-1)

@@ -195,7 +195,8 @@ class CostRow(Part):
     gflops_torch: float
     gflops_hrnet_tool: Optional[float] = None
     table6: Optional[dict[str, Any]] = None
-    uncounted: dict[str, int] = Field(default_factory=dict)
+    uncounted: dict[str, int] = Field(default_factory=dict, exclude=True)
+    """In older files; no longer written."""
 
 
 class LatencyRow(Part):
