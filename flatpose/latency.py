@@ -20,7 +20,7 @@ from torch.profiler import ProfilerActivity, profile
 REFERENCE, REFERENCE_SIZE = "resnet50", (192, 256)
 """One input size for every model, so that ratios are comparable."""
 COMPILED_FORMS = 256
-"""torch.compile keeps 8 compiled forms of one ``forward`` and silently runs further networks eagerly."""
+"""torch.compile's limit of compiled forms of one ``forward``; beyond the default of 8 it runs eagerly, in silence."""
 Pass = Callable[[], object]
 
 

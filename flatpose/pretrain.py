@@ -31,7 +31,7 @@ from flatpose.config import (
     SimCCCodecConfig,
     TrainConfig,
 )
-from flatpose.data import load
+from flatpose.data import PoseData, load
 from flatpose.data.images import ImageCache
 from flatpose.data.loader import Crops
 from flatpose.errors import FlatPoseError, RunError
@@ -43,7 +43,7 @@ from flatpose.models.heads import build_head, deconv_stack, heatmap_conv
 from flatpose.models.setting import Setting, Start
 from flatpose.models.vit import SMALL_VIT, ViTTrunk
 from flatpose.progress import SILENT, Reporter
-from flatpose.train import Trainer, build_accelerator
+from flatpose.train import Trained, Trainer, build_accelerator
 
 IMAGE_SIZE = (96, 128)
 DATA = EmbeddedConfig(train_images=12000, val_images=300, seed=1000)
@@ -78,7 +78,10 @@ class TwoHeads(nn.Module):
 
 
 class TwoCodecs:
-    """Targets of both paradigms; their keypoint weights differ at most in a cell along the border."""
+    """Targets of both paradigms, under the last codec's keypoint weights.
+
+    The codecs' weights differ at most in a cell along the border.
+    """
 
     def __init__(self, codecs: dict[str, Codec]) -> None:
         self.codecs = codecs
@@ -143,18 +146,30 @@ def pretrain(backbone: str, work_dir: Path, target: Path, *, heads: str = "both"
 
     loss = Loss(LOSSES[heads], all_keypoints)
     trained = Trainer(recipe, crops, TwoCodecs(codecs), loss, model, accelerator, work_dir, 0, reporter, judge).run()
-    state = {name.removeprefix(TRUNK): value.half() if value.is_floating_point() else value
-             for name, value in trained.best.state_dict().items() if name.startswith(TRUNK)}
-    write_bytes(target, save({name: value.contiguous() for name, value in state.items()}))
+    write_bytes(target, save(_trunk_state(trained.best)))
     write_json(target.with_suffix(".json"), {
-        "command": " ".join(["python -m flatpose.pretrain", *sys.argv[1:]]), "start": start,
-        "data": data.label, "data_id": data.data_id, "data_seed": embedded.seed, "image_size": IMAGE_SIZE,
-        "persons": len(data.train.persons), "epochs": recipe.epochs, "torch": torch.__version__,
-        "seconds": round(sum(row["seconds"] for row in trained.log)),
-        "train_loss": [round(row["loss"], 5) for row in trained.log],
-        "validation_mean_ap": [round(row["metric"], 4) for row in trained.log if "metric" in row],
+        "command": " ".join(["python -m flatpose.pretrain", *sys.argv[1:]]), "start": start, "epochs": recipe.epochs,
+        "image_size": IMAGE_SIZE, "torch": torch.__version__, **_data_facts(data, embedded), **_curve(trained),
         "validation_ap": {name: round(value, 4) for name, value in validation_ap(trained.best).items()}})
     return target
+
+
+def _trunk_state(network: nn.Module) -> dict[str, Tensor]:
+    """The trunk's tensors in half precision, under the names of timm's network."""
+    state = {name.removeprefix(TRUNK): value for name, value in network.state_dict().items() if name.startswith(TRUNK)}
+    return {name: (value.half() if value.is_floating_point() else value).contiguous() for name, value in state.items()}
+
+
+def _data_facts(data: PoseData, embedded: EmbeddedConfig) -> dict[str, Any]:
+    return {"data": data.label, "data_id": data.data_id, "data_seed": embedded.seed,
+            "persons": len(data.train.persons)}
+
+
+def _curve(trained: Trained) -> dict[str, Any]:
+    """Seconds, loss and mean AP of the heads by epoch, for the card."""
+    return {"seconds": round(sum(row["seconds"] for row in trained.log)),
+            "train_loss": [round(row["loss"], 5) for row in trained.log],
+            "validation_mean_ap": [round(row["metric"], 4) for row in trained.log if "metric" in row]}
 
 
 def _claim(work_dir: Path, settings: dict[str, Any]) -> None:

@@ -100,11 +100,11 @@ def build_accelerator(config: TrainConfig) -> tuple[Accelerator, str]:
         bf16 = torch.cuda.is_available() and torch.cuda.is_bf16_supported()
         precision, reason = ("bf16", "the GPU has bfloat16") if bf16 else ("no", "no GPU with bfloat16")
     # Without a GPU accelerate does not detect torchrun's process group unless cpu is set.
-    alone = torch.cuda.is_available() or int(os.environ.get("WORLD_SIZE", "1")) == 1
+    several_on_cpu = not torch.cuda.is_available() and int(os.environ.get("WORLD_SIZE", "1")) > 1
     # Both are singletons that outlive a run; the next run of a sweep may have another precision.
     AcceleratorState._reset_state()
     GradientState._reset_state()
-    accelerator = Accelerator(cpu=not alone, mixed_precision=precision, step_scheduler_with_optimizer=False,
+    accelerator = Accelerator(cpu=several_on_cpu, mixed_precision=precision, step_scheduler_with_optimizer=False,
                               dataloader_config=DataLoaderConfiguration(split_batches=True))
     return accelerator, reason
 

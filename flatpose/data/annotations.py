@@ -217,8 +217,10 @@ class _PersonReader:
             flat = [0] * self.numbers
         good = {"bad box": are_numbers(entry.get("bbox"), 4), "keypoint count": are_numbers(flat, self.numbers),
                 "bad crowd": region in (0, 1)}
-        for rule in [rule for rule in good if not good[rule]] + ["id zero"] * (own_id == 0):
+        for rule in (rule for rule in good if not good[rule]):
             self.broken.add(rule, place)
+        if own_id == 0:
+            self.broken.add("id zero", place)
         if not all(good.values()):
             return None
         person = {"id": position + 1, "image_id": image_id, "category_id": self.category_id, "iscrowd": int(region),

@@ -6,6 +6,7 @@ the image files on disk is made here.
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -40,7 +41,7 @@ def coco_tree(tree: Tree, keypoint_set: KeypointSet, *, crowd: bool) -> list[Fin
         images, found = _images(tree, split)
         out += found
         if path.is_file():
-            out += checked(str(path), lambda args=(split, path, images): annotations(*args))  # type: ignore[misc]
+            out += checked(str(path), partial(annotations, split, path, images))
     detector = tree.detector
     if detector is None:
         return [*out, Finding("info", str((tree.folder / tree.layout.detections[0]).parent),
@@ -53,7 +54,7 @@ def mpii_tree(tree: Tree) -> list[Finding]:
     images, found = _images(tree, "val")
     out = [*_present(tree), *found]
     for path in tree.present:
-        out += checked(str(path), lambda path=path: _mpii_file(path, images))  # type: ignore[misc]
+        out += checked(str(path), partial(_mpii_file, path, images))
     return out + (checked(str(tree.val), lambda: _head_sizes(tree.val)) if tree.val in tree.present else [])
 
 

@@ -46,7 +46,8 @@ def png(figure: Any) -> bytes:
     figure.canvas.draw()
     pixels = np.asarray(figure.canvas.buffer_rgba())[..., :3]
     buffer = io.BytesIO()
-    Image.fromarray(pixels & 0xF8 | pixels >> 5).save(buffer, format="png", optimize=True)
+    levels = pixels & 0xF8  # the upper five bits; the upper three also fill the lower three, so that white stays white
+    Image.fromarray(levels | pixels >> 5).save(buffer, format="png", optimize=True)
     return buffer.getvalue()
 
 

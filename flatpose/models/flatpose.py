@@ -85,7 +85,10 @@ def _coarse_block(config: FlatPoseConfig) -> CoarseBlock:
 
 
 def _refine_blocks(config: FlatPoseConfig, num_tokens: int, num_keypoints: int) -> list[RefineBlock]:
-    """M blocks, or one that is passed M times (reading R9): listed twice, its weights could not be saved."""
+    """M blocks; with shared weights (reading R9) one, which the forward pass repeats.
+
+    safetensors refuses to save a module that is listed twice.
+    """
     top_k = num_tokens if config.top_k == "full" else config.top_k
     if top_k > num_tokens:
         raise SpecError(f"top_k {top_k} exceeds the {num_tokens} tokens of this input", where="model.top_k",

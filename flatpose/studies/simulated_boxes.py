@@ -1,7 +1,7 @@
 """What boxes alone do to AP, AP50 and AR at the accuracy of Table 2: simulated networks on real boxes (reading R15).
 
-A simulated network finds the person of its box with an error that does not depend on the box; its scores know that
-error more or less well. So only the boxes differ between the two sources.
+A simulated network finds the person of its box with an error that does not depend on the box; its scores correlate
+with that error to a given degree. So only the boxes differ between the two sources.
 """
 
 from __future__ import annotations

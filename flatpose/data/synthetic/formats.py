@@ -144,9 +144,10 @@ def _mpii_row(image: str, joints: NDArray, height: float, valid: bool) -> dict[s
     As in the original, ``joints_vis`` marks every labelled joint in train, and only the visible ones in valid.
     """
     shown = joints[joints[:, 2] > 0, :2]
+    least = 2 if valid else 1
     center = (shown.min(axis=0) + shown.max(axis=0)) / 2 - [0, 15 * height / 200]
     return {"image": image, "center": center.round(2).tolist(), "scale": round(height / 200, 6),
-            "joints": joints[:, :2].round(2).tolist(), "joints_vis": (joints[:, 2] > valid).astype(int).tolist()}
+            "joints": joints[:, :2].round(2).tolist(), "joints_vis": (joints[:, 2] >= least).astype(int).tolist()}
 
 
 def detections(seed: tuple[int, ...], image: dict[str, Any], annotations: list[dict[str, Any]]) -> list[dict[str, Any]]:
