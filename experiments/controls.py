@@ -81,7 +81,7 @@ SMALL_ONLY = {name: "a control of quick's start weights" for group, rows in ROWS
 
 EXPERIMENT = Experiment(
     id="controls",
-    title="Controls of why on 8×6 cells",
+    title="Start weights, label width and softmax temperature on 8×6 cells",
     source="our own experiment",
     question="On 8×6 cells: does the answer of why depend on the label's width, the softmax temperature, the "
              "coordinate loss, or on start weights that were trained under a SimCC head too?",

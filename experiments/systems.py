@@ -44,10 +44,10 @@ def start_ap(backbone: str) -> str:
 STARTS = ("At `quick` every system but GatedUniPose, which is initialised randomly, starts from our weights of a small "
           "ResNet, ConvNeXt, HRNet or ViT, trained alike on embedded images that no experiment uses. They are not "
           "equally good (AP of the SimCC head under which each was trained: "
-          f"{', '.join(f'{name} {start_ap(name)}' for name in BACKBONES)}), and rows on different "
-          "backbones differ mostly by that: compare systems on one backbone.")
-NO_RANKING = ("Rows of different backbones differ mostly by their start weights (notes), so no ranking is stated here; "
-              "[controlled](controlled.md) compares systems on one backbone.")
+          f"{', '.join(f'{name} {start_ap(name)}' for name in BACKBONES)}), and backbone and "
+          "start weights change together: compare systems on one backbone only.")
+NO_RANKING = ("Backbone and start weights change together between most of these rows (notes), so no ranking is stated "
+              "here; [controlled](controlled.md) compares systems on one backbone.")
 FROM_SCRATCH: dict[str, Any] = {"layer_decay": None}
 """Layer-wise learning-rate decay is meant for pre-trained networks."""
 

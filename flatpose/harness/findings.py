@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 
 from flatpose.harness import compare, frame, stats
-from flatpose.harness.frame import Frames, Setting
+from flatpose.harness.frame import Evidence, Frames, Setting
 from flatpose.harness.spec import DIFFERENCE, Experiment, Row
 from flatpose.harness.tables import difference, number, printed
 
@@ -55,12 +55,35 @@ def test_dev(frames: Frames) -> str:
     """FlatPose's lead over the best other row that Tables 2 and 3 share, on test-dev and on val."""
     high = [row for row in frames.experiments["table2"].rows if row.group == "384x288"]
     later = {row.label: row for row in frames.experiments["table3"].rows}
-    cells = {row.label: (printed(row)["AP"], printed(later[row.label])["AP"]) for row in high if row.label in later}
+    cells = {row.label: (printed(row), printed(later[row.label])) for row in high if row.label in later}
     ours = next(name for name in cells if name.startswith("FlatPose"))
-    best = max((name for name in cells if name != ours), key=lambda name: cells[name][1])
-    on_val, on_test_dev = (number(cells[ours][i] - cells[best][i]) for i in (0, 1))
+    best = max((name for name in cells if name != ours), key=lambda name: cells[name][1]["AP"])
+    on_val, on_test_dev = (number(cells[ours][i]["AP"] - cells[best][i]["AP"]) for i in (0, 1))
+    change = {name: there["AR"] - val["AR"] for name, (val, there) in cells.items()}
+    others = dict.fromkeys(number(gap, sign="+") for name, gap in change.items() if name != ours)
     return (f"On test-dev, where no row can have such boxes, {ours} 384×288 leads {best} by {on_test_dev} AP "
-            f"({on_val} on val).")
+            f"({on_val} on val); from val to test-dev its AR changes by {number(change[ours], sign='+')}, the other "
+            f"rows' by {' and '.join(others)}.")
+
+
+def last_weights(evidence: Evidence) -> str:
+    """How far the last weights are from the averaged ones, and which differences they decide otherwise."""
+    shown = evidence.under(*evidence.best[:1]).query("status == 'done' and box_source == 'gt'")
+    experiment, name = evidence.experiment, evidence.experiment.metric
+    averaged, last = (shown[shown["weights"] == kind] for kind in ("ema", "raw"))
+    means = [some.groupby("row")[name].mean() if name in some else pd.Series() for some in (averaged, last)]
+    change = 100 * (means[1] - means[0]).dropna()
+    if change.empty:
+        return ""
+    labels = _short(experiment)
+    verdicts = [frame.gaps(experiment, some, name) for some in (averaged, last)]
+    other = [f"{labels[row]} {gap.verdict}" for row, gap in verdicts[1].items()
+             if row in verdicts[0] and gap.verdict != verdicts[0][row].verdict]
+    decided = f" Of the differences from {labels[experiment.reference]} it changes " if experiment.reference else ""
+    decided += (f"{', '.join(other)}." if other else "no verdict.") if decided else ""
+    ends = dict.fromkeys(number(end, sign="+") for end in (change.min(), change.max()))
+    return (f"Numbers are of averaged weights (EMA), which lag behind in a short run: with the last weights {name} "
+            f"differs by {' to '.join(ends)}.{decided}")
 
 
 def _from_reference(experiment: Experiment, gaps: Mapping[str, stats.Difference], name: str) -> str:

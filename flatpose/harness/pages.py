@@ -11,9 +11,10 @@ from collections.abc import Mapping, Sequence
 import pandas as pd
 
 import flatpose
+from flatpose.config import training_hash
 from flatpose.harness import catalog, compare, findings, frame, plots, tables
 from flatpose.harness.frame import Evidence, Frames, Setting
-from flatpose.harness.spec import Experiment
+from flatpose.harness.spec import Experiment, at_profile
 from flatpose.harness.tables import document, folded, markdown, number
 
 FOLDED = 3
@@ -38,9 +39,7 @@ def experiment_page(experiment: Experiment, frames: Frames, pictures: Mapping[st
     also = {setting: findings.sentences(experiment, frames, setting) for setting in others}
     timed = evidence.latencies
     machine = ", ".join(sorted({str(t.cpu if t.device == "CPU" else t.device) for t in timed.itertuples()}))
-    more = {"Averaged (EMA) and last weights, ground-truth boxes; in a short run the average lags behind":
-                tables.averaging(evidence),
-            f"Time of a forward pass on {machine}, as a multiple of FlatPose-B's": tables.latency(evidence),
+    more = {f"Time of a forward pass on {machine}, as a multiple of FlatPose-B's": tables.latency(evidence),
             "Weights of others, evaluated without training": tables.checkpoints(evidence)}
     return document(
         f"{experiment.id}: {experiment.title}", experiment.question + (f" ({experiment.source})" if ours else ""),
@@ -86,7 +85,8 @@ def what_was_run(evidence: Evidence) -> str:
 def _networks(evidence: Evidence, lines: pd.DataFrame) -> str:
     """The size of the networks that were trained, which is not that of the cost columns."""
     small = lines.loc[lines["status"] == "done", "params_m"].dropna()
-    counted = "" if evidence.experiment.figure else ", where the columns of costs count the full-size ones"
+    no_costs = evidence.experiment.figure or evidence.costs.empty
+    counted = "" if no_costs else ", where the columns of costs count the full-size ones"
     return f"AP is that of networks of {_range(small, 1)} M parameters{counted}"
 
 
@@ -101,8 +101,9 @@ def _title(evidence: Evidence, setting: Setting) -> str:
     done = lines[(lines["status"] == "done") & (lines["kind"] == "trained")]
     seeds = done.groupby("row")["seed"].nunique()
     of = sum(r.run.data.task == lines["task"].iloc[0] for r in evidence.experiment.rows)
-    networks = done["spec_hash"].nunique()
-    shared = f" ({networks} networks)" if networks < len(seeds) else ""
+    profile = evidence.experiment.profiles[setting[0]]
+    networks = len({training_hash(at_profile(row.run, profile)) for row in evidence.experiment.rows if row.id in seeds})
+    shared = f" ({networks} trained networks)" if networks < len(seeds) else ""
     return (f"`{setting[0]}` on {lines['data'].iloc[0]}, {len(seeds)} of {of} rows{shared}, "
             f"{_range(seeds) if len(seeds) else 0} seed{'' if set(seeds) == {1} else 's'}")
 
@@ -112,6 +113,8 @@ def _headline(evidence: Evidence, against: pd.DataFrame) -> str:
         return markdown(shapes)
     if evidence.experiment.figure:
         return _measured(evidence, evidence.best[0]) if evidence.best else ""
+    if not any(row.published for row in evidence.experiment.rows) and evidence.best:
+        return markdown(tables.measured(evidence, evidence.best, against))
     return markdown(tables.rows(evidence, evidence.best, against))
 
 
@@ -149,6 +152,7 @@ def _notes(evidence: Evidence, frames: Frames) -> str:
         lines.append(f"Committed records that belong to no row any more and are not shown: {orphans}.")
     lines += [f"{tables.label(row)}: {row.published.note}" for row in experiment.rows
               if row.published and row.published.note]
+    lines += filter(None, [findings.last_weights(evidence)])
     return "\n".join(["## Notes", "", *(f"- {line}" for line in lines)]) if lines else ""
 
 
@@ -156,10 +160,19 @@ def _reproduce(evidence: Evidence) -> str:
     name, results = _name(evidence.experiment), evidence.results
     trained = results[results["kind"] == "trained"].drop_duplicates(["profile", "source"])
     commands = [f"flatpose-exp run {name} --profile {r.profile}" + " --data-root DIR" * (r.source == "disk")
-                for r in trained.itertuples()] or [f"flatpose-exp run {name}"]
+                + _seeds(evidence, (r.profile, r.data_id)) for r in trained.itertuples()]
+    commands = commands or [f"flatpose-exp run {name}"]
     file = f"{evidence.experiment.id}.csv"
     return "\n".join(["```bash", *commands, f"flatpose-exp report {name}", "```", "",
                       f"Every number with its boxes, flip test, score rule, code and machine: [{file}]({file})."])
+
+
+def _seeds(evidence: Evidence, setting: Setting) -> str:
+    """The option for the seeds that at least half of the rows have, where they are not the experiment's own."""
+    done = evidence.under(setting).query("kind == 'trained' and status == 'done'")
+    rows = done.groupby("seed")["row"].nunique()
+    seeds = tuple(int(seed) for seed in rows.index[rows >= rows.max() / 2])
+    return f" --seeds {','.join(map(str, seeds))}" if seeds != evidence.experiment.seeds else ""
 
 
 def _name(experiment: Experiment) -> str:
@@ -189,12 +202,13 @@ def boxes(frames: Frames, pairs: pd.DataFrame, simulated: pd.DataFrame) -> dict[
              f"Simulated networks ({len(simulated)})": tables.box_effect(simulated.assign(label=labels))
              if len(simulated) else simulated}
     sources = [f"- {p.label}: {p.det_source}; with ground-truth boxes: {p.gt_source}" for p in pairs.itertuples()]
+    apart = (~pairs["gt_source"].str.startswith("the same page")).sum()
     numbers = {"public": pairs, "paper": paper, "trained": own, "simulated": simulated}
     return _study(
         "boxes: ground-truth against detector boxes",
         "Which boxes do FlatPose's rows of Table 2 come from, and how much AP do ground-truth boxes add?",
         [found], "no training for this page; public results of one network with both kinds of boxes (COCO val2017, "
-        "flip test; in four pairs the two come from different pages, see Sources) stand beside the paper's rows.",
+        f"flip test; of {apart} pairs the two come from different pages, see Sources) stand beside the paper's rows.",
         pd.concat(map(tables.box_effect, (pairs, paper[paper["ours"]]))).fillna(tables.DASH),
         pd.concat([some.assign(kind=kind) for kind, some in numbers.items()]),
         folds,
@@ -211,12 +225,13 @@ def boxes_finding(pairs: pd.DataFrame, frames: Frames) -> list[str]:
     row, pair = min(((i, gaps.idxmin()) for i, gaps in closeness.items()), key=lambda p: closeness[p[0]][p[1]])
     said, theirs = (" / ".join(number(100 * v) for v in line) for line in (ours.loc[row, names], known.loc[pair]))
     gain, det, gt = pairs["AP_gt"] - pairs["AP_det"], full["AR_det"] - full["AP_det"], full["AR_gt"] - full["AP_gt"]
+    ap50 = [_span(values) for values in (full["AP50_det"], full["AP50_gt"], ours["AP50"], others["AP50"])]
     return [f"{ours.label[row]} ({said} in AP, AP50, AP75, AR) agrees with {pairs.label[pair]} on ground-truth boxes "
             f"({theirs}) to {number(100 * closeness[row][pair])}.",
             f"With such boxes {len(pairs)} public networks gain {_span(gain)} AP; AR − AP of the {len(full)} that "
-            f"print it falls from {_span(det)} to {_span(gt)}.",
-            f"FlatPose's rows of Table 2 have {_span(ours['AR'] - ours['AP'])}, the other rows "
-            f"{_span(others['AR'] - others['AP'])}.",
+            f"print it falls from {_span(det)} to {_span(gt)}, their AP50 rises from {ap50[0]} to {ap50[1]}.",
+            f"FlatPose's rows of Table 2 have an AR − AP of {_span(ours['AR'] - ours['AP'])} and an AP50 of {ap50[2]}, "
+            f"the other rows {_span(others['AR'] - others['AP'])} and {ap50[3]}.",
             findings.test_dev(frames)]
 
 

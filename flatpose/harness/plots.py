@@ -116,7 +116,8 @@ def tradeoff(evidence: Evidence) -> Captioned | None:
     listed = "".join(f" {heading}: {', '.join(front.label)}." for front, (_, _, heading, *_) in zip(
         fronts, panels, strict=True) if len(front))
     mixed = " Published rows mix box sources." if note else ""
-    caption = f"Rows that no other row beats on both {metric} and cost.{listed}{mixed}"
+    title = f"Rows that no other row beats on both {metric} and cost." if listed else f"{metric} against cost."
+    caption = f"{title}{listed}{mixed}"
     with drawing.picture(len(panels)) as picture:
         stacked = drawing.stacked(picture, len(panels))
         for axes, front, (some, x, heading, text, x_label) in zip(stacked, fronts, panels, strict=True):

@@ -24,8 +24,15 @@ OTHERS = {"claims": "Each number that the paper states",
           "ceilings": "What a codec alone costs",
           "readings_search": "Which network the printed costs mean"}
 """Pages that belong to no experiment: name -> what they are about."""
-ANSWERS = ("why", "fig1", "table5", "controlled")
-"""Experiments whose first sentence stands on the first page."""
+ANSWERS = {"ceilings": ("Is the collapse of heatmaps more than quantisation?", 0),
+           "why": ("Do heatmaps collapse on coarse maps, and classifiers with as few bins?", 1),
+           "controls": ("Does that depend on the start weights?", 1),
+           "fig1": ("Does FlatPose gain over SimCC?", 1),
+           "table5": ("Do the head, upsampling layers and ICA make a difference?", 1),
+           "controlled": ("Which network leads on one backbone, under one recipe?", 2),
+           "boxes": ("Which boxes do FlatPose's rows of Table 2 have?", 0),
+           "claims": ("Do the paper's numbers hold?", 0)}
+"""Page -> the question that it answers on the first page, and how many sentences of an experiment's finding do so."""
 
 
 def write(ids: Sequence[str], root: Path, *, check: bool = False, runs_dir: Path | None = None) -> list[Path]:
@@ -117,21 +124,21 @@ def index(frames: Frames, reports: Path, files: Mapping[str, bytes]) -> str:
     agreement, *_, test_dev = pages.boxes_finding(public_pairs(), frames)
     claimed = claims.finding(claims.judged(frames))
     answers = {"ceilings": " ".join(pages.ceilings_finding(ceilings(reports), _printed(frames))),
-               **{name: _answer(frames, name) for name in ANSWERS},
                "boxes": f"{agreement} {test_dev}", "claims": f"{claimed} {costs}"}
-    return pages.index_page(frames, [f"**[{name}]({name}.md)**: {text}" for name, text in answers.items() if text],
-                            others)
+    answers |= {name: _answer(frames, name, count) for name, (_, count) in ANSWERS.items() if name not in answers}
+    return pages.index_page(frames, [f"**{question}** {answers[name]} ([{name}]({name}.md))"
+                                     for name, (question, _) in ANSWERS.items() if answers[name]], others)
 
 
-def _answer(frames: Frames, name: str) -> str:
-    """The first sentence of an experiment's finding at its best evidence and at larger scales that have its numbers."""
+def _answer(frames: Frames, name: str, count: int) -> str:
+    """The first sentences of a finding, at the best evidence and at larger scales that have their numbers."""
     evidence, experiment = frames.of(name), frames.experiments[name]
-    first = replace(experiment, finding=experiment.finding[:1])
+    first = replace(experiment, finding=experiment.finding[:count])
     best = evidence.best[:1]
     larger = [setting for setting in evidence.settings(experiment.rows[0].run.data.task)
               if best and frame.scale(setting[0]) > frame.scale(best[0][0])]
-    said = {setting[0]: findings.sentences(first, frames, setting)[:1] for setting in (*best, *larger)}
-    return " ".join(f"At `{profile}`: {sentence}" for profile, found in said.items() for sentence in found)
+    said = {setting[0]: findings.sentences(first, frames, setting)[:count] for setting in (*best, *larger)}
+    return " ".join(f"At `{profile}`: {' '.join(found)}" for profile, found in said.items() if found)
 
 
 def public_pairs() -> pd.DataFrame:

@@ -155,10 +155,11 @@ def rows(evidence: Evidence, settings: list[Setting], against: pd.DataFrame | No
     return made.loc[:, (made != DASH).any()]
 
 
-def measured(evidence: Evidence, settings: list[Setting]) -> pd.DataFrame:
-    """:func:`rows` without what was not measured."""
-    made = rows(evidence, settings)
-    return made[(made.drop(columns="row") != DASH).any(axis=1)]
+def measured(evidence: Evidence, settings: list[Setting], against: pd.DataFrame | None = None) -> pd.DataFrame:
+    """:func:`rows` without those that were not trained."""
+    done = evidence.under(*settings).query("kind == 'trained'")["row"]
+    names = [label(row) for row in evidence.experiment.rows if row.id in set(done)]
+    return (made := rows(evidence, settings, against))[made["row"].isin(names)]
 
 
 def _mean(means: pd.DataFrame, row: str) -> str:
@@ -200,22 +201,6 @@ def latency(evidence: Evidence) -> pd.DataFrame:
     made = timed.assign(mode=mode).pivot(index="row", columns="mode", values="ratio_flatpose_b")
     made = made.reindex([r for r in labels if r in made.index]).map(lambda r: number(r, 2))
     return made.rename(index=labels).rename_axis(columns=None).reset_index()
-
-
-def averaging(evidence: Evidence) -> pd.DataFrame:
-    """The main metric of the averaged (EMA) weights beside that of the last ones, mean over seeds, of up to 20 rows."""
-    if len(evidence.experiment.rows) > 20:
-        return pd.DataFrame()
-    shown = evidence.under(*evidence.best[:1]).query("kind == 'trained' and status == 'done' and box_source == 'gt'")
-    name = evidence.experiment.metric
-    wide = shown.pivot_table(index="row", columns="weights", values=name) if name in shown else pd.DataFrame()
-    if not {"ema", "raw"} <= set(wide):
-        return pd.DataFrame()
-    wide = 100 * wide.reindex([row.id for row in evidence.experiment.rows if row.id in wide.index])
-    labels = {row.id: label(row) for row in evidence.experiment.rows}
-    return pd.DataFrame({"row": wide.index.map(labels), f"{name}, averaged": wide["ema"].map(number),
-                         f"{name}, last": wide["raw"].map(number),
-                         "last − averaged": (wide["raw"] - wide["ema"]).map(lambda v: number(v, sign="+"))})
 
 
 def checkpoints(evidence: Evidence) -> pd.DataFrame:
