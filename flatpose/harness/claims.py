@@ -294,6 +294,6 @@ HOW = (
     "known to within half a unit of its last digit; by **our counts**, every system in one convention (fvcore, every "
     "matrix product, one forward pass, no flip); and by what was **measured here**, at the largest scale at which all "
     "its rows were trained with two seeds or more, by the 95 % interval of differences paired by seed. Boxes are a "
-    "detector's, as those of the paper's other systems are; findings and captions of other pages use ground-truth boxes. *Fails, same "
-    "direction*: the comparison is right and its number wrong. A reduced scale shows the direction of a difference "
-    "only; one seed shows nothing.")
+    "detector's, as those of the paper's other systems are; findings and captions of other pages use ground-truth "
+    "boxes. *Fails, same direction*: the comparison is right and its number wrong. A reduced scale shows the "
+    "direction of a difference only; one seed shows nothing.")
