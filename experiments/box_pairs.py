@@ -24,7 +24,7 @@ def _pair(label: str, det: tuple[float, float, float, float], gt: tuple[float | 
 BOX_PAIRS: tuple[dict[str, Any], ...] = (
     _pair("SimpleBaseline-R50 256×192", (70.4, 88.6, 78.3, 76.3), (72.4, 91.5, 80.4, 75.6), HRNET,
           "microsoft/human-pose-estimation.pytorch, issue 58"),
-    _pair("SimpleBaseline-R50 256×192, mmpose's weights", (71.8, 89.8, 79.5, 77.3), (73.5, 92.5, 81.4, 76.5),
+    _pair("SimpleBaseline-R50 256×192 (mmpose)", (71.8, 89.8, 79.5, 77.3), (73.5, 92.5, 81.4, 76.5),
           "open-mmlab/mmpose, configs/body_2d_keypoint/topdown_heatmap/coco/resnet_coco.md",
           "open-mmlab/mmpose, issue 8"),
     _pair("SimpleBaseline-R101 384×288", (73.6, 89.6, 80.3, 79.1), (75.5, 92.5, 82.6, 78.4), HRNET,
