@@ -1,7 +1,8 @@
 """Controls of ``why`` on 8×6 cells: label width, read-out, coordinate loss and start weights, one changed at a time.
 
-Source: none in the paper. Command: ``flatpose-exp run controls``. The first rows are runs of why.py; each of the others
-changes one condition of one of them. Cost: 8 trainings of three to five minutes of a core for each seed (quick).
+Source: none in the paper. Command: ``flatpose-exp run controls``. The first rows are runs of why.py and fig1.py; each
+of the others changes one condition of one of them. Cost: 8 trainings of three to five minutes of a core for each seed
+(quick).
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from flatpose.harness.spec import Experiment, Row
 STRIDE = 32
 FLATPOSE = FIG1_RUNS[f"flatpose_s{STRIDE}"]
 RUNS = {row.id.removesuffix(f"_s{STRIDE}"): row.run for row in WHY.rows if row.x == STRIDE}
-SAME, LABEL, READ_OUT = "As in why", "Label width", "Read-out"
+SAME, LABEL, READ_OUT = "As in why and fig1", "Label width", "Read-out"
 COORDINATE, START = "Coordinate loss", "Start weights of a heatmap head alone"
 HEATMAP_START = "resnet_quick_heatmap_os16"
 """The small ResNet of every other row, pre-trained alike but without the SimCC head."""

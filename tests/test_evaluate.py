@@ -93,8 +93,8 @@ def test_the_judge_takes_the_boxes_that_are_there(tmp_path):
     run = RunConfig(codec=RegressionCodecConfig(), image_size=(48, 64),
                     eval=EvalConfig(box_sources=("det", "gt"), flip_test=False))
     codec, accelerator = build_codec(run.codec, run.image_size, 17), Accelerator(cpu=True)
-    found = main_metric(Middle(), run=run, data=data, codec=codec, accelerator=accelerator, reporter=SILENT)
-    results = evaluate(run, data, codec, {"raw": Middle()}, accelerator, SILENT)
-    assert found == results[0]["metrics"]["AP"] and results[0]["predictions"]
+    Middle.crops = 0
+    main_metric(Middle(), run=run, data=data, codec=codec, accelerator=accelerator, reporter=SILENT)
+    assert Middle.crops >= len(data.val.persons) > 0
     caches = [loader.dataset.cache for loader in accelerator._dataloaders]
     assert caches and not any(cache.images for cache in caches), "accelerate keeps every loader"

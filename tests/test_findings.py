@@ -63,3 +63,19 @@ def test_sentences_of_a_setting_have_its_numbers_alone():
     fig1 = replace(frames.experiments["fig1"], finding=("{heatmap_s4}", "{heatmap_s32}"))
     assert findings.sentences(fig1, frames, ("quick", "d")) == ["80.0", "20.0"]
     assert findings.sentences(fig1, frames, ("coco_mini", "c")) == ["30.0"]
+
+
+def test_verdicts_that_other_weights_or_boxes_change_are_named():
+    """By averaged weights FlatPose is higher in every seed; by the last ones and on detector boxes it is not."""
+    def both(row, value, **condition):
+        return [line("fig1", row, seed, AP=value + 0.001 * seed, **condition) for seed in range(3)]
+
+    sure = both("flatpose_s32", 0.52) + both("simcc_s32", 0.5)
+    last = [line("fig1", row, seed, AP=0.5 + gap, weights="raw") for row, gaps in (
+        ("flatpose_s32", (0.02, -0.02, 0.01)), ("simcc_s32", (0.0, 0.0, 0.0))) for seed, gap in enumerate(gaps)]
+    detected = both("flatpose_s32", 0.41, box_source="det:a.json") + both("simcc_s32", 0.4, box_source="det:a.json")
+    frames = made_frames(sure + last + detected)
+    fig1 = replace(frames.experiments["fig1"], finding=("{flatpose_s32 - simcc_s32}",))
+    said = findings.robustness(fig1, frames)
+    assert "1 of 1" in said and "undecided" in said and "0 of 1" in said
+    assert findings.robustness(fig1, made_frames(sure)) == "", "nothing to compare with"

@@ -105,3 +105,10 @@ def test_older_numerics_are_stale(mine, monkeypatch):
     run = fake.run_of(mine.rows[0], mine)
     found = fake.frames(mine, [fake.record(run, numerics=2), fake.record(run, seed=1, numerics=3)]).results
     assert found.groupby("seed")["stale"].all().to_dict() == {0: True, 1: False}
+
+
+def test_parts_of_one_data_set_keep_their_own_labels():
+    lines = pd.DataFrame([("paper", "a", "COCO"), ("dry", "a", "COCO, first 5 images"), ("paper", "a", None),
+                          ("quick", "b", "small"), ("quick", "c", "small"), ("quick", "d", None)],
+                         columns=["profile", "data_id", "data"])
+    assert frame._distinct_labels(lines) == ["COCO", "COCO, first 5 images", "COCO", "small b", "small c", "data d"]

@@ -7,11 +7,11 @@ import shutil
 
 import numpy as np
 import pytest
-from scipy.io import loadmat
+from scipy.io import loadmat, savemat
 from tiny import edit
 
 from flatpose import benchmarks
-from flatpose.data.mpii import Truth, person_box, read_truth
+from flatpose.data.mpii import Truth, person_box, read_truth, truth_path
 from flatpose.errors import DataError
 from flatpose.geometry import box_to_center_scale
 from flatpose.keypoints import MPII16
@@ -123,3 +123,12 @@ def test_damage_is_named(mpii_tree, tmp_path, name):
     change(tmp_path / "annot")
     with pytest.raises(DataError, match=message):
         MPII.load(tmp_path)
+
+
+def test_ceilings_belong_to_the_head_boxes_too(mpii_tree, tmp_path):
+    shutil.copytree(mpii_tree, tmp_path / "tree")
+    before = MPII.validation(tmp_path / "tree").data_id
+    path = truth_path(MPII.validation(tmp_path / "tree").val.annotation_file)
+    content = loadmat(path)
+    savemat(path, {name: value for name, value in content.items() if not name.startswith("_")} | {"more": 1})
+    assert MPII.validation(tmp_path / "tree").data_id != before

@@ -46,7 +46,7 @@ def test_jobs(monkeypatch):
     monkeypatch.setattr(provenance, "has_gpu", lambda: False)
 
     def of(due: int, minutes: float | None = 2.0, asked: int | None = None) -> int:
-        return plan.side_by_side(SimpleNamespace(due=range(due), minutes_per_run=minutes), asked)
+        return plan.side_by_side(SimpleNamespace(due=range(due), minutes_per_run=minutes, elsewhere=False), asked)
 
     assert [of(due) for due in (0, 1, 3, 9)] == [1, 1, 3, 4]
     assert of(9, asked=2) == 2 and of(9, asked=6) == 6 and of(3, asked=6) == 3

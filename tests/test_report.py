@@ -12,7 +12,7 @@ from pathlib import Path
 import fake_reports as fake
 import pandas as pd
 import pytest
-from made_frames import frames
+from made_frames import frames, line
 
 from flatpose.harness import catalog, compare, pages, report, tables
 from flatpose.io import write_json
@@ -129,3 +129,18 @@ def test_the_page_about_boxes_needs_no_simulation():
 def test_numbers_have_no_negative_zero_and_no_nan_and_cells_break_no_table():
     assert [tables.number(v, 1, "+") for v in (None, float("nan"), -0.04, 1.25)] == ["–", "–", "0.0", "+1.2"]
     assert tables.markdown(pd.DataFrame({"row": ["a|b\nc"], "AP": ["1.0"]})).splitlines()[2].startswith("| a\\|b c")
+
+
+def test_the_commands_of_a_page_have_the_seeds_of_its_rows():
+    """At least half of the rows were trained with seeds 0 and 1; one alone with seed 2, one failed."""
+    made = [line("table2", row, seed, AP=0.5) for row in ("vitpose_b", "simcc", "rtmpose_l") for seed in (0, 1)]
+    made += [line("table2", "hrnet_w48", 2, AP=0.5), line("table2", "hrnet_w48", 3, status="failed")]
+    setting = ("quick", "d")
+    assert pages._seeds(frames(made).of("table2"), setting) == " --seeds 0,1"
+    assert pages._seeds(frames(made[:1]).of("table2"), setting) == "", "the experiment's own"
+    assert pages._seeds(frames(made[-1:]).of("table2"), setting) == ""
+
+
+def test_rows_that_differ_in_the_read_out_are_one_trained_network():
+    made = [line("why", f"{row}_s32", 0, AP=0.5) for row in ("quarter", "dark", "expectation", "hrnet")]
+    assert "4 of 68 rows (2 trained networks)" in pages.what_was_run(frames(made).of("why"))

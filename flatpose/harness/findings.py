@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from string import Formatter
 from typing import Any
 
 import pandas as pd
 
 from flatpose.harness import compare, frame, stats
-from flatpose.harness.frame import Evidence, Frames, Setting
+from flatpose.harness.frame import Frames, Setting
 from flatpose.harness.spec import DIFFERENCE, Experiment, Row
 from flatpose.harness.tables import difference, number, printed
 
@@ -66,24 +68,38 @@ def test_dev(frames: Frames) -> str:
             f"rows' by {' and '.join(others)}.")
 
 
-def last_weights(evidence: Evidence) -> str:
-    """How far the last weights are from the averaged ones, and which differences they decide otherwise."""
-    shown = evidence.under(*evidence.best[:1]).query("status == 'done' and box_source == 'gt'")
-    experiment, name = evidence.experiment, evidence.experiment.metric
-    averaged, last = (shown[shown["weights"] == kind] for kind in ("ema", "raw"))
-    means = [some.groupby("row")[name].mean() if name in some else pd.Series() for some in (averaged, last)]
-    change = 100 * (means[1] - means[0]).dropna()
-    if change.empty:
+def robustness(experiment: Experiment, frames: Frames) -> str:
+    """Which of the finding's differences are judged otherwise with the last weights, or with a detector's boxes.
+
+    A finding without differences stands for those from the reference row.
+    """
+    settings = frames.of(experiment.id).best
+    if not settings or settings[0][0] == "smoke":
         return ""
-    labels = _short(experiment)
-    verdicts = [frame.gaps(experiment, some, name) for some in (averaged, last)]
-    other = [f"{labels[row]} {gap.verdict}" for row, gap in verdicts[1].items()
-             if row in verdicts[0] and gap.verdict != verdicts[0][row].verdict]
-    decided = f" Of the differences from {labels[experiment.reference]} it changes " if experiment.reference else ""
-    decided += (f"{', '.join(other)}." if other else "no verdict.") if decided else ""
-    ends = dict.fromkeys(number(end, sign="+") for end in (change.min(), change.max()))
-    return (f"Numbers are of averaged weights (EMA), which lag behind in a short run: with the last weights {name} "
-            f"differs by {' to '.join(ends)}.{decided}")
+    texts = (*experiment.profiles[settings[0][0]].finding, *experiment.finding)
+    places = [(place, metric) for text in texts for _, place, metric, _ in Formatter().parse(text) if place]
+    pairs = [place for place, metric in places if DIFFERENCE in place and not metric]
+    if not pairs and experiment.reference:
+        pairs = [f"{row.id}{DIFFERENCE}{experiment.reference}" for row in experiment.rows]
+    shown, last, detected = (_Numbers(experiment, frames, settings, **condition) for condition in (
+        {}, {"weights": "raw"}, {"boxes": "det"}))
+    return " ".join(filter(None, (_otherwise(pairs, "the last weights in place of averaged ones (EMA)", shown, last),
+                                  _otherwise(pairs, "detector boxes", shown, detected))))
+
+
+def _otherwise(pairs: Sequence[str], how: str, shown: _Numbers, other: _Numbers) -> str:
+    """The differences that have another verdict in ``other``; empty where none can be compared."""
+    judged = {}
+    for pair in dict.fromkeys(pairs):
+        with suppress(_NotMeasured):
+            judged[pair] = shown.gap(pair), other.gap(pair)
+    judged = {pair: gaps for pair, gaps in judged.items() if all(gap.half is not None for gap in gaps)}
+    changed = [f"{other.name(pair)} {difference(gap)}, {gap.verdict}" for pair, (before, gap) in judged.items()
+               if gap.verdict != before.verdict]
+    if not judged:
+        return ""
+    count = f"With {how} {len(changed)} of {len(judged)} verdicts on differences change"
+    return f"{count}: {'; '.join(changed)}." if changed else f"{count}."
 
 
 def _from_reference(experiment: Experiment, gaps: Mapping[str, stats.Difference], name: str) -> str:
@@ -152,9 +168,20 @@ class _NotMeasured(LookupError):
 class _Numbers(Formatter):
     """Fills the places of a sentence, which :class:`flatpose.harness.spec.Experiment` describes."""
 
-    def __init__(self, experiment: Experiment, frames: Frames, settings: Sequence[Setting]) -> None:
+    def __init__(self, experiment: Experiment, frames: Frames, settings: Sequence[Setting], *, boxes: str = "gt",
+                 weights: str | None = None) -> None:
         self.experiment, self.frames, self.settings = experiment, frames, settings
+        self.boxes, self.weights = boxes, weights
         self.seeds: list[int] = []
+
+    def gap(self, pair: str, metric: str = "") -> stats.Difference:
+        """The difference of "row - other", paired by seed; raises _NotMeasured where one of the two has no number."""
+        return stats.paired(*(self._seeds(place, metric) for place in pair.split(DIFFERENCE)))
+
+    def name(self, pair: str) -> str:
+        """The labels of "row - other" without what stands in brackets."""
+        return " against ".join(re.sub(r" \([^)]*\)(?=,|$)", "", self._row(place).label)
+                                for place in pair.split(DIFFERENCE))
 
     def get_field(self, field_name: str, args: Any, kwargs: Any) -> tuple[str, str]:
         """The name itself: which number of the row is meant follows from the format."""
@@ -170,8 +197,11 @@ class _Numbers(Formatter):
         if format_spec == PRINTED:
             gap = self._printed(row) - (self._printed(other) if other else 0.0)
             return number(gap, sign="+" if other else "")
-        found = self._seeds(row, format_spec)
-        between = stats.paired(found, self._seeds(other, format_spec) if other else dict.fromkeys(found, 0.0))
+        if other:
+            between = self.gap(value, format_spec)
+        else:
+            found = self._seeds(row, format_spec)
+            between = stats.paired(found, dict.fromkeys(found, 0.0))
         if other and between.half is None:
             raise _NotMeasured(value)
         self.seeds.append(between.n)
@@ -181,7 +211,8 @@ class _Numbers(Formatter):
         """Seed -> metric (0..1) of a row."""
         row, lines = self._row(place), self.frames.of(self._experiment(place).id).under(*self.settings)
         metric = metric or frame.main_metric(self.experiment, row.run.data.task)
-        lines = lines[(lines["box_source"] == "gt") & (lines["row"] == row.id)]
+        lines = lines[lines["box_source"].str.startswith(self.boxes, na=False) & (lines["row"] == row.id)]
+        lines = lines[lines["weights"] == self.weights] if self.weights else lines
         found = frame.by_seed(lines, metric).get(row.id)
         if not found:
             raise _NotMeasured(place)

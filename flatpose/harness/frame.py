@@ -10,7 +10,6 @@ was edited no longer matches its old ones. Records come from ``reports/data/*.js
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -313,8 +312,12 @@ def _line(experiment: Experiment, row: Row, profile: str, r: Record, result: Res
 
 
 def _distinct_labels(found: pd.DataFrame) -> list[str]:
-    """The label of each line's data, as any of its records tells it; different data of one label get their id."""
-    known = found.dropna(subset=["data"]).drop_duplicates("data_id").set_index("data_id")["data"].to_dict()
-    shared = Counter(known.values())
-    names = {i: label if shared[label] == 1 else f"{label} {i[:8]}" for i, label in known.items()}
-    return [names.get(i, f"data {i[:8]}") for i in found["data_id"]]
+    """The label of each line's data, a failed run's from another of its setting; data of one label get their id too."""
+    known = found.dropna(subset=["data"])
+    others = known.drop_duplicates(["profile", "data_id"]).set_index(["profile", "data_id"])["data"].to_dict()
+    ids = known.groupby("data")["data_id"].nunique()
+    labels = []
+    for own, profile, data_id in zip(found["data"], found["profile"], found["data_id"], strict=True):
+        label = own if pd.notna(own) else others.get((profile, data_id), "data")
+        labels.append(label if ids.get(label, 2) == 1 else f"{label} {data_id[:8]}")
+    return labels

@@ -113,9 +113,11 @@ def _headline(evidence: Evidence, against: pd.DataFrame) -> str:
         return markdown(shapes)
     if evidence.experiment.figure:
         return _measured(evidence, evidence.best[0]) if evidence.best else ""
-    if not any(row.published for row in evidence.experiment.rows) and evidence.best:
-        return markdown(tables.measured(evidence, evidence.best, against))
-    return markdown(tables.rows(evidence, evidence.best, against))
+    shown = tables.rows(evidence, evidence.best, against)
+    if evidence.best and not any(row.published for row in evidence.experiment.rows):
+        left_out = evidence.experiment.profiles[evidence.best[0][0]].left_out
+        shown = shown[~shown["row"].isin([tables.label(r) for r in evidence.experiment.rows if r.id in left_out])]
+    return markdown(shown)
 
 
 def _measured(evidence: Evidence, setting: Setting) -> str:
@@ -152,7 +154,7 @@ def _notes(evidence: Evidence, frames: Frames) -> str:
         lines.append(f"Committed records that belong to no row any more and are not shown: {orphans}.")
     lines += [f"{tables.label(row)}: {row.published.note}" for row in experiment.rows
               if row.published and row.published.note]
-    lines += filter(None, [findings.last_weights(evidence)])
+    lines += filter(None, [findings.robustness(experiment, frames)])
     return "\n".join(["## Notes", "", *(f"- {line}" for line in lines)]) if lines else ""
 
 
@@ -172,7 +174,7 @@ def _seeds(evidence: Evidence, setting: Setting) -> str:
     done = evidence.under(setting).query("kind == 'trained' and status == 'done'")
     rows = done.groupby("seed")["row"].nunique()
     seeds = tuple(int(seed) for seed in rows.index[rows >= rows.max() / 2])
-    return f" --seeds {','.join(map(str, seeds))}" if seeds != evidence.experiment.seeds else ""
+    return f" --seeds {','.join(map(str, seeds))}" if seeds and seeds != evidence.experiment.seeds else ""
 
 
 def _name(experiment: Experiment) -> str:

@@ -71,6 +71,8 @@ class Plan:
     minutes_per_run: float | None
     """The median of trainings on this kind of machine, else the profile's estimate (None where it has none)."""
     measured: bool
+    elsewhere: bool = False
+    """Made on other machines, all at once."""
 
     @property
     def due(self) -> tuple[PlannedRun, ...]:
@@ -79,8 +81,8 @@ class Plan:
 
     @property
     def trainings(self) -> int:
-        """How many of the due runs train: one that differs in decoding alone from another takes over its weights."""
-        return len({(training_hash(run.run), run.seed) for run in self.due})
+        """How many of the due runs train: one that differs in decoding alone takes over another's weights."""
+        return len(self.due) if self.elsewhere else len({(training_hash(run.run), run.seed) for run in self.due})
 
     @property
     def gpu_hours(self) -> float | None:
@@ -98,8 +100,12 @@ class Plan:
 def side_by_side(plan: Plan, asked: int | None = None) -> int:
     """How many due runs go on side by side: as many as asked, else one per core; one on a GPU and under torchrun.
 
+    On a cluster all of them do.
+
     Unasked, runs of a few seconds follow each other, because a process for each takes longer to start.
     """
+    if plan.elsewhere:
+        return len(plan.due)
     if provenance.has_gpu() or world() > 1:
         return 1
     short = plan.minutes_per_run is not None and plan.minutes_per_run < SHORT_MINUTES
@@ -140,7 +146,7 @@ def make_plan(experiment: Experiment, profile: Profile, runs_dir: Path, *, rows:
             runs.append(PlannedRun(tuple(names), run, seed, data_id, status, reason, due=status in DUE[rerun]))
     minutes = _measured_minutes(runs, runs_dir)
     return Plan(experiment, profile, tuple(runs), profile.minutes_per_run if minutes is None else minutes,
-                minutes is not None)
+                minutes is not None, elsewhere)
 
 
 def run_of(row: Row, profile: Profile, data_root: Path | None) -> RunConfig:

@@ -160,7 +160,7 @@ def ceilings(reports: Path) -> pd.DataFrame:
 
 def _has_paper(frames: Frames) -> bool:
     """Whether these are the reports on the paper, not a folder of one's own."""
-    return any(frames.files[name].costs or frames.files[name].records for name in ("table1", "table2"))
+    return any(frames.files[name].costs for name in ("table1", "table2"))
 
 
 def _printed(frames: Frames) -> pd.DataFrame:

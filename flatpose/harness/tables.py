@@ -155,11 +155,11 @@ def rows(evidence: Evidence, settings: list[Setting], against: pd.DataFrame | No
     return made.loc[:, (made != DASH).any()]
 
 
-def measured(evidence: Evidence, settings: list[Setting], against: pd.DataFrame | None = None) -> pd.DataFrame:
+def measured(evidence: Evidence, settings: list[Setting]) -> pd.DataFrame:
     """:func:`rows` without those that were not trained."""
     done = evidence.under(*settings).query("kind == 'trained'")["row"]
     names = [label(row) for row in evidence.experiment.rows if row.id in set(done)]
-    return (made := rows(evidence, settings, against))[made["row"].isin(names)]
+    return (made := rows(evidence, settings))[made["row"].isin(names)]
 
 
 def _mean(means: pd.DataFrame, row: str) -> str:

@@ -110,6 +110,8 @@ def plan(experiment: ExperimentArg, row: RowsOpt = None, profile: ProfileOpt = N
 
     Example: flatpose-exp plan fig1 --profile paper --rerun stale
     """
+    from flatpose.harness.plan import side_by_side
+
     made = planned(experiment, row, profile, data_root, seeds, rerun, launcher)
     if made.due and made.minutes_per_run is None and launcher == "local":
         from flatpose.pipeline import training_minutes
@@ -125,7 +127,7 @@ def plan(experiment: ExperimentArg, row: RowsOpt = None, profile: ProfileOpt = N
         reasons = Counter(run.reason for run in made.runs if run.status == "blocked")
         for reason, count in reasons.items():
             say(f"blocked, {count} of {len(made.runs)} runs: {reason}", out)
-        say(estimate(made, side_by_side(made, jobs, launcher)), out)
+        say(estimate(made, side_by_side(made, jobs)), out)
     if made.lacks_data:
         raise typer.Exit(2)
 
@@ -141,20 +143,13 @@ def planned(experiment: str, rows: list[str] | None, profile: str | None, data_r
                      data_root=data_root, rerun=rerun, elsewhere=launcher == "slurm", reports=store.root() / "reports")
 
 
-def side_by_side(made: Plan, jobs: int | None, launcher: Launcher) -> int:
-    """How many due runs go on at once: what this machine holds, or on a cluster all of them."""
-    from flatpose.harness import plan as planning
-
-    return len(made.due) if launcher == "slurm" else planning.side_by_side(made, jobs)
-
-
 def estimate(made: Plan, jobs: int) -> str:
     """How many runs start, and how long they take."""
     starts = f"{len(made.due)} of {len(made.runs)} runs start"
     if not made.due:
         return starts
     if made.minutes_per_run is None:
-        return f"{starts}; `plan` says how long one takes"
+        return starts if made.elsewhere else f"{starts}; `plan` says how long one takes"
     basis = "measured here" if made.measured else "the profile's estimate"
     if made.trainings < len(made.due):
         starts += f", {made.trainings} of them train"

@@ -13,7 +13,7 @@ import typer
 
 from flatpose.errors import SpecError
 from flatpose.harness import catalog, store
-from flatpose.harness.cli.experiments import RerunOpt, estimate, planned, side_by_side, write_pages
+from flatpose.harness.cli.experiments import RerunOpt, estimate, planned, write_pages
 from flatpose.harness.cli.options import ExperimentArg, JobsOpt, LauncherOpt, ProfileOpt, RootOpt, RowsOpt, SeedsOpt
 from flatpose.harness.console import OPTIONS, Display, emit, err, minutes, note, say
 
@@ -42,6 +42,8 @@ def run(experiment: ExperimentArg, row: RowsOpt = None, profile: ProfileOpt = No
 
     Example: flatpose-exp run fig1 --row simcc_s32 --seeds 0,1,2 --data-root /data
     """
+    from flatpose.harness.plan import side_by_side
+
     if checkpoint is not None:
         _evaluate_checkpoint(experiment, row, profile, checkpoint, data_root)
         if report_:
@@ -52,7 +54,7 @@ def run(experiment: ExperimentArg, row: RowsOpt = None, profile: ProfileOpt = No
     made = planned(experiment, row, profile, data_root, seeds, rerun, launcher)
     if experiment.endswith(".py") and not store.rank():
         store.remember_spec(store.runs_dir(), made.experiment.id, Path(experiment).resolve())
-    at_once = side_by_side(made, jobs, launcher)
+    at_once = side_by_side(made, jobs)
     note(f"{made.experiment.id} at profile {made.profile.name}: {estimate(made, at_once)}")
     with closing(Display()) as display:
         outcomes = (_on_slurm(made, data_root, slurm or [], display) if launcher == "slurm"
