@@ -158,13 +158,17 @@ def names(axes: Axes, points: pd.DataFrame, lines: Sequence[Any] = ()) -> None:
     taken = [Bbox.from_bounds(x - 6, y - 6, 12, 12) for x, y in spots]
     for line in lines:
         along = line.get_transform().transform_path(line.get_path()).interpolated(60).vertices
-        taken += [Bbox.from_bounds(x - 2, y - 2, 4, 4) for x, y in along]
+        reach = 6 if len(along) == 1 else 2  # a marker, or a thin line
+        taken += [Bbox.from_bounds(x - reach, y - reach, 2 * reach, 2 * reach) for x, y in along]
     wall, scale = axes.get_window_extent(), axes.figure.dpi / 72
 
+    def shared(a: Bbox, b: Bbox) -> float:
+        both = Bbox.intersection(a, b)
+        return both.width * both.height if both else 0.0
+
     def covered(place: tuple[Bbox, Any, str]) -> float:
-        box = place[0]
-        areas = [both.width * both.height for other in (wall, *taken) if (both := Bbox.intersection(box, other))]
-        return sum(areas[1:]) + 100 * (box.width * box.height - sum(areas[:1]))  # leaving the panel is worst
+        outside = place[0].width * place[0].height - shared(place[0], wall)  # leaving the panel is worst
+        return 100 * outside + sum(shared(place[0], other) for other in taken)
 
     for (x, y), row in sorted(zip(spots, points.itertuples(), strict=True), key=lambda pair: tuple(pair[0])):
         text = axes.annotate(row.label, (row.x, row.y), xytext=(0, 0), textcoords="offset points", va="center",

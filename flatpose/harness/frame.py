@@ -111,19 +111,17 @@ class Evidence:
         the choice.
         """
         trained = self.results[(self.results["kind"] == "trained") & (self.results["task"] == task)]
-        if trained.empty:
-            return []
-        setting, done = ["profile", "data_id"], trained["status"] == "done"
-        counts = trained.assign(row=trained["row"].where(done), run=trained["run_id"].where(done)).groupby(
-            setting).agg(rows=("row", "nunique"), runs=("run", "nunique"))
-        seeds = trained[done].groupby([*setting, "row"])["seed"].nunique().reset_index()
-        enough = seeds[(seeds["seed"] > 1) | (seeds["profile"] == "paper")]
-        counts["decided"] = enough.groupby(setting).size().reindex(counts.index, fill_value=0)
-        counts["scale"] = [scale(profile) for profile, _ in counts.index]
         half = sum(row.run.data.task == task for row in self.experiment.rows) / 2
-        counts["first"] = counts["scale"].where(counts["decided"] > half, -1)
-        counts["second"] = counts["scale"].where(counts["rows"] > half, -1)
-        return list(counts.sort_values(["first", "second", "rows", "scale", "runs"], ascending=False).index)
+
+        def rank(setting: Setting) -> tuple[int, ...]:
+            lines = trained[(trained["profile"] == setting[0]) & (trained["data_id"] == setting[1])]
+            done, size = lines[lines["status"] == "done"], scale(setting[0])
+            seeds = done.groupby("row")["seed"].nunique()
+            decided = (seeds >= (1 if setting[0] == "paper" else 2)).sum()
+            return (size if decided > half else -1, size if len(seeds) > half else -1, len(seeds), size,
+                    done["run_id"].nunique())
+
+        return sorted(trained.groupby(["profile", "data_id"]).groups, key=rank, reverse=True)
 
     @cached_property
     def best(self) -> list[Setting]:
