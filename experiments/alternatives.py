@@ -47,7 +47,7 @@ EXPERIMENT = Experiment(
     profiles=PROFILES,
     finding=(
         "Against our reading, decoding by expectation changes AP by {r13_expectation - base}, leaving out ICA by "
-        "{r27_false - base}. The other rows have one seed, which shows no difference.",
+        "{r27_false - base}. Rows of one seed are not compared: it cannot show a difference.",
     ),
     notes=(
         "Each row differs from the base in one field, and with `loss.beta` in the temperature that belongs to it. "

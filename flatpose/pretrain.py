@@ -123,8 +123,8 @@ def pretrain(backbone: str, work_dir: Path, target: Path, *, heads: str = "both"
 
     Raises RunError where ``work_dir`` holds a training of other settings.
     """
-    _claim(work_dir, {"backbone": backbone, "heads": heads, "start": str(start), "data": asdict(embedded),
-                      "recipe": asdict(recipe)})
+    _check_settings(work_dir, {"backbone": backbone, "heads": heads, "start": str(start), "data": asdict(embedded),
+                               "recipe": asdict(recipe)})
     data = load(DataConfig(embedded=embedded), None, reporter=reporter)
     accelerator, _ = build_accelerator(recipe)
     set_seed(0)
@@ -172,8 +172,8 @@ def _curve(trained: Trained) -> dict[str, Any]:
             "validation_mean_ap": [round(row["metric"], 4) for row in trained.log if "metric" in row]}
 
 
-def _claim(work_dir: Path, settings: dict[str, Any]) -> None:
-    """Keep the settings beside the checkpoints; another training's checkpoint is never resumed."""
+def _check_settings(work_dir: Path, settings: dict[str, Any]) -> None:
+    """Keep the settings beside the checkpoints; raises RunError where those of another training are there."""
     kept = work_dir / "settings.json"
     if not kept.exists():
         write_json(kept, settings)
@@ -181,7 +181,7 @@ def _claim(work_dir: Path, settings: dict[str, Any]) -> None:
     other = read_json(kept)
     differing = [name for name, value in json.loads(json.dumps(settings)).items() if other.get(name) != value]
     if differing:
-        raise RunError(f"holds a training with other {' and '.join(differing)}", where=str(work_dir),
+        raise RunError(f"belongs to a training with other {' and '.join(differing)}", where=str(work_dir),
                        hint="choose another --work-dir, or delete this one")
 
 

@@ -200,7 +200,7 @@ def boxes(frames: Frames, pairs: pd.DataFrame, simulated: pd.DataFrame) -> dict[
     found = " ".join(boxes_finding(pairs, frames))
     trained = tables.own_box_effect(own[own["AP_gt"] >= frame.FLOOR])
     labels = [f"error {s.spread:g}, spread {s.tail:g}, known {s.knowledge:g}" for s in simulated.itertuples()]
-    folds = {"Networks trained here, each under one of its experiments": trained,
+    folds = {"Networks trained here, by experiment, counted once for each read-out": trained,
              f"Simulated networks ({len(simulated)})": tables.box_effect(simulated.assign(label=labels))
              if len(simulated) else simulated}
     sources = [f"- {p.label}: {p.det_source}; with ground-truth boxes: {p.gt_source}" for p in pairs.itertuples()]

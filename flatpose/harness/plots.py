@@ -109,7 +109,7 @@ def tradeoff(evidence: Evidence) -> Captioned | None:
          "multiply-adds (G) of the networks as run")) if len(panel[0]) > 2]
     if not panels:
         return None
-    ranked = rows["profile"].eq("paper").all()  # at reduced scales rows differ by their start weights first of all
+    ranked = rows["profile"].eq("paper").all()  # at reduced scales start weights change with the backbone
     fronts = [_front(some, x) if ranked or some is not measured else some.iloc[:0] for some, x, *_ in panels]
     listed = "".join(f" {heading}: {', '.join(front.label)}." for front, (_, _, heading, *_) in zip(
         fronts, panels, strict=True) if len(front))

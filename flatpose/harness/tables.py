@@ -159,7 +159,8 @@ def measured(evidence: Evidence, settings: list[Setting]) -> pd.DataFrame:
     """:func:`rows` without those that were not trained."""
     done = evidence.under(*settings).query("kind == 'trained'")["row"]
     names = [label(row) for row in evidence.experiment.rows if row.id in set(done)]
-    return (made := rows(evidence, settings))[made["row"].isin(names)]
+    made = rows(evidence, settings)
+    return made[made["row"].isin(names)]
 
 
 def _mean(means: pd.DataFrame, row: str) -> str:
@@ -238,7 +239,7 @@ def own_boxes(frames: Frames) -> pd.DataFrame:
 def own_box_effect(found: pd.DataFrame) -> pd.DataFrame:
     """Lines of :func:`own_boxes` by profile and experiment: how many, and the range of AP and of its gain."""
     named = found.assign(experiment=found["label"].str.split(":").str[0], gain=found["AP_gt"] - found["AP_det"])
-    lines = [{"profile": profile, "experiment": experiment, "networks": str(len(some)),
+    lines = [{"profile": profile, "experiment": experiment, "read-outs": str(len(some)),
               **{name: f"{number(100 * some[column].min())} to {number(100 * some[column].max())}"
                  for name, column in (("AP, GT boxes", "AP_gt"), ("gain in AP", "gain"))}}
              for (profile, experiment), some in named.groupby(["profile", "experiment"])]
