@@ -151,7 +151,7 @@ def boxes(pairs: pd.DataFrame, paper: pd.DataFrame, caption: str) -> bytes:
         for some, look, colour in ((det, "o", OTHERS), (flat, "D", OURS)):
             axes.plot(some.x, some.y, look, color=colour)
         lines += [axes.plot(row.x, row.y, "s", color=MUTED, markerfacecolor=CARD)[0] for row in others.itertuples()]
-        axes.margins(0.14, 0.16)
+        axes.margins(0.14, 0.24)
         drawing.describe(axes, "Public networks, and Table 2", "arrow: from detector to ground-truth boxes\n"
                          "diamond: FlatPose in Table 2; hollow: the table's other rows", "AP × 100", "(AR − AP) × 100")
         drawing.names(axes, pd.concat([det, flat]), lines)
@@ -161,7 +161,7 @@ def boxes(pairs: pd.DataFrame, paper: pd.DataFrame, caption: str) -> bytes:
 def _gap(found: pd.DataFrame, boxes: str = "") -> pd.DataFrame:
     """label, x (AP), y (AR − AP), ours; ``boxes`` ends the names of the columns ("_gt")."""
     ap, ar = found[f"AP{boxes}"], found[f"AR{boxes}"]
-    names = found.label.str.replace(r",? 256×192", "", regex=True)
+    names = found.label.str.replace(r",? 256×192| \(mmpose\)", "", regex=True)
     return pd.DataFrame({"label": names, "x": 100 * ap, "y": 100 * (ar - ap),
                          "ours": found.label.astype(str).str.startswith("FlatPose").astype(bool)})
 
